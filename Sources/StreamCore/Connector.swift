@@ -1,0 +1,181 @@
+/// A table as a connector sees it: physical columns, keys and options, all checked against each other already.
+public struct TableDescriptor: Sendable {
+    public struct MetadataColumn: Sendable {
+        /// The column's name in the table, the connector's key for it, and the column's type.
+        public var name: String, key: String, type: DataType
+        public init(name: String, key: String, type: DataType) { (self.name, self.key, self.type) = (name, key, type) }
+    }
+
+    public var name: String
+    /// Columns that are read from and written to the outside; computed and metadata columns are not among them.
+    public var schema: Schema
+    public var metadata: [MetadataColumn]
+    public var primaryKey: [String]
+    public var partitionKeys: [String]
+    public var options: [String: String]
+    /// Where an option was written, for error messages.
+    public var optionLocations: [String: SourceLocation]
+
+    public init(name: String, schema: Schema, metadata: [MetadataColumn] = [], primaryKey: [String] = [],
+                partitionKeys: [String] = [], options: [String: String] = [:], optionLocations: [String: SourceLocation] = [:]) {
+        self.name = name
+        self.schema = schema
+        self.metadata = metadata
+        self.primaryKey = primaryKey
+        self.partitionKeys = partitionKeys
+        self.options = options
+        self.optionLocations = optionLocations
+    }
+}
+
+/// What a query wants of a source.
+public struct ScanRequest: Sendable {
+    /// Indices into `TableDescriptor.schema`, in the order in which the columns are to come.
+    public var projection: [Int]
+    /// Indices into `TableDescriptor.metadata`; their columns come after the projected ones.
+    public var metadata: [Int]
+    /// For each partition key that the query fixes: the values it can have. A source may use this to skip data; the
+    /// query filters again.
+    public var partitionFilter: [String: Set<Value>]
+    public var parallelism: Int
+    /// Session time zone, for formats that read local times.
+    public var timeZone: String
+
+    public init(projection: [Int], metadata: [Int] = [], partitionFilter: [String: Set<Value>] = [:], parallelism: Int = 1,
+                timeZone: String = "UTC") {
+        self.projection = projection
+        self.metadata = metadata
+        self.partitionFilter = partitionFilter
+        self.parallelism = parallelism
+        self.timeZone = timeZone
+    }
+}
+
+/// Makes sources and sinks for tables with `'connector' = identifier`.
+public protocol TableConnector: Sendable {
+    var identifier: String { get }
+    /// All option keys that it and its formats understand for this table; `CREATE TABLE` refuses others, except prefixes
+    /// that end in `.` (for example `properties.`).
+    func optionKeys(for table: TableDescriptor) -> Set<String>
+    /// Checks options and schema when the table is created or first used. Throws `.validate` errors.
+    func validate(_ table: TableDescriptor) throws
+    func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource
+    func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
+    /// Metadata keys it can deliver, with their types.
+    func metadataKeys(for table: TableDescriptor) -> [String: DataType]
+}
+
+extension TableConnector {
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+        throw StreamError(.validate, "table \(table.name): connector '\(identifier)' cannot be written to")
+    }
+    public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
+        throw StreamError(.validate, "table \(table.name): connector '\(identifier)' cannot be read from")
+    }
+}
+
+/// A unit of source work: a file, a byte range of one, a shard, a partition.
+public struct SourceSplit: Hashable, Sendable {
+    public var id: String
+    /// The position to start from, in the source's own text form; nil = its configured start.
+    public var position: String?
+    public init(id: String, position: String? = nil) { (self.id, self.position) = (id, position) }
+}
+
+public protocol TableSource: Sendable {
+    /// True when every split ends and no new ones appear.
+    var isBounded: Bool { get }
+    /// The splits there are now, in a stable order. Called again at `discoveryInterval` for sources that grow.
+    func splits() throws -> [SourceSplit]
+    var discoveryInterval: Duration? { get }
+    func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader
+    /// Rows come as a changelog (with row kinds) rather than inserts only.
+    var producesChanges: Bool { get }
+}
+
+extension TableSource {
+    public var discoveryInterval: Duration? { nil }
+    public var producesChanges: Bool { false }
+}
+
+/// Reads one split. One thread at a time; must not block for longer than a disk read.
+public protocol SplitReader: AnyObject {
+    /// The next rows: projected columns, then metadata columns.
+    func next(maxRows: Int) throws -> ReadResult
+    /// Where reading would go on after the rows handed out so far, in the split's text form.
+    var position: String { get }
+    func close()
+}
+
+extension SplitReader {
+    public func close() {}
+}
+
+public enum ReadResult: Sendable {
+    case batch(Batch)
+    /// Nothing now; ask again after this long at the latest.
+    case waiting(Duration)
+    case endOfSplit
+}
+
+public protocol TableSink: Sendable {
+    /// nil = any; 1 for sinks with a single writer.
+    var maxParallelism: Int? { get }
+    /// Indices of schema columns that rows are distributed by when there are several writers; empty = no matter.
+    var distributionKeys: [Int] { get }
+    /// Accepts -U, +U and -D rows. When false, the planner refuses queries that update.
+    var acceptsChanges: Bool { get }
+    /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
+    var commitInterval: Duration? { get }
+    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter
+    /// Makes what the writers prepared visible; nil when writes are visible at once.
+    func committer() throws -> (any SinkCommitter)?
+}
+
+extension TableSink {
+    public var maxParallelism: Int? { nil }
+    public var distributionKeys: [Int] { [] }
+    public var acceptsChanges: Bool { false }
+    public var commitInterval: Duration? { nil }
+    public func committer() throws -> (any SinkCommitter)? { nil }
+}
+
+/// Writes one subtask's rows. One thread.
+///
+///     write*  prepareCommit(n)  write*  prepareCommit(n + 1)  ...  close
+///
+/// What `prepareCommit(n)` returns is durable, but not yet visible. Without a committer it has only to flush.
+public protocol SinkWriter: AnyObject {
+    func write(_ batch: Batch) throws
+    /// Called when no input is at hand, so that rows buffered only for batching reach the outside soon.
+    func idle() throws
+    func prepareCommit(_ checkpoint: UInt64) throws -> [Committable]
+    /// After an error or a cancellation nothing of the open checkpoint may become visible.
+    func abort()
+    func close() throws
+}
+
+extension SinkWriter {
+    public func idle() throws {}
+    public func abort() {}
+    public func close() throws {}
+}
+
+/// What a writer leaves for the committer, in the sink's own encoding.
+public struct Committable: Hashable, Sendable {
+    public var bytes: [UInt8]
+    public init(_ bytes: [UInt8]) { self.bytes = bytes }
+}
+
+/// Publishes the committables of all writers of a checkpoint, all or nothing. Idempotent per checkpoint.
+public protocol SinkCommitter: AnyObject {
+    func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws
+    func abort(_ checkpoint: UInt64)
+    func close()
+}
+
+extension SinkCommitter {
+    public func abort(_ checkpoint: UInt64) {}
+    public func close() {}
+}

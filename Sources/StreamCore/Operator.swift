@@ -1,0 +1,101 @@
+/// A numbered marker that flows through the stream and separates what belongs to a checkpoint from what comes after.
+public struct Barrier: Hashable, Sendable {
+    public var checkpoint: UInt64
+    /// The last barrier of a job that is stopping or whose input has ended.
+    public var final: Bool
+    public init(checkpoint: UInt64, final: Bool = false) {
+        self.checkpoint = checkpoint
+        self.final = final
+    }
+}
+
+/// What flows between subtasks.
+public enum StreamElement: Sendable {
+    case batch(Batch)
+    case watermark(EventTime)
+    /// The sender has no active split for now (true), or has again (false).
+    case idle(Bool)
+    case barrier(Barrier)
+    case endOfInput
+}
+
+/// Whether an operator is through with what it was given.
+public enum Progress: Sendable {
+    case done
+    /// There is more to emit: call ``StreamOperator/resume(_:)`` when the output has room, before any further input.
+    case more
+}
+
+/// Takes what an operator emits. Never blocks; ``isReady`` says when to stop.
+public protocol Output: AnyObject {
+    func emit(_ batch: Batch) throws
+    /// False once enough is waiting downstream; a long emission then returns `.more`.
+    var isReady: Bool { get }
+}
+
+/// One step of a dataflow, as a state machine. One subtask owns it and calls it from one thread at a time.
+///
+/// Rows go in as batches and come out through `output`; watermarks, barriers and the end of input are passed on by the
+/// caller once the operator is `.done` with them.
+public protocol StreamOperator: AnyObject {
+    func open(_ context: OperatorContext) throws
+    func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress
+    /// All inputs' merged watermark moved to `watermark`.
+    func advance(to watermark: EventTime, output: any Output) throws -> Progress
+    /// Input number `input` ended. After the last one a watermark of `.max` has been given already.
+    func finish(input: Int, output: any Output) throws -> Progress
+    /// Goes on with an emission that returned `.more`.
+    func resume(_ output: any Output) throws -> Progress
+    /// Makes everything before the barrier ready to be snapshot: emits what is held only for batching.
+    func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws
+    /// The state by key group, empty for operators without state. Called after `prepareSnapshot`, with all inputs aligned.
+    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState]
+    /// Gives back what snapshots held, for the key groups of this subtask. Called after `open`, before any input.
+    func restore(_ state: [KeyGroupState]) throws
+    func close()
+}
+
+extension StreamOperator {
+    public func open(_ context: OperatorContext) throws {}
+    public func advance(to watermark: EventTime, output: any Output) throws -> Progress { .done }
+    public func finish(input: Int, output: any Output) throws -> Progress { .done }
+    public func resume(_ output: any Output) throws -> Progress { .done }
+    public func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws {}
+    public func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] { [] }
+    public func restore(_ state: [KeyGroupState]) throws {
+        if !state.isEmpty {
+            throw StreamError(.runtime, "\(type(of: self)) was given state but keeps none",
+                              fix: "start the job from a checkpoint of the same plan")
+        }
+    }
+    public func close() {}
+}
+
+/// State of one operator for one key group: named columnar pieces.
+public struct KeyGroupState: Sendable {
+    public var keyGroup: UInt16
+    public var name: String
+    public var batch: Batch
+    public init(keyGroup: UInt16, name: String, batch: Batch) {
+        self.keyGroup = keyGroup
+        self.name = name
+        self.batch = batch
+    }
+}
+
+/// What an operator may know of the subtask that runs it.
+public struct OperatorContext: Sendable {
+    public var name: String
+    public var subtask: Int
+    public var parallelism: Int
+    public var maxParallelism: Int
+    public var metrics: OperatorMetrics
+    public init(name: String, subtask: Int = 0, parallelism: Int = 1, maxParallelism: Int = KeyGroups.defaultMaxParallelism,
+                metrics: OperatorMetrics = OperatorMetrics()) {
+        self.name = name
+        self.subtask = subtask
+        self.parallelism = parallelism
+        self.maxParallelism = maxParallelism
+        self.metrics = metrics
+    }
+}
