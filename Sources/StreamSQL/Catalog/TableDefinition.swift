@@ -110,6 +110,9 @@ struct TableDefinition {
 
 /// Checks of a table against its connector.
 struct TableChecks {
+    /// Understood for every table that has a watermark.
+    static let idleTimeoutOption = "scan.watermark.idle-timeout"
+
     var context: BindingContext
     init(_ context: BindingContext) { self.context = context }
 
@@ -128,7 +131,7 @@ struct TableChecks {
     /// The connector is known and accepts options and schema.
     func options(of table: TableDescriptor, at span: SourceSpan) throws {
         let connector = try connector(of: table, at: span)
-        let known = connector.optionKeys(for: table).union(["connector"])
+        let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption])
         let prefixes = known.filter { $0.hasSuffix(".") }
         for key in table.options.keys.sorted() where !known.contains(key) && !prefixes.contains(where: { key.hasPrefix($0) }) {
             throw located(StreamError(.validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",

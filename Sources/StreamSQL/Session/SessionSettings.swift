@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 
 /// What SET changes. Keys are Flink's.
 public struct SessionSettings: Sendable {
@@ -73,10 +74,7 @@ public struct SessionSettings: Sendable {
 
     private static func zone(_ value: String) throws -> String {
         if value.lowercased() == "default" { return "UTC" }
-        let allowed = value.allSatisfy { $0.isLetter || $0.isNumber || "+-_/:".contains($0) }
-        guard allowed, !value.isEmpty, try TimeZoneNames.isKnown(value) else {
-            throw StreamError(.validate, "there is no time zone '\(value)'", fix: "write a name such as 'UTC', 'Europe/Berlin' or 'GMT+02:00'")
-        }
+        _ = try TimeZoneRules.named(value)
         return value
     }
 }
