@@ -1,8 +1,16 @@
-"""Makes a pkg-config view of the Arrow and Parquet libraries inside of the pyarrow wheel.
+#!/usr/bin/env python3
+"""Make the Arrow and Parquet libraries of an installed pyarrow wheel visible to pkg-config.
 
-    python mkpc.py OUT      writes OUT/lib (links to the libraries) and OUT/pkgconfig (arrow.pc, parquet.pc)
+    python mkpc.py OUT
 
-Run with the Python that has pyarrow. Files are replaced only when they change, so that nothing is rebuilt without need.
+Run it with the Python that has pyarrow. It creates OUT/lib (links to the shared libraries) and OUT/pkgconfig
+(arrow.pc, parquet.pc). Then either
+
+    ARROW_RPATH=OUT/lib swift build --pkg-config-path OUT/pkgconfig
+
+or, system-wide as root: copy OUT/pkgconfig/*.pc to a directory on pkg-config's default path, write OUT/lib into a
+file in /etc/ld.so.conf.d and run ldconfig; `swift build` then needs no variable and no option.
+Not needed where libparquet-dev (Arrow's APT repository) or apache-arrow (Homebrew) is installed.
 """
 import os
 import sys
@@ -10,33 +18,29 @@ import sys
 import pyarrow as pa
 
 
-def write(path, text):
-    if os.path.exists(path) and open(path).read() == text:
-        return
-    with open(path, "w") as f:
-        f.write(text)
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    out = os.path.abspath(sys.argv[1])
+    lib, pkgconfig = os.path.join(out, "lib"), os.path.join(out, "pkgconfig")
+    os.makedirs(lib, exist_ok=True)
+    os.makedirs(pkgconfig, exist_ok=True)
+    source, version = pa.get_library_dirs()[0], pa.cpp_build_info.so_version
+    for name in ("arrow", "parquet"):
+        library = os.path.join(source, f"lib{name}.so.{version}")
+        if not os.path.exists(library):
+            sys.exit(f"{library} is missing: reinstall pyarrow {pa.__version__}")
+        for link in (f"lib{name}.so", f"lib{name}.so.{version}"):
+            path = os.path.join(lib, link)
+            if os.path.lexists(path):
+                os.remove(path)
+            os.symlink(library, path)
+    for name, requires in (("arrow", ""), ("parquet", "Requires: arrow\n")):
+        with open(os.path.join(pkgconfig, name + ".pc"), "w") as file:
+            file.write(f"libdir={lib}\nincludedir={pa.get_include()}\n\nName: {name}\n"
+                       f"Description: {name} from the pyarrow wheel\nVersion: {pa.__version__}\n{requires}"
+                       f"Libs: -L${{libdir}} -l{name}\nCflags: -I${{includedir}}\n")
 
 
-def link(target, path):
-    if os.path.islink(path) and os.readlink(path) == target:
-        return
-    if os.path.lexists(path):
-        os.remove(path)
-    os.symlink(target, path)
-
-
-out = os.path.abspath(sys.argv[1])
-lib, pc = os.path.join(out, "lib"), os.path.join(out, "pkgconfig")
-os.makedirs(lib, exist_ok=True)
-os.makedirs(pc, exist_ok=True)
-source, version = pa.get_library_dirs()[0], pa.cpp_build_info.so_version
-for name in ("arrow", "parquet"):
-    file = os.path.join(source, f"lib{name}.so.{version}")
-    if not os.path.exists(file):
-        sys.exit(f"{file} is missing: this pyarrow wheel does not ship lib{name}; install pyarrow 24 or later")
-    link(file, os.path.join(lib, f"lib{name}.so"))
-    link(file, os.path.join(lib, f"lib{name}.so.{version}"))
-for name, requires in (("arrow", ""), ("parquet", "Requires: arrow\n")):
-    write(os.path.join(pc, name + ".pc"),
-          f"libdir={lib}\nincludedir={pa.get_include()}\n\nName: {name}\nDescription: {name} from the pyarrow wheel\n"
-          f"Version: {pa.__version__}\n{requires}Libs: -L${{libdir}} -l{name}\nCflags: -I${{includedir}}\n")
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamRuntime
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -22,12 +23,12 @@ enum Signals {
         pthread_sigmask(SIG_BLOCK, &set, nil)
         let waited = set
         Background.run {
-            var signals = 0
             while true {
                 var set = waited, number: Int32 = 0
                 guard sigwait(&set, &number) == 0 else { continue }
-                signals += 1
-                if let action = handler.withLock({ $0 }), signals == 1 { action() } else { _exit(128 + number) }
+                // Taking the action out makes the next signal end the process.
+                let action = handler.withLock { action in defer { action = nil }; return action }
+                if let action { action() } else { _exit(128 + number) }
             }
         }
     }
@@ -59,5 +60,30 @@ enum Background {
         }, context)
         #endif
         precondition(code == 0, "no thread can be started: error \(code)")
+    }
+}
+
+/// Hands a stop request to a job that may not have been made yet.
+final class Handover: Sendable {
+    private struct State {
+        var execution: JobExecution?
+        var stopped = false
+    }
+    private let state = Mutex(State())
+
+    func set(_ execution: JobExecution) {
+        let stopped = state.withLock { state in
+            state.execution = execution
+            return state.stopped
+        }
+        if stopped { execution.stop() }
+    }
+
+    func stop() {
+        let execution = state.withLock { state in
+            state.stopped = true
+            return state.execution
+        }
+        execution?.stop()
     }
 }
