@@ -75,7 +75,7 @@ public struct TextSink: ~Copyable {
     }
 
     /// Appends a Unicode scalar as UTF-8.
-    public mutating func append(_ scalar: Unicode.Scalar) {
+    public mutating func append(scalar: Unicode.Scalar) {
         for byte in UTF8.encode(scalar)! { append(byte) }
     }
 
