@@ -192,7 +192,7 @@ extension TokenParser {
             return literal(.string(token.text))
         case .hexString:
             advance()
-            return literal(.binary(Self.bytes(hex: token.text)))
+            return literal(.bytes(Self.bytes(hex: token.text)))
         case .quoted: return try nameOrCall()
         case .symbol where token.text == "(": return try parenthesised()
         case .symbol where token.text == "*": throw expected("an expression; \"*\" stands alone only in SELECT * and COUNT(*)")
