@@ -11,5 +11,7 @@ let package = Package(
         .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions"], swiftSettings: ours),
         .target(name: "StreamRuntime", dependencies: ["StreamCore"], swiftSettings: ours),
         .target(name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
+        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),
+        .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
     ]
 )
