@@ -79,7 +79,7 @@ struct JSONReader {
             while true {
                 guard p[0] == UInt8(ascii: "\"") else { return fail(.syntax, p) }
                 var entries = names.pointee.entries
-                if guess < names.pointee.count, FieldNames.matches(entries + guess, p + 1) {
+                if UInt(bitPattern: guess) < UInt(bitPattern: names.pointee.count), FieldNames.matches(entries + guess, p + 1) {
                     p += (entries + guess).pointee.quotedCount &+ 1
                 } else {
                     guard let (found, end) = findName(names, p) else { return fail(.syntax, p) }
