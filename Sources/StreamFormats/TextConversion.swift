@@ -61,12 +61,12 @@ enum TextConversion {
         return true
     }
 
-    /// Decodes standard base64 (padding may be missing) to `out`, which has room for 3 bytes per 4 characters; nil when it is
+    /// Decodes standard base64, with its padding, to `out`, which has room for 3 bytes per 4 characters; nil when it is
     /// not base64.
     static func base64(_ text: UnsafeRawBufferPointer, to out: UnsafeMutablePointer<UInt8>) -> Int? {
         var end = text.count
         while end > 0, text.count - end < 2, text[end - 1] == UInt8(ascii: "=") { end -= 1 }
-        guard end == text.count || text.count % 4 == 0, end % 4 != 1 else { return nil }
+        guard text.count % 4 == 0, end % 4 != 1 else { return nil }
         var n = 0, bits: UInt32 = 0, held = 0
         for i in 0..<end {
             let c = text[i]

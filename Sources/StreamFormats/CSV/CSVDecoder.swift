@@ -2,8 +2,8 @@ import StreamCore
 
 /// Reads comma-separated lines: fields by position, quoted fields with doubled quotes, escapes and line ends inside quotes.
 ///
-/// As in Flink, a line with too few or too many fields is an error, and with `csv.ignore-parse-errors` missing fields are NULL
-/// and surplus ones dropped; a field that cannot be read as its type is then NULL. Blank lines give no row. An empty field
+/// As in Flink, a line with too few or too many fields is an error. With `csv.ignore-parse-errors` missing fields are NULL,
+/// and so is a field that cannot be read as its type; a line with surplus fields is skipped and counted. Blank lines give no row. An empty field
 /// is NULL only when `csv.null-literal` is empty.
 public final class CSVRecordDecoder: RecordDecoder {
     public var onBadRecord: ((BadRecord) throws -> Void)?
@@ -100,7 +100,7 @@ public final class CSVRecordDecoder: RecordDecoder {
         problem = nil
         if record.isMalformed {
             problem = .quote
-        } else if record.fieldCount != schema.count, !options.ignoreParseErrors {
+        } else if record.fieldCount > schema.count || (record.fieldCount < schema.count && !options.ignoreParseErrors) {
             problem = .fieldCount(record.fieldCount)
         } else {
             for (i, column) in projection.enumerated() {

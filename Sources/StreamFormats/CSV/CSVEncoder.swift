@@ -127,7 +127,8 @@ public final class CSVRecordEncoder: RecordEncoder {
             let special = byte == quote || byte == options.escape || (quote == nil && options.escape != nil && (byte == options.delimiter || byte == 10))
             guard special else { continue }
             out.append(UnsafeRawBufferPointer(rebasing: bytes[from..<i]))
-            out.append(options.escape ?? byte)
+            // A quote is doubled, as Flink does also when there is an escape character.
+            out.append(byte == quote ? byte : options.escape ?? byte)
             // A line end behind an escape is written as the letter that stands for it.
             if byte == 10 { out.append(UInt8(ascii: "n")) } else { out.append(byte) }
             from = i + 1

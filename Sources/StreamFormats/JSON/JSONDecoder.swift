@@ -131,7 +131,7 @@ public final class JSONRecordDecoder: RecordDecoder {
                 capacity = rowCapacity
             }
             if let after = next {
-                let q = reader.skipSpace(after)
+                let q = after[0] == 0x0A ? after : reader.skipSpace(after)
                 if q[0] == 0x0A {
                     p = q + 1
                     continue

@@ -292,16 +292,15 @@ struct JSONReader {
     /// Up to 2^53 and 10^18 both operands are exact, so one division rounds correctly (Clinger's fast case).
     @inline(__always)
     private func double(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
-        guard let (negative, digits, scale, next) = fixedPoint(p), digits <= 1 << 53 else { return nil }
-        let magnitude = Double(digits) / powers[scale]
+        guard let (negative, digits, scale, next) = fixedPoint(p) else { return nil }
+        let magnitude = digits <= 1 << 53 ? Double(digits) / powers[scale] : NumberText.quotient(digits, scale: scale, as: Double.self)
         slot.store(negative ? -magnitude : magnitude, at: row)
         return next
     }
 
-    /// As for doubles: 2^24 and 10^10 are exact in a Float.
     private func float(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
-        guard let (negative, digits, scale, next) = fixedPoint(p), digits <= 1 << 24, scale <= 10 else { return nil }
-        let magnitude = Float(digits) / Float(powers[scale])
+        guard let (negative, digits, scale, next) = fixedPoint(p) else { return nil }
+        let magnitude = NumberText.quotient(digits, scale: scale, as: Float.self)
         slot.store(negative ? -magnitude : magnitude, at: row)
         return next
     }
@@ -574,26 +573,38 @@ struct JSONReader {
         return true
     }
 
-    /// An object or array as text: what stands there, without the spaces between tokens.
+    /// An object or array as text, as Jackson writes it again: no spaces, no needless escapes, fractions as doubles.
     private mutating func storeCompacted(_ slot: SlotPointer, _ row: Int, _ p: Text, _ end: Text) -> Bool {
-        let heaps = heapList._withUnsafeGuaranteedRef { $0 }
-        let out = heaps.reserve(end - p)
-        var at = p, n = 0
+        var out = EncodedBytes(capacity: end - p + 64)
+        var at = p
         while at < end {
-            if at[0] == UInt8(ascii: "\""), let (stop, _) = JSONScan.skipString(at) {
-                UnsafeMutableRawPointer(out + n).copyMemory(from: at, byteCount: stop - at)
-                n += stop - at
-                at = stop
-            } else {
-                if at[0] > 0x20 {
-                    out[n] = at[0]
-                    n += 1
+            switch at[0] {
+            case UInt8(ascii: "\""):
+                guard let (stop, _) = JSONScan.skipString(at) else { return false }
+                withUnsafeTemporaryAllocation(of: UInt8.self, capacity: stop - at) { text in
+                    let n = JSONScan.unescape(at, to: text.baseAddress!)
+                    appendJSONString(UnsafeRawBufferPointer(start: text.baseAddress!, count: n), to: &out)
                 }
+                at = stop
+            case UInt8(ascii: "-"), 48...57:
+                guard let stop = JSONScan.skipNumber(at) else { return false }
+                let text = UnsafeRawBufferPointer(start: at, count: stop - at)
+                if text.contains(where: { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }), let value = NumberText.parseDouble(text), value.isFinite {
+                    out.advance(NumberText.write(value, to: out.reserve(NumberText.capacity)))
+                } else {
+                    out.append(text)
+                }
+                at = stop
+            default:
+                if at[0] > 0x20 { out.append(at[0]) }
                 at += 1
             }
         }
+        let heaps = heapList._withUnsafeGuaranteedRef { $0 }
+        let n = out.count, copy = heaps.reserve(n)
+        UnsafeMutableRawPointer(copy).copyMemory(from: out.bytes.baseAddress!, byteCount: n)
         let (heap, offset) = heaps.commit(n > StringView.inlineLength ? n : 0)
-        slot.store(inline: UnsafePointer(out), n, heap: heap, offset: offset, at: row)
+        slot.store(inline: UnsafePointer(copy), n, heap: heap, offset: offset, at: row)
         return true
     }
 }
