@@ -25,7 +25,7 @@ public struct SyntaxExpr: Sendable {
         /// `*` or `t.*`
         case star(QualifiedName?)
         case integer(String), decimal(String), approximate(String)
-        case string(String), binary([UInt8]), boolean(Bool), null
+        case string(String), bytes([UInt8]), boolean(Bool), null
         /// DATE '..', TIME '..', TIMESTAMP '..'
         case dateLiteral(String), timeLiteral(String), timestampLiteral(String)
         /// INTERVAL 'text' unit [(p)] [TO unit]; sign from `INTERVAL -'1' DAY`.
@@ -177,6 +177,12 @@ public struct TableRef: Sendable {
     public var node: Node
     public var alias: String?
     public var columnAliases: [String]?
+    /// The input of a window function: `TABLE t PARTITION BY k`.
+    public var partitionBy: [SyntaxExpr] = []
+    /// FOR SYSTEM_TIME AS OF expr
+    public var asOf: SyntaxExpr?
+    /// LATERAL (query)
+    public var lateral = false
     public var span: SourceSpan
     public init(_ node: Node, alias: String? = nil, columnAliases: [String]? = nil, span: SourceSpan) {
         self.node = node
@@ -212,6 +218,20 @@ public struct CreateTable: Sendable {
     public var options: [(key: String, value: String, span: SourceSpan)]
     public var comment: String?
     public var span: SourceSpan
+    public init(name: QualifiedName, temporary: Bool = false, ifNotExists: Bool = false, columns: [ColumnDefinition] = [],
+                watermark: (column: QualifiedName, expr: SyntaxExpr)? = nil, primaryKey: [String] = [], partitionKeys: [String] = [],
+                options: [(key: String, value: String, span: SourceSpan)] = [], comment: String? = nil, span: SourceSpan) {
+        self.name = name
+        self.temporary = temporary
+        self.ifNotExists = ifNotExists
+        self.columns = columns
+        self.watermark = watermark
+        self.primaryKey = primaryKey
+        self.partitionKeys = partitionKeys
+        self.options = options
+        self.comment = comment
+        self.span = span
+    }
 }
 
 public struct Insert: Sendable {
@@ -220,6 +240,13 @@ public struct Insert: Sendable {
     public var query: Query
     public var overwrite: Bool
     public var span: SourceSpan
+    public init(target: QualifiedName, columns: [String]? = nil, query: Query, overwrite: Bool = false, span: SourceSpan) {
+        self.target = target
+        self.columns = columns
+        self.query = query
+        self.overwrite = overwrite
+        self.span = span
+    }
 }
 
 public struct Statement: Sendable {
@@ -242,9 +269,12 @@ public struct Statement: Sendable {
     public var span: SourceSpan
     /// The statement's own text.
     public var text: String
-    public init(_ node: Node, span: SourceSpan, text: String) {
+    /// The script that the spans point into: turns a span into an error with file, line and caret.
+    public var source: SourceText?
+    public init(_ node: Node, span: SourceSpan, text: String, source: SourceText? = nil) {
         self.node = node
         self.span = span
         self.text = text
+        self.source = source
     }
 }

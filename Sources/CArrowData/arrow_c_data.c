@@ -1,0 +1,1 @@
+#include "arrow_c_data.h"

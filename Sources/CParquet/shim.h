@@ -1,0 +1,1 @@
+// Nothing here: the module only carries the compiler and linker flags of pkg-config's parquet.

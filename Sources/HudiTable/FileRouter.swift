@@ -1,0 +1,227 @@
+import StreamCore
+
+/// The files that one commit writes, and which rows go to which of them.
+///
+/// Rows of a partition go to one open file until it reaches its size, then to a new file group. Memory is bounded: by the
+/// number of open files, and by the bytes that they hold.
+final class FileRouter {
+    struct Limits: Sendable {
+        var maxFileBytes: Int64 = 120 << 20
+        /// Files below this size take up new rows before new file groups are made.
+        var smallFileBytes: Int64 = 100 << 20
+        var maxOpenFiles = 128
+        var maxBufferedBytes = 256 << 20
+    }
+
+    private let context: BaseFileContext
+    private let limits: Limits
+    private let groups: FileGroupTable
+    private let attempt: Int
+    private let fillSmallFiles: Bool
+    private var tasks = 0
+    private var rowsSinceCheck = 0
+    private var clock = 0
+    /// By partition number of the group table.
+    private var open: [Int: OpenFile] = [:]
+    /// Groups that this commit has written, with their stat so far.
+    private(set) var written: [Int: WriteStat] = [:]
+
+    private final class OpenFile {
+        let writer: BaseFileWriter
+        let group: Int
+        var lastUse = 0
+        init(writer: BaseFileWriter, group: Int) { (self.writer, self.group) = (writer, group) }
+    }
+
+    init(_ context: BaseFileContext, groups: FileGroupTable, limits: Limits, attempt: Int, fillSmallFiles: Bool) {
+        self.context = context
+        self.groups = groups
+        self.limits = limits
+        self.attempt = attempt
+        self.fillSmallFiles = fillSmallFiles
+    }
+
+    // MARK: Inserts
+
+    /// Appends fresh rows to a partition's open file.
+    /// - Parameter assigned: called with the group number and positions `range` of the rows that went there.
+    func insert(_ columns: [Column], keys: TextColumn, rows: UnsafePointer<Int32>?, count n: Int, partition: Int,
+                assigned: (Int, Range<Int>) -> Void) throws {
+        var done = 0
+        while done < n {
+            let file = try openFile(partition)
+            // The size is looked at after every chunk, so a file passes its limit by no more than that.
+            let part = min(n - done, BaseFileContext.chunkRows)
+            if let rows {
+                try file.writer.append(columns, keys: keys, rows: rows + done, count: part)
+            } else if part == n {
+                try file.writer.append(columns, keys: keys, rows: nil, count: part)
+            } else {
+                let some = Selection.range(done..<done + part)
+                try withExtendedLifetime(some) { try file.writer.append(columns, keys: keys, rows: some.rows, count: part) }
+            }
+            file.writer.count(inserts: Int64(part))
+            assigned(file.group, done..<done + part)
+            done += part
+            if file.writer.estimatedBytes >= limits.maxFileBytes { try close(partition) }
+        }
+        rowsSinceCheck += n
+        if rowsSinceCheck >= 65_536 {
+            rowsSinceCheck = 0
+            try limitMemory()
+        }
+    }
+
+    private func openFile(_ partition: Int) throws -> OpenFile {
+        clock += 1
+        if let file = open[partition] {
+            file.lastUse = clock
+            return file
+        }
+        let file: OpenFile
+        if fillSmallFiles, let small = groups.smallest(in: partition, below: limits.smallFileBytes, except: written) {
+            file = OpenFile(writer: try writer(replacing: small), group: small)
+            try copyRows(of: small, to: file.writer)
+        } else {
+            let writer = try BaseFileWriter(context, partition: groups.partitions[partition], previous: nil, task: nextTask(), attempt: attempt)
+            file = OpenFile(writer: writer, group: groups.add(writer.slice, partition: partition))
+        }
+        file.lastUse = clock
+        open[partition] = file
+        if open.count > limits.maxOpenFiles, let oldest = open.filter({ $0.key != partition }).min(by: { $0.value.lastUse < $1.value.lastUse }) {
+            try close(oldest.key)
+        }
+        return file
+    }
+
+    private func nextTask() -> Int {
+        defer { tasks += 1 }
+        return tasks
+    }
+
+    private func copyRows(of group: Int, to writer: BaseFileWriter) throws {
+        let reader = try BaseFileReader(path: context.files.absolute(groups.slices[group].path), wanted: MergeInput.columns(context.schema))
+        while let batch = try reader.next() {
+            let all = Selection.all(batch.physicalCount)
+            try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
+        }
+    }
+
+    /// Hands everything buffered to Parquet, and ends row groups, until what is held is below the limit.
+    private func limitMemory() throws {
+        guard open.values.reduce(0, { $0 + $1.writer.bufferedBytes + $1.writer.openRowGroupBytes }) > limits.maxBufferedBytes else { return }
+        for file in open.values { try file.writer.flushChunk() }
+        var held = open.values.reduce(0) { $0 + $1.writer.openRowGroupBytes }
+        for file in open.values.sorted(by: { $0.writer.openRowGroupBytes > $1.writer.openRowGroupBytes }) where held > limits.maxBufferedBytes / 2 {
+            held -= file.writer.openRowGroupBytes
+            try file.writer.endRowGroup()
+        }
+    }
+
+    // MARK: New versions of file groups
+
+    /// A writer for a new version of a group. A version that this very commit wrote before is replaced, its counts go on.
+    func writer(replacing group: Int) throws -> BaseFileWriter {
+        let slice = groups.slices[group]
+        // Within this commit the base stays the version that is committed.
+        let committed = written[group].map { stat in
+            stat.previous.map { FileSlice(partition: slice.partition, fileId: slice.fileId, name: "", instant: $0) }
+        } ?? slice
+        guard let committed else {
+            let fresh = try BaseFileWriter(context, partition: slice.partition, previous: nil, fileId: slice.fileId, task: nextTask(), attempt: attempt)
+            carryCounts(of: group, to: fresh)
+            return fresh
+        }
+        let writer = try BaseFileWriter(context, partition: slice.partition, previous: committed, task: nextTask(), attempt: attempt)
+        carryCounts(of: group, to: writer)
+        return writer
+    }
+
+    private func carryCounts(of group: Int, to writer: BaseFileWriter) {
+        if let stat = written[group] { writer.count(inserts: stat.inserts, updates: stat.updates, deletes: stat.deletes) }
+    }
+
+    /// Keeps a new version open for inserts, when it is small and its partition has no open file; else closes it.
+    func finish(_ writer: BaseFileWriter, group: Int, partition: Int) throws {
+        if open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles {
+            clock += 1
+            let file = OpenFile(writer: writer, group: group)
+            file.lastUse = clock
+            open[partition] = file
+        } else {
+            try record(writer, group: group)
+        }
+    }
+
+    private func close(_ partition: Int) throws {
+        guard let file = open.removeValue(forKey: partition) else { return }
+        try record(file.writer, group: file.group)
+    }
+
+    private func record(_ writer: BaseFileWriter, group: Int) throws {
+        let superseded = written[group] == nil ? nil : groups.slices[group]
+        let stat = try writer.close()
+        written[group] = stat
+        groups.replace(group, with: writer.slice, bytes: stat.bytes)
+        if let superseded { try context.files.remove(superseded.path) }
+    }
+
+    /// Closes all open files. Writing may go on: groups that are written again get a new file.
+    func closeAll() throws {
+        for partition in open.keys.sorted() { try close(partition) }
+    }
+
+    /// Flushes the folders and gives the stats of the commit.
+    func stats() throws -> [WriteStat] {
+        try closeAll()
+        for partition in Set(written.values.map(\.partition)) { try context.files.flushFolder(partition) }
+        return written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) }
+    }
+}
+
+/// What a merge reads of the version before: the meta columns that are kept, then the data columns.
+enum MergeInput {
+    static func columns(_ schema: Schema) -> Schema { AvroSchema.metaColumns.dropLast().map { Field($0, .string) } + schema }
+}
+
+/// The file groups that a writer knows, by number: live ones of the table, and those that it made.
+final class FileGroupTable {
+    private(set) var slices: [FileSlice] = []
+    private var sizes: [Int64] = []
+    private var partitionOf: [Int] = []
+    private var byPartition: [[Int]] = []
+    /// Partition number -> path; numbers are the key generator's.
+    var partitions: [String] { keys.partitions }
+    private let keys: KeyGenerator
+
+    init(_ snapshot: [FileSlice], keys: KeyGenerator, files: TableFiles) {
+        self.keys = keys
+        for slice in snapshot {
+            let group = add(slice, partition: keys.number(ofPath: slice.partition))
+            sizes[group] = files.size(slice.path)
+        }
+    }
+
+    @discardableResult
+    func add(_ slice: FileSlice, partition: Int) -> Int {
+        slices.append(slice)
+        sizes.append(0)
+        partitionOf.append(partition)
+        while byPartition.count <= partition { byPartition.append([]) }
+        byPartition[partition].append(slices.count - 1)
+        return slices.count - 1
+    }
+
+    func replace(_ group: Int, with slice: FileSlice, bytes: Int64) {
+        slices[group] = slice
+        sizes[group] = bytes
+    }
+
+    func partition(of group: Int) -> Int { partitionOf[group] }
+
+    /// The smallest group of a partition below a size.
+    func smallest(in partition: Int, below limit: Int64, except: [Int: WriteStat]) -> Int? {
+        guard partition < byPartition.count else { return nil }
+        return byPartition[partition].filter { sizes[$0] > 0 && sizes[$0] < limit && except[$0] == nil }.min { sizes[$0] < sizes[$1] }
+    }
+}

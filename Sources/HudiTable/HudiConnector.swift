@@ -1,0 +1,67 @@
+import StreamCore
+
+/// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
+///
+///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for
+///     write     'write.operation' = upsert (default), insert or bulk_insert; one writer per table
+///     commit    at the barriers that 'write.commit.interval' asks for, and at the end of input
+public struct HudiConnector: TableConnector {
+    public let identifier = "hudi"
+    /// For tests: called after each step of a write.
+    let reached: @Sendable (WriteStep) throws -> Void
+
+    public init() { reached = { _ in } }
+
+    init(reached: @escaping @Sendable (WriteStep) throws -> Void) { self.reached = reached }
+
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all }
+
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
+        Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) })
+    }
+
+    public func validate(_ table: TableDescriptor) throws {
+        try Parquet.require()
+        let options = HudiOptions(table: table)
+        let files = try options.files()
+        _ = try options.writeConfiguration()
+        _ = try options.commitInterval()
+        let stored = try AvroSchema.stored(table.schema)
+        // A declaration that is only read from may leave columns out; what it can do is checked when it is used.
+        if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
+    }
+
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+        try Parquet.require()
+        let options = HudiOptions(table: table)
+        var files = try options.files()
+        files.reached = reached
+        let configuration = try options.writeConfiguration()
+        let properties = try options.agreedProperties(files, stored: configuration.stored)
+        return HudiSink(session: WriteSession(files: files, properties: properties), configuration: configuration,
+                        commitInterval: try options.commitInterval())
+    }
+
+    public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
+        try Parquet.require()
+        return HudiSource(files: try HudiOptions(table: table).files(), table: table, scan: scan)
+    }
+}
+
+/// Writes a Hudi table: rows become files of a pending commit, which the committer completes.
+struct HudiSink: TableSink {
+    let session: WriteSession
+    let configuration: WriteConfiguration
+    let commitInterval: Duration?
+
+    /// The format has one writer per table.
+    var maxParallelism: Int? { 1 }
+    var acceptsChanges: Bool { configuration.operation == .upsert }
+
+    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
+        precondition(parallelism == 1, "a Hudi sink has one writer, not \(parallelism)")
+        return try HudiSinkWriter(session: session, configuration: configuration, metrics: metrics)
+    }
+
+    func committer() throws -> (any SinkCommitter)? { try HudiCommitter(session) }
+}

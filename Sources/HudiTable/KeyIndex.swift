@@ -1,0 +1,119 @@
+import StreamCore
+
+/// A record key (with its partition, when keys are unique per partition only) as 128 bits.
+///
+/// Two of 100 million keys have the same hash with a chance of 1e-23, so a hash stands for its key. The seeds are drawn anew
+/// in every process: nobody can prepare keys that collide.
+struct KeyHash: Hashable {
+    var high: UInt64, low: UInt64
+
+    private static let seeds: (UInt64, UInt64) = {
+        var random = SystemRandomNumberGenerator()
+        return (random.next(), random.next())
+    }()
+
+    /// - Parameter salt: 0 for keys that are unique in the table, else something that differs between partitions.
+    @inline(__always)
+    init(_ key: UnsafeRawBufferPointer, salt: Int) {
+        var a = Self.seeds.0 ^ UInt64(truncatingIfNeeded: key.count)
+        var b = Self.seeds.1 ^ UInt64(truncatingIfNeeded: salt) &* 0x9E37_79B9_7F4A_7C15
+        let p = key.baseAddress!
+        var i = 0
+        while i &+ 8 <= key.count {
+            let word = p.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+            a = Self.fold(a ^ word, 0xA076_1D64_78BD_642F)
+            b = Self.fold(b ^ word, 0xE703_7ED1_A0B4_28DB)
+            i &+= 8
+        }
+        var tail: UInt64 = 0
+        while i < key.count {
+            tail = tail << 8 | UInt64(key[i])
+            i &+= 1
+        }
+        high = Self.fold(a ^ tail, 0x8EBC_6AF0_9C88_C6E3) ^ b
+        low = Self.fold(b ^ tail, 0x5899_65CC_7537_4CC3) ^ RowHash.mix(a)
+    }
+
+    @inline(__always)
+    private static func fold(_ x: UInt64, _ k: UInt64) -> UInt64 {
+        let product = (x ^ k >> 32).multipliedFullWidth(by: k)
+        return product.high ^ product.low
+    }
+}
+
+/// Record key -> file group, for all live rows of a table: a cache built by reading the key columns of the live files.
+///
+/// About 33 bytes per key. It is never the truth: a merge looks for the key in the file again.
+final class KeyIndex {
+    private struct Slot {
+        var hash: KeyHash
+        /// `empty`, `removed`, or a group number.
+        var group: Int32
+    }
+
+    private static let empty: Int32 = -1, removed: Int32 = -2
+    private var slots: UnsafeMutablePointer<Slot>
+    private var capacity: Int
+    private var used = 0
+    private(set) var count = 0
+
+    init(capacity: Int = 1_024) {
+        var size = 1_024
+        while size * 3 / 5 < capacity { size *= 2 }
+        self.capacity = size
+        slots = Self.allocate(size)
+    }
+
+    deinit { slots.deallocate() }
+
+    private static func allocate(_ n: Int) -> UnsafeMutablePointer<Slot> {
+        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: n)
+        slots.initialize(repeating: Slot(hash: KeyHash(high: 0, low: 0), group: empty), count: n)
+        return slots
+    }
+
+    @inline(__always)
+    private func slot(of hash: KeyHash) -> Int {
+        var i = Int(truncatingIfNeeded: hash.low) & (capacity - 1)
+        while slots[i].group != Self.empty, slots[i].hash != hash { i = (i + 1) & (capacity - 1) }
+        return i
+    }
+
+    /// The group of a key; -1 when it is not in the table.
+    func find(_ hash: KeyHash) -> Int {
+        let group = slots[slot(of: hash)].group
+        return group == Self.removed ? -1 : Int(group)
+    }
+
+    func set(_ hash: KeyHash, group: Int) {
+        let i = slot(of: hash)
+        if slots[i].group == Self.empty {
+            slots[i].hash = hash
+            used += 1
+        }
+        if slots[i].group < 0 { count += 1 }
+        slots[i].group = Int32(truncatingIfNeeded: group)
+        if used * 5 > capacity * 3 { rehash() }
+    }
+
+    func remove(_ hash: KeyHash) {
+        let i = slot(of: hash)
+        if slots[i].group >= 0 {
+            slots[i].group = Self.removed
+            count -= 1
+        }
+    }
+
+    private func rehash() {
+        let (old, n) = (slots, capacity)
+        while count * 5 > capacity * 2 { capacity *= 2 }
+        slots = Self.allocate(capacity)
+        used = count
+        for i in 0..<n where old[i].group >= 0 { slots[slot(of: old[i].hash)] = old[i] }
+        old.deallocate()
+    }
+}
+
+extension KeyHash {
+    fileprivate init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+}
