@@ -142,6 +142,18 @@ func bytes<T>(_ text: String, _ body: (UnsafeRawBufferPointer) -> T) -> T {
         }
     }
 
+    @Test("quotients of up to 18 digits are rounded once", arguments: UInt64(0)..<4)
+    func quotients(seed: UInt64) {
+        var random = SeededRandom(seed)
+        for _ in 0..<20_000 {
+            let digits = random.next() % 1_000_000_000_000_000_000 >> UInt64.random(in: 0..<60, using: &random)
+            let scale = Int.random(in: 0...18, using: &random)
+            let text = "\(digits)e-\(scale)"
+            #expect(NumberText.quotient(digits, scale: scale, as: Double.self) == strtod(text, nil), "\(text) seed \(seed)")
+            #expect(NumberText.quotient(digits, scale: scale, as: Float.self) == strtof(text, nil), "\(text) seed \(seed)")
+        }
+    }
+
     @Test("doubles and floats are written as Java writes them")
     func javaText() {
         let doubles: [(Double, String)] = [
