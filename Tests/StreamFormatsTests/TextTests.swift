@@ -4,7 +4,7 @@ import Testing
 
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678 }
+    init(_ seed: UInt64) { state = (seed &+ 1) &* 0xD6E8_FEB8_6659_FD93 ^ 0x5851_F42D_4C95_7F2D }
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
@@ -139,6 +139,18 @@ func bytes<T>(_ text: String, _ body: (UnsafeRawBufferPointer) -> T) -> T {
         }
         for bad in ["", ".", "-", "e5", "1e", "1e+", "0x10", "1..2", "1.2.3", "1 ", " 1", "infinit", "nan(1)"] {
             #expect(bytes(bad, NumberText.parseDouble) == nil, "\(bad)")
+        }
+    }
+
+    @Test("quotients of up to 18 digits are rounded once", arguments: UInt64(0)..<4)
+    func quotients(seed: UInt64) {
+        var random = SeededRandom(seed)
+        for _ in 0..<20_000 {
+            let digits = random.next() % 1_000_000_000_000_000_000 >> UInt64.random(in: 0..<60, using: &random)
+            let scale = Int.random(in: 0...18, using: &random)
+            let text = "\(digits)e-\(scale)"
+            #expect(NumberText.quotient(digits, scale: scale, as: Double.self) == strtod(text, nil), "\(text) seed \(seed)")
+            #expect(NumberText.quotient(digits, scale: scale, as: Float.self) == strtof(text, nil), "\(text) seed \(seed)")
         }
     }
 

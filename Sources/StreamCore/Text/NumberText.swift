@@ -84,6 +84,26 @@ public enum NumberText {
         return withTerminated(text) { strtof($0, nil) }
     }
 
+    /// digits / 10^scale, correctly rounded, for up to 18 digits: 0 <= digits < 10^18, 0 <= scale <= 18.
+    ///
+    /// A 128-bit by 64-bit division gives at least 62 bits of the quotient; whether anything is left over is kept in the
+    /// lowest, so that the conversion to floating point rounds as it would for the exact value.
+    @inlinable
+    public static func quotient<T: BinaryFloatingPoint>(_ digits: UInt64, scale: Int, as _: T.Type) -> T {
+        if digits == 0 { return 0 }
+        let divisor = uint64PowersOfTen[scale]
+        let digitShift = digits.leadingZeroBitCount, divisorShift = divisor.leadingZeroBitCount
+        let d = digits &<< UInt64(digitShift), s = divisor &<< UInt64(divisorShift)
+        // d / 2 < 2^63 <= s, so the quotient fits in 64 bits.
+        let (q, rest) = s.dividingFullWidth((d &>> 1, d &<< 63))
+        let power = T(sign: .plus, exponent: T.Exponent(divisorShift - digitShift - 63), significand: 1)
+        return T(q | (rest == 0 ? 0 : 1)) * power
+    }
+
+    /// 10^0 ... 10^18.
+    @usableFromInline
+    static let uint64PowersOfTen: [UInt64] = (0...18).map { n in (0..<n).reduce(UInt64(1)) { p, _ in p * 10 } }
+
     private static func special(_ text: UnsafeRawBufferPointer) -> Double? {
         switch String(decoding: text, as: UTF8.self) {
         case "NaN", "+NaN", "-NaN": .nan
@@ -339,19 +359,25 @@ struct DecimalParts {
 
     private static let exactPowers: [Double] = (0...22).map { n in (0..<n).reduce(1.0) { p, _ in p * 10 } }
 
-    /// The value when one correctly rounded operation gives it: digits below 2^53 and a power of ten up to 10^22.
+    /// The value when one correctly rounded operation gives it: digits below 2^53 and a power of ten up to 10^22, or up to
+    /// 18 digits of which some are a fraction.
     ///
     /// - Source: William Clinger, "How to read floating point numbers accurately", PLDI 1990.
     var exactDouble: Double? {
         guard digits.count <= 20 else { return nil }
         var value: UInt64 = 0, behind = 0
         for i in digits where i != point {
-            if value > 900_719_925_474_099 { return nil }
+            // One digit more might pass 10^18.
+            if value > 99_999_999_999_999_999 { return nil }
             value = value &* 10 &+ UInt64(text[i] &- 48)
             if i > point { behind += 1 }
         }
-        guard value <= 1 << 53 else { return nil }
         let power = exponent - behind
+        guard value <= 1 << 53 else {
+            guard power <= 0, power >= -18 else { return nil }
+            let magnitude = NumberText.quotient(value, scale: -power, as: Double.self)
+            return negative ? -magnitude : magnitude
+        }
         guard power.magnitude <= 22 else { return value == 0 ? (negative ? -0.0 : 0) : nil }
         let magnitude = power < 0 ? Double(value) / Self.exactPowers[-power] : Double(value) * Self.exactPowers[power]
         return negative ? -magnitude : magnitude
