@@ -77,6 +77,35 @@ import Testing
         }
     }
 
+    @Test func manyValuesThatComeAndGoAreForgotten() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        print("seed", seed)
+        var random = SeededGenerator(seed)
+        let schema: Schema = [Field("k", .int), Field("v", .bigint)]
+        let calls = try [call("MIN", [1], of: schema), call("MAX", [1], of: schema), call("COUNT", [1], of: schema, distinct: true)]
+        let driver = try Driver(GroupAggregateOperator(GroupAggregateSpec(inputSchema: schema, keys: [0], aggregates: calls, inputChanges: true)))
+        var current: [Int64: [Int64]] = [:]
+        for _ in 0..<60 {
+            var rows: [[Value]] = [], kinds: [RowKind] = []
+            for _ in 0..<200 {
+                let key = Int64.random(in: 0..<3, using: &random)
+                if let count = current[key]?.count, count > 20 {
+                    rows.append([.int(key), .int(current[key]!.remove(at: .random(in: 0..<count, using: &random)))])
+                    kinds.append(.updateBefore)
+                }
+                let value = Int64.random(in: 0...100_000, using: &random)
+                rows.append([.int(key), .int(value)])
+                kinds.append(.updateAfter)
+                current[key, default: []].append(value)
+            }
+            try driver.process(Batch(schema: schema, rows: rows, kinds: kinds))
+            let expected = current.map { key, values in
+                [Value.int(key), .int(values.min()!), .int(values.max()!), .int(Int64(Set(values).count))]
+            }
+            #expect(sortedTexts(Array(netted(driver.output.changes).keys)) == sortedTexts(expected), "seed \(seed)")
+        }
+    }
+
     @Test func groupAggregateOverInsertsKeepsOrderOfArrival() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed", seed)
