@@ -98,7 +98,7 @@ import Testing
         #expect(try pruned.splits().count == 1 && pruned.rows().map { $0[1] } == [.int(3)])
         try temporary.write("stray.json", line(4))
         let stray = #expect(throws: StreamError.self) { try source(table).rows() }
-        #expect(stray?.problem.contains("stray.json lies in no folder day=") == true)
+        #expect(stray?.problem.contains("stray.json lies in no folder kind=") == true)
         try FileManager.default.removeItem(atPath: temporary.path + "/stray.json")
         try temporary.write("day=soon/kind=a/x.json", line(4))
         let wrong = #expect(throws: StreamError.self) { try source(table).rows() }

@@ -102,11 +102,11 @@ import Testing
         try put(log, 10..<20)
         #expect(try rows(reader, maxRows: 4, stopsWaiting: true).count == 10)
 
-        let source = try source(table(data))
-        let first = try source.reader(for: try source.splits()[0], metrics: OperatorMetrics())
+        let all = try self.source(table(data))
+        let first = try all.reader(for: try all.splits()[0], metrics: OperatorMetrics())
         guard case .batch(let batch) = try first.next(maxRows: 7) else { Issue.record("no rows"); return }
-        let resumed = try source.reader(for: SourceSplit(id: try source.splits()[0].id, position: first.position), metrics: OperatorMetrics())
-        #expect(try batch.rows() + rows(resumed) == (0..<20).map { [.int($0), .string("n\($0)")] })
+        let resumed = try all.reader(for: SourceSplit(id: try all.splits()[0].id, position: first.position), metrics: OperatorMetrics())
+        #expect(try batch.rows() + self.rows(resumed) == (0..<20).map { [.int($0), .string("n\($0)")] })
     }
 
     @Test("metadata columns follow the others and tell each record's shard, number and time")
