@@ -228,6 +228,29 @@ import Testing
         #expect(!(try temporary.read(temporary.files()[0]).contains("kind")))
     }
 
+    @Test("csv and raw tables write and read back", arguments: ["csv", "raw"])
+    func otherFormats(format: String) throws {
+        let temporary = TemporaryDirectory()
+        let schema: Schema = format == "csv" ? [Field("id", .bigint), Field("text", .string), Field("at", .timestamp(3))] : [Field("text", .string)]
+        let table = table(temporary.path + "/out", ["format": format].merging(format == "csv" ? ["csv.null-literal": "NULL"] : [:]) { a, _ in a }, schema: schema)
+        let rows: [[Value]] = (0..<5_000).map { i in
+            format == "csv" ? [.int(Int64(i)), i % 3 == 0 ? .null : .string("a \"quoted\", text \(i)"), .int(Int64(i) * 1_001)] : [.string("line \(i)")]
+        }
+        let sink = try FilesystemConnector().sink(for: table, timeZone: "UTC")
+        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        try writer.write(Batch(schema: schema, rows: rows))
+        try sink.committer()!.commit(1, try writer.prepareCommit(1))
+        #expect(temporary.files()[0].hasSuffix(".\(format)"))
+        let source = try source(table)
+        let reader = try source.reader(for: try source.splits()[0], metrics: OperatorMetrics())
+        guard case .batch(let first) = try reader.next(maxRows: 777) else { Issue.record("no rows"); return }
+        let resumed = try source.reader(for: SourceSplit(id: try source.splits()[0].id, position: reader.position), metrics: OperatorMetrics())
+        let got = try first.rows() + resumed.rows(maxRows: 100)
+        #expect(got.count == rows.count && zip(got, rows).first { $0 != $1 } == nil, "\(zip(got, rows).first { $0 != $1 }.map { "\($0)" } ?? "")")
+        let split = #expect(throws: StreamError.self) { try FilesystemConnector().validate(self.table("x", ["format": format, "source.split-size": "1mb"], schema: schema)) }
+        #expect(split?.code == .validate)
+    }
+
     @Test("writing where a file stands, or to a pattern, is refused")
     func badSink() throws {
         let temporary = TemporaryDirectory()
