@@ -200,7 +200,7 @@ struct HudiOptions {
         limits.maxFileBytes = try mebibytes(HudiOption.maxFileSize, default: 120)
         limits.smallFileBytes = min(try mebibytes(HudiOption.smallFileLimit, default: 100), limits.maxFileBytes)
         return WriteConfiguration(
-            operation: operation, declared: table.schema, stored: try AvroSchema.stored(table.schema), codec: codec,
+            operation: operation, stored: try AvroSchema.stored(table.schema), codec: codec,
             globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
             upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)))

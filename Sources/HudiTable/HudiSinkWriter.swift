@@ -8,8 +8,7 @@ struct WriteConfiguration: Sendable {
     }
 
     var operation: Operation
-    /// As declared, and as stored.
-    var declared: Schema
+    /// The declared columns as the table stores them.
     var stored: Schema
     var codec: ParquetCodec
     var globalKeys: Bool

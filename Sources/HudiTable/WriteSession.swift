@@ -33,12 +33,21 @@ final class WriteSession: Sendable {
                 do {
                     if try TableProperties.load(files) == nil { try properties.create(in: files) }
                     try requireUnchanged()
+                    try removeLeftovers()
                 } catch {
                     state.lock = nil
                     throw error
                 }
             }
             state.users += 1
+        }
+    }
+
+    /// Temporary files of writers that died. Folders there are markers, which a rollback removes.
+    private func removeLeftovers() throws {
+        for name in try files.names(in: TableFiles.temporaryFolder) where name.utf8.count == 36 && name.utf8.filter({ $0 == 0x2D }).count == 4 {
+            let path = TableFiles.temporaryFolder + "/" + name
+            if !files.isFolder(path) { try files.remove(path) }
         }
     }
 
