@@ -26,6 +26,7 @@ public struct HudiConnector: TableConnector {
         let files = try options.files()
         _ = try options.writeConfiguration()
         _ = try options.commitInterval()
+        _ = try options.retainedCommits()
         let stored = try AvroSchema.stored(table.schema)
         // A declaration that is only read from may leave columns out; what it can do is checked when it is used.
         if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
@@ -38,7 +39,8 @@ public struct HudiConnector: TableConnector {
         files.reached = reached
         let configuration = try options.writeConfiguration()
         let properties = try options.agreedProperties(files, stored: configuration.stored)
-        return HudiSink(session: WriteSession(files: files, properties: properties), configuration: configuration,
+        return HudiSink(session: WriteSession(files: files, properties: properties, retainedCommits: try options.retainedCommits()),
+                        configuration: configuration,
                         commitInterval: try options.commitInterval())
     }
 

@@ -20,10 +20,11 @@ enum HudiOption {
     static let taskMaxSize = "write.task.max.size"
     static let commitInterval = "write.commit.interval"
     static let globalIndex = "index.global.enabled"
+    static let retainCommits = "clean.retain_commits"
 
     static let all: Set<String> = Set([
         path, tableType, tableName, databaseName, recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,
-        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex,
+        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits,
     ] + ordering)
 }
 
@@ -204,6 +205,14 @@ struct HudiOptions {
             globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
             upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)))
+    }
+
+    func retainedCommits() throws -> Int {
+        guard let text = table.options[HudiOption.retainCommits] else { return 30 }
+        guard let n = Int(text), n > 0 else {
+            throw error(HudiOption.retainCommits, "'\(HudiOption.retainCommits)' = '\(text)' is not a number of commits", fix: "write a number from 1, for example '30'")
+        }
+        return n
     }
 
     func commitInterval() throws -> Duration? { try duration(HudiOption.commitInterval) }

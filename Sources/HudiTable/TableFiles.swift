@@ -10,6 +10,7 @@ import Darwin
 /// The moments of a write after which a test can make the process "die".
 enum WriteStep: String, CaseIterable, Sendable {
     case requested, inflight, marker, partitionMetadata, baseFileWritten, baseFilePublished, prepared, committed, markersDeleted
+    case cleanRequested, cleanInflight, cleanFilesDeleted
     case rollbackRequested, rollbackInflight, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
 }
 
@@ -199,5 +200,9 @@ final class TableLock: Sendable {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing is not enough while a child process that was just forked holds a copy of the descriptor.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

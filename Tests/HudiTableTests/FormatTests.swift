@@ -38,10 +38,12 @@ import Testing
         #expect(throws: StreamError.self) { try CommitMetadata.parse(Array("{".utf8), file: "test") }
     }
 
-    @Test("rollback plans survive Avro")
+    @Test("rollback and clean plans survive Avro")
     func rollbackPlan() throws {
         let plan = RollbackPlan(instant: "20260101000000001", action: "commit", files: ["p=1": ["/t/p=1/a", "/t/p=1/b"], "": []])
         #expect(try RollbackPlan.parse(plan.encoded()) == plan)
+        let clean = CleanPlan(earliest: Instant(time: "20260101000000001", action: "commit", state: .completed), files: ["p=1": ["/t/p=1/a"], "": ["/t/b"]])
+        #expect(try CleanPlan.parse(clean.encoded()) == clean)
         #expect(throws: StreamError.self) { try RollbackPlan.parse(Array(plan.encoded().prefix(200))) }
     }
 

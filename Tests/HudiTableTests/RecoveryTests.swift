@@ -87,6 +87,28 @@ import Testing
         #expect(timeline.allSatisfy { $0.state == "completed" })
     }
 
+    @Test("old versions are deleted, those that retained commits need stay, and a clean that died is finished", arguments: [nil, WriteStep.cleanRequested, .cleanInflight, .cleanFilesDeleted])
+    func cleaning(step: WriteStep?) throws {
+        let folder = try TemporaryFolder()
+        let table = TestTable(folder.path, schema: Self.schema, key: ["id"], partitions: ["city"], options: ["clean.retain_commits": "2"])
+        try table.commit(Self.rows)
+        try table.commit([UpsertTests.row(0, "oslo", 1, 1)])
+        try table.commit([UpsertTests.row(0, "oslo", 2, 1)])
+        if let step { #expect(try Self.die(table, [UpsertTests.row(0, "oslo", 3, 1)], at: Death(at: step))) }
+        // The checker knows that files were cleaned only when the clean is completed.
+        if step == .cleanFilesDeleted { #expect(try table.read().count == 40) } else { try expectSound(folder.path, rows: 40, key: "id") }
+        try table.commit([UpsertTests.row(1, "lima", 4, 1)])
+        try table.commit([UpsertTests.row(0, "oslo", 5, 1)])
+        try expectSound(folder.path, rows: 40, key: "id")
+        let opened = try HudiTable.open(folder.path)
+        #expect(opened.timeline.allSatisfy { $0.state == "completed" })
+        #expect(opened.timeline.contains { $0.action == "clean" })
+        // Two live files, and what a reader of the newest commit but one sees instead of them.
+        let left = try TableListing.baseFiles(TableFiles(path: folder.path)).count
+        #expect(left == 4)
+        #expect(try table.read().contains(UpsertTests.row(0, "oslo", 5, 1)))
+    }
+
     @Test("a prepared commit of a checkpoint is completed after a restart")
     func recoveredCommit() throws {
         let folder = try TemporaryFolder()
