@@ -105,7 +105,9 @@ final class BaseFileWriter {
     var bufferedBytes: Int { meta.reduce(0) { $0 + $1.byteCount } + data.reduce(0) { $0 + $1.byteCount } }
 
     /// Bytes in memory, those of the open row group estimated.
-    var heldBytes: Int { bufferedBytes + Int(Double(bytesInGroup) * compression) }
+    var heldBytes: Int {
+        meta.reduce(0) { $0 + $1.capacityBytes } + data.reduce(0) { $0 + $1.capacityBytes } + Int(Double(bytesInGroup) * compression)
+    }
 
     // MARK: Rows
 
@@ -156,8 +158,8 @@ final class BaseFileWriter {
         for c in 0..<4 { try meta[c].append(batch.columns[c], rows: rows, count: n) }
         appendConstant(slice.name, to: meta[4], n)
         for (i, builder) in data.enumerated() { try builder.append(batch.columns[4 + i], rows: rows, count: n) }
-        let keys = batch.columns[2]
-        for i in 0..<n { note(keys.bytes(at: Int(rows[i]))) }
+        let keys = batch.columns[2].gather(rows, count: n)
+        note(try TextColumn(keys, null: "", empty: "", what: "_hoodie_record_key"))
         try added(n)
     }
 
@@ -198,26 +200,31 @@ final class BaseFileWriter {
 
     /// Adds keys to the bloom filter and to the range of keys.
     private func note(_ keys: TextColumn) {
-        for i in 0..<keys.count { note(keys.value(i)) }
+        guard keys.count > 0 else { return }
+        bloom.add(keys)
+        var low = 0, high = 0
+        for i in 1..<keys.count {
+            let key = keys.value(i)
+            if Self.compare(key, keys.value(low)) < 0 { low = i } else if Self.compare(key, keys.value(high)) > 0 { high = i }
+        }
+        noteRange(keys.value(low))
+        noteRange(keys.value(high))
     }
 
-    @inline(__always)
-    private func note(_ key: UnsafeRawBufferPointer) {
-        bloom.add(key)
-        guard let low = smallest else {
+    private func noteRange(_ key: UnsafeRawBufferPointer) {
+        if smallest == nil {
             smallest = Array(key)
             largest = Array(key)
-            return
         }
-        if Self.compare(key, low) < 0 { smallest = Array(key) } else if Self.compare(key, largest) > 0 { largest = Array(key) }
+        if smallest!.withUnsafeBytes({ Self.compare(key, $0) }) < 0 { smallest = Array(key) }
+        if largest.withUnsafeBytes({ Self.compare(key, $0) }) > 0 { largest = Array(key) }
     }
 
     @inline(__always)
-    private static func compare(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Int {
-        b.withUnsafeBytes { b in
-            let order = memcmp(a.baseAddress!, b.baseAddress!, min(a.count, b.count))
-            return order != 0 ? Int(order) : a.count - b.count
-        }
+    private static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+        guard let x = a.baseAddress, let y = b.baseAddress else { return a.count - b.count }
+        let order = memcmp(x, y, min(a.count, b.count))
+        return order != 0 ? Int(order) : a.count - b.count
     }
 
     private func added(_ n: Int) throws {
@@ -226,12 +233,17 @@ final class BaseFileWriter {
     }
 
     /// Hands the collected rows to Parquet.
-    func flushChunk() throws {
+    /// - Parameter keepingMemory: false when the memory is needed elsewhere.
+    func flushChunk(keepingMemory: Bool = true) throws {
         let rows = meta[0].count
         guard rows > 0 else { return }
         let bytes = bufferedBytes
         let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
         try opened().write(makeArrowArray(length: rows, nullCount: 0, buffers: [nil], owners: [], children: arrays))
+        if keepingMemory {
+            for builder in meta { builder.recycle() }
+            for builder in data { builder.recycle() }
+        }
         rowsInGroup += rows
         bytesInGroup += bytes
         if rowsInGroup >= BaseFileContext.rowGroupRows - BaseFileContext.chunkRows || bytesInGroup >= BaseFileContext.rowGroupBytes {

@@ -9,8 +9,8 @@ final class FileRouter {
         var maxFileBytes: Int64 = 120 << 20
         /// Files below this size take up new rows before new file groups are made.
         var smallFileBytes: Int64 = 100 << 20
-        /// Parquet files that are open at a time; each takes up to 1 MiB beside its rows.
-        var maxOpenFiles = 128
+        /// Parquet files that are open at a time; each takes some MiB beside its rows.
+        var maxOpenFiles = 64
         /// Bytes of rows in memory.
         var maxBufferedBytes = 192 << 20
     }
@@ -110,7 +110,7 @@ final class FileRouter {
                 try close(partition)
             } else {
                 if !file.writer.isOpen { opened += 1 }
-                try file.writer.flushChunk()
+                try file.writer.flushChunk(keepingMemory: false)
                 try file.writer.endRowGroup()
             }
         }
