@@ -39,12 +39,6 @@ public struct WatermarkMerge: Sendable {
         return advance()
     }
 
-    /// A further input, for splits that are discovered later. Returns its number.
-    public mutating func addInput() -> Int {
-        inputs.append(Input())
-        return inputs.count - 1
-    }
-
     /// True when every input that has not finished is idle, and at least one has not.
     public var allIdle: Bool {
         let open = inputs.filter { !$0.finished }
@@ -54,8 +48,9 @@ public struct WatermarkMerge: Sendable {
     public var allFinished: Bool { inputs.allSatisfy(\.finished) }
 
     private mutating func advance() -> EventTime? {
-        let active = inputs.filter { !$0.idle && !$0.finished }
-        guard let low = active.map(\.watermark).min() ?? (allFinished ? .max : nil), low > current else { return nil }
+        var low: EventTime?
+        for input in inputs where !input.idle && !input.finished { low = Swift.min(low ?? .max, input.watermark) }
+        guard let low = low ?? (allFinished ? .max : nil), low > current else { return nil }
         current = low
         return low
     }

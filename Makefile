@@ -1,0 +1,36 @@
+# make demo | make test | make bench: each does all the set-up it needs.
+SHELL := /bin/bash
+ARROW := $(CURDIR)/.venv/arrow
+export ARROW_RPATH := $(ARROW)/lib
+export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
+SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
+RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
+
+.PHONY: all setup build release demo test bench format clean
+
+all: build
+
+setup:
+	@.ci/setup
+
+build: setup
+	swift build --product swiftwater $(SWIFT_FLAGS)
+
+release: setup
+	$(RELEASE)
+
+# The main job on the embedded shard log: sensors and orders into Hudi tables, read back by an independent reader.
+demo: release
+	@Examples/demo.sh
+
+test: setup
+	swift test $(SWIFT_FLAGS)
+
+bench: release
+	@Benchmarks/run.sh
+
+format:
+	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift
+
+clean:
+	rm -rf .build swiftwater-data

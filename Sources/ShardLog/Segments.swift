@@ -1,0 +1,62 @@
+import CChecksum
+import StreamCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The segment files of a shard: `<index of first record, 20 digits>.log`.
+enum Segments {
+    static func path(_ shardDirectory: String, _ base: UInt64) -> String {
+        let digits = String(base)
+        return shardDirectory + "/" + String(repeating: "0", count: 20 - digits.count) + digits + ".log"
+    }
+
+    /// Ascending base indexes.
+    static func list(_ shardDirectory: String) throws -> [UInt64] {
+        try Directory.names(shardDirectory).compactMap { $0.hasSuffix(".log") ? UInt64($0.dropLast(4)) : nil }
+    }
+}
+
+/// A note of how far a shard is on disk for certain, kept in `durable` beside the segments and written after each flush.
+///
+/// Damage before this point is corruption; damage after it can only be a tail that was never acknowledged. The note itself
+/// is not flushed: an older one, or none, only means more to check at the next opening.
+struct DurableMark: Equatable {
+    var segment: UInt64
+    var size: UInt64
+    /// Index of the record after the last one before `size`.
+    var nextIndex: UInt64
+    /// Of the last batch before `size`.
+    var timestamp: Int64
+    var epoch: UInt32
+
+    static let fileName = "durable"
+
+    func write(to file: LogFile, _ files: FileOperations) throws {
+        var words: [UInt64] = [segment, size, nextIndex, UInt64(bitPattern: timestamp), UInt64(epoch)].map(\.littleEndian)
+        words.append(UInt64(words.withUnsafeBytes { sw_crc32c(0, $0.baseAddress!, 40) }).littleEndian)
+        try words.withUnsafeBytes { try file.write($0.baseAddress!, count: 48, at: 0, files) }
+    }
+
+    /// nil when there is none, or it was torn.
+    static func read(_ shardDirectory: String) throws -> DurableMark? {
+        let path = shardDirectory + "/" + fileName
+        guard Directory.exists(path) else { return nil }
+        return try read(LogFile(path, flags: O_RDONLY))
+    }
+
+    static func read(_ file: LogFile) throws -> DurableMark? {
+        var words = [UInt64](repeating: 0, count: 6)
+        return try words.withUnsafeMutableBytes { bytes in
+            guard try file.read(into: bytes.baseAddress!, count: 48, at: 0) == 48 else { return nil }
+            let w = bytes.bindMemory(to: UInt64.self)
+            guard UInt64(littleEndian: w[5]) == UInt64(sw_crc32c(0, bytes.baseAddress!, 40)) else { return nil }
+            return DurableMark(segment: UInt64(littleEndian: w[0]), size: UInt64(littleEndian: w[1]),
+                               nextIndex: UInt64(littleEndian: w[2]), timestamp: Int64(bitPattern: UInt64(littleEndian: w[3])),
+                               epoch: UInt32(truncatingIfNeeded: UInt64(littleEndian: w[4])))
+        }
+    }
+}

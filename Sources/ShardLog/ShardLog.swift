@@ -1,0 +1,201 @@
+import StreamCore
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A directory of streams: append-only logs of records, cut into shards by hash key.
+///
+///     <directory>/streams/<name>/stream.json                              shards, settings
+///     <directory>/streams/<name>/lock                                     held during each append
+///     <directory>/streams/<name>/shardId-000000000000/<first record>.log  segments
+///     <directory>/streams/<name>/shardId-000000000000/durable             how far it is flushed
+///
+/// Several of them, in one process or many, may work on the same directory at the same time.
+public final class ShardLog: Sendable {
+    public let directory: String
+    private let files: FileOperations
+    private let now: @Sendable () -> Int64
+    private let indexes = Mutex<[String: SegmentIndex]>([:])
+
+    /// Creates the directory when it is missing.
+    public convenience init(directory: String) throws {
+        try self.init(directory: directory, files: .system, now: { Clock.milliseconds() })
+    }
+
+    package init(directory: String, files: FileOperations, now: @escaping @Sendable () -> Int64) throws {
+        try Directory.create(directory + "/streams")
+        guard let resolved = realpath(directory, nil) else { throw LogFile.failure("open directory", directory) }
+        defer { free(resolved) }
+        self.directory = String(cString: resolved)
+        self.files = files
+        self.now = now
+    }
+
+    private func path(_ stream: String) -> String { directory + "/streams/" + stream }
+
+    // MARK: Streams
+
+    public static let shardsMax = 10_000
+
+    /// Makes a stream whose shards share the hash keys evenly. Throws `.conflict` when it exists.
+    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings()) throws {
+        try Self.check(name: name)
+        try settings.check()
+        guard (1...Self.shardsMax).contains(shards) else {
+            throw StreamError(.validate, "stream \(name) cannot have \(shards) shards", fix: "use 1 to \(Self.shardsMax) shards")
+        }
+        let metadata = StreamMetadata(name: name, created: now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
+            .init(id: $0, firstHashKey: String($1.first), lastHashKey: String($1.last))
+        })
+        // Built aside and renamed into place: a stream is there as a whole or not at all.
+        let building = directory + "/streams/.creating-\(name)-\(getpid())-\(Clock.monotonicNanoseconds())"
+        try Directory.create(building)
+        do {
+            for shard in 0..<shards {
+                let shardDirectory = building + "/" + StreamMetadata.shardName(shard)
+                try Directory.create(shardDirectory)
+                _ = try LogFile(Segments.path(shardDirectory, 0), flags: O_RDWR, create: true)
+                try Directory.sync(shardDirectory)
+            }
+            _ = try LogFile(building + "/" + WriterLock.fileName, flags: O_RDWR, create: true)
+            try metadata.write(to: building)
+            // rename() replaces an empty directory only, and a stream is never one.
+            guard !exists(name) else { throw StreamError(.conflict, "stream \(name) exists already", fix: "choose another name, or delete it first") }
+            try Directory.rename(building, path(name))
+        } catch {
+            try? Directory.removeTree(building)
+            if exists(name) { throw StreamError(.conflict, "stream \(name) exists already", fix: "choose another name, or delete it first") }
+            throw error
+        }
+        try Directory.sync(directory + "/streams")
+    }
+
+    /// Removes a stream and its records. Writers that have it open fail from then on.
+    public func deleteStream(_ name: String) throws {
+        try requireStream(name)
+        let lock = try LogFile(path(name) + "/" + WriterLock.fileName, flags: O_RDWR)
+        let doomed = directory + "/streams/.deleting-\(name)-\(getpid())-\(Clock.monotonicNanoseconds())"
+        try lock.exclusively {
+            try Directory.rename(path(name), doomed)
+            _ = unlink(doomed + "/" + WriterLock.fileName)
+        }
+        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path(name) + "/") } }
+        try Directory.removeTree(doomed)
+        try Directory.sync(directory + "/streams")
+    }
+
+    /// Names in alphabetical order.
+    public func listStreams() throws -> [String] {
+        try Directory.names(directory + "/streams").filter { !$0.hasPrefix(".creating-") && !$0.hasPrefix(".deleting-") }
+    }
+
+    public func exists(_ stream: String) -> Bool { Directory.exists(path(stream) + "/" + StreamMetadata.fileName) }
+
+    public static func check(name: String) throws {
+        let isAllowed = name.utf8.allSatisfy {
+            ($0 >= 0x30 && $0 <= 0x39) || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A) || $0 == 0x5F || $0 == 0x2D || $0 == 0x2E
+        }
+        guard isAllowed, (1...128).contains(name.utf8.count), name != ".", name != "..", !name.hasPrefix(".creating-"), !name.hasPrefix(".deleting-")
+        else {
+            throw StreamError(.validate, "\"\(name)\" cannot name a stream", fix: "use 1 to 128 letters, digits, '_', '-' and '.'")
+        }
+    }
+
+    private func requireStream(_ name: String) throws {
+        try Self.check(name: name)
+        guard exists(name) else {
+            let near = NearName.nearest(to: name, in: (try? listStreams()) ?? [])
+            throw StreamError(.validate, "there is no stream \(name) in \(directory)",
+                              fix: (near.map { "write \"\($0)\", or " } ?? "") + "create it with `swiftwater stream create \(name)`")
+        }
+    }
+
+    // MARK: Reading and writing
+
+    public func writer(_ stream: String, flush: FlushPolicy = .everyAppend) throws -> StreamWriter {
+        try requireStream(stream)
+        return try StreamWriter(stream: stream, directory: path(stream), metadata: .read(from: path(stream)), policy: flush,
+                                files: files, now: now)
+    }
+
+    public func reader(_ stream: String, shard: Int, position: ShardPosition) throws -> ShardReader {
+        try requireStream(stream)
+        let metadata = try StreamMetadata.read(from: path(stream))
+        guard metadata.shards.contains(where: { $0.id == shard }) else {
+            throw StreamError(.validate, "stream \(stream) has no \(StreamMetadata.shardName(shard)); it has \(metadata.shards.count) shards")
+        }
+        let shardDirectory = path(stream) + "/" + StreamMetadata.shardName(shard)
+        return try ShardReader(stream: stream, shard: shard, directory: shardDirectory, metadata: metadata, signal: .of(path(stream)),
+                               position: position) { [self] in index(shardDirectory, $0) }
+    }
+
+    private func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
+        indexes.withLock { known in
+            let key = Segments.path(shardDirectory, base)
+            if let index = known[key] { return index }
+            let index = SegmentIndex(directory: shardDirectory, base: base)
+            known[key] = index
+            return index
+        }
+    }
+
+    // MARK: Describing
+
+    public func describe(_ stream: String) throws -> StreamDescription {
+        try requireStream(stream)
+        let metadata = try StreamMetadata.read(from: path(stream))
+        let ranges = try metadata.ranges()
+        return StreamDescription(name: stream, created: metadata.created, settings: metadata.settings,
+                                 shards: try metadata.shards.map { try describe(stream, metadata, $0.id, ranges[$0.id]) })
+    }
+
+    private func describe(_ stream: String, _ metadata: StreamMetadata, _ shard: Int, _ range: HashKeyRange) throws -> ShardDescription {
+        let directory = path(stream) + "/" + StreamMetadata.shardName(shard)
+        let bases = try Segments.list(directory)
+        var bytes = 0
+        for base in bases { bytes += try LogFile(Segments.path(directory, base), flags: O_RDONLY).size() }
+        let end = try reader(stream, shard: shard, position: .latest)
+        let first = bases.first ?? 0
+        var earliest: SequenceNumber?
+        if end.nextIndex > first {
+            let file = try LogFile(Segments.path(directory, first), flags: O_RDONLY)
+            let epoch = try index(directory, first).batch(holding: first, file).header?.epoch
+            earliest = epoch.map { SequenceNumber(created: metadata.created, shard: shard, epoch: $0, index: first) }
+        }
+        return ShardDescription(shard: shard, range: range, earliest: earliest, latest: earliest == nil ? nil : end.lastSequence,
+                                records: Int(end.nextIndex - first), bytes: bytes, segments: bases.count)
+    }
+
+    /// Creation time and shard count, without looking at the records.
+    public func shardCount(_ stream: String) throws -> Int {
+        try requireStream(stream)
+        return try StreamMetadata.read(from: path(stream)).shards.count
+    }
+}
+
+public struct StreamDescription: Sendable {
+    public var name: String
+    /// Milliseconds since 1970-01-01.
+    public var created: Int64
+    public var settings: StreamSettings
+    public var shards: [ShardDescription]
+}
+
+public struct ShardDescription: Sendable {
+    public var shard: Int
+    public var range: HashKeyRange
+    /// nil for a shard without records.
+    public var earliest: SequenceNumber?
+    public var latest: SequenceNumber?
+    /// Records and stored bytes that retention has left.
+    public var records: Int
+    public var bytes: Int
+    public var segments: Int
+
+    /// `shardId-000000000000`
+    public var id: String { StreamMetadata.shardName(shard) }
+}

@@ -1,0 +1,328 @@
+import StreamCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Where reading a shard starts.
+public enum ShardPosition: Hashable, Sendable {
+    /// The oldest record there is.
+    case trimHorizon
+    /// What is appended from now on.
+    case latest
+    /// The first record that arrived at this time or later, milliseconds since 1970-01-01.
+    case atTimestamp(Int64)
+    case at(SequenceNumber)
+    case after(SequenceNumber)
+}
+
+/// Reads one shard and follows it as it grows. One thread at a time. Any number of readers do not disturb each other.
+public final class ShardReader {
+    public let stream: String
+    public let shard: Int
+    private let directory: String
+    private let created: Int64
+    private let signal: StreamSignal
+    private let index: (UInt64) -> SegmentIndex
+
+    private var file: LogFile
+    private var base: UInt64
+    private var offset = 0
+    /// Records to leave out of the batch at `offset`.
+    private var skip = 0
+    /// Number of the record that is read next.
+    public private(set) var nextIndex: UInt64
+    /// The last record that was read or skipped; nil when none was.
+    public private(set) var lastSequence: SequenceNumber?
+    private var bytesPerRecord = 0.0
+    private var seenSignal: UInt64
+
+    init(stream: String, shard: Int, directory: String, metadata: StreamMetadata, signal: StreamSignal, position: ShardPosition,
+         index: @escaping (UInt64) -> SegmentIndex) throws {
+        self.stream = stream
+        self.shard = shard
+        self.directory = directory
+        self.signal = signal
+        self.index = index
+        created = metadata.created
+        seenSignal = signal.version
+        let bases = try Segments.list(directory)
+        base = bases.first ?? 0
+        nextIndex = base
+        // The file of a shard that was never written to may be missing until the writer makes it.
+        file = try LogFile(Segments.path(directory, base), flags: O_RDONLY, create: bases.isEmpty)
+        switch position {
+        case .trimHorizon: break
+        case .latest: try seekToEnd(bases)
+        case .atTimestamp(let time): try seek(toTime: time, bases)
+        case .at(let sequence): try seek(to: sequence, skipping: false, bases)
+        case .after(let sequence): try seek(to: sequence, skipping: true, bases)
+        }
+    }
+
+    // MARK: Position
+
+    private func use(_ segment: UInt64) throws {
+        guard segment != base else { return }
+        file = try LogFile(Segments.path(directory, segment), flags: O_RDONLY)
+        base = segment
+    }
+
+    private func place(_ place: SegmentIndex.Place, skip: Int = 0) {
+        offset = place.offset
+        self.skip = skip
+        nextIndex = place.index + UInt64(skip)
+    }
+
+    private func seekToEnd(_ bases: [UInt64]) throws {
+        try use(bases.last ?? 0)
+        place(try index(base).currentEnd(file))
+        try recallLast(bases)
+    }
+
+    private func seek(toTime time: Int64, _ bases: [UInt64]) throws {
+        // Segments whose successor starts before the time hold nothing of it.
+        var chosen = bases.first ?? 0
+        for segment in bases.dropFirst() {
+            guard let first = try SegmentIndex.firstTimestamp(Segments.path(directory, segment)), first < time else { break }
+            chosen = segment
+        }
+        try use(chosen)
+        place(try index(base).batch(atOrAfter: time, file).place)
+        try recallLast(bases)
+    }
+
+    private func seek(to sequence: SequenceNumber, skipping: Bool, _ bases: [UInt64]) throws {
+        guard sequence.created == created, sequence.shard == shard else {
+            throw StreamError(.validate, "sequence number \(sequence) was not given by \(StreamMetadata.shardName(shard)) of stream \(stream)",
+                              fix: "start from TRIM_HORIZON or LATEST if the stream was deleted and created again")
+        }
+        let earliest = bases.first ?? 0
+        let target = sequence.index + (skipping ? 1 : 0)
+        guard target >= earliest else {
+            throw StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): record \(target) has expired; the oldest one kept is \(earliest)",
+                              fix: "start from TRIM_HORIZON and accept the gap, or lengthen the stream's retention")
+        }
+        lastSequence = skipping ? sequence : nil
+        if sequence.index < earliest { return }
+        try use(bases.last { $0 <= sequence.index } ?? 0)
+        let (found, header) = try index(base).batch(holding: sequence.index, file)
+        guard let header, header.epoch == sequence.epoch else {
+            throw StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream) does not hold record \(sequence)",
+                              fix: "the record was lost with an unflushed tail: start from an older position")
+        }
+        if target == header.baseIndex + UInt64(header.count) {
+            place(.init(offset: found.offset + header.length, index: target, timestamp: 0))
+        } else {
+            place(found, skip: Int(target - header.baseIndex))
+        }
+        if !skipping { try recallLast(bases) }
+    }
+
+    /// Sets `lastSequence` to the record before `nextIndex`, if that is still there.
+    private func recallLast(_ bases: [UInt64]) throws {
+        guard nextIndex > (bases.first ?? 0), let segment = bases.last(where: { $0 < nextIndex }) else { return }
+        let from = segment == base ? file : try LogFile(Segments.path(directory, segment), flags: O_RDONLY)
+        guard let header = try index(segment).batch(holding: nextIndex - 1, from).header else { return }
+        lastSequence = SequenceNumber(created: created, shard: shard, epoch: header.epoch, index: nextIndex - 1)
+    }
+
+    // MARK: Reading
+
+    /// The next records, up to about `maxBytes` of stored bytes, at least one batch; nil when there is nothing new.
+    public func read(maxBytes: Int = 1 << 20) throws -> RecordChunk? {
+        seenSignal = signal.version
+        var isRepeated = false
+        while true {
+            let size = try file.size()
+            guard size > offset else {
+                guard try moveToNextSegment() else { return nil }
+                continue
+            }
+            switch try readBatches(size: size, maxBytes: max(maxBytes, BatchHeader.size)) {
+            case .chunk(let chunk): return chunk
+            case .unfinished: return nil
+            case .damaged(let reason):
+                // A writer may just have cut a torn tail and put a batch there, so look twice.
+                if !isRepeated {
+                    isRepeated = true
+                    continue
+                }
+                guard try isCorrupt(size: size) else { return nil }
+                throw StreamError(.corrupt, "\(file.path): damaged record batch at offset \(offset): \(reason)",
+                                  fix: "restore the file from a backup, or read from after record \(nextIndex)")
+            }
+        }
+    }
+
+    private func moveToNextSegment() throws -> Bool {
+        guard nextIndex > base else { return false }
+        let path = Segments.path(directory, nextIndex)
+        guard Directory.exists(path) else {
+            // Retention may have taken it.
+            let bases = try Segments.list(directory)
+            guard let oldest = bases.first, oldest > nextIndex else { return false }
+            throw StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): record \(nextIndex) expired before it was read; the oldest one kept is \(oldest)",
+                              fix: "start from TRIM_HORIZON and accept the gap, or lengthen the stream's retention")
+        }
+        try use(nextIndex)
+        offset = 0
+        return true
+    }
+
+    private enum Step {
+        case chunk(RecordChunk), unfinished, damaged(String)
+    }
+
+    private struct Found {
+        var header: BatchHeader, start: Int
+    }
+
+    private func readBatches(size: Int, maxBytes: Int) throws -> Step {
+        var wanted = min(size - offset, maxBytes)
+        var raw = Buffer(capacity: wanted)
+        var count = try file.read(into: raw.base, count: wanted, at: offset)
+        guard count >= BatchHeader.size else { return .unfinished }
+        if let first = BatchHeader(raw.base), first.length > count {
+            guard offset + first.length <= size else { return .unfinished }
+            wanted = first.length
+            raw = Buffer(capacity: wanted)
+            count = try file.read(into: raw.base, count: wanted, at: offset)
+        }
+        var found: [Found] = []
+        var at = 0, records = 0, plainBytes = 0, anyCompressed = false
+        var due = nextIndex - UInt64(skip)
+        var problem: Step = .unfinished
+        while at + BatchHeader.size <= count {
+            guard let header = BatchHeader(raw.base + at) else {
+                problem = .damaged("no batch header")
+                break
+            }
+            guard at + header.length <= count else { break }
+            guard header.baseIndex == due else {
+                problem = .damaged("batch starts at record \(header.baseIndex) where \(due) was due")
+                break
+            }
+            guard header.checksumHolds(raw.base + at) else {
+                problem = .damaged("checksum mismatch")
+                break
+            }
+            // Compressed batches count with their full size, so that memory stays bounded.
+            if !found.isEmpty, plainBytes + header.payloadBytes > 4 * maxBytes { break }
+            found.append(Found(header: header, start: at))
+            at += header.length
+            due += UInt64(header.count)
+            records += header.count
+            plainBytes += header.payloadBytes
+            anyCompressed = anyCompressed || header.isCompressed
+        }
+        guard !found.isEmpty else { return problem }
+        return try unpack(found, raw, stored: at, records: records, plainBytes: anyCompressed ? plainBytes : nil)
+    }
+
+    /// Makes the chunk: over the bytes as read, or over decompressed ones when any batch needs it.
+    private func unpack(_ found: [Found], _ raw: Buffer, stored: Int, records: Int, plainBytes: Int?) throws -> Step {
+        let plain = plainBytes.map { Buffer(capacity: $0) } ?? raw
+        let kept = records - skip
+        let table = Buffer(capacity: kept * 16)
+        var out = table.pointer(as: UInt32.self)
+        var runs: [RecordChunk.Run] = []
+        var used = 0, done = 0, left = skip
+        for batch in found {
+            let header = batch.header
+            let source = raw.base + batch.start + BatchHeader.size
+            var start = batch.start + BatchHeader.size
+            if plainBytes != nil {
+                start = used
+                used += header.payloadBytes
+                if header.isCompressed {
+                    guard Compression.decompress(source, header.length - BatchHeader.size, into: plain.base + start, exactly: header.payloadBytes) else {
+                        return .damaged("payload does not decompress")
+                    }
+                } else {
+                    (plain.base + start).copyMemory(from: source, byteCount: header.payloadBytes)
+                }
+            }
+            guard Self.fill(out, plain.base, start: start, header: header, skip: left) else { return .damaged("record lengths do not add up") }
+            runs.append(.init(start: done, timestamp: header.timestamp, epoch: header.epoch))
+            done += header.count - left
+            out += 4 * (header.count - left)
+            left = 0
+        }
+        let chunk = RecordChunk(buffer: plain, count: kept, firstIndex: nextIndex, runs: runs, storedBytes: stored, table: table,
+                                created: created, shard: shard)
+        offset += stored
+        skip = 0
+        nextIndex += UInt64(kept)
+        lastSequence = SequenceNumber(created: created, shard: shard, epoch: runs[runs.count - 1].epoch, index: nextIndex - 1)
+        bytesPerRecord = Double(stored) / Double(records)
+        return .chunk(chunk)
+    }
+
+    /// Fills the table with the records from `skip` on; false when lengths go beyond the payload.
+    private static func fill(_ out: UnsafeMutablePointer<UInt32>, _ bytes: UnsafeRawPointer, start: Int, header: BatchHeader,
+                             skip: Int) -> Bool {
+        let n = header.count
+        let ends = bytes + start
+        func end(_ i: Int) -> UInt32 { UInt32(littleEndian: ends.loadUnaligned(fromByteOffset: 4 * i, as: UInt32.self)) }
+        let dataBytes = end(n - 1), keyBytes = end(2 * n - 1)
+        guard 8 * n + Int(dataBytes) + Int(keyBytes) == header.payloadBytes else { return false }
+        let dataArea = UInt32(start + 8 * n), keyArea = dataArea + dataBytes
+        var data = skip == 0 ? 0 : end(skip - 1), key = skip == 0 ? 0 : end(n + skip - 1)
+        var p = out
+        for i in skip..<n {
+            let (dataEnd, keyEnd) = (end(i), end(n + i))
+            guard dataEnd >= data, keyEnd >= key, dataEnd <= dataBytes, keyEnd <= keyBytes else { return false }
+            p[0] = dataArea &+ data
+            p[1] = dataArea &+ dataEnd
+            p[2] = keyArea &+ key
+            p[3] = keyArea &+ keyEnd
+            p += 4
+            (data, key) = (dataEnd, keyEnd)
+        }
+        return true
+    }
+
+    /// Whether what stands at `offset` must have been whole once, rather than being a tail that is not finished.
+    private func isCorrupt(size: Int) throws -> Bool {
+        if let mark = try DurableMark.read(directory), mark.segment > base || (mark.segment == base && Int(mark.size) > offset) { return true }
+        if try Segments.list(directory).contains(where: { $0 > base }) { return true }
+        var scanner = SegmentScanner(file, from: offset, nextIndex: nextIndex - UInt64(skip), verifies: true)
+        return try scanner.findsBatch(from: offset, size: size)
+    }
+
+    // MARK: Waiting
+
+    /// Returns when this shard may have grown, at the latest after `milliseconds`; false when it has not.
+    public func waitForRecords(milliseconds: Int64) throws -> Bool {
+        let deadline = Clock.monotonicNanoseconds() + UInt64(max(0, milliseconds)) * 1_000_000
+        var pause: Int64 = 1
+        while try !mayHaveMore() {
+            let now = Clock.monotonicNanoseconds()
+            guard now < deadline else { return false }
+            // Another process's appends show only by looking.
+            signal.wait(seen: seenSignal, milliseconds: max(1, min(pause, Int64((deadline - now) / 1_000_000))))
+            seenSignal = signal.version
+            pause = min(20, pause * 2)
+        }
+        return true
+    }
+
+    private func mayHaveMore() throws -> Bool {
+        if try file.size() > offset { return true }
+        return nextIndex > base && Directory.exists(Segments.path(directory, nextIndex))
+    }
+
+    /// Records between here and the end of the shard: 0 at the end, else an estimate from the bytes that are left.
+    public func recordsBehind() throws -> Int64 {
+        let left = try file.size() - offset
+        let later = try nextIndex > base && left == 0 || left > 0 ? Segments.list(directory).last ?? base : base
+        if later > base {
+            let size = try LogFile(Segments.path(directory, later), flags: O_RDONLY).size()
+            return Int64(later - nextIndex) + Int64(bytesPerRecord > 0 ? Double(size) / bytesPerRecord : 0)
+        }
+        return bytesPerRecord > 0 ? Int64((Double(left) / bytesPerRecord).rounded()) : left > 0 ? 1 : 0
+    }
+}

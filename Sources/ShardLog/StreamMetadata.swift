@@ -1,0 +1,90 @@
+import Foundation
+import StreamCore
+
+/// When an append counts as done.
+public enum FlushPolicy: Hashable, Sendable {
+    /// After its bytes are on disk; appends that wait at the same time share one fsync.
+    case everyAppend
+    /// After they are handed to the operating system, which is told to flush this often. A power cut can lose that much; a
+    /// killed process loses nothing.
+    case interval(milliseconds: Int64)
+    /// After they are handed to the operating system, which flushes when it likes.
+    case operatingSystem
+}
+
+/// Settings of a stream, kept with it.
+public struct StreamSettings: Codable, Hashable, Sendable {
+    /// A segment is closed when it reaches this size; retention removes whole segments.
+    public var segmentBytes = 64 << 20
+    /// Segments whose newest record is older are removed; nil = keep.
+    public var retentionMilliseconds: Int64?
+    /// Oldest segments of a shard are removed while it is larger; nil = keep.
+    public var retentionBytes: Int?
+    /// Largest data plus partition key of a record; at most 10 MiB.
+    public var recordBytesMax = 1 << 20
+    /// LZ4 for batches that it makes smaller.
+    public var compresses = true
+
+    public init() {}
+
+    public static let recordBytesLimit = 10 << 20
+
+    func check() throws {
+        guard (1...Self.recordBytesLimit).contains(recordBytesMax) else {
+            throw StreamError(.validate, "record size limit \(recordBytesMax) is not in 1 to \(Self.recordBytesLimit) bytes")
+        }
+        guard segmentBytes >= 4_096 else { throw StreamError(.validate, "segment size \(segmentBytes) is below 4096 bytes") }
+        if let retentionMilliseconds, retentionMilliseconds <= 0 {
+            throw StreamError(.validate, "retention of \(retentionMilliseconds) ms is not positive")
+        }
+        if let retentionBytes, retentionBytes <= 0 { throw StreamError(.validate, "retention of \(retentionBytes) bytes is not positive") }
+    }
+}
+
+/// What `stream.json` holds.
+struct StreamMetadata: Codable {
+    struct Shard: Codable {
+        var id: Int
+        /// Decimal text: JSON numbers do not reach 2^128.
+        var firstHashKey: String, lastHashKey: String
+    }
+
+    var formatVersion = 1
+    var name: String
+    /// Milliseconds since 1970-01-01; part of every sequence number.
+    var created: Int64
+    var settings: StreamSettings
+    var shards: [Shard]
+
+    static let fileName = "stream.json"
+
+    func ranges() throws -> [HashKeyRange] {
+        try shards.map { HashKeyRange(first: try HashKey.parse($0.firstHashKey), last: try HashKey.parse($0.lastHashKey)) }
+    }
+
+    func write(to directory: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try Directory.replaceFile(directory + "/" + Self.fileName, Array(try encoder.encode(self)) + [0x0A])
+    }
+
+    static func read(from directory: String) throws -> StreamMetadata {
+        let path = directory + "/" + fileName
+        let bytes = try Directory.readFile(path)
+        do {
+            let metadata = try JSONDecoder().decode(StreamMetadata.self, from: Data(bytes))
+            guard metadata.formatVersion == 1, !metadata.shards.isEmpty else {
+                throw StreamError(.corrupt, "\(path): format version \(metadata.formatVersion) with \(metadata.shards.count) shards is not known here")
+            }
+            return metadata
+        } catch let error as DecodingError {
+            throw StreamError(.corrupt, "\(path) is damaged: \(error)", fix: "restore the file from a backup")
+        }
+    }
+
+    /// `shardId-000000000003`
+    static func shardName(_ shard: Int) -> String {
+        let digits = String(shard)
+        return "shardId-" + String(repeating: "0", count: max(0, 12 - digits.count)) + digits
+    }
+}

@@ -1,0 +1,121 @@
+import StreamCore
+
+/// A window assigner over event time, in milliseconds.
+///
+/// Windows are cut into slices of gcd(size, slide); a row belongs to exactly one slice.
+public enum WindowSpec: Hashable, Sendable {
+    case tumble(size: Int64, offset: Int64)
+    /// `size` must be a multiple of `slide`.
+    case hop(slide: Int64, size: Int64, offset: Int64)
+    /// Windows that start together and grow by `step` up to `size`.
+    case cumulate(step: Int64, size: Int64, offset: Int64)
+}
+
+/// One aggregate of a GROUP BY: its arguments and filter are columns of the operator's input.
+public struct AggregateCall: Sendable, Hashable {
+    /// Upper-case name as in ``AggregateRegistry``; COUNT(*) is COUNT without arguments.
+    public var function: String
+    public var arguments: [Int]
+    public var argumentTypes: [DataType]
+    public var filter: Int?
+    public var distinct: Bool
+    public var resultType: DataType
+
+    public init(function: String, arguments: [Int], argumentTypes: [DataType], filter: Int? = nil, distinct: Bool = false,
+                resultType: DataType) {
+        self.function = function
+        self.arguments = arguments
+        self.argumentTypes = argumentTypes
+        self.filter = filter
+        self.distinct = distinct
+        self.resultType = resultType
+    }
+}
+
+/// What a window aggregate adds behind its keys and aggregates.
+public enum WindowProperty: Hashable, Sendable {
+    /// TIMESTAMP(3) of the window's start and end, in the session time zone when the time attribute is TIMESTAMP_LTZ.
+    case start, end
+    /// end - 1 ms, of the time attribute's own type: the result's new time attribute.
+    case time
+}
+
+/// GROUP BY window, keys. Output columns: keys, aggregates, then the window properties asked for.
+public struct WindowAggregateSpec: Sendable {
+    public var inputSchema: Schema
+    public var keys: [Int]
+    /// A TIMESTAMP(0...3) or TIMESTAMP_LTZ(0...3) column of the input.
+    public var timeColumn: Int
+    public var window: WindowSpec
+    public var aggregates: [AggregateCall]
+    public var properties: [WindowProperty]
+    /// IANA name; windows over TIMESTAMP_LTZ are aligned to local time.
+    public var timeZone: String
+    /// The input carries -U, +U and -D rows.
+    public var inputChanges: Bool
+
+    public init(inputSchema: Schema, keys: [Int], timeColumn: Int, window: WindowSpec, aggregates: [AggregateCall],
+                properties: [WindowProperty], timeZone: String = "UTC", inputChanges: Bool = false) {
+        self.inputSchema = inputSchema
+        self.keys = keys
+        self.timeColumn = timeColumn
+        self.window = window
+        self.aggregates = aggregates
+        self.properties = properties
+        self.timeZone = timeZone
+        self.inputChanges = inputChanges
+    }
+}
+
+/// GROUP BY keys without a window. Output columns: keys, then aggregates; a changelog (+I, -U, +U, -D).
+public struct GroupAggregateSpec: Sendable {
+    public var inputSchema: Schema
+    public var keys: [Int]
+    public var aggregates: [AggregateCall]
+    public var inputChanges: Bool
+
+    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool) {
+        self.inputSchema = inputSchema
+        self.keys = keys
+        self.aggregates = aggregates
+        self.inputChanges = inputChanges
+    }
+}
+
+/// ORDER BY ... LIMIT over bounded input: everything is emitted at the end of input, as inserts, changes having been netted out.
+public struct SortSpec: Sendable {
+    public struct Key: Sendable, Hashable {
+        public var column: Int, descending: Bool, nullsFirst: Bool
+        public init(column: Int, descending: Bool, nullsFirst: Bool) {
+            self.column = column
+            self.descending = descending
+            self.nullsFirst = nullsFirst
+        }
+    }
+    public var inputSchema: Schema
+    /// Empty = keep arrival order.
+    public var keys: [Key]
+    public var offset: Int
+    public var limit: Int?
+
+    public init(inputSchema: Schema, keys: [Key], offset: Int = 0, limit: Int? = nil) {
+        self.inputSchema = inputSchema
+        self.keys = keys
+        self.offset = offset
+        self.limit = limit
+    }
+}
+
+/// Regular inner join; inputs may both carry changes. Output columns: left, then right. A null key matches nothing.
+/// With no keys it is a cross join, for one subtask.
+public struct JoinSpec: Sendable {
+    public var leftSchema: Schema, rightSchema: Schema
+    public var leftKeys: [Int], rightKeys: [Int]
+
+    public init(leftSchema: Schema, rightSchema: Schema, leftKeys: [Int], rightKeys: [Int]) {
+        self.leftSchema = leftSchema
+        self.rightSchema = rightSchema
+        self.leftKeys = leftKeys
+        self.rightKeys = rightKeys
+    }
+}

@@ -1,0 +1,210 @@
+import StreamCore
+
+/// Operators fused into one subtask: each hands its batches to the next by a call.
+///
+///     push ─▶ node 0 ─▶ node 1 ─▶ ... ─▶ tail (router, or nothing behind a sink)
+///
+/// A node that returned `.more`, or that still has elements queued, takes nothing new until `pump` has brought it through;
+/// what arrives meanwhile waits in its queue, in order.
+final class Chain {
+    let nodes: [ChainNode]
+    let router: Router?
+
+    init(nodes: [ChainNode], router: Router?) {
+        self.nodes = nodes
+        self.router = router
+        for (i, node) in nodes.enumerated() { node.output = NodeOutput(chain: self, index: i) }
+    }
+
+    /// No node has work left over.
+    var isClear: Bool { nodes.allSatisfy(\.isClear) }
+    var isTailReady: Bool { router?.isReady ?? true }
+
+    func push(_ element: ChainElement) throws { try deliver(element, to: 0) }
+
+    fileprivate func deliver(_ element: ChainElement, to index: Int) throws {
+        guard index < nodes.count else {
+            switch element {
+            case .batch(let batch, _): try router?.emit(batch)
+            case .watermark(let watermark): router?.broadcast(.watermark(watermark))
+            case .barrier(let barrier): router?.broadcast(.barrier(barrier))
+            case .idle(let idle): router?.broadcast(.idle(idle))
+            case .finishInput(_, let isLast): if isLast { router?.broadcast(.endOfInput) }
+            }
+            return
+        }
+        let node = nodes[index]
+        if node.isClear { try run(element, at: index) } else { node.queue.append(element) }
+    }
+
+    private func run(_ element: ChainElement, at index: Int) throws {
+        let node = nodes[index]
+        let output = node.output!
+        switch element {
+        case .batch(let batch, let input):
+            node.metrics.rowsIn.add(batch.count)
+            switch node.kind {
+            case .transform(let op): node.isEmitting = try op.process(batch, input: input, output: output) == .more
+            case .sink(let sink): try sink.write(batch)
+            }
+        case .watermark(let watermark):
+            node.metrics.watermark.set(watermark.milliseconds)
+            if case .transform(let op) = node.kind { node.isEmitting = try op.advance(to: watermark, output: output) == .more }
+            try finish(element, at: index)
+        case .finishInput(let input, _):
+            if case .transform(let op) = node.kind { node.isEmitting = try op.finish(input: input, output: output) == .more }
+            try finish(element, at: index)
+        case .barrier(let barrier):
+            switch node.kind {
+            case .transform(let op): try op.prepareSnapshot(barrier.checkpoint, output: output)
+            case .sink(let sink): try sink.barrier(barrier)
+            }
+            try finish(element, at: index)
+        case .idle:
+            try finish(element, at: index)
+        }
+    }
+
+    /// Passes a control element on, now or once the node is through with what the element made it emit.
+    private func finish(_ element: ChainElement, at index: Int) throws {
+        if nodes[index].isEmitting { nodes[index].forwardAfter = element } else { try forward(element, from: index) }
+    }
+
+    private func forward(_ element: ChainElement, from index: Int) throws {
+        switch element {
+        case .finishInput(_, let isLast):
+            guard isLast else { return }
+            if case .sink(let sink) = nodes[index].kind { try sink.finish() }
+            try deliver(.finishInput(0, isLast: true), to: index + 1)
+        default: try deliver(element, to: index + 1)
+        }
+    }
+
+    /// Goes on with left-over work, from the last node to the first, as long as the tail has room.
+    /// - Returns: true when nothing is left over.
+    func pump() throws -> Bool {
+        for index in nodes.indices.reversed() {
+            let node = nodes[index]
+            while !node.isClear {
+                guard node.output!.isReady else { return false }
+                if node.isEmitting {
+                    guard case .transform(let op) = node.kind else { preconditionFailure("a sink emits nothing") }
+                    node.isEmitting = try op.resume(node.output!) == .more
+                    if !node.isEmitting, let element = node.forwardAfter {
+                        node.forwardAfter = nil
+                        try forward(element, from: index)
+                    }
+                } else {
+                    try run(node.queue.removeFirst(), at: index)
+                }
+            }
+        }
+        return true
+    }
+
+    func close() {
+        for node in nodes { if case .transform(let op) = node.kind { op.close() } }
+    }
+}
+
+enum ChainElement {
+    case batch(Batch, input: Int)
+    case watermark(EventTime)
+    case barrier(Barrier)
+    case idle(Bool)
+    /// Input number, and whether it was the last open one.
+    case finishInput(Int, isLast: Bool)
+}
+
+final class ChainNode {
+    enum Kind {
+        case transform(any StreamOperator)
+        case sink(SinkDriver)
+    }
+
+    let vertex: Int
+    let kind: Kind
+    let metrics: OperatorMetrics
+    var queue: [ChainElement] = []
+    var isEmitting = false
+    var forwardAfter: ChainElement?
+    fileprivate(set) var output: NodeOutput?
+
+    init(vertex: Int, kind: Kind, metrics: OperatorMetrics) {
+        self.vertex = vertex
+        self.kind = kind
+        self.metrics = metrics
+    }
+
+    var isClear: Bool { !isEmitting && queue.isEmpty }
+}
+
+/// Hands what a node emits to the node behind it.
+final class NodeOutput: Output {
+    // The chain owns its nodes, and these their outputs.
+    private unowned let chain: Chain
+    private let index: Int
+
+    init(chain: Chain, index: Int) {
+        self.chain = chain
+        self.index = index
+    }
+
+    func emit(_ batch: Batch) throws {
+        guard batch.count > 0 else { return }
+        chain.nodes[index].metrics.rowsOut.add(batch.count)
+        try chain.deliver(.batch(batch, input: 0), to: index + 1)
+    }
+
+    var isReady: Bool {
+        for later in chain.nodes[(index + 1)...] where !later.isClear { return false }
+        return chain.isTailReady
+    }
+}
+
+/// A sink's writer at the end of a chain.
+final class SinkDriver {
+    private let writer: any SinkWriter
+    private let acknowledge: (SinkAcknowledgement) -> Void
+    private let finalCheckpoint: () -> UInt64
+    private var isFinished = false
+    private var wroteSinceIdle = false
+
+    enum SinkAcknowledgement: Sendable {
+        case prepared(UInt64, [Committable])
+        case finished(UInt64, [Committable])
+    }
+
+    init(writer: any SinkWriter, finalCheckpoint: @escaping () -> UInt64, acknowledge: @escaping (SinkAcknowledgement) -> Void) {
+        self.writer = writer
+        self.finalCheckpoint = finalCheckpoint
+        self.acknowledge = acknowledge
+    }
+
+    func write(_ batch: Batch) throws {
+        wroteSinceIdle = true
+        try writer.write(batch)
+    }
+
+    func barrier(_ barrier: Barrier) throws {
+        if barrier.final { return try finish() }
+        acknowledge(.prepared(barrier.checkpoint, try writer.prepareCommit(barrier.checkpoint)))
+    }
+
+    func finish() throws {
+        guard !isFinished else { return }
+        isFinished = true
+        let checkpoint = finalCheckpoint()
+        let committables = try writer.prepareCommit(checkpoint)
+        try writer.close()
+        acknowledge(.finished(checkpoint, committables))
+    }
+
+    func idle() throws {
+        guard wroteSinceIdle, !isFinished else { return }
+        wroteSinceIdle = false
+        try writer.idle()
+    }
+
+    func abort() { if !isFinished { writer.abort() } }
+}

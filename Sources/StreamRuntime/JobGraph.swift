@@ -1,0 +1,104 @@
+import StreamCore
+
+/// How rows go from the subtasks of one vertex to those of the next.
+public enum Partitioning: Hashable, Sendable {
+    /// Subtask i to subtask i; vertices joined so with equal parallelism are fused into one chain.
+    case forward
+    /// By key group of these columns of the sender's output.
+    case hash([Int])
+    /// Batches in turn to all subtasks.
+    case rebalance
+    /// Everything to subtask 0.
+    case single
+}
+
+/// Event time of a source's rows: which column, and what watermark a row stands for.
+public struct WatermarkStrategy: Sendable {
+    /// Column of the prepared batch (see ``SourceVertex/prepare``); TIMESTAMP(0...3) or TIMESTAMP_LTZ(0...3), milliseconds.
+    public var timeColumn: Int
+    /// watermark = greatest time so far - delay.
+    public var delayMilliseconds: Int64
+    /// A watermark expression of another shape: gives each row's watermark as an Int64 column of milliseconds, null = none.
+    public var expression: (@Sendable (Batch) throws -> Column)?
+    /// A split without rows for this long no longer holds the watermark back; nil = never idle.
+    public var idleTimeout: Duration?
+    /// Name of the time column, for the error when it is null.
+    public var columnName: String
+
+    public init(timeColumn: Int, columnName: String, delayMilliseconds: Int64 = 0, idleTimeout: Duration? = nil,
+                expression: (@Sendable (Batch) throws -> Column)? = nil) {
+        self.timeColumn = timeColumn
+        self.columnName = columnName
+        self.delayMilliseconds = delayMilliseconds
+        self.idleTimeout = idleTimeout
+        self.expression = expression
+    }
+}
+
+/// A source: splits are read by readers, each batch is prepared (computed columns), gets its watermark, and flows on.
+public struct SourceVertex: Sendable {
+    public var source: any TableSource
+    /// Makes the per-subtask function that turns a reader's batch into the vertex's output; nil = as it is.
+    public var prepare: (@Sendable () throws -> (Batch) throws -> Batch)?
+    public var watermark: WatermarkStrategy?
+
+    public init(source: any TableSource, prepare: (@Sendable () throws -> (Batch) throws -> Batch)? = nil,
+                watermark: WatermarkStrategy? = nil) {
+        self.source = source
+        self.prepare = prepare
+        self.watermark = watermark
+    }
+}
+
+/// One logical step of a job, run as `parallelism` subtasks.
+public struct JobVertex: Sendable {
+    public enum Kind: Sendable {
+        case source(SourceVertex)
+        case transform(@Sendable () throws -> any StreamOperator)
+        case sink(any TableSink)
+    }
+
+    public var id: Int
+    /// Short and readable: `HOP(10 s, 1 min) status: COUNT(*), AVG(current_temperature)`.
+    public var name: String
+    public var kind: Kind
+    public var parallelism: Int
+    public var outputSchema: Schema
+
+    public init(id: Int, name: String, kind: Kind, parallelism: Int, outputSchema: Schema) {
+        self.id = id
+        self.name = name
+        self.kind = kind
+        self.parallelism = parallelism
+        self.outputSchema = outputSchema
+    }
+}
+
+public struct JobEdge: Sendable, Hashable {
+    public var from: Int, to: Int
+    /// Which input of `to`: 0, or 1 for the right side of a join. Several edges may feed the same input (UNION ALL).
+    public var input: Int
+    public var partitioning: Partitioning
+
+    public init(from: Int, to: Int, input: Int = 0, partitioning: Partitioning = .forward) {
+        self.from = from
+        self.to = to
+        self.input = input
+        self.partitioning = partitioning
+    }
+}
+
+/// The physical plan of a job: vertices in topological order, and edges.
+public struct JobGraph: Sendable {
+    public var name: String
+    public var vertices: [JobVertex]
+    public var edges: [JobEdge]
+    public var maxParallelism: Int
+
+    public init(name: String, vertices: [JobVertex] = [], edges: [JobEdge] = [], maxParallelism: Int = KeyGroups.defaultMaxParallelism) {
+        self.name = name
+        self.vertices = vertices
+        self.edges = edges
+        self.maxParallelism = maxParallelism
+    }
+}

@@ -1,0 +1,154 @@
+import StreamCore
+import Synchronization
+
+/// Commands for one source subtask: the only state its thread shares with the coordinator.
+final class SourceMailbox: Sendable {
+    enum Command: Sendable {
+        case barrier(UInt64)
+        /// Read no more; what has been read goes through, windows that are open stay unfired.
+        case stop
+        case addSplits([SourceSplit])
+    }
+    private let pending = Mutex<[Command]>([])
+    func post(_ command: Command) { pending.withLock { $0.append(command) } }
+    func drain() -> [Command] { pending.withLock { queue in defer { queue = [] }; return queue } }
+}
+
+/// Reads the splits of one source subtask and merges their watermarks.
+///
+/// With event time the split that is furthest behind is read first, so that splits advance together and windows stay few.
+final class SourceInput {
+    private struct Split {
+        var reader: any SplitReader
+        var assigner: WatermarkAssigner?
+        var watermark = EventTime.min
+        /// Not to be asked before this time (monotonic nanoseconds).
+        var retryAt: UInt64 = 0
+        var lastRowAt: UInt64
+        var isIdle = false
+    }
+
+    enum Step {
+        case elements([ChainElement])
+        case waiting(until: UInt64)
+        case ended
+    }
+
+    /// Splits read at one time; the others wait for their turn and do not hold the watermark back.
+    static let openSplitsMax = 64
+
+    private let vertex: SourceVertex
+    private let prepare: ((Batch) throws -> Batch)?
+    private let metrics: OperatorMetrics
+    private let now: @Sendable () -> UInt64
+    private var waitingSplits: [SourceSplit]
+    private var splits: [Split] = []
+    private var watermark = EventTime.min
+    private var next = 0
+    private var toldIdle = false
+    private let growing: Bool
+
+    init(_ vertex: SourceVertex, splits: [SourceSplit], metrics: OperatorMetrics, now: @escaping @Sendable () -> UInt64) throws {
+        self.vertex = vertex
+        self.metrics = metrics
+        self.now = now
+        prepare = try vertex.prepare?()
+        waitingSplits = splits
+        growing = !vertex.source.isBounded
+    }
+
+    func add(_ more: [SourceSplit]) { waitingSplits += more }
+
+    func step(maxRows: Int) throws -> Step {
+        try open()
+        guard !splits.isEmpty else { return growing ? try allWaiting(until: .max) : .ended }
+        let time = now()
+        guard let chosen = choose(time) else {
+            return try allWaiting(until: splits.map(\.retryAt).min()!)
+        }
+        switch try splits[chosen].reader.next(maxRows: maxRows) {
+        case .batch(let batch):
+            splits[chosen].lastRowAt = time
+            return .elements(try elements(for: batch, split: chosen))
+        case .waiting(let pause):
+            splits[chosen].retryAt = time + UInt64(max(pause / .nanoseconds(1), 0))
+            return .elements(markIdle(chosen, time))
+        case .endOfSplit:
+            splits.remove(at: chosen).reader.close()
+            return .elements(advance())
+        }
+    }
+
+    private func open() throws {
+        while splits.count < Self.openSplitsMax, !waitingSplits.isEmpty {
+            let split = waitingSplits.removeFirst()
+            splits.append(Split(reader: try vertex.source.reader(for: split, metrics: metrics),
+                                assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now()))
+        }
+    }
+
+    private func choose(_ time: UInt64) -> Int? {
+        var best: Int?
+        for offset in 0..<splits.count {
+            let i = (next + offset) % splits.count
+            guard splits[i].retryAt <= time else { continue }
+            if best == nil || splits[i].watermark < splits[best!].watermark { best = i }
+        }
+        if let best { next = best + 1 }
+        return best
+    }
+
+    private func elements(for batch: Batch, split i: Int) throws -> [ChainElement] {
+        metrics.rowsOut.add(batch.count)
+        let prepared = try prepare?(batch) ?? batch
+        var result: [ChainElement] = []
+        if toldIdle {
+            toldIdle = false
+            result.append(.idle(false))
+        }
+        guard splits[i].assigner != nil else { return result + [.batch(prepared, input: 0)] }
+        if splits[i].isIdle { splits[i].isIdle = false }
+        for piece in try splits[i].assigner!.assign(prepared) {
+            switch piece {
+            case .rows(let rows): result.append(.batch(rows, input: 0))
+            case .watermark(let watermark):
+                splits[i].watermark = watermark
+                result += advance()
+            }
+        }
+        return result
+    }
+
+    /// The source's watermark: the lowest of the open splits that are not idle. It stands still when there is none.
+    private func advance() -> [ChainElement] {
+        var low: EventTime?
+        for split in splits where !split.isIdle { low = min(low ?? .max, split.watermark) }
+        guard let low, low > watermark else { return [] }
+        watermark = low
+        metrics.watermark.set(low.milliseconds)
+        return [.watermark(low)]
+    }
+
+    private func markIdle(_ i: Int, _ time: UInt64) -> [ChainElement] {
+        guard let timeout = vertex.watermark?.idleTimeout, !splits[i].isIdle,
+              time - splits[i].lastRowAt >= UInt64(timeout / .nanoseconds(1)) else { return [] }
+        splits[i].isIdle = true
+        return advance() + tellIdleIfAll()
+    }
+
+    private func tellIdleIfAll() -> [ChainElement] {
+        guard vertex.watermark?.idleTimeout != nil, !toldIdle, splits.allSatisfy(\.isIdle) else { return [] }
+        toldIdle = true
+        return [.idle(true)]
+    }
+
+    private func allWaiting(until: UInt64) throws -> Step {
+        let told = splits.isEmpty ? tellIdleIfAll() : []
+        return told.isEmpty ? .waiting(until: until) : .elements(told)
+    }
+
+    func close() {
+        for split in splits { split.reader.close() }
+        splits = []
+    }
+}

@@ -1,0 +1,30 @@
+import StreamCore
+import StreamExpressions
+
+/// What binding needs to know beside the syntax: the script for locations, the functions, the catalog, the settings.
+struct BindingContext {
+    var catalog: Catalog
+    var functions: FunctionRegistry
+    var settings: SessionSettings
+    var script: ScriptText
+    var counter: Counter
+    /// Views being expanded, to refuse a view that reads itself.
+    var openViews: [String] = []
+
+    /// Numbers that tell window functions of one statement apart.
+    final class Counter {
+        private var last = 0
+        func next() -> Int {
+            last += 1
+            return last
+        }
+    }
+
+    func error(_ code: StreamError.Code, _ problem: String, fix: String? = nil, at span: SourceSpan) -> StreamError {
+        script.error(code, problem, fix: fix, at: span)
+    }
+
+    func unsupported(_ construct: String, fix: String? = nil, at span: SourceSpan) -> StreamError {
+        script.error(.plan, "\(construct) is not supported", fix: fix, at: span)
+    }
+}

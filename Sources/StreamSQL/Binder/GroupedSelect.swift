@@ -1,0 +1,234 @@
+import StreamCore
+import StreamExpressions
+import StreamOperators
+
+/// GROUP BY with its keys, window and aggregates, collected while the SELECT list and HAVING are bound.
+final class GroupedSelect: Grouping {
+    private enum Key { case column(Int), property(WindowProperty) }
+
+    /// Until all aggregates are known, window properties are numbered from here.
+    private static let propertyBase = 1 << 30
+
+    private let context: BindingContext
+    private let input: LogicalPlan
+    private let scope: Scope
+    private let fingerprint: Fingerprint
+    private let aliases: [String]
+    private let groupBy: [SyntaxExpr]
+
+    /// What is computed in front of the aggregation, without repetition.
+    private var prepared = LogicalPlan.Projection(exprs: [], columns: [])
+    private var preparedByText: [String: Int] = [:]
+    private var keys: [String: Key] = [:]
+    private var keyColumns: [Int] = []
+    private var aggregates: [AggregateCall] = []
+    private var aggregateNames: [String] = []
+    private var aggregateByText: [String: Int] = [:]
+    private var properties: [WindowProperty] = []
+    private var assignment: LogicalPlan.WindowAggregate.Assignment?
+    /// The GROUP BY window call, for TUMBLE_START and the like.
+    private var groupWindow: GroupWindow?
+    private var timeType: DataType = .timestamp(3)
+    private var timeRole: PlanColumn.Role = .timeAttribute
+
+    init(_ context: BindingContext, input: LogicalPlan, scope: Scope, groupBy: [SyntaxExpr], aliases: [String]) throws {
+        self.context = context
+        self.input = input
+        self.scope = scope
+        self.groupBy = groupBy
+        self.aliases = aliases
+        fingerprint = Fingerprint(scope: scope)
+        try bindKeys(groupBy)
+    }
+
+    // MARK: keys
+
+    private func bindKeys(_ exprs: [SyntaxExpr]) throws {
+        var bound: [(SyntaxExpr, Expr)] = []
+        for expr in exprs {
+            if case .call(let call) = expr.node {
+                let name = call.name.uppercased()
+                if ["GROUPING SETS", "ROLLUP", "CUBE"].contains(name) { throw context.unsupported("GROUP BY \(name)", at: expr.span) }
+                if GroupWindow.isWindowFunction(name) {
+                    try bindWindow(call, expr.span)
+                    continue
+                }
+            }
+            bound.append((expr, try bindKey(expr)))
+        }
+        if groupWindow == nil, let origin = windowOrigin(of: bound.map(\.1)) { try attach(origin, bound) }
+        for (expr, value) in bound where keys[fingerprint.of(expr)] == nil {
+            keys[fingerprint.of(expr)] = .column(keyColumns.count)
+            keyColumns.append(prepare(value, fingerprint.of(expr), name: expr.impliedName))
+        }
+    }
+
+    private func bindKey(_ expr: SyntaxExpr) throws -> Expr {
+        do {
+            return try ExpressionBinder(context, scope: scope, clause: "GROUP BY").value(expr)
+        } catch var error as StreamError {
+            if case .name(let name) = expr.node, name.parts.count == 1, aliases.contains(name.parts[0]),
+               case .unknown = scope.resolve(name.parts) {
+                error.fix = "write the expression that \(name.text) stands for: GROUP BY takes no names given in SELECT"
+            }
+            throw error
+        }
+    }
+
+    private func role(_ expr: Expr) -> PlanColumn.Role {
+        if case .column(let i, _) = expr { scope.columns[i].role } else { .none }
+    }
+
+    /// The window function whose start and end are both among the keys.
+    private func windowOrigin(of exprs: [Expr]) -> WindowOrigin? {
+        let roles = exprs.map(role)
+        for case .windowStart(let origin) in roles where roles.contains(.windowEnd(origin)) { return origin }
+        return nil
+    }
+
+    /// GROUP BY window_start, window_end: both and window_time are no keys but properties of the window.
+    private func attach(_ origin: WindowOrigin, _ bound: [(SyntaxExpr, Expr)]) throws {
+        var start = 0, end = 0
+        for (expr, value) in bound {
+            let text = fingerprint.of(expr)
+            switch role(value) {
+            case .windowStart(origin):
+                start = prepare(value, text, name: "window_start")
+                keys[text] = .property(.start)
+            case .windowEnd(origin):
+                end = prepare(value, text, name: "window_end")
+                keys[text] = .property(.end)
+            case .windowTime(origin):
+                (timeType, timeRole) = (value.type, .windowTime(origin))
+                keys[text] = .property(.time)
+            default: break
+            }
+        }
+        assignment = .attached(origin, start: start, end: end)
+    }
+
+    private func bindWindow(_ call: FunctionCall, _ span: SourceSpan) throws {
+        guard groupWindow == nil else { throw context.error(.validate, "GROUP BY has two window functions", fix: "keep one", at: span) }
+        let window = try GroupWindow(call, context, scope, span)
+        groupWindow = window
+        let column = scope.columns[window.timeColumn]
+        timeType = column.type
+        assignment = .time(window.spec, column: prepare(.column(window.timeColumn, column.type), "#\(window.timeColumn)", name: column.name))
+    }
+
+    private func prepare(_ expr: Expr, _ text: String, name: String?) -> Int {
+        if let i = preparedByText[text] { return i }
+        preparedByText[text] = prepared.exprs.count
+        prepared.exprs.append(expr)
+        if case .column(let i, _) = expr {
+            prepared.columns.append(scope.columns[i])
+        } else {
+            prepared.columns.append(PlanColumn(name ?? "$f\(prepared.columns.count)", expr.type, nullable: expr.isNullable(in: scope.columns)))
+        }
+        return prepared.exprs.count - 1
+    }
+
+    // MARK: Grouping
+
+    func key(_ expr: SyntaxExpr) -> Expr? {
+        switch keys[fingerprint.of(expr)] {
+        case .column(let i): .column(i, prepared.exprs[keyColumns[i]].type)
+        case .property(let property): self.property(property)
+        case nil: nil
+        }
+    }
+
+    private func property(_ property: WindowProperty) -> Expr {
+        let i = properties.firstIndex(of: property) ?? properties.count
+        if i == properties.count { properties.append(property) }
+        return .column(Self.propertyBase + i, property == .time ? timeType : .timestamp(3))
+    }
+
+    func windowProperty(_ call: FunctionCall, at span: SourceSpan) throws -> Expr? {
+        guard let (window, property) = GroupWindow.property(call.name.uppercased()) else { return nil }
+        guard let groupWindow, groupWindow.name == window,
+              call.arguments.map(fingerprint.of) == groupWindow.arguments.map(fingerprint.of) else {
+            throw context.error(.validate, "\(call.name.uppercased()) needs GROUP BY \(window)(...) with the same arguments", at: span)
+        }
+        guard let property else { throw context.unsupported(call.name.uppercased(), fix: "use \(window)_ROWTIME", at: span) }
+        return self.property(property)
+    }
+
+    func aggregate(_ call: FunctionCall, at span: SourceSpan) throws -> Expr {
+        let text = fingerprint.of(SyntaxExpr(.call(call), span: span))
+        if let i = aggregateByText[text] { return .column(keyColumns.count + i, aggregates[i].resultType) }
+        let name = call.name.uppercased()
+        // The JSON aggregates have their null clause in the name.
+        let function = name + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
+        let binder = ExpressionBinder(context, scope: scope, clause: "the arguments of \(name)")
+        let args = try call.arguments.map(binder.bind)
+        if call.arguments.isEmpty && !call.star { throw context.error(.validate, "\(name) needs an argument", fix: "write \(name)(*) or \(name)(column)", at: span) }
+        if let i = args.firstIndex(where: \.isUntypedNull) {
+            throw context.error(.validate, "\(name) was given NULL, which has no type here", fix: "write CAST(NULL AS type)", at: call.arguments[i].span)
+        }
+        let (types, result) = try context.script.locating(span) {
+            try AggregateRegistry.bind(function, argumentTypes: args.map(\.type), distinct: call.distinct)
+        }
+        let casts = zip(args, types).map { $0.implicitlyCast(to: $1) }
+        let columns = zip(casts, call.arguments).map { arg, syntax in
+            prepare(arg, fingerprint.of(syntax) + (arg.isColumn ? "" : ":\(arg.type)"), name: syntax.impliedName)
+        }
+        var filter: Int?
+        if let condition = call.filter {
+            let bound = try ExpressionBinder(context, scope: scope, clause: "FILTER").condition(condition)
+            filter = prepare(bound, fingerprint.of(condition), name: nil)
+        }
+        let i = aggregates.count
+        aggregateByText[text] = i
+        aggregates.append(AggregateCall(function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
+                                        distinct: call.distinct, resultType: result))
+        aggregateNames.append(Self.title(call))
+        return .column(keyColumns.count + i, result)
+    }
+
+    private static func title(_ call: FunctionCall) -> String {
+        let inside = call.star ? "*" : call.arguments.map { $0.impliedName ?? "..." }.joined(separator: ", ")
+        return call.name.uppercased() + "(" + (call.distinct ? "DISTINCT " : "") + inside + ")"
+    }
+
+    func notGrouped(_ name: QualifiedName) -> StreamError {
+        let hasOrdinal = groupBy.contains { if case .integer = $0.node { true } else { false } }
+        let fix = hasOrdinal ? "write the expression itself: GROUP BY takes no positions"
+            : groupBy.isEmpty ? "add GROUP BY \(name.text), or put it into an aggregate such as MAX(\(name.text))"
+            : "add \(name.text) to GROUP BY, or put it into an aggregate such as MAX(\(name.text))"
+        return context.error(.validate, "column \(name.text) is neither in GROUP BY nor inside an aggregate", fix: fix, at: name.span)
+    }
+
+    // MARK: result
+
+    /// The aggregation, with all that was asked of it so far.
+    func plan() throws -> LogicalPlan {
+        let projected = LogicalPlan.project(input, prepared)
+        let keyOutput = keyColumns.map { prepared.columns[$0] }
+        let aggregateOutput = zip(aggregates, aggregateNames).map { call, name in
+            PlanColumn(name, call.resultType, nullable: call.function != "COUNT")
+        }
+        guard let assignment else {
+            let plainKeys = keyOutput.map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
+            return .aggregate(projected, .init(keys: keyColumns, aggregates: aggregates, columns: plainKeys + aggregateOutput))
+        }
+        let origin: WindowOrigin? = if case .attached(let origin, _, _) = assignment { origin } else { nil }
+        let propertyOutput = properties.map { property in
+            switch property {
+            case .start: PlanColumn("window_start", .timestamp(3), nullable: false, role: origin.map { .windowStart($0) } ?? .none)
+            case .end: PlanColumn("window_end", .timestamp(3), nullable: false, role: origin.map { .windowEnd($0) } ?? .none)
+            case .time: PlanColumn("window_time", timeType, nullable: false, role: timeRole)
+            }
+        }
+        // A time attribute that is a key is no time attribute of the result: only the window's own time is.
+        let keys = keyOutput.map { $0.role == .timeAttribute ? PlanColumn($0.name, $0.type, nullable: $0.nullable) : $0 }
+        return .windowAggregate(projected, .init(keys: keyColumns, assignment: assignment, aggregates: aggregates, properties: properties,
+                                                 columns: keys + aggregateOutput + propertyOutput))
+    }
+
+    /// An expression bound against this grouping, over the columns of ``plan()``.
+    func resolved(_ expr: Expr) -> Expr {
+        let base = keyColumns.count + aggregates.count
+        return expr.mapColumns { $0 >= Self.propertyBase ? base + $0 - Self.propertyBase : $0 }
+    }
+}

@@ -1,0 +1,225 @@
+import StreamCore
+import StreamExpressions
+import StreamOperators
+
+extension QueryBinder {
+    /// SELECT ... FROM ... WHERE ... GROUP BY ... HAVING. Columns behind the first `width` are there to sort by.
+    func select(_ select: Select, orderBy: [OrderItem]) throws -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        var (plan, scope) = try select.from.map(table) ?? (.values(.init(rows: [[]], columns: [])), .empty)
+        if let filter = select.filter {
+            plan = .filter(plan, try ExpressionBinder(context, scope: scope, clause: "WHERE").condition(filter))
+        }
+        let items = try expandStars(select.items, scope)
+        let isGrouped = !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
+            || orderBy.contains { $0.expr.containsAggregate }
+        guard isGrouped else {
+            let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
+            let projection = try project(items, orderBy, binder, distinct: select.distinct)
+            return finish(plan, scope.columns, projection, select)
+        }
+        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
+        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
+        let projection = try project(items, orderBy, binder, distinct: select.distinct)
+        let having = try select.having.map {
+            try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
+        }
+        plan = try grouped.plan()
+        let columns = plan.columns
+        if let having { plan = .filter(plan, grouped.resolved(having)) }
+        return finish(plan, columns, projection.mapped(grouped.resolved), select)
+    }
+
+    private struct SelectList {
+        var exprs: [Expr], names: [String], width: Int, keys: [SortSpec.Key]
+
+        func mapped(_ map: (Expr) -> Expr) -> Self {
+            var copy = self
+            copy.exprs = exprs.map(map)
+            return copy
+        }
+    }
+
+    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select)
+        -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        let output = zip(list.exprs, list.names).map { expr, name in
+            if case .column(let i, _) = expr { return columns[i].renamed(name) }
+            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
+        }
+        var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
+        if select.distinct { plan = Self.distinct(plan) }
+        return (plan, list.keys, list.width)
+    }
+
+    /// The SELECT list, and behind it what ORDER BY needs in addition.
+    private func project(_ items: [Select.Item], _ orderBy: [OrderItem], _ binder: ExpressionBinder, distinct: Bool) throws -> SelectList {
+        var list = SelectList(exprs: [], names: [], width: items.count, keys: [])
+        for (i, item) in items.enumerated() {
+            list.exprs.append(try binder.value(item.expr))
+            list.names.append(item.alias ?? item.expr.impliedName ?? "EXPR$\(i)")
+        }
+        let output = zip(list.exprs, list.names).map { PlanColumn($1, $0.type) }
+        let fingerprint = Fingerprint(scope: binder.scope)
+        var sorting = binder
+        sorting.clause = "ORDER BY"
+        for item in orderBy {
+            var column = try outputColumn(item, output)
+            if column == nil {
+                let wanted = fingerprint.of(item.expr)
+                column = items.firstIndex { fingerprint.of($0.expr) == wanted }
+            }
+            if column == nil {
+                let expr = try sorting.value(item.expr)
+                guard !distinct else {
+                    throw context.error(.validate, "with SELECT DISTINCT, ORDER BY takes only what is selected", at: item.expr.span)
+                }
+                list.exprs.append(expr)
+                list.names.append("ORDER$\(list.keys.count)")
+                column = list.exprs.count - 1
+            }
+            list.keys.append(Self.sortKey(item, column: column!))
+        }
+        return list
+    }
+
+    private func expandStars(_ items: [Select.Item], _ scope: Scope) throws -> [Select.Item] {
+        try items.flatMap { item -> [Select.Item] in
+            guard case .star(let table) = item.expr.node else { return [item] }
+            guard let indices = scope.star(table?.parts.last) else {
+                throw context.error(.validate, "there is no table \(table!.text) in FROM",
+                                    fix: NearName.hint(for: table!.text, in: scope.relations.compactMap(\.alias)), at: item.expr.span)
+            }
+            guard !indices.isEmpty else { throw context.error(.validate, "SELECT * needs a FROM clause", at: item.expr.span) }
+            return indices.map { i in
+                let relation = scope.relations.first { $0.columns.contains { $0.index == i } }!
+                let name = relation.columns.first { $0.index == i }!.name
+                let parts = (scope.relations.count > 1 ? relation.alias.map { [$0] } ?? [] : []) + [name]
+                return Select.Item(expr: SyntaxExpr(.name(QualifiedName(parts, span: item.expr.span)), span: item.expr.span), alias: name)
+            }
+        }
+    }
+
+    // MARK: FROM
+
+    func table(_ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        switch ref.node {
+        case .table(let name, let hints): return try named(name, hints, ref)
+        case .query(let query):
+            let plan = try bind(query)
+            return try aliased(plan, ref.alias, ref)
+        case .windowFunction(let name, let input, let time, let arguments):
+            let (plan, scope) = try table(input)
+            return try aliased(try windowTable(name, plan, scope, time, arguments, ref.span), ref.alias, ref)
+        case .unnest: throw context.unsupported("UNNEST", at: ref.span)
+        case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
+        }
+    }
+
+    private func named(_ name: QualifiedName, _ hints: [String: String], _ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        if name.parts.count == 1, let common = commonTables[name.parts[0]] {
+            var inner = self
+            inner.commonTables = common.outer
+            let plan = try renamed(try inner.bind(common.definition.query), common.definition.columns, common.definition.name, common.definition.span)
+            return try aliased(plan, ref.alias ?? name.parts[0], ref)
+        }
+        switch try context.catalog.lookUp(name, context.script, as: "table or view") {
+        case .table(var table):
+            if !hints.isEmpty {
+                table.descriptor.options.merge(hints) { $1 }
+                for key in hints.keys { table.descriptor.optionLocations[key] = context.script.location(ref.span) }
+                try TableChecks(context).options(of: table.descriptor, at: ref.span)
+            }
+            let plan = LogicalPlan.scan(.init(table: table, used: Array(table.columns.indices)))
+            return try aliased(plan, ref.alias ?? table.name, ref)
+        case .view(let view):
+            guard !context.openViews.contains(view.name) else {
+                throw context.error(.validate, "view \(view.name) reads itself", at: name.span)
+            }
+            var inner = context
+            inner.script = view.script
+            inner.openViews.append(view.name)
+            let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
+            return try aliased(plan, ref.alias ?? view.name, ref)
+        }
+    }
+
+    /// The plan with the columns named by a list, if there is one.
+    func renamed(_ plan: LogicalPlan, _ names: [String]?, _ what: String, _ span: SourceSpan) throws -> LogicalPlan {
+        guard let names else { return plan }
+        guard names.count == plan.columns.count else {
+            throw context.error(.validate, "\(what) has \(plan.columns.count) columns, but \(names.count) names are given", at: span)
+        }
+        var projection = LogicalPlan.Projection.columns(Array(names.indices), of: plan.columns)
+        projection.columns = zip(projection.columns, names).map { $0.renamed($1) }
+        return .project(plan, projection)
+    }
+
+    private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
+        return (named, Scope(alias: alias, columns: named.columns))
+    }
+
+    private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
+        -> (LogicalPlan, Scope) {
+        guard kind == "INNER" || kind == "CROSS" else {
+            throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
+        }
+        let (leftPlan, leftScope) = try table(left)
+        let (rightPlan, rightScope) = try table(right)
+        if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
+            throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
+        }
+        var scope = leftScope.joined(rightScope)
+        let shift = leftScope.columns.count
+        var conditions: [Expr] = []
+        for name in using {
+            guard case .column(let l, let rest) = leftScope.resolve([name]), rest.isEmpty,
+                  case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty else {
+                throw context.error(.validate, "USING (\(name)): both sides must have exactly one column \(name)", at: ref.span)
+            }
+            conditions.append(try context.script.locating(ref.span) {
+                try context.functions.bind("=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
+            })
+            scope.hidden.insert(r + shift)
+        }
+        if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
+        let condition: Expr? = conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
+        let plan = LogicalPlan.join(leftPlan, rightPlan, .init(condition: condition, columns: scope.columns))
+        return (plan, scope)
+    }
+}
+
+extension SyntaxExpr {
+    /// The name that a column gets from its expression alone.
+    var impliedName: String? {
+        switch node {
+        case .name(let name): name.parts.last
+        case .field(_, let name): name
+        default: nil
+        }
+    }
+
+    /// Whether an aggregate call stands in it, subqueries aside.
+    var containsAggregate: Bool {
+        if case .call(let call) = node, call.over == nil, AggregateRegistry.contains(call.name.uppercased()) { return true }
+        return children.contains(where: \.containsAggregate)
+    }
+
+    var children: [SyntaxExpr] {
+        switch node {
+        case .name, .star, .integer, .decimal, .approximate, .string, .bytes, .boolean, .null, .dateLiteral, .timeLiteral,
+             .timestampLiteral, .interval, .exists, .scalarQuery:
+            []
+        case .unary(_, let e), .isNull(let e, _), .isTruth(let e, _, _), .isJSON(let e, _, _), .inQuery(let e, _, _), .cast(let e, _, _),
+             .field(let e, _):
+            [e]
+        case .binary(_, let a, let b), .isDistinct(let a, let b, _), .subscriptOf(let a, let b): [a, b]
+        case .between(let e, let low, let high, _, _): [e, low, high]
+        case .inList(let e, let items, _): [e] + items
+        case .like(_, let a, let b, let escape, _): [a, b] + (escape.map { [$0] } ?? [])
+        case .caseWhen(let operand, let branches, let otherwise):
+            [operand, otherwise].compactMap { $0 } + branches.flatMap { [$0.when, $0.then] }
+        case .call(let call): call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 }
+        case .array(let items), .map(let items), .row(let items): items
+        }
+    }
+}

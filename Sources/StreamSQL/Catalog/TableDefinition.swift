@@ -1,0 +1,166 @@
+import StreamCore
+import StreamExpressions
+
+/// Turns CREATE TABLE into a catalog table: every column typed, every name and option checked.
+struct TableDefinition {
+    var context: BindingContext
+    var create: CreateTable
+
+    func table() throws -> CatalogTable {
+        let name = try context.catalog.localName(create.name, context.script)
+        try checkColumnNames(name)
+        var columns: [CatalogTable.Column?] = [], metadata: [TableDescriptor.MetadataColumn] = []
+        for definition in create.columns {
+            switch definition.kind {
+            case .physical(let type, let nullable):
+                let isKey = create.primaryKey.contains(definition.name)
+                columns.append(.init(name: definition.name, type: type, nullable: nullable && !isKey, kind: .physical, comment: definition.comment))
+            case .metadata(let type, let nullable, let key, let virtual):
+                columns.append(.init(name: definition.name, type: type, nullable: nullable, kind: .metadata(metadata.count, virtual: virtual),
+                                     comment: definition.comment))
+                metadata.append(.init(name: definition.name, key: key ?? definition.name, type: type))
+            case .computed: columns.append(nil)
+            }
+        }
+        try bindComputed(&columns)
+        let complete = columns.map { $0! }
+        let physical = complete.filter { if case .physical = $0.kind { true } else { false } }
+        var options: [String: String] = [:], locations: [String: SourceLocation] = [:]
+        for (key, value, span) in create.options {
+            guard options[key] == nil else { throw context.error(.validate, "option '\(key)' is set twice", at: span) }
+            options[key] = value
+            locations[key] = context.script.location(span)
+        }
+        let descriptor = TableDescriptor(name: name, schema: physical.map { Field($0.name, $0.type, nullable: $0.nullable) }, metadata: metadata,
+                                         primaryKey: create.primaryKey, partitionKeys: create.partitionKeys, options: options,
+                                         optionLocations: locations)
+        var table = CatalogTable(name: name, columns: complete, comment: create.comment, temporary: create.temporary, descriptor: descriptor,
+                                 script: context.script)
+        table.watermark = try watermark(complete)
+        try checkKeys(table)
+        try TableChecks(context).options(of: descriptor, at: create.name.span)
+        return table
+    }
+
+    private func checkColumnNames(_ table: String) throws {
+        guard !create.columns.isEmpty else {
+            throw context.error(.validate, "table \(table) has no columns", fix: "list them: CREATE TABLE \(table) (id INT, ...)", at: create.name.span)
+        }
+        var seen: Set<String> = []
+        for column in create.columns where !seen.insert(column.name).inserted {
+            throw context.error(.validate, "table \(table) has two columns named \(column.name)", at: column.span)
+        }
+    }
+
+    /// Computed columns see the physical and metadata columns, not each other.
+    private func bindComputed(_ columns: inout [CatalogTable.Column?]) throws {
+        let known = columns.enumerated().compactMap { i, column in column.map { ($0.name, i) } }
+        let plan = zip(columns, create.columns).map { column, definition in
+            PlanColumn(definition.name, column?.type ?? .null, nullable: column?.nullable ?? true)
+        }
+        let scope = Scope(relations: [.init(alias: create.name.parts.last, columns: known.map { (name: $0.0, index: $0.1) })], columns: plan)
+        for (i, definition) in create.columns.enumerated() {
+            guard case .computed(let syntax) = definition.kind else { continue }
+            let expr = try ExpressionBinder(context, scope: scope, clause: "a computed column").value(syntax)
+            columns[i] = .init(name: definition.name, type: expr.type, nullable: expr.isNullable(in: plan), kind: .computed(expr, syntax),
+                               comment: definition.comment)
+        }
+    }
+
+    private func watermark(_ columns: [CatalogTable.Column]) throws -> CatalogTable.Watermark? {
+        guard let (name, syntax) = create.watermark else { return nil }
+        guard let i = columns.firstIndex(where: { $0.name == name.text }) else {
+            throw context.error(.validate, "WATERMARK FOR \(name.text): there is no such column",
+                                fix: NearName.hint(for: name.text, in: columns.map(\.name)), at: name.span)
+        }
+        guard columns[i].type.isTimestamp, columns[i].type.timeUnit == .milliseconds else {
+            throw context.error(.validate, "WATERMARK FOR \(name.text): the column is of type \(columns[i].type)",
+                                fix: "make it TIMESTAMP(3) or TIMESTAMP_LTZ(3)", at: name.span)
+        }
+        let plan = columns.map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
+        let expr = try ExpressionBinder(context, scope: Scope(alias: create.name.parts.last, columns: plan), clause: "WATERMARK").value(syntax)
+        guard expr.type.isTimestamp, expr.type.timeUnit == .milliseconds else {
+            throw context.error(.validate, "the watermark must be TIMESTAMP(3) or TIMESTAMP_LTZ(3), but this is of type \(expr.type)",
+                                fix: "write for example \(name.text) - INTERVAL '5' SECOND", at: syntax.span)
+        }
+        return .init(column: i, expr: expr, text: SyntaxText.of(syntax))
+    }
+
+    private func checkKeys(_ table: CatalogTable) throws {
+        func check(_ names: [String], _ clause: String) throws {
+            for (i, name) in names.enumerated() {
+                guard let field = table.descriptor.schema.first(where: { $0.name == name }) else {
+                    throw context.error(.validate, "\(clause): table \(table.name) has no physical column \(name)",
+                                        fix: NearName.hint(for: name, in: table.descriptor.schema.map(\.name)), at: create.name.span)
+                }
+                guard !names[..<i].contains(name) else {
+                    throw context.error(.validate, "\(clause): column \(name) stands there twice", at: create.name.span)
+                }
+                switch field.type {
+                case .array, .map, .row:
+                    throw context.error(.validate, "\(clause): column \(name) is of type \(field.type), which cannot be a key", at: create.name.span)
+                default: break
+                }
+            }
+        }
+        try check(table.descriptor.primaryKey, "PRIMARY KEY")
+        try check(table.descriptor.partitionKeys, "PARTITIONED BY")
+    }
+}
+
+/// Checks of a table against its connector.
+struct TableChecks {
+    /// Understood for every table that has a watermark.
+    static let idleTimeoutOption = "scan.watermark.idle-timeout"
+
+    var context: BindingContext
+    init(_ context: BindingContext) { self.context = context }
+
+    func connector(of table: TableDescriptor, at span: SourceSpan) throws -> any TableConnector {
+        guard let identifier = table.options["connector"] else {
+            throw context.error(.validate, "table \(table.name) has no option 'connector'",
+                                fix: "add 'connector' = '...' to WITH, one of \(context.catalog.connectorNames.joined(separator: ", "))", at: span)
+        }
+        guard let connector = context.catalog.connector(identifier) else {
+            throw located(StreamError(.validate, "table \(table.name): there is no connector '\(identifier)'",
+                                      fix: NearName.hint(for: identifier, in: context.catalog.connectorNames)), "connector", table, span)
+        }
+        return connector
+    }
+
+    /// The connector is known and accepts options and schema.
+    func options(of table: TableDescriptor, at span: SourceSpan) throws {
+        let connector = try connector(of: table, at: span)
+        let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption])
+        let prefixes = known.filter { $0.hasSuffix(".") }
+        for key in table.options.keys.sorted() where !known.contains(key) && !prefixes.contains(where: { key.hasPrefix($0) }) {
+            throw located(StreamError(.validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",
+                                      fix: NearName.hint(for: key, in: known.map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
+        }
+        do {
+            try connector.validate(table)
+        } catch let error as StreamError {
+            if error.location != nil { throw withLine(error) }
+            throw located(error, nil, table, span)
+        }
+        let available = connector.metadataKeys(for: table)
+        for column in table.metadata {
+            guard available[column.key] != nil else {
+                throw located(StreamError(.validate, "table \(table.name): connector '\(connector.identifier)' has no metadata '\(column.key)' for column \(column.name)",
+                                          fix: NearName.hint(for: column.key, in: available.keys)), nil, table, span)
+            }
+        }
+    }
+
+    private func located(_ error: StreamError, _ key: String?, _ table: TableDescriptor, _ span: SourceSpan) -> StreamError {
+        var error = error
+        error.location = key.flatMap { table.optionLocations[$0] } ?? context.script.location(span)
+        return withLine(error)
+    }
+
+    private func withLine(_ error: StreamError) -> StreamError {
+        var error = error
+        if error.sourceLine == nil, let location = error.location { error.sourceLine = context.script.line(location.line) }
+        return error
+    }
+}

@@ -1,0 +1,69 @@
+import StreamCore
+import StreamExpressions
+import StreamOperators
+
+extension LogicalPlan {
+    /// The plan as an indented tree, the last step first.
+    public var treeText: String {
+        var lines: [String] = []
+        draw(indent: "", branch: "", into: &lines)
+        return lines.joined(separator: "\n")
+    }
+
+    private func draw(indent: String, branch: String, into lines: inout [String]) {
+        lines.append(indent + branch + title)
+        let inner = branch.isEmpty ? indent : indent + (branch == "+- " ? "   " : "|  ")
+        for (i, input) in inputs.enumerated() {
+            input.draw(indent: inner, branch: i == inputs.count - 1 ? "+- " : ":- ", into: &lines)
+        }
+    }
+
+    /// One line that says what the step does.
+    public var title: String {
+        switch self {
+        case .scan(let s):
+            let pruned = s.partitionFilter.isEmpty ? "" : ", partitions: " + s.partitionFilter.keys.sorted().map { key in
+                "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
+            }.joined(separator: ", ")
+            return "Scan(\(s.table.name): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
+        case .values(let v): return "Values(\(v.rows.count) \(v.rows.count == 1 ? "row" : "rows"): \(v.columns.map(\.name).joined(separator: ", ")))"
+        case .project(let input, let p): return "Project(\(ExprText.projection(p, input.columns)))"
+        case .filter(let input, let e): return "Filter(\(ExprText.of(e, input.columns)))"
+        case .calc(let input, let filter, let p):
+            let select = "select: " + ExprText.projection(p, input.columns)
+            return "Calc(" + (filter.map { "where: \(ExprText.of($0, input.columns)), " } ?? "") + select + ")"
+        case .windowTable(let input, let w):
+            return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
+        case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"
+        case .aggregate(let input, let a):
+            return "GroupAggregate(\(Self.aggregation(keys: a.keys, a.aggregates, input.columns)))"
+        case .join(let l, let r, let j):
+            var parts = zip(j.leftKeys, j.rightKeys).map { "\(l.columns[$0].name) = \(r.columns[$1].name)" }
+            if let condition = j.condition { parts.append(ExprText.of(condition, j.columns)) }
+            return parts.isEmpty ? "CrossJoin" : "Join(\(parts.joined(separator: " AND ")))"
+        case .union(let inputs, _): return "UnionAll(\(inputs.count) inputs)"
+        case .sort(let input, let s):
+            var parts: [String] = []
+            if !s.keys.isEmpty { parts.append("by: " + s.keys.map { ExprText.sortKey($0, input.columns) }.joined(separator: ", ")) }
+            if s.offset > 0 { parts.append("offset: \(s.offset)") }
+            if let limit = s.limit { parts.append("limit: \(limit)") }
+            return (s.keys.isEmpty ? "Limit(" : "Sort(") + parts.joined(separator: ", ") + ")"
+        }
+    }
+
+    static func aggregation(keys: [Int], _ aggregates: [AggregateCall], _ input: [PlanColumn]) -> String {
+        let by = keys.isEmpty ? [] : ["by: " + keys.map { input[$0].name }.joined(separator: ", ")]
+        let calls = aggregates.isEmpty ? [] : ["compute: " + aggregates.map { ExprText.aggregate($0, input) }.joined(separator: ", ")]
+        return (by + calls).joined(separator: ", ")
+    }
+
+    static func aggregation(_ a: WindowAggregate, _ input: [PlanColumn]) -> String {
+        let window = switch a.assignment {
+        case .time(let spec, let column): "\(ExprText.window(spec)) on \(input[column].name)"
+        case .attached(let origin, let start, let end): "\(ExprText.window(origin.window)) as \(input[start].name), \(input[end].name)"
+        }
+        let rest = aggregation(keys: a.keys, a.aggregates, input)
+        let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
+        return ([window] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+    }
+}

@@ -1,0 +1,215 @@
+import StreamCore
+import StreamExpressions
+import StreamOperators
+import StreamRuntime
+
+/// Turns optimised plans into one job graph.
+struct JobGraphBuilder: Sendable {
+    /// What comes out of a step: the vertices that give it, all into the same input of the next one.
+    struct Stream: Sendable {
+        var vertices: [Int]
+        var columns: [PlanColumn]
+        var isBounded: Bool
+        var isChangelog: Bool
+        /// The step that makes updates of rows given before, for error messages.
+        var updatedBy: String?
+    }
+
+    enum Distribution { case forward, keys([Int]), single }
+
+    let connectors: [String: any TableConnector]
+    let settings: SessionSettings
+    let evaluation: EvaluationContext
+    private(set) var graph: JobGraph
+    /// Scans that are in the graph already, by what they read.
+    private var scans: [String: Stream] = [:]
+
+    init(catalog: Catalog, settings: SessionSettings, evaluation: EvaluationContext, name: String) {
+        connectors = catalog.connectors
+        self.settings = settings
+        self.evaluation = evaluation
+        graph = JobGraph(name: name, maxParallelism: max(settings.maxParallelism, settings.parallelism))
+    }
+
+    // MARK: vertices and edges
+
+    private mutating func addVertex(_ name: String, _ kind: JobVertex.Kind, _ parallelism: Int, _ schema: Schema) -> Int {
+        graph.vertices.append(JobVertex(id: graph.vertices.count, name: name, kind: kind, parallelism: parallelism, outputSchema: schema))
+        return graph.vertices.count - 1
+    }
+
+    private func parallelism(_ stream: Stream) -> [Int] { stream.vertices.map { graph.vertices[$0].parallelism } }
+
+    /// How many subtasks a step with such an input has.
+    private func parallelism(after stream: Stream, _ distribution: Distribution) -> Int {
+        let given = parallelism(stream)
+        switch distribution {
+        case .keys(let keys): return keys.isEmpty ? 1 : settings.parallelism
+        case .single: return 1
+        case .forward:
+            if given.allSatisfy({ $0 == given[0] }) { return given[0] }
+            // Spreading a changelog over subtasks at will would lose the order of a row's changes.
+            return stream.isChangelog ? 1 : given.max()!
+        }
+    }
+
+    private mutating func connect(_ stream: Stream, to vertex: Int, input: Int = 0, _ distribution: Distribution) {
+        let target = graph.vertices[vertex].parallelism
+        for from in stream.vertices {
+            let source = graph.vertices[from].parallelism
+            let partitioning: Partitioning = switch distribution {
+            case .keys(let keys) where target > 1: .hash(keys)
+            default: source == target ? .forward : target == 1 ? .single : .rebalance
+            }
+            graph.edges.append(JobEdge(from: from, to: vertex, input: input, partitioning: partitioning))
+        }
+    }
+
+    private mutating func addStep(_ name: String, after stream: Stream, _ distribution: Distribution, _ columns: [PlanColumn],
+                                  _ factory: @escaping Operators.Factory) -> Stream {
+        let vertex = addVertex(name, .transform(factory), parallelism(after: stream, distribution), columns.map(\.field))
+        connect(stream, to: vertex, distribution)
+        var output = stream
+        output.vertices = [vertex]
+        output.columns = columns
+        return output
+    }
+
+    /// The sink for a query's rows.
+    mutating func addSink(_ sink: any TableSink, name: String, after stream: Stream, keys: [Int] = []) throws {
+        if stream.isChangelog && !sink.acceptsChanges {
+            throw StreamError(.plan, "table sink '\(name)' doesn't support consuming update changes which is produced by \(stream.updatedBy ?? "the query")",
+                              fix: "group by a window, or write to a table that takes changes, for example one with a primary key")
+        }
+        let most = sink.maxParallelism ?? .max
+        let wanted = min(settings.parallelism, most)
+        let isKeyed = wanted > 1 && (!sink.distributionKeys.isEmpty || stream.isChangelog && !keys.isEmpty)
+        let by = sink.distributionKeys.isEmpty ? keys : sink.distributionKeys
+        let own = parallelism(after: stream, .forward)
+        let count = isKeyed ? wanted : min(own, most)
+        let vertex = addVertex("Sink: \(name)", .sink(sink), count, stream.columns.map(\.field))
+        connect(stream, to: vertex, isKeyed ? .keys(by) : count == 1 && own > 1 ? .single : .forward)
+    }
+
+    // MARK: steps
+
+    mutating func add(_ plan: LogicalPlan) throws -> Stream {
+        switch plan {
+        case .scan(let scan): return try add(scan)
+        case .values(let values):
+            let source = ValuesSource(rows: values.rows, types: values.columns.map(\.type), context: evaluation)
+            let vertex = addVertex("Source: \(values.rows.count) \(values.rows.count == 1 ? "row" : "rows")", .source(SourceVertex(source: source)), 1,
+                                   values.columns.map(\.field))
+            return Stream(vertices: [vertex], columns: values.columns, isBounded: true, isChangelog: false)
+        case .project(let input, let p): return try add(.calc(input, filter: nil, p))
+        case .filter(let input, let e):
+            return try add(.calc(input, filter: e, .columns(Array(input.columns.indices), of: input.columns)))
+        case .calc(let input, let filter, let p):
+            let stream = try add(input)
+            return addStep(Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
+                           Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
+        case .windowTable(let input, let w):
+            let stream = try add(input)
+            return addStep("\(ExprText.window(w.origin.window)) on \(stream.columns[w.timeColumn].name)", after: stream, .forward, w.columns,
+                           Operators.windowTableFunction(inputSchema: stream.columns.map(\.field), timeColumn: w.timeColumn,
+                                                         window: w.origin.window, timeZone: settings.timeZone))
+        case .windowAggregate(let input, let a): return try add(a, try add(input))
+        case .aggregate(let input, let a): return try add(a, try add(input))
+        case .join(let l, let r, let j): return try add(j, try add(l), try add(r))
+        case .union(let inputs, let columns):
+            let streams = try inputs.map { try add($0) }
+            return Stream(vertices: streams.flatMap(\.vertices), columns: columns, isBounded: streams.allSatisfy(\.isBounded),
+                          isChangelog: streams.contains(where: \.isChangelog), updatedBy: streams.lazy.compactMap(\.updatedBy).first)
+        case .sort(let input, let s): return try add(s, try add(input))
+        }
+    }
+
+    private static func calcName(_ filter: Expr?, _ p: LogicalPlan.Projection, _ input: [PlanColumn]) -> String {
+        let select = p.isIdentity && p.exprs.count == input.count ? "" : "select " + ExprText.projection(p, input)
+        return [filter.map { "where " + ExprText.of($0, input) } ?? "", select].filter { !$0.isEmpty }.joined(separator: ", ")
+    }
+
+    private mutating func add(_ a: LogicalPlan.Aggregate, _ stream: Stream) throws -> Stream {
+        let spec = GroupAggregateSpec(inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog)
+        let name = Self.aggregationName(a.keys.isEmpty ? "" : "GROUP BY", a.keys, a.aggregates, stream.columns)
+        var output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        // Over inserts alone, rows without aggregates come once and never change.
+        if !a.aggregates.isEmpty || stream.isChangelog {
+            output.isChangelog = true
+            output.updatedBy = "GroupAggregate(\(LogicalPlan.aggregation(keys: a.keys, a.aggregates, stream.columns)))"
+        }
+        return output
+    }
+
+    private static func aggregationName(_ head: String, _ keys: [Int], _ calls: [AggregateCall], _ input: [PlanColumn]) -> String {
+        let by = keys.map { input[$0].name }.joined(separator: ", ")
+        let compute = calls.map { ExprText.aggregate($0, input) }.joined(separator: ", ")
+        let left = [head, by].filter { !$0.isEmpty }.joined(separator: " ")
+        return [left, compute].filter { !$0.isEmpty }.joined(separator: ": ")
+    }
+
+    private mutating func add(_ a: LogicalPlan.WindowAggregate, _ stream: Stream) throws -> Stream {
+        guard case .time(let window, let time) = a.assignment else { preconditionFailure("windows are assigned by the optimiser") }
+        let spec = WindowAggregateSpec(inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
+                                       aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
+                                       inputChanges: stream.isChangelog)
+        let name = Self.aggregationName(ExprText.window(window), a.keys, a.aggregates, stream.columns)
+        var output: Stream
+        if settings.parallelism > 1, spec.supportsTwoPhase {
+            let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
+            let local = addStep("local " + name, after: stream, .forward, partial, Operators.localWindowAggregate(spec))
+            output = addStep(name, after: local, .keys(Array(a.keys.indices)), a.columns, Operators.globalWindowAggregate(spec))
+        } else {
+            output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.windowAggregate(spec))
+        }
+        output.isChangelog = false
+        output.updatedBy = nil
+        return output
+    }
+
+    private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
+        let spec = JoinSpec(leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys)
+        let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
+        let vertex = addVertex(on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
+                               j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
+        connect(left, to: vertex, input: 0, .keys(j.leftKeys))
+        connect(right, to: vertex, input: 1, .keys(j.rightKeys))
+        return Stream(vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
+                      isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
+    }
+
+    private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {
+        guard stream.isBounded else {
+            throw StreamError(.plan, s.keys.isEmpty ? "LIMIT needs bounded input" : "ORDER BY needs bounded input, but this query reads a stream that does not end",
+                              fix: s.keys.isEmpty ? "leave LIMIT out, or bound the source" : "leave ORDER BY out, group by a window, or bound the source")
+        }
+        let name = LogicalPlan.sort(.values(.init(rows: [], columns: stream.columns)), s).title
+        let spec = SortSpec(inputSchema: stream.columns.map(\.field), keys: s.keys, offset: s.offset, limit: s.limit)
+        var output = addStep(name, after: stream, .single, stream.columns, Operators.sort(spec))
+        output.isChangelog = false
+        output.updatedBy = nil
+        return output
+    }
+
+    // MARK: sources
+
+    private mutating func add(_ scan: LogicalPlan.Scan) throws -> Stream {
+        let key = SharedScans.key(scan) + "\(scan.used)"
+        if let known = scans[key] { return known }
+        let layout = ScanLayout(scan)
+        let table = scan.table
+        guard let connector = connectors[table.descriptor.options["connector"] ?? ""] else {
+            throw StreamError(.validate, "table \(table.name): its connector is not registered")
+        }
+        let request = ScanRequest(projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,
+                                  parallelism: settings.parallelism, timeZone: settings.timeZone)
+        let source = try connector.source(for: table.descriptor, scan: request)
+        let vertex = SourceVertex(source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
+        let id = addVertex("Source: \(table.name) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
+                           layout.columns.map(\.field))
+        let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges,
+                            updatedBy: source.producesChanges ? "Scan(\(table.name))" : nil)
+        scans[key] = stream
+        return stream
+    }
+}

@@ -1,0 +1,78 @@
+import StreamCore
+import StreamExpressions
+import StreamRuntime
+
+/// A SELECT that is ready to run, but for the sink that takes its rows.
+public struct PlannedQuery: Sendable {
+    public let schema: Schema
+    /// It ends by itself.
+    public let isBounded: Bool
+    /// Its rows are changes (+I, -U, +U, -D) rather than inserts only.
+    public let isChangelog: Bool
+    /// Its rows come in an order that ORDER BY asked for.
+    public let isOrdered: Bool
+    /// Before and after optimisation.
+    public let plan: LogicalPlan, optimizedPlan: LogicalPlan
+
+    private let builder: JobGraphBuilder
+    private let stream: JobGraphBuilder.Stream
+
+    init(_ plan: LogicalPlan, _ planner: Planner, name: String) throws {
+        self.plan = plan
+        optimizedPlan = SharedScans.widened([try planner.optimize(plan)])[0]
+        schema = plan.schema
+        var builder = planner.builder(name: name)
+        stream = try builder.add(optimizedPlan)
+        self.builder = builder
+        isBounded = stream.isBounded
+        isChangelog = stream.isChangelog
+        if case .sort(_, let sort) = optimizedPlan { isOrdered = !sort.keys.isEmpty } else { isOrdered = false }
+    }
+
+    /// The job that gives the query's rows to `sink`, which must accept changes if ``isChangelog``.
+    public func jobGraph(into sink: any TableSink, name: String = "collect") throws -> JobGraph {
+        var builder = builder
+        var stream = stream
+        stream.columns = zip(schema, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
+        try builder.addSink(sink, name: name, after: stream)
+        return builder.graph
+    }
+}
+
+/// From bound plans to job graphs.
+struct Planner {
+    var catalog: Catalog
+    var settings: SessionSettings
+    var evaluation: EvaluationContext
+    var script: ScriptText
+
+    func optimize(_ plan: LogicalPlan) throws -> LogicalPlan {
+        try Optimizer(context: evaluation, script: script).optimize(plan)
+    }
+
+    func builder(name: String) -> JobGraphBuilder {
+        JobGraphBuilder(catalog: catalog, settings: settings, evaluation: evaluation, name: settings.pipelineName ?? name)
+    }
+
+    /// One job for one or several INSERTs; tables that several of them read are read once.
+    func jobGraph(_ inserts: [BoundInsert]) throws -> (graph: JobGraph, optimized: [LogicalPlan]) {
+        var plans: [LogicalPlan] = []
+        for insert in inserts { plans.append(try insert.script.locating(insert.span) { try optimize(insert.plan) }) }
+        plans = SharedScans.widened(plans)
+        var builder = builder(name: "INSERT INTO " + inserts.map(\.table.name).joined(separator: ", "))
+        for (insert, plan) in zip(inserts, plans) {
+            try insert.script.locating(insert.span) {
+                let table = insert.table.descriptor
+                guard let connector = catalog.connector(table.options["connector"] ?? "") else {
+                    throw StreamError(.validate, "table \(table.name): its connector is not registered")
+                }
+                var stream = try builder.add(plan)
+                stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
+                let sink = try connector.sink(for: table, timeZone: settings.timeZone)
+                let keys = table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }
+                try builder.addSink(sink, name: table.name, after: stream, keys: keys)
+            }
+        }
+        return (builder.graph, plans)
+    }
+}

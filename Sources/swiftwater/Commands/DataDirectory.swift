@@ -1,0 +1,17 @@
+import ArgumentParser
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Where the shard log keeps its streams.
+struct DataDirectory: ParsableArguments {
+    @Option(name: .customLong("data"), help: "Directory of the shard log; default $SWIFTWATER_DATA, else ./swiftwater-data.")
+    var directory: String?
+
+    var path: String { directory ?? getenv("SWIFTWATER_DATA").map { String(cString: $0) } ?? "swiftwater-data" }
+
+    /// Makes connectors of this process use the same directory.
+    func apply() { setenv("SWIFTWATER_DATA", path, 1) }
+}

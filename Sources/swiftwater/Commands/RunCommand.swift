@@ -1,0 +1,88 @@
+import ArgumentParser
+import StreamCore
+import StreamRuntime
+import StreamSQL
+import Topology
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run a topology definition file or a Flink SQL script until its input ends, or until stopped.",
+        discussion: """
+            Ctrl-C stops cleanly: what was read is committed. A second Ctrl-C ends at once.
+            Example: swiftwater run Topologies/sensors.yaml
+            """)
+
+    @Argument(help: "A .yaml topology or a .sql script.") var file: String
+    @Option(name: .customLong("set"), help: "A setting as key=value; may be repeated.") var settings: [String] = []
+    @Option(help: "Subtasks per operator; default from the file, else 1.") var parallelism: Int?
+    @Option(help: "Worker threads; default the number of cores.") var workers: Int?
+    @Option(help: "Stop after this long, for example 30s.") var duration: String?
+    @Option(name: .customLong("output"), help: "text, or json: one line a second and one at the end.") var output: Output = .text
+    @Flag(help: "Show nothing but errors and results.") var quiet = false
+    @OptionGroup var data: DataDirectory
+
+    enum Output: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+    func run() throws {
+        data.apply()
+        let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism))
+        runner.workers = workers
+        runner.status = output == .json ? .json : quiet ? .silent : Terminal.errorIsTerminal ? .live : .silent
+        runner.resultFormat = output == .json ? .json : .table
+        if let duration {
+            guard let limit = Durations.parse(duration) else {
+                throw StreamError(.validate, "--duration '\(duration)' is not a length of time", fix: "write for example 30s or '5 min'")
+            }
+            runner.stopAfter = limit
+        }
+        let topology = try Topology.load(path: file)
+        try runner.run(topology.statements, name: topology.name)
+    }
+}
+
+struct ValidateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "validate", abstract: "Check a topology or script: names, types, options, plan. Runs nothing.",
+        discussion: "Example: swiftwater validate Topologies/orders.yaml")
+    @Argument(help: "A .yaml topology or a .sql script.") var file: String
+    @OptionGroup var data: DataDirectory
+
+    func run() throws {
+        data.apply()
+        let topology = try Topology.load(path: file)
+        let graphs = try ScriptRunner(session: try Engine.session()).plan(topology.statements)
+        let operators = graphs.reduce(0) { $0 + $1.vertices.count }
+        print("\(file): ok, \(topology.statements.count) statements, \(graphs.count) job\(graphs.count == 1 ? "" : "s"), \(operators) operators")
+    }
+}
+
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Show the job graph of a topology or script.",
+        discussion: "Example: swiftwater plan Topologies/sensors.yaml --dot | dot -Tsvg > plan.svg")
+    @Argument(help: "A .yaml topology or a .sql script.") var file: String
+    @Flag(help: "Graphviz instead of text.") var dot = false
+    @Option(help: "Subtasks per operator; default from the file, else 1.") var parallelism: Int?
+    @OptionGroup var data: DataDirectory
+
+    func run() throws {
+        data.apply()
+        let topology = try Topology.load(path: file)
+        for graph in try ScriptRunner(session: try Engine.session(parallelism: parallelism)).plan(topology.statements) {
+            print(dot ? graph.dot() : graph.text())
+        }
+    }
+}
+
+struct TopologyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "topology", abstract: "About topology definition files.", discussion: "Example: swiftwater topology schema > topology.schema.json",
+        subcommands: [SchemaOf.self])
+
+    struct SchemaOf: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "schema", abstract: "Print the JSON Schema of topology files, for editors.",
+            discussion: "Example: swiftwater topology schema > topology.schema.json")
+        func run() throws { print(Topology.jsonSchema) }
+    }
+}

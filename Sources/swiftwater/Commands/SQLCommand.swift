@@ -1,0 +1,93 @@
+import ArgumentParser
+import CLibEdit
+import StreamCore
+import StreamSQL
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+extension OutputFormat: ExpressibleByArgument {}
+
+struct SQLCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sql", abstract: "Run Flink SQL: statements, a script, or an interactive shell.",
+        discussion: """
+            Examples:
+              swiftwater sql -e "SELECT status, COUNT(*) FROM t GROUP BY status"
+              swiftwater sql -f script.sql --output csv
+              swiftwater sql
+            """)
+
+    @Option(name: [.customShort("e"), .customLong("execute")], help: "Statements to run.") var statements: String?
+    @Option(name: [.customShort("f"), .customLong("file")], help: "A script to run.") var file: String?
+    @Option(name: .customLong("output"), help: "table, csv or json.") var output: OutputFormat = .table
+    @Option(name: .customLong("set"), help: "A setting as key=value; may be repeated.") var settings: [String] = []
+    @Option(help: "Worker threads; default the number of cores.") var workers: Int?
+    @OptionGroup var data: DataDirectory
+
+    func validate() throws {
+        if statements != nil && file != nil { throw ValidationError("-e and -f exclude each other") }
+    }
+
+    func run() throws {
+        data.apply()
+        let runner = ScriptRunner(session: try Engine.session(settings: settings))
+        runner.resultFormat = output
+        runner.workers = workers
+        runner.footer = output == .table && Terminal.outputIsTerminal
+        if let statements {
+            try runner.run(try SQLParser(text: statements, file: nil).parseScript(), name: nil)
+        } else if let file {
+            try runner.run(try SQLParser(text: try Engine.read(file), file: file).parseScript(), name: nil)
+        } else if Terminal.inputIsTerminal {
+            try Shell(runner).run()
+        } else {
+            var text = ""
+            while let line = readLine(strippingNewline: false) { text += line }
+            try runner.run(try SQLParser(text: text, file: nil).parseScript(), name: nil)
+        }
+    }
+}
+
+/// The interactive shell: statements end with a semicolon; history is kept in the home directory.
+struct Shell {
+    private let runner: ScriptRunner
+    private let historyFile: String?
+
+    init(_ runner: ScriptRunner) {
+        self.runner = runner
+        historyFile = getenv("HOME").map { String(cString: $0) + "/.swiftwater_history" }
+    }
+
+    func run() throws {
+        using_history()
+        if let historyFile { read_history(historyFile) }
+        print("Swiftwater \(swiftwaterVersion). Statements end with ; HELP; shows what there is, QUIT; leaves.")
+        var pending = ""
+        while let raw = readline(pending.isEmpty ? "sql> " : "  -> ") {
+            let line = String(cString: raw)
+            free(raw)
+            pending += (pending.isEmpty ? "" : "\n") + line
+            guard !pending.allSatisfy(\.isWhitespace) else {
+                pending = ""
+                continue
+            }
+            guard SQLParser.isComplete(pending) else { continue }
+            add_history(pending.replacing("\n", with: " "))
+            if let historyFile { write_history(historyFile) }
+            let text = pending
+            pending = ""
+            do {
+                for statement in try SQLParser(text: text, file: nil).parseScript() {
+                    if case .quit = statement.node { return }
+                    try runner.run([statement], name: nil)
+                }
+            } catch let error as StreamError {
+                Terminal.error("error: \(error)")
+            }
+        }
+        print("")
+    }
+}

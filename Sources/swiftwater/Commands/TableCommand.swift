@@ -1,0 +1,99 @@
+import ArgumentParser
+import HudiTable
+import StreamCore
+import StreamSQL
+
+struct TableCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "table", abstract: "Look at a Hudi table: show, timeline, query.",
+        discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
+        subcommands: [Show.self, TimelineOf.self, QueryOf.self])
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Columns, keys, partitions, files and rows of the newest snapshot.",
+            discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow")
+        @Argument(help: "Directory of the table.") var path: String
+        @OptionGroup var output: StreamCommand.Output
+
+        func run() throws {
+            let table = try HudiTable.open(path)
+            let partitions = table.partitions.map { name in
+                (name: name, files: table.baseFiles.filter { $0.partition == name })
+            }
+            if output.format == .json {
+                let columns = table.schema.map { "{\"name\":\(JSONText.quote($0.name)),\"type\":\(JSONText.quote("\($0.type)"))}" }
+                let parts = partitions.map { p in
+                    "{\"partition\":\(JSONText.quote(p.name)),\"files\":\(p.files.count),\"rows\":\(p.files.reduce(0) { $0 + $1.rows }),"
+                        + "\"bytes\":\(p.files.reduce(0) { $0 + $1.bytes })}"
+                }
+                return print("{\"name\":\(JSONText.quote(table.name)),\"version\":\(table.version),\"record_key\":[\(table.recordKeyFields.map(JSONText.quote).joined(separator: ","))],"
+                    + "\"partition_fields\":[\(table.partitionFields.map(JSONText.quote).joined(separator: ","))],"
+                    + "\"ordering_field\":\(table.orderingField.map(JSONText.quote) ?? "null"),\"rows\":\(table.rowCount),\"files\":\(table.baseFiles.count),"
+                    + "\"bytes\":\(table.bytes),\"columns\":[\(columns.joined(separator: ","))],\"partitions\":[\(parts.joined(separator: ","))]}")
+            }
+            print("table \(table.name) (Hudi version \(table.version)): \(grouped(table.rowCount)) rows, \(table.baseFiles.count) files, \(grouped(table.bytes)) bytes")
+            print("record key \(table.recordKeyFields.joined(separator: ", ")); ordering field \(table.orderingField ?? "none")")
+            print(TextTable(columns: ["column", "type"], rows: table.schema.map { [$0.name, "\($0.type)"] }).boxed())
+            print(TextTable(columns: ["partition", "files", "rows", "bytes"], alignRight: [false, true, true, true], rows: partitions.map { p in
+                [p.name.isEmpty ? "(none)" : p.name, "\(p.files.count)", grouped(p.files.reduce(0) { $0 + $1.rows }),
+                 grouped(p.files.reduce(0) { $0 + $1.bytes })]
+            }).boxed())
+        }
+    }
+
+    struct TimelineOf: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "timeline", abstract: "The actions on a table, oldest first.",
+            discussion: "Example: swiftwater table timeline swiftwater-data/tables/order_hudi_cow")
+        @Argument(help: "Directory of the table.") var path: String
+        @OptionGroup var output: StreamCommand.Output
+
+        func run() throws {
+            let timeline = try HudiTable.open(path).timeline
+            if output.format == .json {
+                for t in timeline {
+                    print("{\"instant\":\"\(t.instant)\",\"action\":\"\(t.action)\",\"state\":\"\(t.state)\",\"operation\":\(t.operation.map(JSONText.quote) ?? "null"),"
+                        + "\"files\":\(t.files),\"rows\":\(t.rows),\"inserted\":\(t.inserted),\"updated\":\(t.updated),\"deleted\":\(t.deleted),\"bytes\":\(t.bytes)}")
+                }
+                return
+            }
+            print(TextTable(columns: ["instant", "action", "state", "operation", "files", "inserted", "updated", "deleted", "bytes"],
+                            alignRight: [false, false, false, false, true, true, true, true, true], rows: timeline.map { t in
+                [t.instant, t.action, t.state, t.operation ?? "-", "\(t.files)", grouped(t.inserted), grouped(t.updated), grouped(t.deleted), grouped(t.bytes)]
+            }).boxed())
+        }
+    }
+
+    struct QueryOf: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "query", abstract: "Run a query over a table; it is called t, and by its own name.",
+            discussion: "Example: swiftwater table query swiftwater-data/tables/order_hudi_cow \"SELECT COUNT(*) FROM t\"")
+        @Argument(help: "Directory of the table.") var path: String
+        @Argument(help: "A query; left out, the first 20 rows.") var query = "SELECT * FROM t LIMIT 20"
+        @Option(name: .customLong("output"), help: "table, csv or json.") var output: OutputFormat = .table
+
+        func run() throws {
+            let table = try HudiTable.open(path)
+            let session = try Engine.session()
+            let names = table.name == "t" ? ["t"] : ["t", table.name]
+            for name in names {
+                let script = Self.definition(of: table, as: name)
+                for statement in try SQLParser(text: script, file: nil).parseScript() { _ = try session.execute(statement) }
+            }
+            let runner = ScriptRunner(session: session)
+            runner.resultFormat = output
+            runner.footer = output == .table && Terminal.outputIsTerminal
+            try runner.run(try SQLParser(text: query, file: nil).parseScript(), name: nil)
+        }
+
+        /// The CREATE TABLE statement that reads the table at its path.
+        private static func definition(of table: HudiTable, as name: String) -> String {
+            func quoted(_ name: String) -> String { "`" + name.replacing("`", with: "``") + "`" }
+            func text(_ value: String) -> String { "'" + value.replacing("'", with: "''") + "'" }
+            let columns = table.schema.map { "\(quoted($0.name)) \($0.type)" }.joined(separator: ", ")
+            let partitions = table.partitionFields.isEmpty ? "" : "PARTITIONED BY (" + table.partitionFields.map(quoted).joined(separator: ", ") + ") "
+            return "CREATE TABLE \(quoted(name)) (\(columns)) \(partitions)WITH ('connector' = 'hudi', 'path' = \(text(table.path)))"
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import FileConnectors
+import HudiTable
+import KinesisConnector
+import StreamCore
+import StreamRuntime
+import StreamSQL
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Puts the parts together: the SQL session with all connectors.
+enum Engine {
+    static let connectors: [any TableConnector] = [
+        FileSystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
+    ]
+
+    static func session(settings: [String] = [], parallelism: Int? = nil) throws -> SQLSession {
+        let session = SQLSession(connectors: connectors)
+        for setting in settings {
+            guard let split = setting.firstIndex(of: "=") else {
+                throw StreamError(.validate, "--set '\(setting)' has no value", fix: "write --set key=value")
+            }
+            if let warning = try session.set(String(setting[..<split]), to: String(setting[setting.index(after: split)...])) {
+                Terminal.error("warning: \(warning)")
+            }
+        }
+        if let parallelism { _ = try session.set("parallelism.default", to: "\(parallelism)") }
+        return session
+    }
+
+    static func read(_ path: String) throws -> String {
+        guard let file = fopen(path, "r") else {
+            throw StreamError(.io, "cannot read \(path): \(String(cString: strerror(errno)))", fix: "name a file that exists")
+        }
+        defer { fclose(file) }
+        var bytes: [UInt8] = [], chunk = [UInt8](repeating: 0, count: 65_536)
+        while case let n = fread(&chunk, 1, chunk.count, file), n > 0 { bytes += chunk[..<n] }
+        if ferror(file) != 0 { throw StreamError(.io, "cannot read \(path): \(String(cString: strerror(errno)))", fix: "name a text file") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw StreamError(.parse, "\(path) is not UTF-8 text", fix: "save it as UTF-8")
+        }
+        return text
+    }
+}

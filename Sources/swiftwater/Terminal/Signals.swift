@@ -1,0 +1,89 @@
+import StreamCore
+import StreamRuntime
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+import Synchronization
+
+/// SIGINT and SIGTERM: the first asks for a clean stop, the second ends the process at once.
+enum Signals {
+    private static let handler = Mutex<(@Sendable () -> Void)?>(nil)
+    private static let isWatching = Atomic<Bool>(false)
+
+    /// Calls `action` on the first signal. Must be called before worker threads start, so that they inherit the mask.
+    static func onStop(_ action: @escaping @Sendable () -> Void) {
+        handler.withLock { $0 = action }
+        guard !isWatching.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, SIGINT)
+        sigaddset(&set, SIGTERM)
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        let waited = set
+        Background.run {
+            while true {
+                var set = waited, number: Int32 = 0
+                guard sigwait(&set, &number) == 0 else { continue }
+                // Taking the action out makes the next signal end the process.
+                let action = handler.withLock { action in defer { action = nil }; return action }
+                if let action { action() } else { _exit(128 + number) }
+            }
+        }
+    }
+
+    /// Back to the default: a signal ends the process.
+    static func forget() { handler.withLock { $0 = nil } }
+}
+
+/// A thread of its own for work that blocks.
+enum Background {
+    private final class Body {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    static func run(_ body: @escaping @Sendable () -> Void) {
+        let context = Unmanaged.passRetained(Body(body)).toOpaque()
+        #if canImport(Glibc)
+        var thread = pthread_t()
+        let code = pthread_create(&thread, nil, { context in
+            Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+            return nil
+        }, context)
+        #else
+        var thread: pthread_t?
+        let code = pthread_create(&thread, nil, { context in
+            Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
+            return nil
+        }, context)
+        #endif
+        precondition(code == 0, "no thread can be started: error \(code)")
+    }
+}
+
+/// Hands a stop request to a job that may not have been made yet.
+final class Handover: Sendable {
+    private struct State {
+        var execution: JobExecution?
+        var stopped = false
+    }
+    private let state = Mutex(State())
+
+    func set(_ execution: JobExecution) {
+        let stopped = state.withLock { state in
+            state.execution = execution
+            return state.stopped
+        }
+        if stopped { execution.stop() }
+    }
+
+    func stop() {
+        let execution = state.withLock { state in
+            state.stopped = true
+            return state.execution
+        }
+        execution?.stop()
+    }
+}
