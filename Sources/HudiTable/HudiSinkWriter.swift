@@ -2,7 +2,7 @@ import StreamCore
 
 /// What a sink writes and how: the checked form of a table's options.
 struct WriteConfiguration: Sendable {
-    enum Operation: String, Sendable {
+    enum Operation: String, Sendable, CaseIterable {
         case insert, upsert, bulkInsert = "bulk_insert"
         var commitName: String { self == .bulkInsert ? "BULK_INSERT" : rawValue.uppercased() }
     }
