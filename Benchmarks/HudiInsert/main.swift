@@ -4,7 +4,9 @@ import StreamCore
 
 // Inserts five-column rows into a new Hudi table and prints rows per second and peak memory.
 //
-//     HudiInsert [rows] [codec] [partitions]        defaults: 5000000 zstd 1
+//     HudiInsert [rows] [codec] [partitions] [operation]        defaults: 5000000 zstd 1 insert
+//
+// With upsert the same rows are written twice: first as new keys, then as changes of all of them.
 
 #if canImport(Glibc)
 import Glibc
@@ -39,11 +41,12 @@ func run() throws {
     let total = arguments.count > 1 ? Int(arguments[1])! : 5_000_000
     let codec = arguments.count > 2 ? arguments[2] : "zstd"
     let partitions = arguments.count > 3 ? Int(arguments[3])! : 1
+    let operation = arguments.count > 4 ? arguments[4] : "insert"
     let path = NSTemporaryDirectory() + "swiftwater-bench-" + UUID().uuidString
     defer { try? FileManager.default.removeItem(atPath: path) }
     let schema = [Field("id", .bigint), Field("status", .string), Field("value", .double), Field("device", .string), Field("ts", .timestamp(3))]
     let table = TableDescriptor(name: "bench", schema: schema, primaryKey: ["id"], partitionKeys: partitions > 1 ? ["status"] : [], options: [
-        "connector": "hudi", "path": path, "write.operation": "insert", "hoodie.parquet.compression.codec": codec,
+        "connector": "hudi", "path": path, "write.operation": operation, "hoodie.parquet.compression.codec": codec,
     ])
     var random = Numbers()
     // A few hundred distinct batches would fit no cache; the ids are made fresh for each.
@@ -59,27 +62,28 @@ func run() throws {
         batches.append(batch.slice(0..<n))
         made += n
     }
-    let sink = try HudiConnector().sink(for: table, timeZone: "UTC")
-    let start = Clock.monotonicNanoseconds()
-    var before = rusage()
-    getrusage(thisProcess, &before)
-    let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-    for batch in batches { try writer.write(batch) }
-    let committer = try sink.committer()!
-    try committer.commit(1, try writer.prepareCommit(1))
-    let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9
-    var usage = rusage()
-    getrusage(thisProcess, &usage)
-    func cpu(_ u: rusage) -> Double {
-        Double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + Double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6
+    for pass in 0..<(operation == "upsert" ? 2 : 1) {
+        let sink = try HudiConnector().sink(for: table, timeZone: "UTC")
+        let start = Clock.monotonicNanoseconds(), before = cpuSeconds()
+        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        for batch in batches { try writer.write(batch) }
+        let committer = try sink.committer()!
+        try committer.commit(1, try writer.prepareCommit(1))
+        let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9, used = cpuSeconds() - before
+        try writer.close()
+        committer.close()
+        let opened = try HudiTable.open(path)
+        var usage = rusage()
+        getrusage(thisProcess, &usage)
+        print("\(operation) \(pass + 1)  rows \(opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.baseFiles.count)  bytes \(opened.bytes)")
+        print("rows/s \(Int(Double(total) / seconds))  rows/CPU-s \(Int(Double(total) / used))  wall \(seconds) s  CPU \(used) s  peak RSS \(usage.ru_maxrss / 1_024) MiB")
     }
-    let used = cpu(usage) - cpu(before)
-    let opened = try HudiTable.open(path)
-    try writer.close()
-    committer.close()
-    print("rows \(opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.baseFiles.count)  bytes \(opened.bytes)")
-    print("rows/s \(Int(Double(total) / seconds))  rows/CPU-s \(Int(Double(total) / used))  wall \(seconds) s  CPU \(used) s  peak RSS \(usage.ru_maxrss / 1_024) MiB")
-    if arguments.contains("keep") { print(path); exit(0) }
+}
+
+func cpuSeconds() -> Double {
+    var u = rusage()
+    getrusage(thisProcess, &u)
+    return Double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + Double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6
 }
 
 do { try run() } catch {

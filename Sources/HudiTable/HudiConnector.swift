@@ -1,5 +1,15 @@
 import StreamCore
 
+// Where what is, from the outside in:
+//
+//     HudiConnector, HudiOptions, HudiSource, HudiSinkWriter   the connector; HudiTable is the read-only view for tools
+//     FileRouter, UpsertBuffer, UpsertMerge, KeyIndex           which rows go to which file
+//     WriteSession, Timeline, CommitMetadata, Rollback, Clean   how this format records what was done
+//     BaseFileWriter, BaseFileReader, BloomFilter, KeyGenerator the content of base files
+//     TableFiles, TableProperties, AvroSchema, AvroContainer    files and encodings
+//
+// Another format with the same division would replace the third line and parts of the fourth.
+
 /// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
 ///
 ///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for
