@@ -303,7 +303,10 @@ extension TokenParser {
             items[0].node = .scalarQuery(try continued(first))
         }
         try expect(")", items.count == 1 ? " after the expression" : " or \",\" in the row")
-        if items.count == 1 { return items[0] }
+        if items.count == 1 {
+            items[0].span = source.span(start, consumedEnd)
+            return items[0]
+        }
         return SyntaxExpr(.row(items), span: source.span(start, consumedEnd))
     }
 
