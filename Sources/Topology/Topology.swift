@@ -24,7 +24,7 @@ public struct Topology: Sendable {
     ///
     /// - Parameter variables: what `${NAME}` in the file stands for.
     /// - Throws: `.io` when the file cannot be read; otherwise ``StreamError`` with its place in the file.
-    public static func load(_ path: String, variables: [String: String] = ProcessInfo.processInfo.environment) throws -> Topology {
+    public static func load(path: String, variables: [String: String] = ProcessInfo.processInfo.environment) throws -> Topology {
         let url = URL(fileURLWithPath: path)
         let kind = url.pathExtension.lowercased()
         guard ["yaml", "yml", "sql"].contains(kind) else {

@@ -22,19 +22,22 @@ extension Topology {
             "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}
           },
           "$defs": {
+            "variable": {"type": "string", "pattern": "\\$\\{"},
+            "count": {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/variable"}]},
+            "flag": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/variable"}]},
             "scalar": {"type": ["string", "number", "boolean"]},
             "names": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]},
             "duration": {
               "type": "string",
               "description": "A length of time: 10 s, 500 ms, 1 min, 2 h, 1 d.",
-              "pattern": "^[0-9]{1,12} *(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)$"
+              "pattern": "^[0-9]{1,12} *(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)$|\\$\\{"
             },
             "settings": {
               "type": "object",
               "additionalProperties": false,
               "properties": {
-                "parallelism": {"type": "integer", "minimum": 1},
-                "max-parallelism": {"type": "integer", "minimum": 1},
+                "parallelism": {"$ref": "#/$defs/count"},
+                "max-parallelism": {"$ref": "#/$defs/count"},
                 "checkpoint": {
                   "type": "object",
                   "additionalProperties": false,
@@ -45,7 +48,7 @@ extension Topology {
                     "timeout": {"$ref": "#/$defs/scalar"}
                   }
                 },
-                "state": {"enum": ["memory", "rocksdb"]},
+                "state": {"anyOf": [{"enum": ["memory", "rocksdb"]}, {"$ref": "#/$defs/variable"}]},
                 "time-zone": {"type": "string", "description": "For example UTC or Europe/Oslo."},
                 "idle-timeout": {"$ref": "#/$defs/scalar", "description": "A source that is silent for this long holds no watermark back."}
               },
@@ -88,7 +91,7 @@ extension Topology {
                 "type": {"type": "string", "description": "A SQL type, NOT NULL allowed."},
                 "as": {"type": "string", "description": "The expression of a computed column."},
                 "metadata": {"type": ["boolean", "string"], "description": "true, or the metadata key when it differs from the name."},
-                "virtual": {"type": "boolean"},
+                "virtual": {"$ref": "#/$defs/flag"},
                 "comment": {"type": "string"}
               }
             },
@@ -171,7 +174,7 @@ extension Topology {
                     "from": {"$ref": "#/$defs/names"},
                     "columns": {"$ref": "#/$defs/selection"},
                     "where": {"$ref": "#/$defs/scalar"},
-                    "distinct": {"type": "boolean"},
+                    "distinct": {"$ref": "#/$defs/flag"},
                     "into": {"$ref": "#/$defs/names"}
                   }
                 },
