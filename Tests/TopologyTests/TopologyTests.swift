@@ -51,12 +51,12 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
                 description: the 'input'
                 columns:
                   id: INT NOT NULL
-                  `odd name`: {type: "VARCHAR(6)", comment: it's}
+                  odd name: {type: "VARCHAR(6)", comment: it's}
                   cost: {as: price * 2 -- doubled}
-                  at: {type: TIMESTAMP_LTZ(3), metadata: timestamp, virtual: true}
+                  moment: {type: TIMESTAMP_LTZ(3), metadata: timestamp, virtual: true}
                   offset: {type: BIGINT NOT NULL, metadata: true}
-                key: [id, at]
-                watermark: {column: at, as: at - INTERVAL '1' SECOND}
+                key: [id, moment]
+                watermark: {column: moment, as: moment - INTERVAL '1' SECOND}
                 partitioned-by: id
                 with:
                   connector: kinesis
@@ -122,12 +122,12 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             SET 'table.exec.sink.not-null-enforcer' = 'DROP';
             CREATE TEMPORARY TABLE `input` (
               `id` INT NOT NULL,
-              ```odd name``` VARCHAR(6) COMMENT 'it''s',
+              `odd name` VARCHAR(6) COMMENT 'it''s',
               `cost` AS price * 2,
-              `at` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+              `moment` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
               `offset` BIGINT NOT NULL METADATA,
-              WATERMARK FOR `at` AS at - INTERVAL '1' SECOND,
-              PRIMARY KEY (`id`, `at`) NOT ENFORCED
+              WATERMARK FOR `moment` AS moment - INTERVAL '1' SECOND,
+              PRIMARY KEY (`id`, `moment`) NOT ENFORCED
             ) COMMENT 'the ''input''' PARTITIONED BY (`id`) WITH (
               'connector' = 'kinesis',
               'rows' = '5',
@@ -158,8 +158,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             END;
 
             """
-        #expect(topology.script.replacing("\\n", with: "") == expected.replacing("`at` AS at -", with: "`at` AS `at` -")
-            || topology.script == expected)
+        #expect(topology.script == expected)
     }
 
     @Test("variables: value, default, empty, escape, comment")
@@ -204,11 +203,10 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
         }
         let n = topology.statements.count
         #expect(try place(topology.statements[n - 3], "nowhere") == "t.yaml:12:12: x\n        FROM   nowhere\n               ^")
-        #expect(try place(topology.statements[n - 2], "wrong") == "t.yaml:15:24: x\n        sql: \"SELECT id,\\n  wrong FROM a\"\n                           ^")
+        #expect(try place(topology.statements[n - 2], "wrong") == "t.yaml:15:25: x\n        sql: \"SELECT id,\\n  wrong FROM a\"\n                            ^")
         #expect(try place(topology.statements[n - 1], "wrong") == "t.yaml:18:29: x\n            FROM ${T:-a}  WHERE wrong > 1\n                                ^")
         #expect(try place(topology.statements[n - 1], "`b`") == "t.yaml:19:11: x\n        into: b\n              ^")
-        #expect(try place(topology.statements[0], "DOUBLE") == "t.yaml:3:44: x\n        columns: {id: INT, ts: TIMESTAMP(3), v: DOUBLE}\n                                               ^"
-            || (try place(topology.statements[0], "DOUBLE")).hasPrefix("t.yaml:3:"))
+        #expect(try place(topology.statements[0], "DOUBLE") == "t.yaml:3:45: x\n        columns: {id: INT, ts: TIMESTAMP(3), v: DOUBLE}\n                                                ^")
         #expect(try place(topology.statements[1], "'connector'") == "t.yaml:8:12: x\n        with: {connector: print}\n               ^")
     }
 
@@ -218,7 +216,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
         ("nam: x\n", "t.yaml:1:1: unknown key \"nam\" in the topology\n    nam: x\n    ^\nFix: write \"name\"."),
         ("zzz: x\n", "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline."),
         ("- a\n", "t.yaml:1:1: the topology is not a list of \"key: value\" lines\n    - a\n    ^\nFix: write one \"key: value\" in a line below it."),
-        ("name: [a\n", "t.yaml:2:1: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence in line 1, column 7\n    \n    ^\nFix: mend the indentation or quotes at or above this place."),
+        ("name: [a\n", "t.yaml:1:10: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence\n    name: [a\n             ^\nFix: mend the indentation or quotes at or above this place."),
         ("name: ${A}\n", "t.yaml:1:7: the variable A is not set\n    name: ${A}\n          ^\nFix: set it, or give a default: ${A:-value}."),
         ("name: ${A-b}\n", "t.yaml:1:7: \"${\" does not begin a variable\n    name: ${A-b}\n          ^\nFix: write ${NAME} or ${NAME:-default}, or $${ for a plain ${."),
         ("name: ${A:-b\n", "t.yaml:1:7: \"${\" does not begin a variable\n    name: ${A:-b\n          ^\nFix: write ${NAME} or ${NAME:-default}, or $${ for a plain ${."),
@@ -286,7 +284,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
         ("- {name: s, sql: SELECT 1, into: nowhere}", "step s writes into \"nowhere\", which is not a table of this topology", "use one of a, b"),
         ("- {name: s, sql: SELECT 1, into: []}", "into is empty", "name at least one, or remove the line"),
         ("- {name: a, sql: SELECT 1, into: b}", "there are two tables, views or steps named \"a\", the first in line 2", "rename one"),
-        ("- {name: s, sql: SELECT 1; DROP TABLE b, into: b}", "expected the end of the statement, found \"DROP\"", nil),
+        ("- {name: s, sql: SELECT 1; DROP TABLE b, into: b}", "expected the end of the text, found \"DROP\"", "write one statement only"),
     ] as [(String, String, String?)])
     func stepMessages(step: String, problem: String, fix: String?) {
         let error = #expect(throws: StreamError.self) { _ = try yaml(tables + "pipeline:\n  " + step + "\n") }

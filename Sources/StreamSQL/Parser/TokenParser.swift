@@ -169,8 +169,9 @@ struct TokenParser {
     }
 
     /// Something follows where the text should end.
-    func unexpectedRest() -> StreamError {
+    func unexpectedRest(single: Bool = false) -> StreamError {
         if token.kind == .word, Keywords.statements.contains(token.upper), index > 0 {
+            if single { return source.error(.parse, "expected the end of the text, found \(found)", fix: "write one statement only", at: span) }
             return source.error(.parse, "expected \";\", found \(found)", fix: "end the statement before it with \";\"", at: span)
         }
         return expected("the end of the statement", near: ["WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "WINDOW", "OFFSET", "FETCH", "JOIN", "FROM", "WITH", "AS"])
