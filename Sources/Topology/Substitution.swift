@@ -41,10 +41,13 @@ enum Substitution {
                 at += 1
             }
         }
-        return SourceText(fragment: String(decoding: output, as: UTF8.self), file: file, anchors: anchors, documentLines: original.documentLines)
+        return SourceText(
+            fragment: String(decoding: output, as: UTF8.self), file: file, anchors: anchors, documentLines: original.documentLines)
     }
 
-    private static func replacement(_ bytes: [UInt8], _ start: Int, _ original: SourceText, _ variables: [String: String]) throws -> (String, Int) {
+    private static func replacement(_ bytes: [UInt8], _ start: Int, _ original: SourceText, _ variables: [String: String]) throws -> (
+        String, Int
+    ) {
         func isName(_ b: UInt8) -> Bool { (b | 0x20 >= 0x61 && b | 0x20 <= 0x7A) || b == 0x5F || (b >= 0x30 && b <= 0x39) }
         var at = start + 2
         while at < bytes.count, isName(bytes[at]) { at += 1 }
@@ -57,14 +60,18 @@ enum Substitution {
             at = end
         }
         guard !name.isEmpty, !name.first!.isNumber, at < bytes.count, bytes[at] == UInt8(ascii: "}") else {
-            throw original.error(.parse, "\"${\" does not begin a variable", fix: "write ${NAME} or ${NAME:-default}, or $${ for a plain ${", at: place)
+            throw original.error(
+                .parse, "\"${\" does not begin a variable", fix: "write ${NAME} or ${NAME:-default}, or $${ for a plain ${", at: place)
         }
         let value = variables[name].flatMap { $0.isEmpty ? nil : $0 } ?? fallback ?? variables[name]
         guard let value else {
-            throw original.error(.validate, "the variable \(name) is not set", fix: "set it, or give a default: ${\(name):-value}", at: place)
+            throw original.error(
+                .validate, "the variable \(name) is not set", fix: "set it, or give a default: ${\(name):-value}", at: place)
         }
         guard !value.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 }) else {
-            throw original.error(.validate, "the value of the variable \(name) holds a line break or control character", fix: "set it to one line of text", at: place)
+            throw original.error(
+                .validate, "the value of the variable \(name) holds a line break or control character", fix: "set it to one line of text",
+                at: place)
         }
         return (value, at + 1)
     }

@@ -35,13 +35,15 @@ public struct Topology: Sendable {
             data = try Data(contentsOf: url)
         } catch {
             let exists = FileManager.default.fileExists(atPath: path)
-            throw StreamError(.io, exists ? "\(path) cannot be read: \(error.localizedDescription)" : "there is no file \(path)",
-                              fix: exists ? "check that it is a file with read permission" : "check the path")
+            throw StreamError(
+                .io, exists ? "\(path) cannot be read: \(error.localizedDescription)" : "there is no file \(path)",
+                fix: exists ? "check that it is a file with read permission" : "check the path")
         }
         guard let text = String(data: data, encoding: .utf8) else {
             throw StreamError(.validate, "\(path) is not UTF-8 text", fix: "save it as UTF-8")
         }
-        return kind == "sql" ? try parse(sql: text, file: path, variables: variables) : try parse(yaml: text, file: path, variables: variables)
+        return kind == "sql"
+            ? try parse(sql: text, file: path, variables: variables) : try parse(yaml: text, file: path, variables: variables)
     }
 
     public static func parse(sql text: String, file: String?, variables: [String: String]) throws -> Topology {
@@ -55,7 +57,9 @@ public struct Topology: Sendable {
         return try TopologyCompiler(YAMLDocument(source)).topology(file: file, fallbackName: stem(of: file) ?? "topology")
     }
 
-    private static func stem(of file: String?) -> String? { file.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent } }
+    private static func stem(of file: String?) -> String? {
+        file.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
+    }
 
     /// The statements as one SQL script, each ended by ";".
     public var script: String { statements.map { $0.text + ";\n" }.joined() }

@@ -20,7 +20,8 @@ extension TopologyCompiler {
             let targets = try given["into"].map { try self.targets($0, name) } ?? []
             guard let nameNode = given["name"] else {
                 guard targets.count == 1 else {
-                    throw document.error("\(name) has no name and \(targets.isEmpty ? "no" : "more than one") target", fix: "give it a name", at: step)
+                    throw document.error(
+                        "\(name) has no name and \(targets.isEmpty ? "no" : "more than one") target", fix: "give it a name", at: step)
                 }
                 inserts.append((targets[0].0, targets[0].1, body))
                 continue
@@ -29,10 +30,14 @@ extension TopologyCompiler {
             statements.append(try createView(view, at: at, body))
             canRead(view)
             for (target, span) in targets {
-                inserts.append((target, span, { sql in
-                    sql.add("SELECT * FROM ", at: span)
-                    sql.addName(view, at: span)
-                }))
+                inserts.append(
+                    (
+                        target, span,
+                        { sql in
+                            sql.add("SELECT * FROM ", at: span)
+                            sql.addName(view, at: span)
+                        }
+                    ))
             }
         }
         guard !inserts.isEmpty else {
@@ -55,8 +60,9 @@ extension TopologyCompiler {
     private func targets(_ node: Node, _ step: String) throws -> [(String, SourceSpan)] {
         let targets = try list(node, "into")
         for (target, span) in targets where !tables.contains(target) {
-            throw document.source.error(.validate, "\(step) writes into \"\(target)\", which is not a table of this topology",
-                                        fix: NearName.hint(for: target, in: tables) ?? "add it under tables:", at: span)
+            throw document.source.error(
+                .validate, "\(step) writes into \"\(target)\", which is not a table of this topology",
+                fix: NearName.hint(for: target, in: tables) ?? "add it under tables:", at: span)
         }
         return targets
     }
@@ -67,14 +73,18 @@ extension TopologyCompiler {
             // A misspelt key explains the lack of both better.
             let known = TopologyKeys.step + ["sql", "transform"] + TopologyKeys.transforms.values.flatMap { $0 }
             if !keys.contains("sql") { _ = try entries(step, name, known) }
-            throw document.error(keys.contains("sql") ? "\(name) has both sql and transform" : "\(name) has neither sql nor transform",
-                                 fix: "write either sql: SELECT ... or transform: with one of \(TopologyKeys.transforms.keys.sorted().joined(separator: ", "))", at: step)
+            throw document.error(
+                keys.contains("sql") ? "\(name) has both sql and transform" : "\(name) has neither sql nor transform",
+                fix:
+                    "write either sql: SELECT ... or transform: with one of \(TopologyKeys.transforms.keys.sorted().joined(separator: ", "))",
+                at: step)
         }
         if keys.contains("sql") { return TopologyKeys.step + ["sql"] }
         let node = step.mapping!["transform"]!
         let transform = try text(node, "transform")
         guard let own = TopologyKeys.transforms[transform] else {
-            throw document.error("there is no transform \"\(transform)\"", fix: NearName.hint(for: transform, in: TopologyKeys.transforms.keys), at: node)
+            throw document.error(
+                "there is no transform \"\(transform)\"", fix: NearName.hint(for: transform, in: TopologyKeys.transforms.keys), at: node)
         }
         return TopologyKeys.step + ["transform"] + own
     }
@@ -82,10 +92,14 @@ extension TopologyCompiler {
     /// The query of a step.
     private func body(_ step: Node, _ given: [String: Node], _ name: String, later: [String]) throws -> Body {
         if let sql = given["sql"] { return try query(sql, "sql of \(name)") }
-        guard let from = given["from"] else { throw document.error("\(name) has no from", fix: "add from: with a table, view or earlier step", at: step) }
+        guard let from = given["from"] else {
+            throw document.error("\(name) has no from", fix: "add from: with a table, view or earlier step", at: step)
+        }
         let sources = try list(from, "from")
         for (source, span) in sources where !readable.contains(source) {
-            let fix = later.contains(source) ? "move that step before this one" : NearName.hint(for: source, in: readable) ?? "add it under tables:"
+            let fix =
+                later.contains(source)
+                ? "move that step before this one" : NearName.hint(for: source, in: readable) ?? "add it under tables:"
             let what = later.contains(source) ? "a step that comes later" : "not a table, view or earlier step"
             throw document.source.error(.validate, "\(name) reads \"\(source)\", which is \(what)", fix: fix, at: span)
         }
@@ -144,7 +158,10 @@ extension TopologyCompiler {
             for item in sequence {
                 let fragment = try self.fragment(item, "a column of \(name)")
                 let items = try SQLParser(source: fragment).parseSelectItems()
-                guard items.count == 1 else { throw document.error("an entry of columns of \(name) holds \(items.count) columns", fix: "give each a line of its own", at: item) }
+                guard items.count == 1 else {
+                    throw document.error(
+                        "an entry of columns of \(name) holds \(items.count) columns", fix: "give each a line of its own", at: item)
+                }
                 parts.append(({ $0.add(fragment) }, nil, document.span(item)))
             }
         } else {
@@ -174,7 +191,9 @@ extension TopologyCompiler {
         let having = try given["having"].map { try clause("HAVING", $0, name) }
         var grouping = keys
         if let node = given["window"] {
-            for column in ["window_start", "window_end", "window_time"] where !keys.contains(where: { $0.0 == column }) { grouping.append((column, document.span(node))) }
+            for column in ["window_start", "window_end", "window_time"] where !keys.contains(where: { $0.0 == column }) {
+                grouping.append((column, document.span(node)))
+            }
         }
         return { [grouping] sql in
             sql.add("SELECT ", at: source.1)
@@ -199,7 +218,9 @@ extension TopologyCompiler {
         let given = try entries(node, what, TopologyKeys.window)
         let type = try text(try required(given, "type", what, node), "type")
         guard let parameters = TopologyKeys.windowParameters[type] else {
-            throw document.error("there is no window type \"\(type)\"", fix: NearName.hint(for: type, in: TopologyKeys.windowParameters.keys), at: given["type"]!)
+            throw document.error(
+                "there is no window type \"\(type)\"", fix: NearName.hint(for: type, in: TopologyKeys.windowParameters.keys),
+                at: given["type"]!)
         }
         let column = try required(given, "column", what, node)
         let columnName = try text(column, "column")
@@ -207,12 +228,14 @@ extension TopologyCompiler {
         for parameter in parameters {
             guard let node = given[parameter] else {
                 if parameter == "offset" { continue }
-                throw document.error("\(what) has no \(parameter)", fix: "add \(parameter): to it, for example \(parameter): 10 s", at: node)
+                throw document.error(
+                    "\(what) has no \(parameter)", fix: "add \(parameter): to it, for example \(parameter): 10 s", at: node)
             }
             arguments.append((try interval(node, parameter).sql, document.span(node)))
         }
         for (key, extra) in given where !parameters.contains(key) && key != "type" && key != "column" {
-            throw document.error("a \(type) window has no \(key)", fix: "remove it; \(type) takes \(parameters.joined(separator: ", "))", at: extra)
+            throw document.error(
+                "a \(type) window has no \(key)", fix: "remove it; \(type) takes \(parameters.joined(separator: ", "))", at: extra)
         }
         return { [arguments] sql in
             sql.add("TABLE(\(type.uppercased())(TABLE ", at: source.1)

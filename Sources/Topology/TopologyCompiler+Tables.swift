@@ -7,8 +7,12 @@ extension TopologyCompiler {
     mutating func table(_ key: Node, _ node: Node) throws -> Statement {
         let name = try define(key, "table"), what = "table \(name)", at = document.span(key)
         let given = try entries(node, what, TopologyKeys.table)
-        guard let columns = given["columns"] else { throw document.error("\(what) has no columns", fix: "add columns: with one \"name: TYPE\" in a line", at: key) }
-        guard let options = given["with"] else { throw document.error("\(what) has no with", fix: "add with: and connector: name", at: key) }
+        guard let columns = given["columns"] else {
+            throw document.error("\(what) has no columns", fix: "add columns: with one \"name: TYPE\" in a line", at: key)
+        }
+        guard let options = given["with"] else {
+            throw document.error("\(what) has no with", fix: "add with: and connector: name", at: key)
+        }
         var sql = SQLComposer(document)
         sql.add("CREATE TEMPORARY TABLE ", at: at)
         sql.addName(name, at: at)
@@ -60,7 +64,9 @@ extension TopologyCompiler {
         if let sequence = node.sequence {
             columns = try sequence.map { entry in
                 let given = try entries(entry, "a column of \(what)", TopologyKeys.column)
-                guard let name = given["name"] else { throw document.error("a column of \(what) has no name", fix: "add name: to it", at: entry) }
+                guard let name = given["name"] else {
+                    throw document.error("a column of \(what) has no name", fix: "add name: to it", at: entry)
+                }
                 return (name, entry)
             }
         } else {
@@ -79,12 +85,18 @@ extension TopologyCompiler {
         let given = try entries(node, what, TopologyKeys.column)
         if let computed = given["as"] {
             for other in ["type", "metadata", "virtual"] {
-                if let node = given[other] { throw document.error("\(what) has both as and \(other)", fix: "remove \(other): a computed column has the type of its expression", at: node) }
+                if let node = given[other] {
+                    throw document.error(
+                        "\(what) has both as and \(other)", fix: "remove \(other): a computed column has the type of its expression",
+                        at: node)
+                }
             }
             sql.add(" AS ", at: document.span(computed))
             try expression(computed, what)(&sql)
         } else {
-            guard let type = given["type"] else { throw document.error("\(what) has neither type nor as", fix: "add type: with a SQL type", at: key) }
+            guard let type = given["type"] else {
+                throw document.error("\(what) has neither type nor as", fix: "add type: with a SQL type", at: key)
+            }
             try self.type(type, what, into: &sql)
             if let metadata = given["metadata"] {
                 let from = try text(metadata, "metadata")
@@ -96,7 +108,9 @@ extension TopologyCompiler {
                 throw document.error("\(what) is virtual without metadata", fix: "add metadata: true, or remove virtual", at: virtual)
             }
         }
-        if let comment = given["comment"] { sql.add(" COMMENT " + SQLComposer.literal(try text(comment, "comment")), at: document.span(comment)) }
+        if let comment = given["comment"] {
+            sql.add(" COMMENT " + SQLComposer.literal(try text(comment, "comment")), at: document.span(comment))
+        }
     }
 
     private func type(_ node: Node, _ what: String, into sql: inout SQLComposer) throws {
@@ -109,9 +123,12 @@ extension TopologyCompiler {
     /// {column: c, delay: 5 s} or {column: c, as: expression}
     private func watermark(_ node: Node, _ what: String, into sql: inout SQLComposer) throws {
         let given = try entries(node, "watermark of \(what)", TopologyKeys.watermark)
-        guard let column = given["column"] else { throw document.error("watermark of \(what) has no column", fix: "add column: with the time column", at: node) }
+        guard let column = given["column"] else {
+            throw document.error("watermark of \(what) has no column", fix: "add column: with the time column", at: node)
+        }
         guard (given["delay"] == nil) != (given["as"] == nil) else {
-            throw document.error("watermark of \(what) needs exactly one of delay and as", fix: "write delay: 5 s, or as: with an expression", at: node)
+            throw document.error(
+                "watermark of \(what) needs exactly one of delay and as", fix: "write delay: 5 s, or as: with an expression", at: node)
         }
         let name = try text(column, "column")
         sql.add(",\n  WATERMARK FOR ", at: document.span(column))
@@ -132,10 +149,14 @@ extension TopologyCompiler {
         let digits = given.prefix { $0.isASCII && $0.isNumber }
         var unit = given.dropFirst(digits.count).filter { $0 != " " }.lowercased()
         if unit.count > 2, unit.hasSuffix("s") { unit.removeLast() }
-        let units = ["ms": "MILLISECOND", "millisecond": "MILLISECOND", "s": "SECOND", "sec": "SECOND", "second": "SECOND", "m": "MINUTE", "min": "MINUTE",
-                     "minute": "MINUTE", "h": "HOUR", "hour": "HOUR", "d": "DAY", "day": "DAY"]
+        let units = [
+            "ms": "MILLISECOND", "millisecond": "MILLISECOND", "s": "SECOND", "sec": "SECOND", "second": "SECOND", "m": "MINUTE",
+            "min": "MINUTE",
+            "minute": "MINUTE", "h": "HOUR", "hour": "HOUR", "d": "DAY", "day": "DAY",
+        ]
         guard let n = Int64(digits), digits.count <= 12, let name = units[unit] else {
-            throw document.error("\(what): \(given) is not a length of time", fix: "write for example 10 s, 500 ms, 1 min, 2 h or 1 d", at: node)
+            throw document.error(
+                "\(what): \(given) is not a length of time", fix: "write for example 10 s, 500 ms, 1 min, 2 h or 1 d", at: node)
         }
         if name == "MILLISECOND" {
             let rest = String(n % 1_000)

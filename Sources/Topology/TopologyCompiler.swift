@@ -32,10 +32,13 @@ struct TopologyCompiler {
             for (key, node) in try pairs(views, "views") { statements.append(try view(key, node)) }
         }
         guard let pipeline = root["pipeline"] else {
-            throw document.error("the topology has no pipeline", fix: "add pipeline: with at least one step that has sql: and into:", at: document.root)
+            throw document.error(
+                "the topology has no pipeline", fix: "add pipeline: with at least one step that has sql: and into:", at: document.root)
         }
         statements += try steps(pipeline)
-        return Topology(name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file, statements: statements)
+        return Topology(
+            name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file,
+            statements: statements)
     }
 
     // MARK: Settings
@@ -58,19 +61,24 @@ struct TopologyCompiler {
                 let backends = ["memory": "hashmap", "rocksdb": "rocksdb"]
                 let given = try text(value, "state")
                 guard let backend = backends[given] else {
-                    throw document.error("\"\(given)\" is not a state backend", fix: NearName.hint(for: given, in: backends.keys), at: value)
+                    throw document.error(
+                        "\"\(given)\" is not a state backend", fix: NearName.hint(for: given, in: backends.keys), at: value)
                 }
                 statements.append(try set("state.backend.type", backend, at: value))
             case "checkpoint":
-                let keys = ["interval": "execution.checkpointing.interval", "directory": "execution.checkpointing.dir", "mode": "execution.checkpointing.mode",
-                            "timeout": "execution.checkpointing.timeout"]
+                let keys = [
+                    "interval": "execution.checkpointing.interval", "directory": "execution.checkpointing.dir",
+                    "mode": "execution.checkpointing.mode",
+                    "timeout": "execution.checkpointing.timeout",
+                ]
                 let given = try entries(value, "checkpoint", TopologyKeys.checkpoint)
                 for key in TopologyKeys.checkpoint {
                     if let value = given[key] { statements.append(try set(keys[key]!, try text(value, key), at: value)) }
                 }
             case let other:
                 guard TopologyKeys.settingPrefixes.contains(where: { other.hasPrefix($0) }) else {
-                    throw unknown(key, "settings", TopologyKeys.settings, or: "a Flink key that begins with table., pipeline., execution. or state.")
+                    throw unknown(
+                        key, "settings", TopologyKeys.settings, or: "a Flink key that begins with table., pipeline., execution. or state.")
                 }
                 statements.append(try set(other, try text(value, other), at: value))
             }
@@ -93,7 +101,9 @@ struct TopologyCompiler {
         return try createView(name, at: document.span(key), columns: columns, try query(sqlNode, "view \(name)"))
     }
 
-    func createView(_ name: String, at span: SourceSpan, columns: [(String, SourceSpan)] = [], _ body: (inout SQLComposer) -> Void) throws -> Statement {
+    func createView(_ name: String, at span: SourceSpan, columns: [(String, SourceSpan)] = [], _ body: (inout SQLComposer) -> Void) throws
+        -> Statement
+    {
         var sql = SQLComposer(document)
         sql.add("CREATE TEMPORARY VIEW ", at: span)
         sql.addName(name, at: span)
@@ -133,7 +143,8 @@ struct TopologyCompiler {
     mutating func define(_ node: Node, _ kind: String) throws -> String {
         let name = try text(node, "the name of a \(kind)"), span = document.span(node)
         if let first = names[name] {
-            throw document.error("there are two tables, views or steps named \"\(name)\", the first in line \(first.line)", fix: "rename one", at: node)
+            throw document.error(
+                "there are two tables, views or steps named \"\(name)\", the first in line \(first.line)", fix: "rename one", at: node)
         }
         names[name] = span
         if kind == "table" { tables.append(name) }
@@ -151,8 +162,13 @@ struct TopologyCompiler {
     }
 
     func pairs(_ node: Node, _ what: String) throws -> [(key: Node, value: Node)] {
-        guard let mapping = node.mapping else { throw document.error("\(what) is not a list of \"key: value\" lines", fix: "write one \"key: value\" in a line below it", at: node) }
-        for pair in mapping where pair.key.scalar == nil { throw document.error("a key of \(what) is not text", fix: "write it as plain text", at: pair.key) }
+        guard let mapping = node.mapping else {
+            throw document.error(
+                "\(what) is not a list of \"key: value\" lines", fix: "write one \"key: value\" in a line below it", at: node)
+        }
+        for pair in mapping where pair.key.scalar == nil {
+            throw document.error("a key of \(what) is not text", fix: "write it as plain text", at: pair.key)
+        }
         return mapping.map { ($0.key, $0.value) }
     }
 
@@ -184,7 +200,9 @@ struct TopologyCompiler {
 
     private func count(_ node: Node, _ what: String) throws -> String {
         let given = try text(node, what)
-        guard let n = Int(given), n > 0 else { throw document.error("\(what): \(given) is not a whole number above 0", fix: "write for example \(what): 2", at: node) }
+        guard let n = Int(given), n > 0 else {
+            throw document.error("\(what): \(given) is not a whole number above 0", fix: "write for example \(what): 2", at: node)
+        }
         return given
     }
 

@@ -83,16 +83,22 @@ struct YAMLDocument {
             return source.span(start, start + 1)
         }
         switch error {
-        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _), .composer(let context, let problem, let mark, _):
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
             let detail = context.map { " \($0.text.trimmingPrefix(" "))" } ?? ""
-            return source.error(.parse, "this is not YAML: \(problem)\(detail)", fix: "mend the indentation or quotes at or above this place", at: at(mark))
+            return source.error(
+                .parse, "this is not YAML: \(problem)\(detail)", fix: "mend the indentation or quotes at or above this place", at: at(mark))
         case .reader(let problem, let offset, _, _):
-            return source.error(.parse, "this is not YAML: \(problem)", fix: "save the file as UTF-8 text", at: source.span(offset ?? 0, (offset ?? 0) + 1))
+            return source.error(
+                .parse, "this is not YAML: \(problem)", fix: "save the file as UTF-8 text", at: source.span(offset ?? 0, (offset ?? 0) + 1))
         case .duplicatedKeysInMapping(let duplicates, let context):
             let key = duplicates.sorted().first ?? ""
             let places = keyPlaces(key, source, from: offset(context.mark, source, starts))
-            guard places.count > 1 else { return source.error(.parse, "the key \"\(key)\" is given twice", fix: "keep one of them", at: at(context.mark)) }
-            return source.error(.parse, "the key \"\(key)\" is given twice, first in line \(places[0].line)", fix: "keep one of them", at: places[1])
+            guard places.count > 1 else {
+                return source.error(.parse, "the key \"\(key)\" is given twice", fix: "keep one of them", at: at(context.mark))
+            }
+            return source.error(
+                .parse, "the key \"\(key)\" is given twice, first in line \(places[0].line)", fix: "keep one of them", at: places[1])
         default:
             return source.error(.parse, "this is not YAML: \(error)", at: source.span(0, 1))
         }

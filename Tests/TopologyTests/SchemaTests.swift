@@ -16,16 +16,28 @@ struct SchemaChecker {
             guard let target = (root["$defs"] as? [String: Any])?[name] as? [String: Any] else { return "\(path): no \(reference)" }
             if let found = mismatch(value, target, path) { return found }
         }
-        if let types = (schema["type"] as? [String]) ?? (schema["type"] as? String).map({ [$0] }), !types.contains(where: { fits(value, $0) }) { return "\(path): type" }
+        if let types = (schema["type"] as? [String]) ?? (schema["type"] as? String).map({ [$0] }),
+            !types.contains(where: { fits(value, $0) })
+        {
+            return "\(path): type"
+        }
         if let choices = schema["enum"] as? [String], !choices.contains(where: { $0 == value as? String }) { return "\(path): enum" }
         if let constant = schema["const"] as? String, constant != value as? String { return "\(path): const" }
-        if let pattern = schema["pattern"] as? String, let text = value as? String, text.range(of: pattern, options: .regularExpression) == nil { return "\(path): pattern" }
+        if let pattern = schema["pattern"] as? String, let text = value as? String,
+            text.range(of: pattern, options: .regularExpression) == nil
+        {
+            return "\(path): pattern"
+        }
         if let minimum = schema["minimum"] as? Int, let n = value as? Int, n < minimum { return "\(path): minimum" }
         for part in schema["allOf"] as? [[String: Any]] ?? [] {
             if let found = mismatch(value, part, path) { return found }
         }
-        if let parts = schema["anyOf"] as? [[String: Any]], !parts.contains(where: { mismatch(value, $0, path) == nil }) { return "\(path): anyOf" }
-        if let parts = schema["oneOf"] as? [[String: Any]], parts.count(where: { mismatch(value, $0, path) == nil }) != 1 { return "\(path): oneOf" }
+        if let parts = schema["anyOf"] as? [[String: Any]], !parts.contains(where: { mismatch(value, $0, path) == nil }) {
+            return "\(path): anyOf"
+        }
+        if let parts = schema["oneOf"] as? [[String: Any]], parts.count(where: { mismatch(value, $0, path) == nil }) != 1 {
+            return "\(path): oneOf"
+        }
         if let object = value as? [String: Any] { return mismatch(object: object, schema, path) }
         if let array = value as? [Any] {
             if let minimum = schema["minItems"] as? Int, array.count < minimum { return "\(path): minItems" }
@@ -39,7 +51,8 @@ struct SchemaChecker {
     }
 
     private static let understood: Set = [
-        "$schema", "$id", "$defs", "$ref", "title", "description", "type", "required", "additionalProperties", "properties", "patternProperties", "minProperties",
+        "$schema", "$id", "$defs", "$ref", "title", "description", "type", "required", "additionalProperties", "properties",
+        "patternProperties", "minProperties",
         "minItems", "items", "anyOf", "oneOf", "allOf", "enum", "const", "pattern", "minimum",
     ]
 
@@ -93,13 +106,16 @@ struct SchemaChecker {
         #expect(topology.script.contains("'path' = '/tmp/d/tables/\(name == "orders" ? "order_hudi_cow" : "sensor_state_cow")'"))
     }
 
-    @Test("refuses what the reader refuses", arguments: [
-        "pipeline: [{sql: SELECT 1, into: b}]\ntabels: {}", "name: x", "pipeline: []", "pipeline: [{transform: filter, from: a}]",
-        "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {}, with: {connector: print}}}", "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}}}",
-        "pipeline: [{sql: SELECT 1}]\nsettings: {parallelism: two}", "pipeline: [{sql: SELECT 1}]\nsettings: {foo.bar: 1}",
-        "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}, with: {connector: print}, watermark: {column: a, delay: soon}}}",
-        "pipeline: [{transform: aggregate, from: a, columns: {n: COUNT(*)}, window: {type: hopp, column: ts}, into: b}]",
-    ])
+    @Test(
+        "refuses what the reader refuses",
+        arguments: [
+            "pipeline: [{sql: SELECT 1, into: b}]\ntabels: {}", "name: x", "pipeline: []", "pipeline: [{transform: filter, from: a}]",
+            "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {}, with: {connector: print}}}",
+            "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}}}",
+            "pipeline: [{sql: SELECT 1}]\nsettings: {parallelism: two}", "pipeline: [{sql: SELECT 1}]\nsettings: {foo.bar: 1}",
+            "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}, with: {connector: print}, watermark: {column: a, delay: soon}}}",
+            "pipeline: [{transform: aggregate, from: a, columns: {n: COUNT(*)}, window: {type: hopp, column: ts}, into: b}]",
+        ])
     func refuses(text: String) throws {
         let checker = SchemaChecker(root: try schema())
         #expect(checker.mismatch(try #require(try Yams.load(yaml: text)), checker.root) != nil)
@@ -113,7 +129,8 @@ struct SchemaChecker {
         func keys(_ object: [String: Any]?) -> [String] { (object?["properties"] as? [String: Any] ?? [:]).keys.sorted() }
         #expect(keys(schema) == TopologyKeys.root.sorted())
         #expect(keys(definitions["settings"]) == TopologyKeys.settings.sorted())
-        #expect(keys((definitions["settings"]?["properties"] as? [String: [String: Any]])?["checkpoint"]) == TopologyKeys.checkpoint.sorted())
+        #expect(
+            keys((definitions["settings"]?["properties"] as? [String: [String: Any]])?["checkpoint"]) == TopologyKeys.checkpoint.sorted())
         #expect(keys(definitions["table"]) == TopologyKeys.table.sorted())
         #expect(keys(definitions["column"]) == TopologyKeys.column.sorted())
         #expect(keys(definitions["watermark"]) == TopologyKeys.watermark.sorted())

@@ -82,7 +82,8 @@ public final class SourceText: Sendable {
 
     /// An error that points at `span` and shows its line.
     public func error(_ code: StreamError.Code, _ problem: String, fix: String? = nil, at span: SourceSpan) -> StreamError {
-        StreamError(code, problem, fix: fix, at: SourceLocation(file: file, line: span.line, column: span.column),
-                    sourceLine: documentLines.indices.contains(span.line - 1) ? documentLines[span.line - 1] : nil)
+        StreamError(
+            code, problem, fix: fix, at: SourceLocation(file: file, line: span.line, column: span.column),
+            sourceLine: documentLines.indices.contains(span.line - 1) ? documentLines[span.line - 1] : nil)
     }
 }
