@@ -92,7 +92,9 @@ struct Compiler {
     mutating func predicate(_ expr: Expr) -> any Predicate {
         switch expr {
         case .and(let operands): return AllPredicate(operands.map { predicate($0) })
-        case .or(let operands): return AnyPredicate(operands.map { predicate($0) })
+        case .or(let operands):
+            if let list = membership(operands) { return list }
+            return AnyPredicate(operands.map { predicate($0) })
         case .isNull(let operand, let negated): return NullPredicate(compile(operand), negated: negated)
         case .call(let function, let args):
             if args.count == 2, let comparison = Comparison(rawValue: function.name), args[0].type == args[1].type,
@@ -101,6 +103,32 @@ struct Compiler {
             }
             return ColumnPredicate(compile(expr))
         default: return ColumnPredicate(compile(expr))
+        }
+    }
+
+    /// `x = a OR x = b OR ...` over one column, as IN (list) is bound; nil for any other OR.
+    private mutating func membership(_ operands: [Expr]) -> MembershipPredicate? {
+        var column: Int?, type: DataType?, values: [Value] = []
+        for operand in operands {
+            guard case .call(let function, let args) = operand, function.name == Comparison.equal.rawValue, args.count == 2,
+                  let index = args[0].plainColumn, column == nil || column == index, args[1].isFoldable,
+                  let value = try? Evaluator.evaluateConstant(args[1], context: context), value != .null else { return nil }
+            column = index
+            type = args[0].type
+            values.append(value)
+        }
+        guard let column, let type else { return nil }
+        return MembershipPredicate(column: column, type: type, values: values)
+    }
+}
+
+extension Expr {
+    /// The number of the column that this is, perhaps under another text length.
+    fileprivate var plainColumn: Int? {
+        switch self {
+        case .column(let index, _): index
+        case .call(let function, let args) where function.name == ComparisonBinder.retype: args[0].plainColumn
+        default: nil
         }
     }
 }
