@@ -79,14 +79,19 @@ struct Compiler {
             if operand.type == type { return compile(operand) }
             return CallNode(type, Casts.kernel(from: operand.type, to: type, safe: safe), [compile(operand)])
         case .caseWhen(let branches, let otherwise, let type):
-            return CaseNode(type, branches.map { (predicate($0.condition), compile($0.result)) }, compile(otherwise))
+            return CaseNode(type, branches.map { (predicate($0.condition), compile($0.result, as: type)) }, compile(otherwise, as: type))
         case .and(let operands): return LogicNode(operands.map { compile($0) }, isAnd: true)
         case .or(let operands): return LogicNode(operands.map { compile($0) }, isAnd: false)
         case .not(let operand): return NotNode(compile(operand))
         case .isNull(let operand, let negated): return IsNullNode(compile(operand), negated: negated)
-        case .coalesce(let operands, let type): return CoalesceNode(type, operands.map { compile($0) })
+        case .coalesce(let operands, let type): return CoalesceNode(type, operands.map { compile($0, as: type) })
         case .field(let operand, let index, let type): return FieldNode(compile(operand), index, type)
         }
+    }
+
+    /// One of several results: a bare NULL takes the type of the others.
+    private mutating func compile(_ expr: Expr, as type: DataType) -> any Node {
+        expr.type == .null ? LiteralNode(.null, type) : compile(expr)
     }
 
     mutating func predicate(_ expr: Expr) -> any Predicate {
