@@ -30,8 +30,8 @@ extension LogicalPlan {
         case .project(let input, let p): return "Project(\(ExprText.projection(p, input.columns)))"
         case .filter(let input, let e): return "Filter(\(ExprText.of(e, input.columns)))"
         case .calc(let input, let filter, let p):
-            let select = "select: " + ExprText.projection(p, input.columns)
-            return "Calc(" + (filter.map { "where: \(ExprText.of($0, input.columns)), " } ?? "") + select + ")"
+            let select = p.exprs.isEmpty ? [] : ["select: " + ExprText.projection(p, input.columns)]
+            return "Calc(" + ((filter.map { ["where: " + ExprText.of($0, input.columns)] } ?? []) + select).joined(separator: ", ") + ")"
         case .windowTable(let input, let w):
             return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
         case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"

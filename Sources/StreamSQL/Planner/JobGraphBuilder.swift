@@ -125,7 +125,7 @@ struct JobGraphBuilder: Sendable {
     }
 
     private static func calcName(_ filter: Expr?, _ p: LogicalPlan.Projection, _ input: [PlanColumn]) -> String {
-        let select = p.isIdentity && p.exprs.count == input.count ? "" : "select " + ExprText.projection(p, input)
+        let select = p.isIdentity && p.exprs.count == input.count || p.exprs.isEmpty ? "" : "select " + ExprText.projection(p, input)
         return [filter.map { "where " + ExprText.of($0, input) } ?? "", select].filter { !$0.isEmpty }.joined(separator: ", ")
     }
 

@@ -215,7 +215,7 @@ struct CalcMerging {
             return merge(.calc(input, filter: e, .columns(Array(input.columns.indices), of: input.columns)))
         case .project(let input, let p): return merge(.calc(input, filter: nil, p))
         case .calc(let input, let filter, let p):
-            if filter == nil, p.isIdentity, p.exprs.count == input.columns.count { return input }
+            if filter == nil, p.isIdentity, p.exprs.count == input.columns.count || p.exprs.isEmpty { return input }
             guard case .calc(let inner, let innerFilter, let innerProjection) = input,
                   canInline(innerProjection.exprs, into: p.exprs, filter) else { return step }
             let condition = Expr.all((innerFilter?.conjuncts ?? []) + (filter.map { $0.substituting(innerProjection.exprs).conjuncts } ?? []))
