@@ -44,10 +44,10 @@ enum FlinkCases {
     func damaged() throws {
         let pieces = ["", ")", "(", "SELECT", ",", "'", "`x`", "1e9", "FROM", ";", "END", "NOT", "*/", "/*+", "[", "=>", "\u{e9}", "INTERVAL", "CASE"]
         var count = 0
-        for (name, text) in FlinkCases.scripts {
+        for (script, (name, text)) in FlinkCases.scripts.enumerated() {
             var lexer = Lexer(SourceText(text))
             let tokens = try lexer.tokens()
-            for (i, token) in tokens.enumerated() where i % 4 == count / 2 % 4 {
+            for (i, token) in tokens.enumerated() where (i + script) % 8 == 0 {
                 let before = SourceText(text).slice(0, token.start)
                 let after = SourceText(text).slice(token.end, text.utf8.count)
                 _ = try? SQLParser(text: before, file: name).parseScript()
@@ -55,6 +55,6 @@ enum FlinkCases {
                 count += 2
             }
         }
-        #expect(count > 2_000)
+        #expect(count > 1_000)
     }
 }

@@ -159,7 +159,7 @@ extension TokenParser {
         if !distinct { _ = acceptWord("ALL") }
         namedWindows.append([:])
         defer { namedWindows.removeLast() }
-        try readWindowClauseAhead()
+        if hasWindowClause { try readWindowClauseAhead() }
         let items = try selectItems()
         var from: TableRef?
         if acceptWord("FROM") {

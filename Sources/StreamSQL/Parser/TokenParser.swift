@@ -13,6 +13,8 @@ struct TokenParser {
     private var depth = 0
     /// Where an alias without AS was read, and the keywords it may be a misspelling of.
     private var bareAlias: (index: Int, near: [String])?
+    /// Whether any SELECT can have a WINDOW clause: spares looking ahead for it.
+    let hasWindowClause: Bool
     /// WINDOW clauses of the SELECTs being read, innermost last.
     var namedWindows: [[String: OverWindow]] = []
 
@@ -20,6 +22,7 @@ struct TokenParser {
         self.source = source
         var lexer = Lexer(source)
         tokens = try lexer.tokens()
+        hasWindowClause = tokens.contains { $0.kind == .word && $0.upper == "WINDOW" }
     }
 
     // MARK: Looking
@@ -105,6 +108,7 @@ struct TokenParser {
         while isSymbol("."), !isSymbol("*", ahead: 1) {
             advance()
             parts.append(try name("a name after the \".\""))
+            try checkChain(parts.count, "names")
         }
         return QualifiedName(parts, span: source.span(start, consumedEnd))
     }
