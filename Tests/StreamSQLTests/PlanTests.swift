@@ -149,7 +149,7 @@ import Testing
     }
 
     struct Pushed: Sendable, CustomTestStringConvertible {
-        var query: String, projection: [Int], metadata: [Int] = [], partitions: Set<String>?
+        var query: String, projection: [Int], metadata: [Int] = [], partitions: Set<String>? = nil
         var testDescription: String { query }
     }
 
