@@ -154,7 +154,7 @@ enum AggregateResult {
         if type.isInteger {
             let s = unsafeDowncast(sums, to: IntegerSum.self).values.base, q = unsafeDowncast(squares, to: IntegerSum.self).values.base
             let bits = Int64(type.width * 8)
-            func wrapped(_ x: Int64) -> Int64 { x << (64 - bits) >> (64 - bits) }
+            func wrapped(_ x: Int64) -> Int64 { (x << (64 - bits)) >> (64 - bits) }
             return integers(type, n) {
                 let g = Int(groups[$0])
                 let count = counts[g], divisor = isSample ? count - 1 : count
