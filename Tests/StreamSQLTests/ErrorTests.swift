@@ -52,7 +52,7 @@ import Testing
              fix: "add it to the column list"),
         Case("INSERT INTO o (k, d) SELECT k, id FROM trades", 1, 13, "table o has no column d to write to", fix: "write \"k\""),
         Case("SELECT id FROM plain ORDER BY id", 1, 1, "ORDER BY needs bounded input, but this query reads a stream that does not end",
-             fix: "leave ORDER BY out, group by a window, or bound the source"),
+             fix: "order by the time attribute first, leave ORDER BY out, or bound the source"),
         Case("SELECT * FROM TABLE(TUMBLE(TABLE plain, DESCRIPTOR(ts), INTERVAL '1' SECOND))", 1, 52,
              "TUMBLE needs a time attribute, but ts is a plain TIMESTAMP(3)",
              fix: "declare WATERMARK FOR on the table's column, and pass the column on as it is: a cast or function makes it plain"),

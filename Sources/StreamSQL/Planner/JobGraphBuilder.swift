@@ -179,12 +179,16 @@ struct JobGraphBuilder: Sendable {
     }
 
     private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {
+        let spec = SortSpec(inputSchema: stream.columns.map(\.field), keys: s.keys, offset: s.offset, limit: s.limit)
+        let name = LogicalPlan.sort(.values(.init(rows: [], columns: stream.columns)), s).title
+        if let first = s.keys.first, !first.descending, stream.columns[first.column].isTimeAttribute, s.limit == nil, s.offset == 0,
+           !stream.isChangelog {
+            return addStep("Temporal" + name, after: stream, .single, stream.columns, Operators.temporalSort(spec))
+        }
         guard stream.isBounded else {
             throw StreamError(.plan, s.keys.isEmpty ? "LIMIT needs bounded input" : "ORDER BY needs bounded input, but this query reads a stream that does not end",
-                              fix: s.keys.isEmpty ? "leave LIMIT out, or bound the source" : "leave ORDER BY out, group by a window, or bound the source")
+                              fix: s.keys.isEmpty ? "leave LIMIT out, or bound the source" : "order by the time attribute first, leave ORDER BY out, or bound the source")
         }
-        let name = LogicalPlan.sort(.values(.init(rows: [], columns: stream.columns)), s).title
-        let spec = SortSpec(inputSchema: stream.columns.map(\.field), keys: s.keys, offset: s.offset, limit: s.limit)
         var output = addStep(name, after: stream, .single, stream.columns, Operators.sort(spec))
         output.isChangelog = false
         output.updatedBy = nil
