@@ -185,8 +185,11 @@ struct JobGraphBuilder: Sendable {
            !stream.isChangelog {
             return addStep("Temporal" + name, after: stream, .single, stream.columns, Operators.temporalSort(spec))
         }
+        if s.keys.isEmpty && !stream.isChangelog {
+            return addStep(name, after: stream, .single, stream.columns, Operators.limit(offset: s.offset, limit: s.limit))
+        }
         guard stream.isBounded else {
-            throw StreamError(.plan, s.keys.isEmpty ? "LIMIT needs bounded input" : "ORDER BY needs bounded input, but this query reads a stream that does not end",
+            throw StreamError(.plan, s.keys.isEmpty ? "LIMIT over a query that updates its rows needs bounded input" : "ORDER BY needs bounded input, but this query reads a stream that does not end",
                               fix: s.keys.isEmpty ? "leave LIMIT out, or bound the source" : "order by the time attribute first, leave ORDER BY out, or bound the source")
         }
         var output = addStep(name, after: stream, .single, stream.columns, Operators.sort(spec))

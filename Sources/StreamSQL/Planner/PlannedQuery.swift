@@ -11,6 +11,8 @@ public struct PlannedQuery: Sendable {
     public let isChangelog: Bool
     /// Its rows come in an order that ORDER BY asked for.
     public let isOrdered: Bool
+    /// It gives no more rows than this: a reader of an unbounded query may stop then.
+    public let limit: Int?
     /// Before and after optimisation.
     public let plan: LogicalPlan, optimizedPlan: LogicalPlan
 
@@ -26,7 +28,13 @@ public struct PlannedQuery: Sendable {
         self.builder = builder
         isBounded = stream.isBounded
         isChangelog = stream.isChangelog
-        if case .sort(_, let sort) = optimizedPlan { isOrdered = !sort.keys.isEmpty } else { isOrdered = false }
+        if case .sort(_, let sort) = optimizedPlan {
+            isOrdered = !sort.keys.isEmpty
+            limit = sort.limit
+        } else {
+            isOrdered = false
+            limit = nil
+        }
     }
 
     /// The job that gives the query's rows to `sink`, which must accept changes if ``isChangelog``.
