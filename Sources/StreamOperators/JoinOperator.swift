@@ -130,7 +130,7 @@ final class JoinOperator: StreamOperator {
     func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] {
         let all = Selection.all(table.count)
         return sides.enumerated().flatMap { side, multiset -> [KeyGroupState] in
-            let members = multiset.members(all.rows, count: table.count)
+            let members = withExtendedLifetime(all) { multiset.members(all.rows, count: table.count) }
             let n = members.pairs.count
             guard n > 0 else { return [] }
             let keys = members.positions.withUnsafeBufferPointer { table.keyColumns($0.baseAddress!, count: n) }
@@ -149,8 +149,11 @@ final class JoinOperator: StreamOperator {
             let groups = ids.reserve(n)
             table.lookup(Array(batch.columns[0..<k]), rows: nil, count: n, into: groups)
             for side in sides { side.reserve(table.count) }
-            sides[piece.name == "left" ? 0 : 1].add(batch.columns[k..<(batch.columns.count - 1)].map { $0.flat() }, groups: groups, count: n,
-                                                    weight: 1, weights: batch.columns.last!.flat().pointer(as: Int64.self))
+            let counts = batch.columns[batch.columns.count - 1].flat()
+            withExtendedLifetime(counts) {
+                sides[piece.name == "left" ? 0 : 1].add(batch.columns[k..<(batch.columns.count - 1)].map { $0.flat() }, groups: groups, count: n,
+                                                        weight: 1, weights: counts.pointer(as: Int64.self))
+            }
         }
     }
 }

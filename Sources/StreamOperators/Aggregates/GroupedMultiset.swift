@@ -125,11 +125,13 @@ final class GroupedMultiset {
         heads.clear(heads.capacity)
         next.reserve(n)
         let all = Selection.all(n)
-        let groups = table.keyColumns(all.rows, count: n)[0].pointer(as: Int32.self)
-        for pair in 0..<n {
-            let group = Int(groups[pair])
-            next.base[pair] = heads.base[group]
-            heads.base[group] = Int32(pair)
+        let groups = table.keyColumns(all.rows, count: n)[0]
+        withExtendedLifetime(groups) {
+            for pair in 0..<n {
+                let group = Int(groups.pointer(as: Int32.self)[pair])
+                next.base[pair] = heads.base[group]
+                heads.base[group] = Int32(pair)
+            }
         }
         linked = n
         zeros = 0

@@ -21,7 +21,7 @@ final class ValueMultiset: Accumulator {
     override func merge(_ other: Accumulator, from: Int, count: Int) {
         let other = unsafeDowncast(other, to: ValueMultiset.self).multiset
         let range = Selection.range(from..<from + count)
-        let members = other.members(range.rows, count: count)
+        let members = withExtendedLifetime(range) { other.members(range.rows, count: count) }
         guard !members.pairs.isEmpty else { return }
         let columns = members.pairs.withUnsafeBufferPointer { other.rows($0.baseAddress!, count: $0.count) }
         members.counts.withUnsafeBufferPointer { counts in
@@ -128,7 +128,7 @@ final class DistinctAccumulator: Accumulator {
     override func merge(_ other: Accumulator, from: Int, count: Int) {
         let other = unsafeDowncast(other, to: DistinctAccumulator.self).multiset
         let range = Selection.range(from..<from + count)
-        let members = other.members(range.rows, count: count)
+        let members = withExtendedLifetime(range) { other.members(range.rows, count: count) }
         guard !members.pairs.isEmpty else { return }
         let columns = members.pairs.withUnsafeBufferPointer { other.rows($0.baseAddress!, count: $0.count) }
         members.counts.withUnsafeBufferPointer { counts in

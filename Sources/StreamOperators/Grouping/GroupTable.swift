@@ -64,12 +64,16 @@ final class GroupTable {
             isSeen = true
         case .int32(let table):
             let column = columns[0].flat()
-            table.lookup(column.pointer(as: Int32.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) }, count: n,
-                         into: ids)
+            withExtendedLifetime(column) {
+                table.lookup(column.pointer(as: Int32.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) },
+                             count: n, into: ids)
+            }
         case .int64(let table):
             let column = columns[0].flat()
-            table.lookup(column.pointer(as: Int64.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) }, count: n,
-                         into: ids)
+            withExtendedLifetime(column) {
+                table.lookup(column.pointer(as: Int64.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) },
+                             count: n, into: ids)
+            }
         case .bytes(let table):
             table.lookup(columns[0].flat(), rows: rows, count: n, into: ids)
         case .rows(let table, let codec):
