@@ -40,9 +40,11 @@ final class TemporalSortOperator: StreamOperator {
         let times = column.pointer(as: Int64.self)
         var kept: [Int32] = []
         kept.reserveCapacity(batch.count)
-        for i in 0..<batch.count where column.isValid(i) && times[i] > lastEmitted {
-            kept.append(Int32(i))
-            earliestHeld = min(earliestHeld, times[i])
+        withExtendedLifetime(column) {
+            for i in 0..<batch.count where column.isValid(i) && times[i] > lastEmitted {
+                kept.append(Int32(i))
+                earliestHeld = min(earliestHeld, times[i])
+            }
         }
         if kept.count < batch.count {
             context.metrics.lateRows.add(batch.count - kept.count)
@@ -58,16 +60,19 @@ final class TemporalSortOperator: StreamOperator {
         guard earliestHeld <= watermark.milliseconds else { return .done }
         let all = Batch(columns: spec.inputSchema.indices.map { c in Column.concatenated(held.map { $0.columns[c] }) },
                         physicalCount: held.reduce(0) { $0 + $1.count })
-        let times = all.columns[timeColumn].flat().pointer(as: Int64.self)
+        let column = all.columns[timeColumn].flat()
         var now: [Int32] = [], later: [Int32] = []
         earliestHeld = .max
-        for i in 0..<all.count {
-            if times[i] <= watermark.milliseconds {
-                now.append(Int32(i))
-                lastEmitted = max(lastEmitted, times[i])
-            } else {
-                later.append(Int32(i))
-                earliestHeld = min(earliestHeld, times[i])
+        withExtendedLifetime(column) {
+            let times = column.pointer(as: Int64.self)
+            for i in 0..<all.count {
+                if times[i] <= watermark.milliseconds {
+                    now.append(Int32(i))
+                    lastEmitted = max(lastEmitted, times[i])
+                } else {
+                    later.append(Int32(i))
+                    earliestHeld = min(earliestHeld, times[i])
+                }
             }
         }
         func part(_ rows: [Int32]) -> Batch { Batch(columns: all.columns, physicalCount: all.physicalCount, selection: Selection(rows)).compacted() }
@@ -104,11 +109,14 @@ final class TemporalSortOperator: StreamOperator {
         for piece in state where piece.batch.count > 0 {
             let batch = piece.batch.compacted()
             if piece.name == "last" {
-                lastEmitted = batch.columns[0].flat().pointer(as: Int64.self)[0]
+                if case .int(let last) = batch.columns[0].value(at: 0) { lastEmitted = last }
                 continue
             }
-            let times = batch.columns[timeColumn].flat().pointer(as: Int64.self)
-            for i in 0..<batch.count { earliestHeld = min(earliestHeld, times[i]) }
+            let column = batch.columns[timeColumn].flat()
+            withExtendedLifetime(column) {
+                let times = column.pointer(as: Int64.self)
+                for i in 0..<batch.count { earliestHeld = min(earliestHeld, times[i]) }
+            }
             held.append(batch)
         }
     }
