@@ -50,7 +50,9 @@ public protocol RecordEncoder: AnyObject {
 
     /// Appends the selected rows, each ended by a newline (by nothing in a format without delimiters).
     ///
-    /// - Throws: `.runtime` for a value that the format cannot hold, and for rows that are not inserts.
+    /// Row kinds are not written: a sink that is given updates deals with them itself.
+    ///
+    /// - Throws: `.runtime` for a value that the format cannot hold.
     func encode(_ batch: Batch, into out: inout EncodedBytes) throws
 
     /// Appends the selected rows without delimiters and, per row, where it ends in `out`.

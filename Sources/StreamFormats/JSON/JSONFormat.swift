@@ -53,3 +53,18 @@ func checkJSON(_ type: DataType, column: String) throws {
     default: break
     }
 }
+
+/// `'format' = 'json'`.
+public struct JSONFormat: Format {
+    public init() {}
+    public var name: String { "json" }
+    public var optionKeys: Set<String> { JSONOptions.keys }
+
+    public func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder {
+        try JSONRecordDecoder(schema: table.schema, projection: projection, options: JSONOptions(FormatOptions(table: table)), metrics: metrics)
+    }
+
+    public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder {
+        try JSONRecordEncoder(schema: table.schema, options: JSONOptions(FormatOptions(table: table)))
+    }
+}
