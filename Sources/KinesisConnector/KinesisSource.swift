@@ -61,7 +61,7 @@ final class KinesisSource: TableSource {
         let text = split.position ?? Self.trimHorizon
         let position: ShardPosition = text == Self.trimHorizon ? .trimHorizon : .after(try SequenceNumber(parsing: text))
         let reader = try log.reader(options.stream, shard: shard, position: position)
-        let decoder = try factory.decoder(for: table, schema: table.schema, projection: scan.projection, timeZone: scan.timeZone)
+        let decoder = try factory.decoder(for: table, schema: table.schema, projection: scan.projection, timeZone: scan.timeZone, metrics: metrics)
         return KinesisReader(reader, position: text, end: isBounded ? try end(of: shard) : nil, shardName: split.id, decoder: decoder,
                              metadata: scan.metadata.map { table.metadata[$0] }, skipsBadRecords: options.skipsBadRecords, metrics: metrics)
     }
@@ -171,7 +171,6 @@ private final class KinesisReader: SplitReader {
     }
 
     private func bad(_ record: BadRecord) throws {
-        metrics.badRecords.add(1)
         if skipsBadRecords { return }
         // Called from inside `decode`, where `next` is still the first of the ranges.
         let index = ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0

@@ -186,7 +186,6 @@ final class FileSplitReader: SplitReader {
     // MARK: Bad records
 
     private func bad(_ record: BadRecord) throws {
-        metrics.badRecords.add(1)
         if skipsBadRecords { return }
         let offset = chunkStart + record.offset
         let shown = record.bytes.prefix(200)

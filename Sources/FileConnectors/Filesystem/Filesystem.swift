@@ -214,7 +214,7 @@ struct FilesystemSource: TableSource {
             let column = plan.table.metadata[index]
             columns.append(.constant(FileMetadata.value(column, file), column.type))
         }
-        let decoder = try plan.factory.decoder(for: plan.table, schema: plan.dataSchema, projection: decoded, timeZone: scan.timeZone)
+        let decoder = try plan.factory.decoder(for: plan.table, schema: plan.dataSchema, projection: decoded, timeZone: scan.timeZone, metrics: metrics)
         return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns,
                                    skipsBadRecords: plan.skipsBadRecords, metrics: metrics)
     }
