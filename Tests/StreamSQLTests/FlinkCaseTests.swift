@@ -1,3 +1,4 @@
+import FileConnectors
 import Foundation
 import StreamCore
 import StreamExpressions
@@ -53,7 +54,7 @@ import Testing
 
     /// The rows of all queries and inserts of a script.
     static func run(_ script: String, settings: [String: String] = [:]) throws -> [FlatJSON] {
-        let session = SQLSession(connectors: caseConnectors)
+        let session = SQLSession(connectors: [FilesystemConnector(), PrintConnector(), BlackholeConnector()])
         for (key, value) in settings { try session.set(key, to: value) }
         var rows: [FlatJSON] = []
         for statement in try SQLParser(text: script).parseScript() {

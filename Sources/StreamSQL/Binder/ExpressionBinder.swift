@@ -105,7 +105,9 @@ struct ExpressionBinder {
         case .cast(let e, let type, let safe):
             let bound = try bind(e)
             if bound.isUntypedNull { return .literal(.null, type) }
-            return bound.type == type ? bound : .cast(bound, to: type, safe: safe)
+            if bound.type == type { return bound }
+            try Casts.check(bound.type, type)
+            return .cast(bound, to: type, safe: safe)
         case .call(let function): return try self.function(function, span)
         case .array(let items): return try call("ARRAY", try operands(items))
         case .map(let items): return try call("MAP", try operands(items))
