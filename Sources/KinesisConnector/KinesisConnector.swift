@@ -8,7 +8,7 @@ public struct KinesisConnector: TableConnector {
     public var identifier: String { "kinesis" }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
-        KinesisOptions.keys.union((try? Formats.factory(for: table).optionKeys) ?? [])
+        KinesisOptions.keys.union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
@@ -17,23 +17,20 @@ public struct KinesisConnector: TableConnector {
 
     public func validate(_ table: TableDescriptor) throws {
         let options = try KinesisOptions(table)
-        try Formats.factory(for: table).validate(table)
-        if let shards = options.createShards {
-            // Made at first use, so that a script that only defines the table leaves nothing behind.
-            _ = shards
-        } else {
-            _ = try options.openLog().shardCount(options.stream)
-        }
+        try FormatFactory.validate(table)
+        // A stream that is to be created is made at first use, so that a script that only defines the table leaves nothing behind.
+        if options.createShards == nil { _ = try options.openLog().shardCount(options.stream) }
     }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         let options = try KinesisOptions(table)
-        return KinesisSource(table: table, scan: scan, options: options, log: try options.openStream(), factory: try Formats.factory(for: table))
+        return KinesisSource(table: table, scan: scan, options: options, log: try options.openStream(),
+                             format: try FormatFactory.format(of: table))
     }
 
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         let options = try KinesisOptions(table)
-        let factory = try Formats.factory(for: table)
-        return KinesisSink(table: table, options: options, log: try options.openStream()) { try factory.encoder(for: table, schema: table.schema, timeZone: timeZone) }
+        return KinesisSink(table: table, options: options, log: try options.openStream(),
+                           acceptsChanges: try FormatFactory.format(of: table).producesChanges)
     }
 }

@@ -7,7 +7,7 @@ struct KinesisSink: TableSink {
     let table: TableDescriptor
     let options: KinesisOptions
     let log: ShardLog
-    let makeEncoder: @Sendable () throws -> any RecordEncoder
+    let acceptsChanges: Bool
 
     func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
         let keys: PartitionKeys = switch options.partitioner {
@@ -15,7 +15,7 @@ struct KinesisSink: TableSink {
         case .fixed: .fixed("subtask-\(subtask)")
         case .columns(let columns, let delimiter): .columns(columns, table.schema, delimiter: delimiter)
         }
-        return KinesisWriter(try log.writer(options.stream, flush: options.flush), encoder: try makeEncoder(), keys: keys, metrics: metrics)
+        return KinesisWriter(try log.writer(options.stream, flush: options.flush), encoder: try FormatFactory.encoder(for: table), keys: keys, metrics: metrics)
     }
 }
 

@@ -11,19 +11,20 @@ final class KinesisSource: TableSource {
     private let scan: ScanRequest
     private let options: KinesisOptions
     private let log: ShardLog
-    private let factory: any FormatFactory
+    private let format: any Format
     /// First index that is not read, per shard; taken once, when the job asks for the splits.
     private let ends = Mutex<[Int: UInt64]>([:])
 
-    init(table: TableDescriptor, scan: ScanRequest, options: KinesisOptions, log: ShardLog, factory: any FormatFactory) {
+    init(table: TableDescriptor, scan: ScanRequest, options: KinesisOptions, log: ShardLog, format: any Format) {
         self.table = table
         self.scan = scan
         self.options = options
         self.log = log
-        self.factory = factory
+        self.format = format
     }
 
     var isBounded: Bool { options.isBounded }
+    var producesChanges: Bool { format.producesChanges }
 
     func splits() throws -> [SourceSplit] {
         try (0..<log.shardCount(options.stream)).map { shard in
@@ -61,7 +62,7 @@ final class KinesisSource: TableSource {
         let text = split.position ?? Self.trimHorizon
         let position: ShardPosition = text == Self.trimHorizon ? .trimHorizon : .after(try SequenceNumber(parsing: text))
         let reader = try log.reader(options.stream, shard: shard, position: position)
-        let decoder = try factory.decoder(for: table, schema: table.schema, projection: scan.projection, timeZone: scan.timeZone, metrics: metrics)
+        let decoder = try FormatFactory.decoder(for: table, projection: scan.projection, metrics: metrics)
         return KinesisReader(reader, position: text, end: isBounded ? try end(of: shard) : nil, shardName: split.id, decoder: decoder,
                              metadata: scan.metadata.map { table.metadata[$0] }, skipsBadRecords: options.skipsBadRecords, metrics: metrics)
     }

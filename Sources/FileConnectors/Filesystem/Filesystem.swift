@@ -22,7 +22,7 @@ public struct FilesystemConnector: TableConnector {
             "partition.default-name", "sink.rolling-policy.file-size", "sink.rolling-policy.rollover-interval", "scan.parallelism",
             "sink.parallelism",
         ]
-        return own.union((try? Formats.factory(for: table).optionKeys) ?? [])
+        return own.union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
@@ -40,12 +40,11 @@ public struct FilesystemConnector: TableConnector {
         guard !FileListing.isGlob(plan.path) else {
             throw TableOptions(table).error("path", "is a pattern, which cannot be written to", fix: "set 'path' to a directory")
         }
-        let schema = plan.dataSchema
         return FilesystemSink(
             directory: plan.path.count > 1 && plan.path.hasSuffix("/") ? String(plan.path.dropLast()) : plan.path, extension_: plan.formatName,
-            schema: table.schema, partitionColumns: plan.partitionColumns, dataColumns: plan.dataColumns,
+            acceptsChanges: plan.format.producesChanges, schema: table.schema, partitionColumns: plan.partitionColumns, dataColumns: plan.dataColumns,
             defaultPartition: plan.defaultPartition, rollBytes: plan.rollBytes, rollInterval: plan.rollInterval,
-            makeEncoder: { [factory = plan.factory] in try factory.encoder(for: table, schema: schema, timeZone: timeZone) },
+            makeEncoder: { [files = plan.files] in try FormatFactory.encoder(for: files) },
             jobID: UUID().uuidString.lowercased())
     }
 }
@@ -55,7 +54,9 @@ struct FilesystemPlan: Sendable {
     let table: TableDescriptor
     let path: String
     let formatName: String
-    let factory: any FormatFactory
+    let format: any Format
+    /// The table as its files hold it: without partition columns.
+    let files: TableDescriptor
     /// Indices into the schema: columns that are folders (in the order of PARTITIONED BY), and those in the files.
     let partitionColumns: [Int]
     let dataColumns: [Int]
@@ -66,8 +67,6 @@ struct FilesystemPlan: Sendable {
     let rollBytes: Int
     let rollInterval: Duration?
     let skipsBadRecords: Bool
-
-    var dataSchema: Schema { dataColumns.map { table.schema[$0] } }
 
     init(_ table: TableDescriptor) throws {
         let options = TableOptions(table)
@@ -80,9 +79,8 @@ struct FilesystemPlan: Sendable {
                                 fix: "mount the storage and give its local path")
         }
         self.path = path
-        formatName = try options.require("format")
-        let factory = try Formats.factory(for: table)
-        self.factory = factory
+        format = try FormatFactory.format(of: table)
+        formatName = format.name
         partitionColumns = try table.partitionKeys.map { key in
             guard let index = table.schema.firstIndex(where: { $0.name == key }) else {
                 throw StreamError(.validate, "table \(table.name): partition column \(key) is not one of its columns",
@@ -97,6 +95,10 @@ struct FilesystemPlan: Sendable {
         guard !dataColumns.isEmpty else {
             throw StreamError(.validate, "table \(table.name): every column is a partition column, so its files would be empty")
         }
+        var files = table
+        files.schema = dataColumns.map { table.schema[$0] }
+        files.partitionKeys = []
+        self.files = files
         defaultPartition = options.string("partition.default-name") ?? "__DEFAULT_PARTITION__"
         if let interval = try options.milliseconds("source.monitor-interval") {
             guard interval > 0 else { throw options.error("source.monitor-interval", "is not positive") }
@@ -112,7 +114,7 @@ struct FilesystemPlan: Sendable {
         }
         if let size = try options.bytes("source.split-size") {
             guard size >= 4_096 else { throw options.error("source.split-size", "is below 4 kB") }
-            guard factory.recordsAreLines else { throw options.error("source.split-size", "does not work with format '\(formatName)', whose records may hold line ends") }
+            guard formatName == "json" else { throw options.error("source.split-size", "does not work with format '\(formatName)', whose records may hold line ends") }
             splitBytes = size
         } else {
             splitBytes = nil
@@ -122,7 +124,7 @@ struct FilesystemPlan: Sendable {
         rollInterval = try options.duration("sink.rolling-policy.rollover-interval")
         skipsBadRecords = try options.bool("\(formatName).ignore-parse-errors") ?? false
         for column in table.metadata { try FileMetadata.check(column, table: table) }
-        try factory.validate(table)
+        try FormatFactory.validate(files)
     }
 
     var listing: FileListing {
@@ -173,6 +175,7 @@ struct FilesystemSource: TableSource {
     }
 
     var isBounded: Bool { plan.monitorInterval == nil }
+    var producesChanges: Bool { plan.format.producesChanges }
     var discoveryInterval: Duration? { plan.monitorInterval }
 
     func splits() throws -> [SourceSplit] {
@@ -214,7 +217,7 @@ struct FilesystemSource: TableSource {
             let column = plan.table.metadata[index]
             columns.append(.constant(FileMetadata.value(column, file), column.type))
         }
-        let decoder = try plan.factory.decoder(for: plan.table, schema: plan.dataSchema, projection: decoded, timeZone: scan.timeZone, metrics: metrics)
+        let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metrics: metrics)
         return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns,
                                    skipsBadRecords: plan.skipsBadRecords, metrics: metrics)
     }

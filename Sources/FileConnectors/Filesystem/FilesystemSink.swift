@@ -14,6 +14,7 @@ import Darwin
 struct FilesystemSink: TableSink {
     var directory: String
     var extension_: String
+    var acceptsChanges: Bool
     var schema: Schema
     /// Indices of the columns that become folders, and of those that are written.
     var partitionColumns: [Int]
