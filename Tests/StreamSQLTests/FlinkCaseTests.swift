@@ -32,6 +32,23 @@ import Testing
         #expect(actual.map(\.description) == expected.map(\.description))
     }
 
+    /// Leaves out refusals, and LISTAGG, which follows the order of arrival.
+    static let parallelNames = names.filter { name in
+        let text = (try? String(contentsOf: folder.appendingPathComponent("cases/\(name).sql"), encoding: .utf8)) ?? ""
+        let expected = (try? String(contentsOf: folder.appendingPathComponent("expected/\(name).jsonl"), encoding: .utf8)) ?? ""
+        return !text.contains("LISTAGG") && !expected.hasPrefix("{\"error\"") && !expected.isEmpty
+    }
+
+    @Test("gives Flink's rows with several subtasks too", arguments: parallelNames)
+    func parallel(name: String) throws {
+        let script = try String(contentsOf: Self.folder.appendingPathComponent("cases/\(name).sql"), encoding: .utf8)
+            .replacing("${DATA}", with: Self.folder.appendingPathComponent("data").path)
+        let lines = try String(contentsOf: Self.folder.appendingPathComponent("expected/\(name).jsonl"), encoding: .utf8)
+            .split(separator: "\n").map { try FlatJSON.parse(String($0)) }
+        let actual = try Self.run(script, settings: ["parallelism.default": "3"], workers: 2)
+        #expect(actual.map(\.description).sorted() == lines.map(\.description).sorted())
+    }
+
     private func expectRefusal(_ script: String, _ refusal: FlatJSON) throws {
         guard case .text(let category) = refusal.values[0], case .list(let mentions) = refusal.values[1] else { return }
         do {
@@ -53,7 +70,7 @@ import Testing
     // MARK: running
 
     /// The rows of all queries and inserts of a script.
-    static func run(_ script: String, settings: [String: String] = [:]) throws -> [FlatJSON] {
+    static func run(_ script: String, settings: [String: String] = [:], workers: Int = 1) throws -> [FlatJSON] {
         let session = SQLSession(connectors: [FilesystemConnector(), PrintConnector(), BlackholeConnector()])
         for (key, value) in settings { try session.set(key, to: value) }
         var rows: [FlatJSON] = []
@@ -72,7 +89,7 @@ import Testing
                 schema = graph.vertices[i].outputSchema
             default: continue
             }
-            try JobExecution(graph, options: .init(workers: 1)).run()
+            try JobExecution(graph, options: .init(workers: workers)).run()
             rows += try texts(SQLHarness.collapsed(sink.rows), schema, session.evaluation)
         }
         return rows
