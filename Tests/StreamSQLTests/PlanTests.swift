@@ -28,7 +28,7 @@ import Testing
 
             == Optimized plan ==
             Calc(where: (v > 1.5) AND ((dt = 'a') OR (dt = 'b')), select: k, id + 1 AS n)
-            +- Scan(ev: id, k, v, dt, partitions: dt in ('a', 'b'))
+            +- Scan(ev: id, k, v, dt, ts, partitions: dt in ('a', 'b'))
 
             == Job graph ==
             0: Source: ev (id, k, v, dt, ts) [parallelism 1]
@@ -89,7 +89,7 @@ import Testing
                   |  +- Scan(users: uid, name, score)
                   +- GroupAggregate(by: id, compute: COUNT(*))
                      +- Calc(where: id > 5, select: id)
-                        +- Scan(ev: id)
+                        +- Scan(ev: id, ts)
             """)
     }
 
@@ -156,7 +156,7 @@ import Testing
     @Test("a scan asks for the columns that are read, the watermark's among them, and for the partitions that are left", arguments: [
         Pushed(query: "SELECT id FROM ev WHERE dt = 'a' AND v > 1", projection: [0, 2, 3, 4], partitions: ["a"]),
         Pushed(query: "SELECT twice FROM ev", projection: [4, 2]),
-        Pushed(query: "SELECT note, pos FROM ev WHERE dt IN ('a', 'b') AND dt <> 'c'", projection: [3, 5, 4], metadata: [0], partitions: ["a", "b"]),
+        Pushed(query: "SELECT note, pos FROM ev WHERE dt IN ('a', 'b') AND dt <> 'c'", projection: [3, 4, 5], metadata: [0], partitions: ["a", "b"]),
         Pushed(query: "SELECT COUNT(*) FROM ev", projection: [4]),
         Pushed(query: "SELECT COUNT(*) FROM (SELECT k, dt FROM ev WHERE dt = 'a') WHERE k = 'x'", projection: [1, 3, 4], partitions: ["a"]),
         Pushed(query: "SELECT id FROM ev WHERE dt = 'a' OR id = 1", projection: [0, 3, 4]),

@@ -31,6 +31,7 @@ import Testing
         Case("SELECT w FROM a, b WHERE a.id = b.id AND v + 1 > 30", [[.string("three")]]),
         Case("SELECT a.id, w FROM a JOIN b ON a.id + 2 = b.id AND CHAR_COUNT < v", []),
         Case("SELECT t.* FROM (SELECT id + 1 AS n, k FROM a) AS t WHERE n > 2", [[.int(3), .string("y")], [.int(4), .null]]),
+        Case("SELECT ev.id, w FROM ev JOIN b ON ev.id = b.id", [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")]]),
         Case("SELECT DISTINCT id FROM b", [[.int(1)], [.int(3)], [.null]]),
         Case("SELECT id FROM a UNION SELECT id FROM b", [[.int(1)], [.int(2)], [.int(3)], [.null]]),
         Case("SELECT id FROM a INTERSECT SELECT id FROM b", [[.int(1)], [.int(3)]]),

@@ -6,7 +6,7 @@ import StreamRuntime
 struct ScanLayout {
     /// Indices into the descriptor's schema and metadata: what the connector delivers, in this order.
     let physical: [Int], metadata: [Int]
-    /// The scan's columns, and behind them what only the watermark needs.
+    /// The scan's columns.
     let columns: [PlanColumn]
     private let table: CatalogTable
     /// Each of ``columns`` over the delivered columns.
@@ -16,12 +16,7 @@ struct ScanLayout {
     private let position: [Int: Int]
 
     init(_ scan: LogicalPlan.Scan) {
-        let table = scan.table
-        var used = scan.used
-        if let watermark = table.watermark {
-            let isDelay = Self.delay(watermark) != nil
-            for column in [watermark.column] + (isDelay ? [] : watermark.expr.columns.sorted()) where !used.contains(column) { used.append(column) }
-        }
+        let (table, used) = (scan.table, scan.used)
         // Columns of the table that must be delivered.
         var wanted: Set<Int> = []
         for i in used {
@@ -72,6 +67,12 @@ struct ScanLayout {
                 return result
             }
         }
+    }
+
+    /// Columns that a scan must have for its watermark, whatever the query reads.
+    static func watermarkColumns(_ table: CatalogTable) -> Set<Int> {
+        guard let watermark = table.watermark else { return [] }
+        return (delay(watermark) == nil ? watermark.expr.columns : []).union([watermark.column])
     }
 
     /// Milliseconds of a watermark of the form `column - INTERVAL ...`, or of the column alone; nil for other forms.
