@@ -164,8 +164,8 @@ struct WindowModel {
         #expect(driver.metrics.lateRows.get() == Int64(model.late))
     }
 
-    @Test(arguments: specs.indices) func localAndGlobalAgreeWithModel(_ which: Int) throws {
-        for keys in [[], [0], [1, 0]] {
+    @Test(arguments: [0, 2, 3, 6]) func localAndGlobalAgreeWithModel(_ which: Int) throws {
+        for keys in [[], [0], [0, 1]] {
             let seed = UInt64.random(in: 0...UInt64.max)
             print("seed", seed)
             var random = SeededGenerator(seed)
@@ -184,11 +184,11 @@ struct WindowModel {
                 local.output.batches = []
             }
             var now: Int64 = 0
-            // Keys of some rounds hardly repeat, so that rows are passed on.
+            // Keys of one round hardly repeat, so that rows are passed on from then.
             for round in 0..<16 {
-                let many = round % 6 == 5
-                let rows = (0..<(many ? 5_000 : 40)).map { i in
-                    now += i % 8 == 0 ? 1 : 0
+                let many = round == 7 && keys == [0]
+                let rows = (0..<(many ? 4_500 : 40)).map { i in
+                    now += i % (many ? 400 : 8) == 0 ? 1 : 0
                     return randomWindowRow(time: now - Int64.random(in: 0...(random.chance(5) ? 60 : 6), using: &random), keys: many ? 100_000 : 4,
                                            using: &random)
                 }
@@ -329,7 +329,7 @@ struct WindowModel {
     @Test func tableFunctionRepeatsRowsPerWindow() throws {
         for window in Self.specs {
             var random = SeededGenerator(11)
-            let rows = (0..<3_000).map { randomWindowRow(time: Int64($0) - 1_500, keys: 5, using: &random) }
+            let rows = (0..<2_000).map { randomWindowRow(time: Int64($0) - 1_000, keys: 5, using: &random) }
             let op = try WindowTableFunctionOperator(inputSchema: windowSchema, timeColumn: 5, window: window, timeZone: "UTC")
             let driver = try Driver(op, output: Collector(room: 1))
             let kinds = rows.indices.map { RowKind(rawValue: UInt8($0 % 4))! }
