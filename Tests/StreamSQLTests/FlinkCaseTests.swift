@@ -102,6 +102,7 @@ import Testing
         let names = schema.map(\.name)
         return (0..<rows.count).map { r in
             FlatJSON(names: Set(names).count == names.count ? names : [], values: columns.enumerated().map { c, column in
+                if case .binary(let bytes) = rows[r][c] { return .text("x'" + bytes.map { String(format: "%02x", $0) }.joined() + "'") }
                 guard case .string(let text) = column.value(at: r) else { return .null }
                 switch schema[c].type {
                 case .tinyint, .smallint, .int, .bigint: return .integer(text)
