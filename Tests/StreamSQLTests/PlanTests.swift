@@ -110,9 +110,9 @@ import Testing
             0: Source: ev (id, k, ts) [parallelism 1]
             1: select k [parallelism 1] <- 0
             2: GROUP BY k: COUNT(*) [parallelism 1] <- 1
-            3: Sink: o [parallelism 1] <- 2
-            4: where id > 1, select id [parallelism 1] <- 0
-            5: Sink: o2 [parallelism 1] <- 4
+            3: where id > 1, select id [parallelism 1] <- 0
+            4: Sink: o [parallelism 1] <- 2
+            5: Sink: o2 [parallelism 1] <- 3
             """)
     }
 

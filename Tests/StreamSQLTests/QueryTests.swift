@@ -97,6 +97,14 @@ import Testing
         #expect(harness.memory.scans.map(\.table) == ["a"])
     }
 
+    @Test("INSERTs into one table share its sink")
+    func sharedSink() throws {
+        let harness = try harness()
+        try harness.run("EXECUTE STATEMENT SET BEGIN INSERT INTO strict SELECT 'k', v FROM a; INSERT INTO strict SELECT w, id FROM b; END")
+        #expect(harness.memory.sink("strict")?.rows.count == 7)
+        #expect(harness.memory.sink("strict")?.commits.count == 1)
+    }
+
     @Test("an updating query says so, a windowed one does not")
     func changelog() throws {
         let harness = try harness()

@@ -22,7 +22,7 @@ import Testing
             ["id", "INT", "FALSE", "PRI(id)", "-", "-"],
             ["user", "STRING", "TRUE", "-", "-", "-"],
             ["price", "DECIMAL(10, 2)", "FALSE", "-", "-", "-"],
-            ["ts", "TIMESTAMP(3)", "TRUE", "-", "-", "`ts` - INTERVAL '5' SECOND"],
+            ["ts", "TIMESTAMP(3) *ROWTIME*", "TRUE", "-", "-", "`ts` - INTERVAL '5' SECOND"],
             ["day_of", "DATE", "TRUE", "-", "AS CAST(`ts` AS DATE)", "-"],
             ["pos", "BIGINT", "TRUE", "-", "METADATA FROM 'offset' VIRTUAL", "-"],
         ])

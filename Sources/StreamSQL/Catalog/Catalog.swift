@@ -52,6 +52,8 @@ public struct CatalogView: Sendable {
     public var temporary: Bool
     /// What it gives, found when it was made.
     public var schema: Schema
+    /// Indices of its time attributes.
+    public var timeAttributes: Set<Int>
     var script: ScriptText
 }
 

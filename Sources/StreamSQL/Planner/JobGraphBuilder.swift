@@ -13,6 +13,15 @@ struct JobGraphBuilder: Sendable {
         var isChangelog: Bool
         /// The step that makes updates of rows given before, for error messages.
         var updatedBy: String?
+
+        /// The rows of both, as one stream.
+        mutating func merge(_ other: Stream) {
+            vertices += other.vertices
+            columns = zip(columns, other.columns).map { PlanColumn($0.name, $0.type, nullable: $0.nullable || $1.nullable) }
+            isBounded = isBounded && other.isBounded
+            isChangelog = isChangelog || other.isChangelog
+            updatedBy = updatedBy ?? other.updatedBy
+        }
     }
 
     enum Distribution { case forward, keys([Int]), single }

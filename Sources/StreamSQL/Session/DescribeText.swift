@@ -7,16 +7,20 @@ enum DescribeText {
         func text(_ value: String?) -> Value { value.map { .string($0) } ?? .null }
         switch entry {
         case .view(let view):
-            return .rows(fields, view.schema.map { [.string($0.name), .string("\($0.type)"), .string($0.nullable ? "TRUE" : "FALSE"), .null, .null, .null] })
+            return .rows(fields, view.schema.enumerated().map { i, field in
+                [.string(field.name), .string(type(field.type, view.timeAttributes.contains(i))), .string(field.nullable ? "TRUE" : "FALSE"), .null, .null, .null]
+            })
         case .table(let table):
             let keys = table.descriptor.primaryKey
             return .rows(fields, table.columns.enumerated().map { i, column in
-                [.string(column.name), .string("\(column.type)"), .string(column.nullable ? "TRUE" : "FALSE"),
+                [.string(column.name), .string(type(column.type, table.watermark?.column == i)), .string(column.nullable ? "TRUE" : "FALSE"),
                  text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
                  text(table.watermark.flatMap { $0.column == i ? $0.text : nil })]
             })
         }
     }
+
+    private static func type(_ type: DataType, _ isTimeAttribute: Bool) -> String { "\(type)" + (isTimeAttribute ? " *ROWTIME*" : "") }
 
     private static func extras(_ column: CatalogTable.Column, _ table: CatalogTable) -> String? {
         switch column.kind {

@@ -155,7 +155,7 @@ public final class SQLSession {
             throw script.error(.validate, "view \(local) has two columns named \(column.name)", fix: "name them apart with AS", at: name.span)
         }
         catalog[local] = .view(CatalogView(name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
-                                           script: script))
+                                           timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }), script: script))
         return .message("view \(local) created")
     }
 
