@@ -128,10 +128,17 @@ enum TimeFields {
                 var zone = try ZoneCursor(named: shifts ? context.timeZone : "UTC")
                 func local(_ row: Int) -> Int64 { shifts ? zone.local(time[row], unit) : time[row] }
                 if field.isOfDate {
+                    // Division towards zero: before 1970 a time within a day counts as the next day, as in Flink.
                     let perDay = unit.perSecond * 86_400
-                    return rows.fixed(.bigint) { field.ofDay(Int(TemporalArithmetic.floorDivide(local($0), perDay))) }
+                    return rows.fixed(.bigint) { field.ofDay(Int(local($0) / perDay)) }
                 }
-                // Finer parts than milliseconds are not looked at, as in Flink.
+                if field == .microsecond || field == .nanosecond {
+                    let factor = (field == .microsecond ? 1_000_000 : 1_000_000_000) / unit.perSecond
+                    return rows.fixed(.bigint) { row -> Int64 in
+                        let rest = local(row) % unit.perSecond
+                        return factor > 0 ? rest * factor : rest / 1_000
+                    }
+                }
                 let perMillisecond = unit.perMillisecond
                 return rows.fixed(.bigint) { field.ofMilliseconds(TemporalArithmetic.floorDivide(local($0), perMillisecond)) }
             }
@@ -282,7 +289,13 @@ enum TimeShift {
         case .months(let n): (interval, factor, result) = (.intervalYearMonth, n, type)
         case .milliseconds(let n):
             // Parts of a day make a timestamp of a date.
-            (interval, factor, result) = (.intervalDayTime, n, type == .date && n < 86_400_000 ? .timestamp(6) : type)
+            (interval, factor) = (.intervalDayTime, n)
+            switch type {
+            case .date where n % 86_400_000 != 0: result = .timestamp(6)
+            case .timestamp(let p) where n < 1_000: result = .timestamp(max(p, 3))
+            case .timestampLTZ(let p) where n < 1_000: result = .timestampLTZ(max(p, 3))
+            default: result = type
+            }
         }
         let amount = interval == .intervalYearMonth
             ? Binding.call("TIMESTAMPADD", interval, [bound[0]]) { args, rows, _ in
