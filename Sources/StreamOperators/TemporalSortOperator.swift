@@ -24,7 +24,8 @@ final class TemporalSortOperator: StreamOperator {
     init(_ spec: SortSpec) throws {
         try SortKeys.check(spec)
         guard let key = spec.keys.first, !key.descending, spec.inputSchema[key.column].type.timeUnit == .milliseconds, spec.limit == nil,
-              spec.offset == 0 else {
+            spec.offset == 0
+        else {
             throw StreamError(.validate, "a sort by event time needs an ascending TIMESTAMP(3) or TIMESTAMP_LTZ(3) first, and no LIMIT")
         }
         self.spec = spec
@@ -58,8 +59,9 @@ final class TemporalSortOperator: StreamOperator {
 
     func advance(to watermark: EventTime, output: any Output) throws -> Progress {
         guard earliestHeld <= watermark.milliseconds else { return .done }
-        let all = Batch(columns: spec.inputSchema.indices.map { c in Column.concatenated(held.map { $0.columns[c] }) },
-                        physicalCount: held.reduce(0) { $0 + $1.count })
+        let all = Batch(
+            columns: spec.inputSchema.indices.map { c in Column.concatenated(held.map { $0.columns[c] }) },
+            physicalCount: held.reduce(0) { $0 + $1.count })
         let column = all.columns[timeColumn].flat()
         var now: [Int32] = [], later: [Int32] = []
         earliestHeld = .max
@@ -75,7 +77,9 @@ final class TemporalSortOperator: StreamOperator {
                 }
             }
         }
-        func part(_ rows: [Int32]) -> Batch { Batch(columns: all.columns, physicalCount: all.physicalCount, selection: Selection(rows)).compacted() }
+        func part(_ rows: [Int32]) -> Batch {
+            Batch(columns: all.columns, physicalCount: all.physicalCount, selection: Selection(rows)).compacted()
+        }
         held = later.isEmpty ? [] : [part(later)]
         let columns = part(now).columns
         due = (columns, SortKeys(columns, keys: spec.keys, count: now.count).order())

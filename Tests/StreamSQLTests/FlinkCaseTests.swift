@@ -10,7 +10,8 @@ import Testing
 
 /// Scripts in Flink's dialect against what Flink gave for them; see Tests/Support/flink/README.md.
 @Suite("Flink's results") struct FlinkCaseTests {
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Support/flink")
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent(
+        "Support/flink")
 
     static let names: [String] = {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent("cases").path)) ?? []
@@ -55,11 +56,12 @@ import Testing
             let rows = try Self.run(script)
             Issue.record("must be refused, but gave \(rows.count) rows")
         } catch let error as StreamError {
-            let codes: Set<StreamError.Code> = switch category {
-            case "parse": [.parse]
-            case "runtime": [.runtime]
-            default: [.validate, .plan]
-            }
+            let codes: Set<StreamError.Code> =
+                switch category {
+                case "parse": [.parse]
+                case "runtime": [.runtime]
+                default: [.validate, .plan]
+                }
             #expect(codes.contains(error.code), "\(error)")
             let text = (error.problem + " " + (error.fix ?? "")).lowercased()
             for case .text(let mention) in mentions { #expect(text.contains(mention.lowercased()), "\(error)") }
@@ -101,16 +103,18 @@ import Testing
         let columns = try Evaluator(exprs, context: context).evaluate(batch)
         let names = schema.map(\.name)
         return (0..<rows.count).map { r in
-            FlatJSON(names: Set(names).count == names.count ? names : [], values: columns.enumerated().map { c, column in
-                if case .binary(let bytes) = rows[r][c] { return .text("x'" + bytes.map { String(format: "%02x", $0) }.joined() + "'") }
-                guard case .string(let text) = column.value(at: r) else { return .null }
-                switch schema[c].type {
-                case .tinyint, .smallint, .int, .bigint: return .integer(text)
-                case .float, .double: return Double(text).flatMap { $0.isFinite ? .number($0) : nil } ?? .text(text)
-                case .boolean: return .boolean(text.lowercased() == "true")
-                default: return .text(text)
-                }
-            })
+            FlatJSON(
+                names: Set(names).count == names.count ? names : [],
+                values: columns.enumerated().map { c, column in
+                    if case .binary(let bytes) = rows[r][c] { return .text("x'" + bytes.map { String(format: "%02x", $0) }.joined() + "'") }
+                    guard case .string(let text) = column.value(at: r) else { return .null }
+                    switch schema[c].type {
+                    case .tinyint, .smallint, .int, .bigint: return .integer(text)
+                    case .float, .double: return Double(text).flatMap { $0.isFinite ? .number($0) : nil } ?? .text(text)
+                    case .boolean: return .boolean(text.lowercased() == "true")
+                    default: return .text(text)
+                    }
+                })
         }
     }
 }
@@ -135,7 +139,9 @@ struct FlatJSON: CustomStringConvertible {
     var names: [String]
     var values: [Cell]
 
-    var description: String { zip(names.isEmpty ? values.indices.map { "\($0)" } : names, values).map { "\($0)=\($1)" }.joined(separator: ", ") }
+    var description: String {
+        zip(names.isEmpty ? values.indices.map { "\($0)" } : names, values).map { "\($0)=\($1)" }.joined(separator: ", ")
+    }
 
     static func parse(_ line: String) throws -> FlatJSON {
         var rest = Substring(line)

@@ -20,7 +20,8 @@ import Testing
             case 2: return "\(Int.random(in: -3...5, using: &random))"
             case 3: return "(\(number(depth - 1, prefix)) + \(number(depth - 1, prefix)))"
             case 4: return "(\(number(depth - 1, prefix)) * 2)"
-            case 5: return "CASE WHEN \(condition(depth - 1, prefix)) THEN \(number(depth - 1, prefix)) ELSE \(number(depth - 1, prefix)) END"
+            case 5:
+                return "CASE WHEN \(condition(depth - 1, prefix)) THEN \(number(depth - 1, prefix)) ELSE \(number(depth - 1, prefix)) END"
             case 6: return "COALESCE(\(prefix)x, \(number(depth - 1, prefix)))"
             default: return "(\(number(depth - 1, prefix)) - \(prefix)y)"
             }
@@ -42,8 +43,14 @@ import Testing
             switch depth == 0 ? 0 : Int.random(in: 0..<7, using: &random) {
             case 0: return "SELECT x, y, s FROM \(pick(["t1", "t2", "t3"]))" + filter
             case 1, 2: return "SELECT \(number(2, "")) AS x, \(number(1, "")) AS y, s FROM (\(relation(depth - 1)))" + filter
-            case 3: return "SELECT l.x AS x, \(number(1, "r.")) AS y, \(pick(["l.s", "r.s"])) AS s FROM (\(relation(depth - 1))) l, (\(relation(depth - 1))) r WHERE l.\(pick(["x", "y"])) = \(number(1, "r."))" + (chance(2) ? " AND \(condition(1, "l."))" : "") + (chance(3) ? " AND l.x > r.y" : "")
-            case 4: return "SELECT x, CAST(\(pick(["SUM(y)", "COUNT(*)", "MAX(y + 1)", "COUNT(DISTINCT y)"])) AS INT) AS y, s FROM (\(relation(depth - 1)))\(filter) GROUP BY x, s" + (chance(3) ? " HAVING x > 0 AND COUNT(*) > 0" : "")
+            case 3:
+                return
+                    "SELECT l.x AS x, \(number(1, "r.")) AS y, \(pick(["l.s", "r.s"])) AS s FROM (\(relation(depth - 1))) l, (\(relation(depth - 1))) r WHERE l.\(pick(["x", "y"])) = \(number(1, "r."))"
+                    + (chance(2) ? " AND \(condition(1, "l."))" : "") + (chance(3) ? " AND l.x > r.y" : "")
+            case 4:
+                return
+                    "SELECT x, CAST(\(pick(["SUM(y)", "COUNT(*)", "MAX(y + 1)", "COUNT(DISTINCT y)"])) AS INT) AS y, s FROM (\(relation(depth - 1)))\(filter) GROUP BY x, s"
+                    + (chance(3) ? " HAVING x > 0 AND COUNT(*) > 0" : "")
             case 5: return "(\(relation(depth - 1))) \(pick(["UNION ALL", "UNION", "INTERSECT", "EXCEPT"])) (\(relation(depth - 1)))"
             default: return "SELECT DISTINCT \(number(1, "")) AS x, y, s FROM (\(relation(depth - 1)))" + filter
             }
@@ -51,14 +58,20 @@ import Testing
     }
 
     private func harness() throws -> SQLHarness {
-        let harness = try SQLHarness((1...3).map { "CREATE TABLE t\($0) (x INT, y INT, s STRING, unused DOUBLE) WITH ('connector' = 'memory');" }.joined(separator: "\n"))
+        let harness = try SQLHarness(
+            (1...3).map { "CREATE TABLE t\($0) (x INT, y INT, s STRING, unused DOUBLE) WITH ('connector' = 'memory');" }.joined(
+                separator: "\n"))
         var random = SeededRandom(7)
         for t in 1...3 {
-            harness.memory.fill("t\(t)", (0..<12).map { _ in
-                let number: () -> Value = { Int.random(in: 0..<6, using: &random) == 0 ? .null : .int(Int64.random(in: -1...4, using: &random)) }
-                let text: Value = [.null, .string("a"), .string("b"), .string("c")].randomElement(using: &random)!
-                return [number(), number(), text, .double(1)]
-            })
+            harness.memory.fill(
+                "t\(t)",
+                (0..<12).map { _ in
+                    let number: () -> Value = {
+                        Int.random(in: 0..<6, using: &random) == 0 ? .null : .int(Int64.random(in: -1...4, using: &random))
+                    }
+                    let text: Value = [.null, .string("a"), .string("b"), .string("c")].randomElement(using: &random)!
+                    return [number(), number(), text, .double(1)]
+                })
         }
         return harness
     }
@@ -79,7 +92,8 @@ import Testing
         let text = "SELECT x, y, s FROM (\(generator.relation(3)))"
         let session = try harness().session
         let script = ScriptText(SourceText(text))
-        let context = BindingContext(catalog: session.catalog, functions: .builtin, settings: session.settings, script: script, counter: .init())
+        let context = BindingContext(
+            catalog: session.catalog, functions: .builtin, settings: session.settings, script: script, counter: .init())
         let plan = try QueryBinder(context).bind(try SQLParser(text: text).parseQuery())
         let optimized = try Optimizer(context: session.evaluation, script: script).optimize(plan)
         #expect(optimized.columns.map(\.type) == plan.columns.map(\.type), "seed \(seed): \(text)")

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Queries over rows in memory") struct QueryTests {
     private func harness() throws -> SQLHarness {
-        let harness = try SQLHarness("""
+        let harness = try SQLHarness(
+            """
             CREATE TABLE a (id INT, k STRING, v INT) WITH ('connector' = 'memory');
             CREATE TABLE b (id INT, w STRING) WITH ('connector' = 'memory');
             CREATE TABLE ev (id INT, k STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) WITH ('connector' = 'memory');
@@ -12,10 +13,13 @@ import Testing
             CREATE TABLE strict (k STRING NOT NULL, n INT) WITH ('connector' = 'memory');
             """)
         harness.memory.fill("a", [[.int(1), .string("x"), .int(10)], [.int(2), .string("y"), .int(20)], [.int(3), .null, .int(30)]])
-        harness.memory.fill("b", [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")], [.null, .string("?")]])
-        harness.memory.fill("ev", [(1, "p", 0), (2, "p", 4_000), (3, "q", 11_000), (4, "p", 2_000), (5, "q", 21_000)].map {
-            [.int(Int64($0.0)), .string($0.1), .int(Int64($0.2))]
-        })
+        harness.memory.fill(
+            "b", [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")], [.null, .string("?")]])
+        harness.memory.fill(
+            "ev",
+            [(1, "p", 0), (2, "p", 4_000), (3, "q", 11_000), (4, "p", 2_000), (5, "q", 21_000)].map {
+                [.int(Int64($0.0)), .string($0.1), .int(Int64($0.2))]
+            })
         return harness
     }
 
@@ -26,12 +30,16 @@ import Testing
     }
 
     static let cases = [
-        Case("SELECT a.id, w FROM a JOIN b ON a.id = b.id", [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")]]),
+        Case(
+            "SELECT a.id, w FROM a JOIN b ON a.id = b.id",
+            [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")]]),
         Case("SELECT * FROM a JOIN b USING (id) WHERE v > 10", [[.int(3), .null, .int(30), .string("three")]]),
         Case("SELECT w FROM a, b WHERE a.id = b.id AND v + 1 > 30", [[.string("three")]]),
-        Case("SELECT a.id, w FROM a JOIN b ON a.id + 2 = b.id AND CHAR_COUNT < v", []),
+        Case("SELECT a.v, w FROM a JOIN b ON a.id + 2 = b.id AND a.v < b.id", []),
         Case("SELECT t.* FROM (SELECT id + 1 AS n, k FROM a) AS t WHERE n > 2", [[.int(3), .string("y")], [.int(4), .null]]),
-        Case("SELECT ev.id, w FROM ev JOIN b ON ev.id = b.id", [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")]]),
+        Case(
+            "SELECT ev.id, w FROM ev JOIN b ON ev.id = b.id",
+            [[.int(1), .string("one")], [.int(1), .string("uno")], [.int(3), .string("three")]]),
         Case("SELECT DISTINCT id FROM b", [[.int(1)], [.int(3)], [.null]]),
         Case("SELECT id FROM a UNION SELECT id FROM b", [[.int(1)], [.int(2)], [.int(3)], [.null]]),
         Case("SELECT id FROM a INTERSECT SELECT id FROM b", [[.int(1)], [.int(3)]]),
@@ -47,14 +55,19 @@ import Testing
         Case("WITH t AS (SELECT id FROM a), u AS (SELECT id + 1 AS id FROM t) SELECT MAX(id) FROM u", [[.int(4)]]),
         Case("SELECT x FROM (VALUES (1, 'a'), (2, 'bc')) AS t(x, y) WHERE y = 'bc'", [[.int(2)]]),
         Case("SELECT COUNT(*) FROM (SELECT k, COUNT(*) AS c FROM ev GROUP BY k)", [[.int(2)]]),
-        Case("SELECT k, COUNT(*) FROM ev GROUP BY k, TUMBLE(ts, INTERVAL '10' SECOND)", [[.string("p"), .int(2)], [.string("q"), .int(1)], [.string("q"), .int(1)]]),
-        Case("SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND)) WHERE window_start >= TIMESTAMP '1970-01-01 00:00:10' GROUP BY window_start, window_end",
-             [[.int(10_000), .int(1)], [.int(20_000), .int(1)]]),
-        Case("SELECT window_end, SUM(c) FROM (SELECT k, window_start, window_end, COUNT(*) AS c FROM TABLE(HOP(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '20' SECOND)) GROUP BY k, window_start, window_end) GROUP BY window_start, window_end",
-             [[.int(10_000), .int(2)], [.int(20_000), .int(4)], [.int(30_000), .int(2)], [.int(40_000), .int(1)]]),
-        Case("SELECT TUMBLE_START(wt, INTERVAL '20' SECOND), SUM(c) FROM (SELECT TUMBLE_ROWTIME(ts, INTERVAL '10' SECOND) AS wt, COUNT(*) AS c FROM ev GROUP BY TUMBLE(ts, INTERVAL '10' SECOND)) GROUP BY TUMBLE(wt, INTERVAL '20' SECOND)",
-             [[.int(0), .int(3)], [.int(20_000), .int(1)]]),
-    ].filter { !$0.sql.contains("CHAR_COUNT") }
+        Case(
+            "SELECT k, COUNT(*) FROM ev GROUP BY k, TUMBLE(ts, INTERVAL '10' SECOND)",
+            [[.string("p"), .int(2)], [.string("q"), .int(1)], [.string("q"), .int(1)]]),
+        Case(
+            "SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND)) WHERE window_start >= TIMESTAMP '1970-01-01 00:00:10' GROUP BY window_start, window_end",
+            [[.int(10_000), .int(1)], [.int(20_000), .int(1)]]),
+        Case(
+            "SELECT window_end, SUM(c) FROM (SELECT k, window_start, window_end, COUNT(*) AS c FROM TABLE(HOP(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '20' SECOND)) GROUP BY k, window_start, window_end) GROUP BY window_start, window_end",
+            [[.int(10_000), .int(2)], [.int(20_000), .int(4)], [.int(30_000), .int(2)], [.int(40_000), .int(1)]]),
+        Case(
+            "SELECT TUMBLE_START(wt, INTERVAL '20' SECOND), SUM(c) FROM (SELECT TUMBLE_ROWTIME(ts, INTERVAL '10' SECOND) AS wt, COUNT(*) AS c FROM ev GROUP BY TUMBLE(ts, INTERVAL '10' SECOND)) GROUP BY TUMBLE(wt, INTERVAL '20' SECOND)",
+            [[.int(0), .int(3)], [.int(20_000), .int(1)]]),
+    ]
 
     @Test("give their rows", arguments: cases, [1, 2])
     func rows(c: Case, parallelism: Int) throws {
@@ -91,7 +104,8 @@ import Testing
     @Test("a statement set runs its INSERTs in one job over one scan")
     func statementSet() throws {
         let harness = try harness()
-        try harness.run("EXECUTE STATEMENT SET BEGIN INSERT INTO strict SELECT 'k', v FROM a; INSERT INTO narrow SELECT k, 1 FROM a WHERE id < 3; END")
+        try harness.run(
+            "EXECUTE STATEMENT SET BEGIN INSERT INTO strict SELECT 'k', v FROM a; INSERT INTO narrow SELECT k, 1 FROM a WHERE id < 3; END")
         #expect(harness.memory.sink("strict")?.rows.count == 3)
         #expect(harness.memory.sink("narrow")?.rows.count == 2)
         #expect(harness.memory.scans.map(\.table) == ["a"])
@@ -123,8 +137,9 @@ import Testing
     @Test("a change-bearing source can be grouped again")
     func changes() throws {
         let harness = try harness()
-        harness.memory.fill("a", [[.int(1), .string("x"), .int(10)], [.int(1), .string("x"), .int(10)], [.int(1), .string("x"), .int(15)]],
-                            kinds: [.insert, .updateBefore, .updateAfter])
+        harness.memory.fill(
+            "a", [[.int(1), .string("x"), .int(10)], [.int(1), .string("x"), .int(10)], [.int(1), .string("x"), .int(15)]],
+            kinds: [.insert, .updateBefore, .updateAfter])
         #expect(try harness.rows("SELECT k, SUM(v), COUNT(*) FROM a GROUP BY k") == [[.string("x"), .int(15), .int(1)]])
     }
 }

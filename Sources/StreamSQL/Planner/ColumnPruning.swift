@@ -107,8 +107,9 @@ struct ColumnPruning {
         var map: [Int: Int] = [:]
         for (old, new) in leftMap { map[old] = new }
         for (old, new) in rightMap { map[old + n] = new + left.columns.count }
-        let join = LogicalPlan.Join(leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
-                                    condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns)
+        let join = LogicalPlan.Join(
+            leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
+            condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns)
         return (.join(left, right, join), map)
     }
 
