@@ -126,12 +126,12 @@ public enum NumberText {
     /// digits that give the value back.
     public static func write(_ value: Double, to out: UnsafeMutablePointer<UInt8>) -> Int {
         if let n = writeShort(value, to: out) { return n }
-        return writeJava(value.description, isFinite: value.isFinite, isNaN: value.isNaN, negative: value < 0, to: out)
+        return writeJava(value.description, value, to: out)
     }
 
     /// As Java's Float.toString.
     public static func write(_ value: Float, to out: UnsafeMutablePointer<UInt8>) -> Int {
-        writeJava(value.description, isFinite: value.isFinite, isNaN: value.isNaN, negative: value < 0, to: out)
+        writeJava(value.description, Double(value), to: out)
     }
 
     /// Values of at most 15 digits with up to 6 of them behind the point: the common case, in a few divisions.
@@ -171,9 +171,17 @@ public enum NumberText {
         return n + scale
     }
 
+    /// The two digits nearest to a value, d.d * 10^exponent.
+    private static func withTwoDigits(_ value: Double, _ body: (UInt8, UInt8, Int) -> Void) {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+            _ = withVaList([value.magnitude]) { vsnprintf(buffer.baseAddress!, 32, "%.1e", $0) }
+            body(UInt8(bitPattern: buffer[0]), UInt8(bitPattern: buffer[2]), Int(strtol(buffer.baseAddress! + 4, nil, 10)))
+        }
+    }
+
     /// Sets Swift's shortest digits (`1e-05`, `123.4`, `5e-324`) in Java's form.
-    private static func writeJava(_ text: String, isFinite: Bool, isNaN: Bool, negative: Bool, to out: UnsafeMutablePointer<UInt8>) -> Int {
-        if !isFinite { return copy(isNaN ? "NaN" : negative ? "-Infinity" : "Infinity", to: out) }
+    private static func writeJava(_ text: String, _ value: Double, to out: UnsafeMutablePointer<UInt8>) -> Int {
+        if !value.isFinite { return copy(value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity", to: out) }
         // digits, and where the point is: value = 0.d1d2d3... * 10^point
         return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 40) { digits in
             var count = 0, point = 0, exponent = 0, seenPoint = false, minus = false, inExponent = false, exponentMinus = false
@@ -204,9 +212,13 @@ public enum NumberText {
             }
             if minus { put(UInt8(ascii: "-")) }
             if count == 0 { return n + copy("0.0", to: out + n) }
-            // Java's least double has two digits, for a reason of its own.
-            if count == 1, digits[0] == UInt8(ascii: "5"), point == -323 {
-                (digits[0], digits[1], count) = (UInt8(ascii: "4"), UInt8(ascii: "9"), 2)
+            // Java gives two digits at least, those nearest to the value: 1.4E-45 where 1E-45 would do. The second one is
+            // not 0 only where the spacing of values is wide, among the subnormal ones.
+            if count == 1, point < -35 {
+                withTwoDigits(value) { first, second, exponent in
+                    (digits[0], digits[1], point) = (first, second, exponent + 1)
+                    count = second == 48 ? 1 : 2
+                }
             }
             if point > 7 || point < -2 {
                 put(digits[0])

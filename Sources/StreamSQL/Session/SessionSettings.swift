@@ -17,7 +17,8 @@ public struct SessionSettings: Sendable {
     private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "sql-client."]
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
-        "scan.watermark.idle-timeout", "execution.runtime-mode", "execution.checkpointing.interval", "table.exec.resource.default-parallelism",
+        "scan.watermark.idle-timeout", "execution.runtime-mode", "execution.checkpointing.interval",
+        "table.exec.resource.default-parallelism",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode",
     ]
 
@@ -34,7 +35,8 @@ public struct SessionSettings: Sendable {
         case "pipeline.name": pipelineName = value
         case "table.exec.source.idle-timeout", "scan.watermark.idle-timeout":
             guard let duration = Durations.parse(value) else {
-                throw StreamError(.validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
+                throw StreamError(
+                    .validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
             }
             idleTimeout = duration == .zero ? nil : duration
         case "execution.runtime-mode":

@@ -154,7 +154,7 @@ struct CharacterSet: Sendable {
 
     // MARK: named sets
 
-    init(low: UInt64 = 0, high: UInt64 = 0, beyond: Beyond = .none) {
+    init(low: UInt64, high: UInt64, beyond: Beyond) {
         self.low = low
         self.high = high
         self.beyond = beyond

@@ -33,13 +33,13 @@ final class RegexProgram: Sendable {
         var greed: RegexGreed
     }
 
-    private(set) var code: [Instruction] = []
-    private(set) var bytes: [UInt8] = []
-    private(set) var sets: [CharacterSet] = []
-    private(set) var loops: [Loop] = []
+    let code: [Instruction]
+    let bytes: [UInt8]
+    let sets: [CharacterSet]
+    let loops: [Loop]
     let groupCount: Int
     /// Captures take two registers each, loop guards one.
-    private(set) var registerCount: Int
+    let registerCount: Int
     let source: String
     /// Bytes with which every match starts; may be empty.
     let prefix: [UInt8]
@@ -47,9 +47,6 @@ final class RegexProgram: Sendable {
     let firstBytes: [Bool]?
     /// Every match starts where the text starts.
     let isAnchored: Bool
-
-    /// More instructions than this are refused: counted repetitions multiply.
-    static let maxInstructions = 50_000
 
     convenience init(_ pattern: String) throws(RegexSyntaxError) {
         let (root, groups) = try RegexParser.parse(pattern)
@@ -59,22 +56,45 @@ final class RegexProgram: Sendable {
     init(root: RegexNode, groups: Int, source: String) throws(RegexSyntaxError) {
         self.source = source
         groupCount = groups
-        registerCount = (groups + 1) * 2
         let analysis = RegexStart(root)
         prefix = analysis.prefix
         firstBytes = analysis.firstBytes
         isAnchored = analysis.isAnchored
-        try emit(root)
-        append(.accept)
+        var assembler = RegexAssembler(registerCount: (groups + 1) * 2)
+        try assembler.emit(root)
+        assembler.append(.accept)
+        code = assembler.code
+        bytes = assembler.bytes
+        sets = assembler.sets
+        loops = assembler.loops
+        registerCount = assembler.registerCount
     }
+}
+
+/// Turns the parts of a regular expression into instructions.
+private struct RegexAssembler {
+    typealias Operation = RegexProgram.Operation
+    typealias Instruction = RegexProgram.Instruction
+    typealias Loop = RegexProgram.Loop
+
+    var code: [Instruction] = []
+    var bytes: [UInt8] = []
+    var sets: [CharacterSet] = []
+    var loops: [Loop] = []
+    var registerCount: Int
+
+    /// More instructions than this are refused: counted repetitions multiply.
+    static let maxInstructions = 50_000
+
+    init(registerCount: Int) { self.registerCount = registerCount }
 
     @discardableResult
-    private func append(_ operation: Operation, _ x: Int = 0, _ y: Int = 0) -> Int {
+    mutating func append(_ operation: Operation, _ x: Int = 0, _ y: Int = 0) -> Int {
         code.append(Instruction(operation: operation, x: Int32(truncatingIfNeeded: x), y: Int32(truncatingIfNeeded: y)))
         return code.count - 1
     }
 
-    private func emit(_ node: RegexNode) throws(RegexSyntaxError) {
+    mutating func emit(_ node: RegexNode) throws(RegexSyntaxError) {
         if code.count > Self.maxInstructions {
             throw RegexSyntaxError(problem: "the repetitions multiply to more than \(Self.maxInstructions) steps", position: 0)
         }
@@ -126,14 +146,14 @@ final class RegexProgram: Sendable {
         }
     }
 
-    private func emitInner(_ inner: RegexNode, _ kind: Int) throws(RegexSyntaxError) {
+    private mutating func emitInner(_ inner: RegexNode, _ kind: Int) throws(RegexSyntaxError) {
         let look = append(.look, 0, kind)
         try emit(inner)
         append(.accept)
         code[look].x = Int32(code.count)
     }
 
-    private func emitRepetition(_ inner: RegexNode, _ least: Int, _ most: Int?, _ greed: RegexGreed) throws(RegexSyntaxError) {
+    private mutating func emitRepetition(_ inner: RegexNode, _ least: Int, _ most: Int?, _ greed: RegexGreed) throws(RegexSyntaxError) {
         if let set = Self.singleCharacter(inner) {
             sets.append(set)
             loops.append(Loop(least: Int32(least), most: Int32(most ?? Int(Int32.max)), greed: greed))
@@ -142,10 +162,6 @@ final class RegexProgram: Sendable {
         }
         if greed == .possessive { return try emit(.atomic(.repetition(inner, least: least, most: most, .greedy))) }
         for _ in 0..<least { try emit(inner) }
-        func link(_ split: Int, body: Int, exit: Int) {
-            code[split].x = Int32(greed == .greedy ? body : exit)
-            code[split].y = Int32(greed == .greedy ? exit : body)
-        }
         guard let most else {
             let guardRegister = registerCount
             registerCount += 1
@@ -154,7 +170,7 @@ final class RegexProgram: Sendable {
             try emit(inner)
             append(.progress, guardRegister)
             append(.jump, split)
-            link(split, body: split + 1, exit: code.count)
+            link(split, exit: code.count, greed)
             return
         }
         var splits: [Int] = []
@@ -162,7 +178,13 @@ final class RegexProgram: Sendable {
             splits.append(append(.split))
             try emit(inner)
         }
-        for split in splits { link(split, body: split + 1, exit: code.count) }
+        for split in splits { link(split, exit: code.count, greed) }
+    }
+
+    /// A split into the body behind it and the way out; the body first when greedy.
+    private mutating func link(_ split: Int, exit: Int, _ greed: RegexGreed) {
+        code[split].x = Int32(greed == .greedy ? split + 1 : exit)
+        code[split].y = Int32(greed == .greedy ? exit : split + 1)
     }
 
     private static func singleCharacter(_ node: RegexNode) -> CharacterSet? {

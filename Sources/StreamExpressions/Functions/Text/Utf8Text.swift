@@ -105,8 +105,14 @@ enum Utf8Text {
             guard let hit = memchr(base + from, Int32(needle[0]), text.count - from) else { return nil }
             return UnsafeRawPointer(hit) - base
         }
-        guard let hit = memmem(base + from, text.count - from, wanted, needle.count) else { return nil }
-        return UnsafeRawPointer(hit) - base
+        let first = Int32(needle[0]), last = text.count - needle.count
+        var at = from
+        while at <= last, let hit = memchr(base + at, first, last - at + 1) {
+            at = UnsafeRawPointer(hit) - base
+            if memcmp(base + at + 1, wanted + 1, needle.count - 1) == 0 { return at }
+            at += 1
+        }
+        return nil
     }
 
     @inline(__always)
