@@ -2,16 +2,66 @@
 import PackageDescription
 
 let ours: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-warnings-as-errors"])]
+
+// Only for a libparquet outside of the loader's path, such as the one in the pyarrow wheel; see .ci/mkpc.py.
+let arrowPath: [LinkerSetting] = Context.environment["ARROW_RPATH"].map {
+    [.unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", $0])]
+} ?? []
+
 let package = Package(
     name: "swiftwater",
     platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "swiftwater", targets: ["swiftwater"]),
+        .executable(name: "swiftwater-bench", targets: ["swiftwater-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
     targets: [
-        .target(name: "StreamCore", swiftSettings: ours),
+        // C and C++ behind small shims.
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
+        .systemLibrary(name: "CLibEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
+        .systemLibrary(name: "CParquet", pkgConfig: "parquet", providers: [.apt(["libparquet-dev"]), .brew(["apache-arrow"])]),
+        .target(name: "CArrowData"),
+        .target(name: "CArrowShim", dependencies: ["CParquet", "CArrowData"]),
+        .target(name: "CChecksum"),
+
+        // The engine, low to high.
+        .target(name: "StreamCore", dependencies: ["CArrowData"], swiftSettings: ours),
         .target(name: "StreamExpressions", dependencies: ["StreamCore"], swiftSettings: ours),
+        .target(name: "StreamFormats", dependencies: ["StreamCore"], swiftSettings: ours),
         .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions"], swiftSettings: ours),
         .target(name: "StreamRuntime", dependencies: ["StreamCore"], swiftSettings: ours),
-        .target(name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
+        .target(
+            name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
         .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),
+
+        // One target per outside system.
+        .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
+        .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
+        .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
+        .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
+
+        .target(name: "Topology", dependencies: ["StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
+        .executableTarget(
+            name: "swiftwater",
+            dependencies: [
+                "StreamCore", "StreamExpressions", "StreamRuntime", "StreamSQL", "FileConnectors", "ShardLog", "KinesisConnector", "HudiTable",
+                "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: ours, linkerSettings: arrowPath),
+        .executableTarget(
+            name: "swiftwater-bench",
+            dependencies: ["StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "FileConnectors", "HudiTable"],
+            path: "Benchmarks/Suite", swiftSettings: ours, linkerSettings: arrowPath),
+
+        .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
+        .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
-    ]
+        .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
+        .testTarget(name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+    ],
+    cxxLanguageStandard: .cxx20
 )

@@ -114,7 +114,8 @@ final class BaseFileWriter {
             } else if done == 0, part == n {
                 try appendPart(columns, keys, nil, part)
             } else {
-                try appendPart(columns, keys, Selection.range(done..<done + part).rows, part)
+                let some = Selection.range(done..<done + part)
+                try withExtendedLifetime(some) { try appendPart(columns, keys, some.rows, part) }
             }
             done += part
         }

@@ -58,7 +58,7 @@ final class FileRouter {
                 try file.writer.append(columns, keys: keys, rows: nil, count: part)
             } else {
                 let some = Selection.range(done..<done + part)
-                try file.writer.append(columns, keys: keys, rows: some.rows, count: part)
+                try withExtendedLifetime(some) { try file.writer.append(columns, keys: keys, rows: some.rows, count: part) }
             }
             file.writer.count(inserts: Int64(part))
             assigned(file.group, done..<done + part)
@@ -102,7 +102,8 @@ final class FileRouter {
     private func copyRows(of group: Int, to writer: BaseFileWriter) throws {
         let reader = try BaseFileReader(path: context.files.absolute(groups.slices[group].path), wanted: MergeInput.columns(context.schema))
         while let batch = try reader.next() {
-            try writer.appendCopied(batch, rows: Selection.all(batch.physicalCount).rows, count: batch.physicalCount)
+            let all = Selection.all(batch.physicalCount)
+            try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
         }
     }
 

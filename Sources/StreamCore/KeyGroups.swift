@@ -63,11 +63,18 @@ public enum RowHash {
     /// Hash of one column; with `combine` it is mixed into what `out` holds.
     public static func hash(_ column: Column, selection: Selection?, count n: Int, into out: UnsafeMutablePointer<UInt64>,
                             combine: Bool) {
+        let rows = selection.map { $0.rows }
+        let bits = column.validity.map { UnsafeRawPointer($0.base) }
+        // The plain case has a loop of its own, so that it carries no test per row.
         @inline(__always)
         func run(_ value: (Int) -> UInt64) {
+            if rows == nil, bits == nil, !combine {
+                for i in 0..<n { out[i] = value(i) }
+                return
+            }
             for i in 0..<n {
-                let row = selection.map { Int($0.rows[i]) } ?? i
-                let h = column.isValid(row) ? value(row) : nullHash
+                let row = rows.map { Int($0[i]) } ?? i
+                let h = bits.map { Bitmap.get($0, row) } ?? true ? value(row) : nullHash
                 out[i] = combine ? mix(out[i] &* 31 &+ h) : h
             }
         }

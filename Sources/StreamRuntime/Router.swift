@@ -59,11 +59,12 @@ final class Router: Output {
             counts.initialize(repeating: 0)
             withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Int32>.self, capacity: channels.count) { rows in
                 for (i, buffer) in buffers.enumerated() { rows[i] = buffer.pointer(as: Int32.self) }
-                let (parallelism, groups) = (channels.count, maxParallelism)
+                let (parallelism, groups, hashes) = (channels.count, maxParallelism, hashes)
+                let selected = batch.selection.map { $0.rows }
                 for i in 0..<n {
                     let group = KeyGroups.group(ofHash: hashes[i], maxParallelism: groups)
                     let to = KeyGroups.subtask(ofGroup: group, parallelism: parallelism, maxParallelism: groups)
-                    rows[to][counts[to]] = Int32(truncatingIfNeeded: batch.row(i))
+                    rows[to][counts[to]] = selected.map { $0[i] } ?? Int32(truncatingIfNeeded: i)
                     counts[to] &+= 1
                 }
             }

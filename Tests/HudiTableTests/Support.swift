@@ -33,28 +33,22 @@ enum Python {
     static let executable = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? packageRoot + "/.venv/bin/python"
 
     static func run(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let process = Process(), out = Pipe(), err = TemporaryErrors()
+        // Both streams go to files, so that no pipe can fill up and block.
+        let folder = try TemporaryFolder(), process = Process()
+        func file(_ name: String) throws -> FileHandle {
+            _ = FileManager.default.createFile(atPath: folder.path + name, contents: nil)
+            return try FileHandle(forWritingTo: URL(fileURLWithPath: folder.path + name))
+        }
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
-        process.standardOutput = out
-        process.standardError = try err.handle()
+        process.standardOutput = try file("/out")
+        process.standardError = try file("/err")
         do { try process.run() } catch {
             throw StreamError(.io, "cannot run \(executable): \(error)", fix: "run make setup, or point SWIFTWATER_PYTHON at a Python with hudi and pyarrow")
         }
-        let output = out.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self), err.text())
-    }
-
-    /// Standard error goes to a file, so that neither pipe can fill up and block.
-    private final class TemporaryErrors {
-        let folder = try? TemporaryFolder()
-        var path: String { (folder?.path ?? NSTemporaryDirectory()) + "/stderr" }
-        func handle() throws -> FileHandle {
-            _ = FileManager.default.createFile(atPath: path, contents: nil)
-            return try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-        }
-        func text() -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
+        func text(_ name: String) -> String { (try? String(contentsOfFile: folder.path + name, encoding: .utf8)) ?? "" }
+        return (process.terminationStatus, text("/out"), text("/err"))
     }
 }
 

@@ -39,10 +39,15 @@ public enum DecimalMath {
         return signed(dividedRounding(value.magnitude, by: power(from - to).magnitude), negative: value < 0)
     }
 
-    /// `a * b`, with the last `drop` digits rounded away.
+    /// `a * b`, with the last `drop` digits (0...76) rounded away; both of at most 38 digits.
     public static func multiply(_ a: Int128, _ b: Int128, drop: Int) -> Int128? {
         let negative = (a < 0) != (b < 0)
         let (high, low) = a.magnitude.multipliedFullWidth(by: b.magnitude)
+        if drop > 38 {
+            // Only the first digit that goes decides about rounding, so the others may be cut before.
+            let cut = high == 0 ? low / power(38).magnitude : power(38).magnitude.dividingFullWidth((high, low)).quotient
+            return signed(dividedRounding(cut, by: power(drop - 38).magnitude), negative: negative)
+        }
         if drop == 0 { return high == 0 ? signed(low, negative: negative) : nil }
         let divisor = power(drop).magnitude
         if high == 0 { return signed(dividedRounding(low, by: divisor), negative: negative) }
@@ -52,7 +57,7 @@ public enum DecimalMath {
         return overflow ? nil : signed(rounded, negative: negative)
     }
 
-    /// `a * 10^shift / b`, rounded. `b` is not zero; -38...38 for `shift`.
+    /// `a * 10^shift / b`, rounded. Both of at most 38 digits, `b` not zero; -38...76 for `shift`.
     public static func divide(_ a: Int128, _ b: Int128, shift: Int) -> Int128? {
         let negative = (a < 0) != (b < 0)
         if shift < 0 {
@@ -60,7 +65,19 @@ public enum DecimalMath {
             return overflow ? 0 : signed(dividedRounding(a.magnitude, by: divisor), negative: negative)
         }
         let divisor = b.magnitude
-        let (high, low) = a.magnitude.multipliedFullWidth(by: power(shift).magnitude)
+        let (high, low) = a.magnitude.multipliedFullWidth(by: power(min(shift, 38)).magnitude)
+        if shift > 38 {
+            // The first 38 digits, and then the rest from the remainder.
+            guard high < divisor else { return nil }
+            let (whole, rest) = divisor.dividingFullWidth((high, low))
+            let factor = power(shift - 38).magnitude
+            let (more, less) = rest.multipliedFullWidth(by: factor)
+            let (q, r) = divisor.dividingFullWidth((more, less))
+            let (scaled, overflow) = whole.multipliedReportingOverflow(by: factor)
+            let (sum, carry) = scaled.addingReportingOverflow(q)
+            if overflow || carry || sum == .max { return nil }
+            return signed(sum + (r >= divisor - r ? 1 : 0), negative: negative)
+        }
         if high == 0 { return signed(dividedRounding(low, by: divisor), negative: negative) }
         guard high < divisor else { return nil }
         let (q, r) = divisor.dividingFullWidth((high, low))

@@ -32,7 +32,7 @@ public final class SourceText: Sendable {
         self.file = file
         bytes = Array(fragment.utf8)
         self.documentLines = documentLines
-        // One more anchor at each line start, so that a look-up never walks more than a line.
+        // More anchors at line starts and within long lines, so that a look-up walks few bytes.
         var all: [Anchor] = anchors.first?.offset == 0 ? [] : [Anchor(offset: 0, line: 1, column: 1)]
         var given = anchors[...]
         for i in bytes.indices {
@@ -42,6 +42,10 @@ public final class SourceText: Sendable {
             }
             if i > 0, bytes[i - 1] == 0x0A, all[all.count - 1].offset != i {
                 all.append(Anchor(offset: i, line: all[all.count - 1].line + 1, column: 1))
+            } else if i > 0, i - all[all.count - 1].offset >= 128, bytes[i] < 0x80, bytes[i - 1] < 0x80, bytes[i - 1] != 0x0D {
+                let last = all[all.count - 1]
+                let passed = String(decoding: bytes[last.offset..<i], as: UTF8.self).count
+                all.append(Anchor(offset: i, line: last.line, column: last.column + passed))
             }
         }
         all += given
@@ -49,7 +53,10 @@ public final class SourceText: Sendable {
     }
 
     public static func lines(of text: String) -> [String] {
-        text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.hasSuffix("\r") ? String($0.dropLast()) : String($0) }
+        // By bytes: as a Character, "\r\n" is not "\n".
+        text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
+            String(decoding: line.last == 0x0D ? line.dropLast() : line, as: UTF8.self)
+        }
     }
 
     /// Line and column (from 1, in characters) of a UTF-8 offset.

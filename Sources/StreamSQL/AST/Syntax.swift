@@ -25,7 +25,7 @@ public struct SyntaxExpr: Sendable {
         /// `*` or `t.*`
         case star(QualifiedName?)
         case integer(String), decimal(String), approximate(String)
-        case string(String), binary([UInt8]), boolean(Bool), null
+        case string(String), bytes([UInt8]), boolean(Bool), null
         /// DATE '..', TIME '..', TIMESTAMP '..'
         case dateLiteral(String), timeLiteral(String), timestampLiteral(String)
         /// INTERVAL 'text' unit [(p)] [TO unit]; sign from `INTERVAL -'1' DAY`.

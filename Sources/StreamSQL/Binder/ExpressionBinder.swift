@@ -61,7 +61,7 @@ struct ExpressionBinder {
         case .decimal(let text): return try literal(Literals.decimal(text), text, span)
         case .approximate(let text): return try literal(Literals.approximate(text), text, span)
         case .string(let text): return Literals.string(text)
-        case .binary(let bytes): return .literal(.binary(bytes), .binary(bytes.count))
+        case .bytes(let bytes): return .literal(.binary(bytes), .binary(bytes.count))
         case .boolean(let b): return .literal(.bool(b), .boolean)
         case .null: return .literal(.null, .null)
         case .dateLiteral(let text): return try literal(Literals.date(text), "DATE '\(text)'", span, form: "DATE 'yyyy-mm-dd'")
@@ -105,7 +105,7 @@ struct ExpressionBinder {
         case .cast(let e, let type, let safe):
             let bound = try bind(e)
             if bound.isUntypedNull { return .literal(.null, type) }
-            return bound.type == type ? bound : try call(safe ? "TRY_CAST" : "CAST", to: type, bound)
+            return bound.type == type ? bound : .cast(bound, to: type, safe: safe)
         case .call(let function): return try self.function(function, span)
         case .array(let items): return try call("ARRAY", try operands(items))
         case .map(let items): return try call("MAP", try operands(items))
@@ -257,10 +257,6 @@ struct ExpressionBinder {
 
     private func call(_ name: String, _ args: [Expr], options: FunctionOptions = .init()) throws -> Expr {
         try context.functions.bind(name, args, options: options)
-    }
-
-    private func call(_ name: String, to type: DataType, _ arg: Expr) throws -> Expr {
-        try Binding.explicitCast(arg, to: type, safe: name == "TRY_CAST")
     }
 
     // MARK: function calls

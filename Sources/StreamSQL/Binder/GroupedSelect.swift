@@ -158,12 +158,20 @@ final class GroupedSelect: Grouping {
         let text = fingerprint.of(SyntaxExpr(.call(call), span: span))
         if let i = aggregateByText[text] { return .column(keyColumns.count + i, aggregates[i].resultType) }
         let name = call.name.uppercased()
+        // The JSON aggregates have their null clause in the name.
+        let function = name + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
         let binder = ExpressionBinder(context, scope: scope, clause: "the arguments of \(name)")
         let args = try call.arguments.map(binder.bind)
         if call.arguments.isEmpty && !call.star { throw context.error(.validate, "\(name) needs an argument", fix: "write \(name)(*) or \(name)(column)", at: span) }
-        let (casts, result) = try context.script.locating(span) { try AggregateRegistry.bind(name, args, distinct: call.distinct) }
+        if let i = args.firstIndex(where: \.isUntypedNull) {
+            throw context.error(.validate, "\(name) was given NULL, which has no type here", fix: "write CAST(NULL AS type)", at: call.arguments[i].span)
+        }
+        let (types, result) = try context.script.locating(span) {
+            try AggregateRegistry.bind(function, argumentTypes: args.map(\.type), distinct: call.distinct)
+        }
+        let casts = zip(args, types).map { $0.implicitlyCast(to: $1) }
         let columns = zip(casts, call.arguments).map { arg, syntax in
-            prepare(arg, "\(fingerprint.of(syntax)):\(arg.type)", name: syntax.impliedName)
+            prepare(arg, fingerprint.of(syntax) + (arg.isColumn ? "" : ":\(arg.type)"), name: syntax.impliedName)
         }
         var filter: Int?
         if let condition = call.filter {
@@ -172,7 +180,7 @@ final class GroupedSelect: Grouping {
         }
         let i = aggregates.count
         aggregateByText[text] = i
-        aggregates.append(AggregateCall(function: name, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
+        aggregates.append(AggregateCall(function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
                                         distinct: call.distinct, resultType: result))
         aggregateNames.append(Self.title(call))
         return .column(keyColumns.count + i, result)

@@ -28,6 +28,8 @@ extension Expr {
         return .cast(self, to: target, safe: false)
     }
 
+    var isColumn: Bool { if case .column = self { true } else { false } }
+
     /// A NULL that no cast gave a type.
     var isUntypedNull: Bool {
         if case .literal(.null, .null) = self { true } else { false }

@@ -84,7 +84,7 @@ struct Fingerprint {
         case .decimal(let t): return "d" + t
         case .approximate(let t): return "e" + t
         case .string(let t): return quoted(t)
-        case .binary(let b): return "x\(b)"
+        case .bytes(let b): return "x\(b)"
         case .boolean(let b): return "\(b)"
         case .null: return "null"
         case .dateLiteral(let t): return "date" + quoted(t)

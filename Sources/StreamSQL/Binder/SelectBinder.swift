@@ -206,7 +206,7 @@ extension SyntaxExpr {
 
     var children: [SyntaxExpr] {
         switch node {
-        case .name, .star, .integer, .decimal, .approximate, .string, .binary, .boolean, .null, .dateLiteral, .timeLiteral,
+        case .name, .star, .integer, .decimal, .approximate, .string, .bytes, .boolean, .null, .dateLiteral, .timeLiteral,
              .timestampLiteral, .interval, .exists, .scalarQuery:
             []
         case .unary(_, let e), .isNull(let e, _), .isTruth(let e, _, _), .isJSON(let e, _, _), .inQuery(let e, _, _), .cast(let e, _, _),

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 
 /// A table made by CREATE TABLE.
 public struct CatalogTable: Sendable {
@@ -64,7 +65,7 @@ public final class Catalog {
     public static let catalogName = "default_catalog", databaseName = "default_database"
 
     private var entries: [String: Entry] = [:]
-    private var connectors: [String: any TableConnector] = [:]
+    private(set) var connectors: [String: any TableConnector] = [:]
 
     public init(connectors: [any TableConnector] = []) {
         for connector in connectors { register(connector) }

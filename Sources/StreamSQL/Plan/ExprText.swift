@@ -33,7 +33,7 @@ enum ExprText {
         switch (name, args.count) {
         case ("NEGATE", 1): return "-" + nested(args[0], columns)
         case ("ITEM", 2): return "\(nested(args[0], columns))[\(of(args[1], columns))]"
-        case ("LIKE", 2...), (_, 2) where !isWord && !name.hasPrefix("IS "): return "\(nested(args[0], columns)) \(name) \(nested(args[1], columns))"
+        case (_, 2) where name == "LIKE" || !isWord && !name.hasPrefix("IS "): return "\(nested(args[0], columns)) \(name) \(nested(args[1], columns))"
         case (_, 2) where name.hasSuffix("DISTINCT FROM"): return "\(nested(args[0], columns)) \(name) \(nested(args[1], columns))"
         case (_, 1) where name.hasPrefix("IS "): return "\(nested(args[0], columns)) \(name)"
         default: return "\(name)(\(list(args, columns)))"

@@ -12,7 +12,7 @@ enum SyntaxText {
         case .star(let name): return (name.map { $0.text + "." } ?? "") + "*"
         case .integer(let t), .decimal(let t), .approximate(let t): return t
         case .string(let t): return quoted(t)
-        case .binary(let bytes):
+        case .bytes(let bytes):
             return "X'" + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined() + "'"
         case .boolean(let b): return b ? "TRUE" : "FALSE"
         case .null: return "NULL"

@@ -4,9 +4,9 @@ import StreamOperators
 import StreamRuntime
 
 /// Turns optimised plans into one job graph.
-struct JobGraphBuilder {
+struct JobGraphBuilder: Sendable {
     /// What comes out of a step: the vertices that give it, all into the same input of the next one.
-    struct Stream {
+    struct Stream: Sendable {
         var vertices: [Int]
         var columns: [PlanColumn]
         var isBounded: Bool
@@ -17,7 +17,7 @@ struct JobGraphBuilder {
 
     enum Distribution { case forward, keys([Int]), single }
 
-    let catalog: Catalog
+    let connectors: [String: any TableConnector]
     let settings: SessionSettings
     let evaluation: EvaluationContext
     private(set) var graph: JobGraph
@@ -25,7 +25,7 @@ struct JobGraphBuilder {
     private var scans: [String: Stream] = [:]
 
     init(catalog: Catalog, settings: SessionSettings, evaluation: EvaluationContext, name: String) {
-        self.catalog = catalog
+        connectors = catalog.connectors
         self.settings = settings
         self.evaluation = evaluation
         graph = JobGraph(name: name, maxParallelism: max(settings.maxParallelism, settings.parallelism))
@@ -198,7 +198,7 @@ struct JobGraphBuilder {
         if let known = scans[key] { return known }
         let layout = ScanLayout(scan)
         let table = scan.table
-        guard let connector = catalog.connector(table.descriptor.options["connector"] ?? "") else {
+        guard let connector = connectors[table.descriptor.options["connector"] ?? ""] else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
         }
         let request = ScanRequest(projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,

@@ -1,0 +1,23 @@
+import StreamCore
+
+/// `'connector' = 'blackhole'`: swallows rows of every kind, as Flink's does.
+public struct BlackholeConnector: TableConnector {
+    public init() {}
+    public var identifier: String { "blackhole" }
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { ["connector", "property-version"] }
+    public func validate(_ table: TableDescriptor) throws {}
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink { BlackholeSink() }
+}
+
+private struct BlackholeSink: TableSink {
+    var acceptsChanges: Bool { true }
+
+    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter { Writer(metrics) }
+
+    private final class Writer: SinkWriter {
+        let metrics: OperatorMetrics
+        init(_ metrics: OperatorMetrics) { self.metrics = metrics }
+        func write(_ batch: Batch) throws { metrics.rowsOut.add(batch.count) }
+        func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] { [] }
+    }
+}

@@ -1,0 +1,130 @@
+import StreamCore
+
+/// Rows for accumulators to take in: row `rows[i]` (i without `rows`) of the columns belongs to group `groups[i]`.
+struct UpdateInput {
+    /// All columns of the operator's input; those that aggregates read are plain.
+    var columns: [Column]
+    var groups: UnsafePointer<Int32>
+    var rows: UnsafePointer<Int32>?
+    var count: Int
+    /// The rows are taken away again.
+    var retract = false
+    /// Every row belongs to group 0.
+    var isSingleGroup = false
+    /// Row r arrived as number `firstArrival + r` of the operator's input.
+    var firstArrival: Int64 = 0
+}
+
+/// State of one aggregate, or of a part that several aggregates share, for many groups: a flat array per piece of state.
+///
+/// Null arguments and rows that FILTER leaves out have been removed from what `update` gets.
+class Accumulator {
+    /// Types of the columns that `state` gives and `absorb` takes.
+    let stateTypes: [DataType]
+
+    init(stateTypes: [DataType]) { self.stateTypes = stateTypes }
+
+    /// Makes room for groups 0..<n.
+    func reserve(_ n: Int) { preconditionFailure("abstract") }
+    func update(_ input: UpdateInput) { preconditionFailure("abstract") }
+    /// Group i takes in group `from + i` of `other`, for `count` groups.
+    func merge(_ other: Accumulator, from: Int, count: Int) { preconditionFailure("abstract") }
+    /// Groups 0..<n become empty.
+    func clear(_ n: Int) { preconditionFailure("abstract") }
+    /// The listed groups become empty.
+    func reset(_ groups: UnsafePointer<Int32>, count: Int) { preconditionFailure("abstract") }
+    /// Group kept[i] becomes group i, all others go.
+    func remap(_ kept: [Int32]) { preconditionFailure("abstract") }
+    /// What `absorb` needs to make the groups again, here or in another subtask.
+    func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { preconditionFailure("abstract") }
+    /// Takes in partial results: row `rows[i]` of the state columns belongs to group `groups[i]`.
+    func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        preconditionFailure("abstract")
+    }
+}
+
+/// One fixed-width value per group.
+class ArrayAccumulator<T: BitwiseCopyable>: Accumulator {
+    final let values: GroupArray<T>
+
+    init(fill: T, stateTypes: [DataType]) {
+        values = GroupArray(fill: fill)
+        super.init(stateTypes: stateTypes)
+    }
+
+    override func reserve(_ n: Int) { values.reserve(n) }
+    override func clear(_ n: Int) { values.clear(n) }
+    override func reset(_ groups: UnsafePointer<Int32>, count: Int) {
+        for i in 0..<count where Int(groups[i]) < values.capacity { values.base[Int(groups[i])] = values.fill }
+    }
+    override func remap(_ kept: [Int32]) { values.remap(kept) }
+    override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
+        let buffer = Buffer(capacity: count * MemoryLayout<T>.stride)
+        let (from, to) = (values.base, buffer.pointer(as: T.self))
+        for i in 0..<count { to[i] = from[Int(groups[i])] }
+        return [Column(type: stateTypes[0], count: count, values: buffer)]
+    }
+}
+
+/// Rows per group. Counts of an argument share the count of all rows for as long as no null was seen: they are then
+/// neither stored nor updated.
+final class CountAccumulator: ArrayAccumulator<Int64> {
+    private let rows: CountAccumulator?
+    private(set) var isShared: Bool
+
+    /// - Parameter rows: the count of all rows of the same set, for a count of something else.
+    init(sharing rows: CountAccumulator? = nil) {
+        self.rows = rows
+        isShared = rows != nil
+        super.init(fill: 0, stateTypes: [.bigint])
+    }
+
+    /// Counts by group.
+    var counts: UnsafePointer<Int64> { UnsafePointer(isShared ? rows!.values.base : values.base) }
+
+    /// Ends the sharing. To be called before the rows that make a difference are counted.
+    func separate() {
+        guard isShared, let rows else { return }
+        isShared = false
+        values.reserve(rows.values.capacity)
+        values.base.update(from: rows.values.base, count: rows.values.capacity)
+    }
+
+    override func reserve(_ n: Int) { if !isShared { values.reserve(n) } }
+
+    override func update(_ input: UpdateInput) {
+        guard !isShared else { return }
+        let (counts, groups) = (values.base, input.groups)
+        if input.isSingleGroup {
+            counts[0] &+= Int64(input.retract ? -input.count : input.count)
+        } else {
+            let step: Int64 = input.retract ? -1 : 1
+            for i in 0..<input.count { counts[Int(groups[i])] &+= step }
+        }
+    }
+
+    override func merge(_ other: Accumulator, from: Int, count: Int) {
+        guard !isShared else { return }
+        let source = unsafeDowncast(other, to: CountAccumulator.self).counts + from
+        let to = values.base
+        for i in 0..<count { to[i] &+= source[i] }
+    }
+
+    override func clear(_ n: Int) {
+        values.clear(n)
+        if rows != nil { isShared = true }
+    }
+
+    override func reset(_ groups: UnsafePointer<Int32>, count: Int) { if !isShared { super.reset(groups, count: count) } }
+    override func remap(_ kept: [Int32]) { if !isShared { super.remap(kept) } }
+
+    override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
+        let from = counts
+        return [.make(.bigint, count: count, zero: Int64(0)) { from[Int(groups[$0])] }]
+    }
+
+    override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        let (from, to) = (state[0].pointer(as: Int64.self), values.base)
+        forEachRow(rows, count) { i, row in to[Int(groups[i])] &+= from[row] }
+    }
+}

@@ -1,0 +1,272 @@
+import StreamCore
+
+/// How the aggregates of one operator are computed: which accumulators they need, sharing equal ones, and how results come
+/// of them. COUNT(*), the count of all rows, is always accumulator 0; it tells which groups exist.
+final class AggregatePlan {
+    /// Rows that an accumulator takes: those with none of `nonNull` null and `filter` true.
+    struct Selector: Hashable {
+        var nonNull: [Int]
+        var filter: Int?
+        static let all = Selector(nonNull: [], filter: nil)
+    }
+
+    enum SumForm: Hashable { case integer, float, double(decimalScale: Int), decimal(scale: Int) }
+
+    /// What an accumulator is made of; equal ones are made once.
+    enum Part: Hashable {
+        case count
+        case sum(argument: Int, SumForm, squared: Bool)
+        case extreme(argument: Int, DataType, isMin: Bool)
+        case end(argument: Int, DataType, isFirst: Bool)
+        case list(arguments: [Int], [DataType])
+        case multiset(argument: Int, DataType)
+        case distinct(AggregateCall)
+    }
+
+    struct Wanted: Hashable {
+        var part: Part
+        var selector: Selector
+    }
+
+    let calls: [AggregateCall]
+    private(set) var wanted: [Wanted] = [Wanted(part: .count, selector: .all)]
+    private(set) var selectors: [Selector] = [.all]
+    /// Selector number by accumulator.
+    private(set) var selectorOf: [Int] = [0]
+    private var results: [AggregateResult] = []
+    private var innerPlans: [AggregateCall: AggregatePlan] = [:]
+    let retracts: Bool
+    /// Input columns that arguments and filters are.
+    let columnsRead: Set<Int>
+    /// Types of the columns that a set's `state` gives.
+    private(set) var stateTypes: [DataType] = []
+    private var scratch: [(rows: Scratch<Int32>, groups: Scratch<Int32>)] = []
+
+    init(_ calls: [AggregateCall], inputSchema: Schema, retracts: Bool) throws {
+        self.calls = calls
+        self.retracts = retracts
+        columnsRead = calls.reduce(into: []) { $0.formUnion($1.arguments + ($1.filter.map { [$0] } ?? [])) }
+        for column in columnsRead where !inputSchema.indices.contains(column) {
+            throw StreamError(.validate, "an aggregate reads column \(column) of an input of \(inputSchema.count) columns",
+                              fix: "number columns from 0 to \(inputSchema.count - 1)")
+        }
+        for call in calls { results.append(try add(call)) }
+        scratch = selectors.map { _ in (Scratch(), Scratch()) }
+        stateTypes = makeSet().accumulators.flatMap(\.stateTypes)
+    }
+
+    private func want(_ part: Part, _ selector: Selector) -> Int {
+        let item = Wanted(part: part, selector: selector)
+        if let known = wanted.firstIndex(of: item) { return known }
+        wanted.append(item)
+        if let s = selectors.firstIndex(of: selector) {
+            selectorOf.append(s)
+        } else {
+            selectors.append(selector)
+            selectorOf.append(selectors.count - 1)
+        }
+        return wanted.count - 1
+    }
+
+    private func add(_ call: AggregateCall) throws -> AggregateResult {
+        _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct)
+        let name = call.function
+        if call.distinct, !["MIN", "MAX"].contains(name) {
+            var inner = call
+            inner.distinct = false
+            inner.filter = nil
+            inner.arguments = Array(call.arguments.indices)
+            let fields = call.argumentTypes.enumerated().map { Field("v\($0.offset)", $0.element) }
+            innerPlans[call] = try AggregatePlan([inner], inputSchema: fields, retracts: retracts)
+            let nonNull = name == "LISTAGG" ? Array(call.arguments.prefix(1)) : call.arguments
+            return .distinct(want(.distinct(call), Selector(nonNull: nonNull.sorted(), filter: call.filter)))
+        }
+        guard let argument = call.arguments.first else {
+            return .count(want(.count, Selector(nonNull: [], filter: call.filter)))
+        }
+        let type = call.argumentTypes[0]
+        let selector = Selector(nonNull: call.arguments.sorted(), filter: call.filter)
+        switch name {
+        case "COUNT": return .count(want(.count, selector))
+        case "SUM":
+            let form: SumForm = switch type {
+            case .decimal(_, let s): .decimal(scale: s)
+            case .float: .float
+            case .double: .double(decimalScale: 0)
+            default: .integer
+            }
+            return .sum(want(.sum(argument: argument, form, squared: false), selector), count: want(.count, selector), call.resultType)
+        case "AVG":
+            let form: SumForm = switch type {
+            case .decimal(_, let s): .decimal(scale: s)
+            case .float, .double: .double(decimalScale: 0)
+            default: .integer
+            }
+            return .average(want(.sum(argument: argument, form, squared: false), selector), count: want(.count, selector), call.resultType)
+        case "MIN", "MAX":
+            let isMin = name == "MIN"
+            if retracts { return .multisetExtreme(want(.multiset(argument: argument, type), selector), isMin: isMin) }
+            return .extreme(want(.extreme(argument: argument, type, isMin: isMin), selector), count: want(.count, selector), type)
+        case "FIRST_VALUE", "LAST_VALUE":
+            let isFirst = name == "FIRST_VALUE"
+            if retracts { return .listEnd(want(.list(arguments: [argument], [type]), selector), isFirst: isFirst, type) }
+            return .end(want(.end(argument: argument, type, isFirst: isFirst), selector))
+        case "COLLECT": return .collect(want(.multiset(argument: argument, type), selector), call.resultType)
+        case "LISTAGG":
+            let first = Selector(nonNull: [argument], filter: call.filter)
+            return .listagg(want(.list(arguments: call.arguments, call.argumentTypes), first))
+        case _ where name.hasPrefix("JSON_ARRAYAGG"):
+            let keepsNulls = name.hasSuffix(" NULL ON NULL")
+            let these = Selector(nonNull: keepsNulls ? [] : [argument], filter: call.filter)
+            return .jsonArray(want(.list(arguments: [argument], [type]), these), type)
+        case _ where name.hasPrefix("JSON_OBJECTAGG"):
+            let these = Selector(nonNull: [argument], filter: call.filter)
+            return .jsonObject(want(.list(arguments: call.arguments, call.argumentTypes), these), call.argumentTypes[1],
+                               keepsNulls: !name.hasSuffix("ABSENT ON NULL"))
+        default:
+            let form: SumForm = switch type {
+            case .decimal(_, let s): .double(decimalScale: s)
+            case .float, .double: .double(decimalScale: 0)
+            default: .integer
+            }
+            return .moment(sum: want(.sum(argument: argument, form, squared: false), selector),
+                           squares: want(.sum(argument: argument, form, squared: true), selector), count: want(.count, selector),
+                           isSample: !name.hasSuffix("_POP"), isRoot: name.hasPrefix("STDDEV"), call.resultType)
+        }
+    }
+
+    func makeSet() -> AccumulatorSet {
+        let rows = CountAccumulator()
+        let rest = wanted.dropFirst().map { make($0, rows: rows) }
+        return AccumulatorSet(plan: self, accumulators: [rows] + rest)
+    }
+
+    private func make(_ item: Wanted, rows: CountAccumulator) -> Accumulator {
+        switch item.part {
+        // With a filter it would part from the count of all rows at once.
+        case .count: return CountAccumulator(sharing: item.selector.filter == nil ? rows : nil)
+        case .sum(let argument, let form, let squared):
+            switch form {
+            case .integer: return IntegerSum(argument: argument, squared: squared)
+            case .float: return FloatingSum<Float>(argument: argument, squared: squared, type: .float)
+            case .double(let scale): return FloatingSum<Double>(argument: argument, squared: squared, type: .double, decimalScale: scale)
+            case .decimal(let scale): return DecimalSum(argument: argument, scale: scale)
+            }
+        case .extreme(let argument, let type, let isMin):
+            func integer<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type) -> Accumulator {
+                Extreme<T>(argument: argument, isMin: isMin, type: type, neutral: isMin ? .max : .min)
+            }
+            switch type.physical {
+            case .bool: return integer(UInt8.self)
+            case .int8: return integer(Int8.self)
+            case .int16: return integer(Int16.self)
+            case .int32: return integer(Int32.self)
+            case .int128: return integer(Int128.self)
+            case .float: return Extreme<Float>(argument: argument, isMin: isMin, type: type, neutral: .nan)
+            case .double: return Extreme<Double>(argument: argument, isMin: isMin, type: type, neutral: .nan)
+            case .view: return BytesExtreme(argument: argument, isMin: isMin, type: type)
+            default: return integer(Int64.self)
+            }
+        case .end(let argument, let type, let isFirst): return EndValue(argument: argument, isFirst: isFirst, type: type)
+        case .list(let arguments, let types): return ValueList(arguments: arguments, types: types)
+        case .multiset(let argument, let type): return ValueMultiset(argument: argument, type: type)
+        case .distinct(let call):
+            return DistinctAccumulator(arguments: call.arguments, types: call.argumentTypes, inner: innerPlans[call]!.makeSet())
+        }
+    }
+
+    /// A batch's columns with those that aggregates read made plain.
+    func plainColumns(_ batch: Batch) -> [Column] {
+        var columns = batch.columns
+        for c in columnsRead { columns[c] = columns[c].flat() }
+        return columns
+    }
+
+    /// The rows of `input` that a selector takes. Valid until the next call for the same selector.
+    func select(_ input: UpdateInput, selector s: Int) -> UpdateInput {
+        let selector = selectors[s]
+        let validities = selector.nonNull.compactMap { input.columns[$0].validity }
+        let filter = selector.filter.map { input.columns[$0] }
+        if validities.isEmpty, filter == nil { return input }
+        let n = input.count
+        let rows = scratch[s].rows.reserve(n + 1), groups = scratch[s].groups.reserve(n + 1)
+        var kept = 0
+        let from = input.groups
+        if validities.count == 1, filter == nil {
+            let bits = UnsafeRawPointer(validities[0].base)
+            forEachRow(input.rows, n) { i, row in
+                rows[kept] = Int32(truncatingIfNeeded: row)
+                groups[kept] = from[i]
+                kept &+= Bitmap.get(bits, row) ? 1 : 0
+            }
+        } else {
+            let flags = filter?.pointer(as: UInt8.self), filterBits = filter?.validity?.base
+            forEachRow(input.rows, n) { i, row in
+                rows[kept] = Int32(truncatingIfNeeded: row)
+                groups[kept] = from[i]
+                var take = true
+                if let flags { take = flags[row] != 0 }
+                if let filterBits { take = take && Bitmap.get(filterBits, row) }
+                for bits in validities { take = take && Bitmap.get(bits.base, row) }
+                kept &+= take ? 1 : 0
+            }
+        }
+        var output = input
+        (output.rows, output.groups, output.count) = (UnsafePointer(rows), UnsafePointer(groups), kept)
+        return output
+    }
+
+    func results(of set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
+        results.map { $0.column(of: set, groups, count: count) }
+    }
+}
+
+/// The accumulators of a plan, for one set of groups: of an operator, or of one slice of a window.
+final class AccumulatorSet {
+    let plan: AggregatePlan
+    let accumulators: [Accumulator]
+    let rows: CountAccumulator
+    private let counts: [(accumulator: CountAccumulator, selector: Int)]
+
+    init(plan: AggregatePlan, accumulators: [Accumulator]) {
+        self.plan = plan
+        self.accumulators = accumulators
+        rows = unsafeDowncast(accumulators[0], to: CountAccumulator.self)
+        counts = accumulators.enumerated().dropFirst().compactMap { i, a in (a as? CountAccumulator).map { ($0, plan.selectorOf[i]) } }
+    }
+
+    /// Rows by group; a group with none does not exist.
+    var rowCounts: UnsafePointer<Int64> { rows.counts }
+
+    func reserve(_ groups: Int) { for a in accumulators { a.reserve(groups) } }
+
+    func update(_ input: UpdateInput) {
+        guard input.count > 0 else { return }
+        let inputs = plan.selectors.indices.map { plan.select(input, selector: $0) }
+        for (count, s) in counts where count.isShared && inputs[s].count != input.count { count.separate() }
+        for (i, a) in accumulators.enumerated() {
+            let own = inputs[plan.selectorOf[i]]
+            if own.count > 0 { a.update(own) }
+        }
+    }
+
+    func merge(_ other: AccumulatorSet, from: Int, count: Int) {
+        for ((mine, _), (theirs, _)) in zip(counts, other.counts) where mine.isShared && !theirs.isShared { mine.separate() }
+        for (a, b) in zip(accumulators, other.accumulators) { a.merge(b, from: from, count: count) }
+    }
+
+    func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        for (count, _) in counts { count.separate() }
+        var at = 0
+        for a in accumulators {
+            a.absorb(Array(state[at..<at + a.stateTypes.count]), groups: groups, rows: rows, count: count)
+            at += a.stateTypes.count
+        }
+    }
+
+    func clear(_ groups: Int) { for a in accumulators { a.clear(groups) } }
+    func reset(_ groups: UnsafePointer<Int32>, count: Int) { for a in accumulators { a.reset(groups, count: count) } }
+    func remap(_ kept: [Int32]) { for a in accumulators { a.remap(kept) } }
+    func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { accumulators.flatMap { $0.state(groups, count: count) } }
+    func results(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { plan.results(of: self, groups, count: count) }
+}

@@ -1,0 +1,147 @@
+import StreamCore
+
+/// Sum of integers, or of their squares, modulo 2^64; cut to the result's width it wraps as that type does.
+final class IntegerSum: ArrayAccumulator<Int64> {
+    private let argument: Int
+    private let squared: Bool
+
+    init(argument: Int, squared: Bool) {
+        (self.argument, self.squared) = (argument, squared)
+        super.init(fill: 0, stateTypes: [.bigint])
+    }
+
+    override func update(_ input: UpdateInput) {
+        let column = input.columns[argument]
+        switch column.type.physical {
+        case .int8: add(column.pointer(as: Int8.self), input)
+        case .int16: add(column.pointer(as: Int16.self), input)
+        case .int32: add(column.pointer(as: Int32.self), input)
+        default: add(column.pointer(as: Int64.self), input)
+        }
+    }
+
+    private func add<T: FixedWidthInteger & BitwiseCopyable>(_ from: UnsafePointer<T>, _ input: UpdateInput) {
+        let (sums, groups) = (values.base, input.groups)
+        if squared || input.retract {
+            let (squared, retract) = (squared, input.retract)
+            forEachRow(input.rows, input.count) { i, row in
+                var v = Int64(truncatingIfNeeded: from[row])
+                if squared { v = v &* v }
+                sums[Int(groups[i])] &+= retract ? 0 &- v : v
+            }
+        } else if input.isSingleGroup {
+            var sum: Int64 = 0
+            forEachRow(input.rows, input.count) { _, row in sum &+= Int64(truncatingIfNeeded: from[row]) }
+            sums[0] &+= sum
+        } else {
+            forEachRow(input.rows, input.count) { i, row in sums[Int(groups[i])] &+= Int64(truncatingIfNeeded: from[row]) }
+        }
+    }
+
+    override func merge(_ other: Accumulator, from: Int, count: Int) {
+        let (source, to) = (unsafeDowncast(other, to: IntegerSum.self).values.base + from, values.base)
+        for i in 0..<count { to[i] &+= source[i] }
+    }
+
+    override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        let (from, to) = (state[0].pointer(as: Int64.self), values.base)
+        forEachRow(rows, count) { i, row in to[Int(groups[i])] &+= from[row] }
+    }
+}
+
+/// Sum of numbers, or of their squares, in floating point: Float for SUM(FLOAT), else Double.
+final class FloatingSum<Sum: BinaryFloatingPoint & BitwiseCopyable>: ArrayAccumulator<Sum> {
+    private let argument: Int
+    private let squared: Bool
+    /// What a DECIMAL's unscaled value is divided by.
+    private let divisor: Sum
+
+    init(argument: Int, squared: Bool, type: DataType, decimalScale: Int = 0) {
+        (self.argument, self.squared) = (argument, squared)
+        divisor = (0..<decimalScale).reduce(1) { power, _ in power * 10 }
+        super.init(fill: 0, stateTypes: [type])
+    }
+
+    override func update(_ input: UpdateInput) {
+        let column = input.columns[argument]
+        switch column.type.physical {
+        case .float:
+            let from = column.pointer(as: Float.self)
+            add(input) { Sum(from[$0]) }
+        case .int128:
+            let from = column.pointer(as: Int128.self), divisor = divisor
+            add(input) { Sum(from[$0]) / divisor }
+        default:
+            let from = column.pointer(as: Double.self)
+            add(input) { Sum(from[$0]) }
+        }
+    }
+
+    @inline(__always)
+    private func add(_ input: UpdateInput, _ value: (Int) -> Sum) {
+        let (sums, groups) = (values.base, input.groups)
+        if squared || input.retract {
+            let (squared, retract) = (squared, input.retract)
+            forEachRow(input.rows, input.count) { i, row in
+                var v = value(row)
+                if squared { v *= v }
+                sums[Int(groups[i])] += retract ? -v : v
+            }
+        } else if input.isSingleGroup {
+            var sum = sums[0]
+            forEachRow(input.rows, input.count) { _, row in sum += value(row) }
+            sums[0] = sum
+        } else {
+            forEachRow(input.rows, input.count) { i, row in sums[Int(groups[i])] += value(row) }
+        }
+    }
+
+    override func merge(_ other: Accumulator, from: Int, count: Int) {
+        let (source, to) = (unsafeDowncast(other, to: FloatingSum<Sum>.self).values.base + from, values.base)
+        for i in 0..<count { to[i] += source[i] }
+    }
+
+    override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        let (from, to) = (state[0].pointer(as: Sum.self), values.base)
+        forEachRow(rows, count) { i, row in to[Int(groups[i])] += from[row] }
+    }
+}
+
+/// Sum of unscaled decimals. A group whose sum ever left 128 bits stays marked as overflowed.
+final class DecimalSum: ArrayAccumulator<Int128> {
+    static let overflowed = Int128.min
+    private let argument: Int
+
+    init(argument: Int, scale: Int) {
+        self.argument = argument
+        super.init(fill: 0, stateTypes: [.decimal(precision: 38, scale: scale)])
+    }
+
+    @inline(__always)
+    private static func add(_ a: Int128, _ b: Int128) -> Int128 {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow || a == overflowed || b == overflowed ? overflowed : sum
+    }
+
+    override func update(_ input: UpdateInput) {
+        let from = input.columns[argument].pointer(as: Int128.self)
+        let (sums, groups, retract) = (values.base, input.groups, input.retract)
+        forEachRow(input.rows, input.count) { i, row in
+            let g = Int(groups[i])
+            sums[g] = Self.add(sums[g], retract ? 0 &- from[row] : from[row])
+        }
+    }
+
+    override func merge(_ other: Accumulator, from: Int, count: Int) {
+        let (source, to) = (unsafeDowncast(other, to: DecimalSum.self).values.base + from, values.base)
+        for i in 0..<count { to[i] = Self.add(to[i], source[i]) }
+    }
+
+    override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        let (from, to) = (state[0].pointer(as: Int128.self), values.base)
+        forEachRow(rows, count) { i, row in
+            let g = Int(groups[i])
+            to[g] = Self.add(to[g], from[row])
+        }
+    }
+}

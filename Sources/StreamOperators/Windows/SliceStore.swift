@@ -1,0 +1,113 @@
+import StreamCore
+
+/// The state of a window aggregate: the groups of the operator, and per slice of time the accumulators by group number.
+final class SliceStore {
+    final class Slice {
+        let index: Int64
+        let set: AccumulatorSet
+        /// Groups that the accumulators have room for; later ones have no rows here.
+        fileprivate(set) var groups = 0
+
+        init(index: Int64, set: AccumulatorSet) { (self.index, self.set) = (index, set) }
+    }
+
+    let plan: AggregatePlan
+    let table: GroupTable
+    private(set) var slices: [Int64: Slice] = [:]
+    private var recycled: [AccumulatorSet] = []
+    private let retractRows = Scratch<Int32>(), retractGroups = Scratch<Int32>()
+    private var evictionCheckAt = SliceStore.evictionMinimum
+    private static let evictionMinimum = 65_536
+
+    init(plan: AggregatePlan, keyTypes: [DataType]) {
+        self.plan = plan
+        table = GroupTable(types: keyTypes)
+    }
+
+    var isEmpty: Bool { slices.isEmpty }
+
+    /// The slice, made when it is new, with room for all groups.
+    func slice(_ index: Int64) -> Slice {
+        let slice: Slice
+        if let known = slices[index] {
+            slice = known
+        } else {
+            slice = Slice(index: index, set: recycled.popLast() ?? plan.makeSet())
+            slices[index] = slice
+        }
+        let n = table.count
+        if n > slice.groups {
+            slice.set.reserve(n)
+            slice.groups = n
+        }
+        return slice
+    }
+
+    /// Adds rows of a batch, or takes them away as their row kinds say.
+    func update(_ part: SlicePartition.Part, columns: [Column], kinds: UnsafePointer<UInt8>?, firstArrival: Int64) {
+        let set = slice(part.slice).set
+        var input = UpdateInput(columns: columns, groups: part.groups, rows: part.rows, count: part.count,
+                                isSingleGroup: !table.hasKeys, firstArrival: firstArrival)
+        guard let kinds else { return set.update(input) }
+        for retract in [false, true] {
+            let rows = retractRows.reserve(part.count + 1), groups = retractGroups.reserve(part.count + 1)
+            let wanted: UInt8 = retract ? 1 : 0
+            var n = 0
+            forEachRow(part.rows, part.count) { i, row in
+                rows[n] = Int32(truncatingIfNeeded: row)
+                groups[n] = part.groups[i]
+                n &+= kinds[row] & 1 == wanted ? 1 : 0
+            }
+            (input.rows, input.groups, input.count, input.retract) = (UnsafePointer(rows), UnsafePointer(groups), n, retract)
+            set.update(input)
+        }
+    }
+
+    func remove(_ slice: Slice) {
+        slices[slice.index] = nil
+        slice.set.clear(slice.groups)
+        if recycled.count < 16 { recycled.append(slice.set) }
+    }
+
+    /// Moves all rows of a slice into another one.
+    func fold(_ slice: Slice, into target: Int64) {
+        let target = self.slice(target)
+        target.set.merge(slice.set, from: 0, count: slice.groups)
+        remove(slice)
+    }
+
+    /// Forgets groups without rows once they are the greater part of many.
+    func evict() {
+        let n = table.count
+        guard n > evictionCheckAt else { return }
+        var isLive = [Bool](repeating: false, count: n)
+        isLive.withUnsafeMutableBufferPointer { live in
+            let live = live.baseAddress!
+            for slice in slices.values {
+                let counts = slice.set.rowCounts
+                for g in 0..<slice.groups where counts[g] > 0 { live[g] = true }
+            }
+        }
+        let kept = (0..<Int32(n)).filter { isLive[Int($0)] }
+        if kept.count * 2 < n {
+            table.keep(kept)
+            recycled = []
+            for slice in slices.values {
+                slice.set.remap(kept)
+                slice.groups = kept.count
+            }
+        }
+        evictionCheckAt = max(Self.evictionMinimum, 2 * kept.count)
+    }
+
+    func removeAllGroups() {
+        precondition(slices.isEmpty)
+        table.removeAll()
+    }
+
+    /// Numbers of the groups with rows in a slice, ascending.
+    func liveGroups(of slice: Slice) -> [Int32] {
+        let counts = slice.set.rowCounts
+        return (0..<Int32(slice.groups)).filter { counts[Int($0)] > 0 }
+    }
+}

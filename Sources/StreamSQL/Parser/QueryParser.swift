@@ -1,0 +1,483 @@
+import StreamCore
+
+/// SELECT, VALUES, WITH, set operations, FROM and joins.
+extension TokenParser {
+    /// Keywords that a bare alias may be a misspelling of.
+    private static let afterItem = ["FROM", "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION"]
+    private static let afterTable = [
+        "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL",
+        "CROSS", "ON", "USING",
+    ]
+
+    var startsQuery: Bool { isWord("SELECT") || isWord("WITH") || isWord("VALUES") || (isWord("TABLE") && !isSymbol("(", ahead: 1)) }
+
+    /// Whether what follows a parenthesised query makes it the left side of a longer one.
+    var continuesQuery: Bool {
+        ["UNION", "INTERSECT", "EXCEPT", "MINUS", "ORDER", "LIMIT", "OFFSET", "FETCH"].contains { isWord($0) }
+    }
+
+    /// A query up to its ")".
+    mutating func subquery() throws -> Query {
+        guard startsQuery || isSymbol("(") else { throw expected("a query", near: ["SELECT", "WITH", "VALUES"]) }
+        let query = try query()
+        try expect(")", " after the query")
+        return query
+    }
+
+    mutating func query() throws -> Query {
+        try enter()
+        defer { leave() }
+        let start = token.start
+        var with: [Query.CommonTable] = []
+        if acceptWord("WITH") {
+            if isWord("RECURSIVE") { throw unsupported("WITH RECURSIVE") }
+            repeat {
+                let start = token.start
+                let name = try name("the name of the WITH query")
+                let columns = isSymbol("(") ? try nameList("column") : nil
+                try expectWord("AS")
+                try expect("(", " before the query")
+                let query = try subquery()
+                with.append(.init(name: name, columns: columns, query: query, span: source.span(start, consumedEnd)))
+            } while accept(",")
+        }
+        var query = try tail(of: try setOperation(above: 0))
+        if !with.isEmpty {
+            if !query.with.isEmpty { query = wrapped(query) }
+            query.with = with
+        }
+        query.span = source.span(start, consumedEnd)
+        return query
+    }
+
+    /// Goes on after a query in parentheses: `(SELECT 1) UNION ...`.
+    mutating func continued(_ first: Query) throws -> Query { try tail(of: try setOperation(above: 0, left: first)) }
+
+    /// INTERSECT binds tighter than UNION and EXCEPT, which are left-associative.
+    private mutating func setOperation(above minimum: Int, left: Query? = nil) throws -> Query {
+        try enter()
+        defer { leave() }
+        let start = left?.span.start ?? token.start
+        var result: Query
+        if let left { result = left } else { result = try queryPrimary() }
+        var links = 0
+        while true {
+            let word = token.kind == .word ? token.upper : ""
+            guard ["UNION", "INTERSECT", "EXCEPT", "MINUS"].contains(word) else { return result }
+            let precedence = word == "INTERSECT" ? 2 : 1
+            if precedence < minimum { return result }
+            advance()
+            let all = acceptWord("ALL")
+            if !all { _ = acceptWord("DISTINCT") }
+            let right = try setOperation(above: precedence + 1)
+            let span = source.span(start, consumedEnd)
+            result = Query(body: .set(word == "MINUS" ? "EXCEPT" : word, all: all, result, right, span), span: span)
+            links += 1
+            try checkChain(links, "set operations")
+        }
+    }
+
+    private mutating func queryPrimary() throws -> Query {
+        let start = token.start
+        if accept("(") {
+            return try subquery()
+        }
+        if isWord("SELECT") {
+            let select = try select()
+            return Query(body: .select(select), span: select.span)
+        }
+        if acceptWord("VALUES") {
+            var rows: [[SyntaxExpr]] = []
+            repeat {
+                _ = acceptWord("ROW")
+                if accept("(") {
+                    if startsQuery {
+                        rows.append([SyntaxExpr(.scalarQuery(try query()), span: span)])
+                    } else {
+                        rows.append(try expressionList())
+                    }
+                    try expect(")", " or \",\" in the row")
+                } else {
+                    rows.append([try expression()])
+                }
+            } while accept(",")
+            let span = source.span(start, consumedEnd)
+            return Query(body: .values(rows, span), span: span)
+        }
+        if acceptWord("TABLE") {
+            let name = try qualifiedName("a table")
+            return wrapped(TableRef(.table(name, hints: [:]), span: name.span))
+        }
+        throw expected("SELECT, VALUES or \"(\"", near: ["SELECT", "VALUES"])
+    }
+
+    /// SELECT * FROM (query): gives a query that already has an ORDER BY or WITH another one.
+    private func wrapped(_ query: Query) -> Query { wrapped(TableRef(.query(query), span: query.span)) }
+
+    private func wrapped(_ table: TableRef) -> Query {
+        let star = Select.Item(expr: SyntaxExpr(.star(nil), span: table.span), alias: nil)
+        let select = Select(distinct: false, items: [star], from: table, filter: nil, groupBy: [], having: nil, span: table.span)
+        return Query(body: .select(select), span: table.span)
+    }
+
+    /// ORDER BY, LIMIT, OFFSET, FETCH.
+    private mutating func tail(of query: Query) throws -> Query {
+        guard isWord("ORDER") || isWord("LIMIT") || isWord("OFFSET") || isWord("FETCH") else { return query }
+        var query = query
+        if !query.orderBy.isEmpty || query.limit != nil || query.offset != nil { query = wrapped(query) }
+        if isWord("ORDER") { query.orderBy = try orderBy() }
+        while true {
+            if query.limit == nil, acceptWord("LIMIT") {
+                if !acceptWord("ALL") { query.limit = try expression() }
+                if isSymbol(",") { throw expected("OFFSET; \"LIMIT start, count\" is written LIMIT count OFFSET start") }
+            } else if query.offset == nil, acceptWord("OFFSET") {
+                query.offset = try expression()
+                if !acceptWord("ROWS") { _ = acceptWord("ROW") }
+            } else if query.limit == nil, acceptWord("FETCH") {
+                if !acceptWord("FIRST") { try expectWord("NEXT") }
+                if isWord("ROW") || isWord("ROWS") {
+                    query.limit = SyntaxExpr(.integer("1"), span: span)
+                } else {
+                    query.limit = try expression(above: 33)
+                }
+                if !acceptWord("ROWS") { try expectWord("ROW") }
+                try expectWord("ONLY")
+            } else {
+                return query
+            }
+        }
+    }
+
+    // MARK: SELECT
+
+    private mutating func select() throws -> Select {
+        let start = token.start
+        try expectWord("SELECT")
+        _ = try hints(onTable: false)
+        if isWord("STREAM") { throw unsupported("SELECT STREAM", fix: "write SELECT; every query is continuous") }
+        let distinct = acceptWord("DISTINCT")
+        if !distinct { _ = acceptWord("ALL") }
+        namedWindows.append([:])
+        defer { namedWindows.removeLast() }
+        if hasWindowClause { try readWindowClauseAhead() }
+        let items = try selectItems()
+        var from: TableRef?
+        if acceptWord("FROM") {
+            from = try joined()
+            var links = 0
+            while accept(",") {
+                let left = from!, right = try joined()
+                from = TableRef(.join(left, right, kind: "CROSS", on: nil, using: []), span: source.span(left.span.start, consumedEnd))
+                links += 1
+                try checkChain(links, "tables")
+            }
+        }
+        let filter = acceptWord("WHERE") ? try expression() : nil
+        let groupBy = isWord("GROUP") ? try groupBy() : []
+        let having = acceptWord("HAVING") ? try expression() : nil
+        if acceptWord("WINDOW") {
+            repeat {
+                _ = try name("a window name")
+                try expectWord("AS")
+                try expect("(", " before the window")
+                _ = try window()
+            } while accept(",")
+        }
+        if isWord("QUALIFY") { throw unsupported("QUALIFY", fix: "filter the result of a subquery") }
+        return Select(distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy, having: having, span: source.span(start, consumedEnd))
+    }
+
+    mutating func selectItems() throws -> [Select.Item] {
+        var items: [Select.Item] = []
+        repeat {
+            let start = token.start
+            if accept("*") {
+                items.append(.init(expr: SyntaxExpr(.star(nil), span: source.span(start, consumedEnd)), alias: nil))
+                continue
+            }
+            if let name = try qualifiedStar() {
+                items.append(.init(expr: SyntaxExpr(.star(name), span: source.span(start, consumedEnd)), alias: nil))
+                continue
+            }
+            let expr = try expression()
+            items.append(.init(expr: expr, alias: try alias(near: Self.afterItem)))
+        } while accept(",")
+        return items
+    }
+
+    /// t.*
+    private mutating func qualifiedStar() throws -> QualifiedName? {
+        var ahead = 0
+        while token(ahead: ahead).kind == .word || token(ahead: ahead).kind == .quoted, isSymbol(".", ahead: ahead + 1) { ahead += 2 }
+        guard ahead > 0, isSymbol("*", ahead: ahead) else { return nil }
+        let name = try qualifiedName("a table")
+        advance()
+        advance()
+        return name
+    }
+
+    /// The WINDOW clause stands behind the calls that use it, so it is read first.
+    private mutating func readWindowClauseAhead() throws {
+        var ahead = 0, level = 0
+        scan: while true {
+            let token = token(ahead: ahead)
+            switch (token.kind, token.text) {
+            case (.end, _), (.symbol, ";"): return
+            case (.symbol, "("): level += 1
+            case (.symbol, ")"):
+                level -= 1
+                if level < 0 { return }
+            case (.word, _) where level == 0:
+                if ["UNION", "INTERSECT", "EXCEPT"].contains(token.upper) { return }
+                if token.upper == "WINDOW", isWord("AS", ahead: ahead + 2) { break scan }
+            default: break
+            }
+            ahead += 1
+        }
+        let here = index
+        jump(to: here + ahead + 1)
+        repeat {
+            let at = span
+            let name = try name("a window name")
+            try expectWord("AS")
+            try expect("(", " before the window")
+            let window = try window()
+            guard namedWindows[namedWindows.count - 1].updateValue(window, forKey: name) == nil else {
+                throw source.error(.parse, "there are two windows named \"\(name)\"", fix: "rename one", at: at)
+            }
+        } while accept(",")
+        jump(to: here)
+    }
+
+    private mutating func groupBy() throws -> [SyntaxExpr] {
+        try expectWord("GROUP", "BY")
+        if !acceptWord("ALL") { _ = acceptWord("DISTINCT") }
+        var keys: [SyntaxExpr] = []
+        repeat {
+            if isWord("GROUPING") || isWord("ROLLUP") || isWord("CUBE") || (isSymbol("(") && isSymbol(")", ahead: 1)) {
+                let what = isWord("GROUPING") ? "GROUPING SETS" : isSymbol("(") ? "GROUP BY ()" : token.upper
+                throw unsupported(what, fix: "write one query for each set of keys and join them with UNION ALL")
+            }
+            let key = try expression()
+            if case .row(let parts) = key.node, source.slice(key.span.start, key.span.start + 1) == "(" { keys += parts } else { keys.append(key) }
+        } while accept(",")
+        return keys
+    }
+
+    // MARK: FROM
+
+    private mutating func joined() throws -> TableRef { try joins(after: try tablePrimary()) }
+
+    private mutating func joins(after first: TableRef) throws -> TableRef {
+        var left = first, links = 0
+        while true {
+            let natural = isWord("NATURAL")
+            if natural { throw unsupported("NATURAL JOIN", fix: "name the columns: JOIN ... USING (a, b)") }
+            let kind: String
+            if acceptWord("CROSS") {
+                try expectWord("JOIN")
+                kind = "CROSS"
+            } else if acceptWord("JOIN") {
+                kind = "INNER"
+            } else if acceptWord("INNER") {
+                try expectWord("JOIN")
+                kind = "INNER"
+            } else if let side = ["LEFT", "RIGHT", "FULL"].first(where: { isWord($0) }) {
+                advance()
+                _ = acceptWord("OUTER")
+                if isWord("SEMI") || isWord("ANTI") { throw unsupported("\(side) \(token.upper) JOIN", fix: "use EXISTS or NOT EXISTS") }
+                try expectWord("JOIN")
+                kind = side
+            } else {
+                return left
+            }
+            let right = try tablePrimary()
+            var on: SyntaxExpr?, using: [String] = []
+            if kind != "CROSS" {
+                if acceptWord("ON") {
+                    on = try expression()
+                } else if acceptWord("USING") {
+                    using = try nameList("column")
+                } else {
+                    throw expected("ON or USING after the joined table", near: ["ON", "USING"])
+                }
+            }
+            left = TableRef(.join(left, right, kind: kind, on: on, using: using), span: source.span(left.span.start, consumedEnd))
+            links += 1
+            try checkChain(links, "joins")
+        }
+    }
+
+    private mutating func tablePrimary() throws -> TableRef {
+        try enter()
+        defer { leave() }
+        let start = token.start
+        let lateral = acceptWord("LATERAL")
+        if lateral, isWord("TABLE") { throw unsupported("LATERAL TABLE(function)", fix: "use UNNEST for arrays and maps") }
+        var table = try tableSource(start)
+        table.lateral = lateral
+        if isWords("FOR", "SYSTEM_TIME") || isWords("FOR", "SYSTEM") {
+            advance()
+            advance()
+            try expectWord("AS", "OF")
+            table.asOf = try expression()
+        }
+        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        if isWord("TABLESAMPLE") || isWord("PIVOT") || isWord("UNPIVOT") { throw unsupported(token.upper) }
+        if let alias = try alias(near: Self.afterTable) {
+            if table.alias != nil || isJoin(table) { table = wrappedJoin(table) }
+            table.alias = alias
+            if isSymbol("(") { table.columnAliases = try nameList("column") }
+        }
+        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        table.span = source.span(start, consumedEnd)
+        return table
+    }
+
+    private func isJoin(_ table: TableRef) -> Bool {
+        if case .join = table.node { true } else { false }
+    }
+
+    /// (a JOIN b) AS x, ((t AS a)) AS b: the inner names are not visible outside, as in a subquery.
+    private func wrappedJoin(_ table: TableRef) -> TableRef { TableRef(.query(wrapped(table)), span: table.span) }
+
+    private mutating func tableSource(_ start: Int) throws -> TableRef {
+        if accept("(") {
+            if startsQuery {
+                let query = try subquery()
+                return TableRef(.query(query), span: source.span(start, consumedEnd))
+            }
+            var inner = try joined()
+            if case .query(let first) = inner.node, inner.alias == nil, continuesQuery { inner.node = .query(try continued(first)) }
+            try expect(")", " after the table")
+            return inner
+        }
+        if acceptWord("UNNEST") {
+            try expect("(", " after UNNEST")
+            let value = try expression()
+            if isSymbol(",") { throw unsupported("UNNEST of several values", fix: "write one UNNEST for each") }
+            try expect(")", " after the value of UNNEST")
+            let ordinality = acceptWord("WITH", "ORDINALITY")
+            return TableRef(.unnest(value, ordinality: ordinality), span: source.span(start, consumedEnd))
+        }
+        if acceptWord("TABLE") {
+            try expect("(", " after TABLE")
+            let table = try windowFunction()
+            try expect(")", " after the window function")
+            return table
+        }
+        if isWord("VALUES") { throw expected("\"(\" before VALUES") }
+        if isSymbol("(", ahead: 1), token.kind == .word { return try windowFunction() }
+        let name = try qualifiedName("a table")
+        let options = try hints(onTable: true)
+        return TableRef(.table(name, hints: options), span: source.span(start, consumedEnd))
+    }
+
+    /// /*+ OPTIONS('k' = 'v', ...) */
+    private mutating func hints(onTable: Bool) throws -> [String: String] {
+        guard token.kind == .hint else { return [:] }
+        advance()
+        var options: [String: String] = [:]
+        while !accept("*/") {
+            guard onTable, acceptWord("OPTIONS") else { throw unsupported("the hint \(found)", fix: onTable ? "use OPTIONS('key' = 'value')" : "remove it") }
+            try expect("(", " after OPTIONS")
+            repeat {
+                let at = span
+                let key = try string("an option key")
+                try expect("=", " after the option key")
+                guard options.updateValue(try string("an option value"), forKey: key) == nil else {
+                    throw source.error(.parse, "the option '\(key)' is given twice", fix: "remove one", at: at)
+                }
+            } while accept(",")
+            try expect(")", " or \",\" in OPTIONS")
+            _ = accept(",")
+        }
+        return options
+    }
+
+    // MARK: Window functions
+
+    /// The parameters behind the table and the time column.
+    private static let windowParameters = [
+        "TUMBLE": ["SIZE", "OFFSET"], "HOP": ["SLIDE", "SIZE", "OFFSET"], "CUMULATE": ["STEP", "SIZE", "OFFSET"], "SESSION": ["GAP"],
+    ]
+
+    private mutating func windowFunction() throws -> TableRef {
+        let start = token.start, at = span
+        guard token.kind == .word else { throw expected("TUMBLE, HOP, CUMULATE or SESSION") }
+        let function = token.upper
+        guard let parameters = Self.windowParameters[function] else {
+            throw source.error(.plan, "the table function \(token.text) is not supported",
+                               fix: NearName.hint(for: token.text, in: Self.windowParameters.keys), at: at)
+        }
+        advance()
+        try expect("(", " after \(function)")
+        var input: TableRef?, timeColumn: QualifiedName?
+        var values: [String: SyntaxExpr] = [:]
+        var order = ["DATA", "TIMECOL"] + parameters
+        let named = isSymbol("=>", ahead: 1)
+        repeat {
+            let at = span
+            var parameter = order.first
+            if named {
+                let written = token.upper
+                advance()
+                guard accept("=>") else { throw expected("\"=>\": either all arguments of \(function) have names or none") }
+                guard order.contains(written) else {
+                    throw source.error(.parse, "\(function) has no argument \(written) left", fix: NearName.hint(for: written, in: order), at: at)
+                }
+                parameter = written
+            }
+            guard let parameter else {
+                throw source.error(.parse, "\(function) has too many arguments", fix: "write \(Self.usage(function, parameters))", at: at)
+            }
+            order.removeAll { $0 == parameter }
+            switch parameter {
+            case "DATA": input = try tableArgument(function)
+            case "TIMECOL":
+                guard acceptWord("DESCRIPTOR") else { throw expected("DESCRIPTOR(column)", near: ["DESCRIPTOR"]) }
+                try expect("(", " after DESCRIPTOR")
+                timeColumn = try qualifiedName("a time column")
+                try expect(")", " after the time column")
+            default: values[parameter] = try expression()
+            }
+        } while accept(",")
+        try expect(")", " or \",\" in the arguments of \(function)")
+        let arguments = parameters.compactMap { values[$0] }
+        guard let input, let timeColumn, parameters.allSatisfy({ $0 == "OFFSET" || values[$0] != nil }) else {
+            throw source.error(.parse, "\(function) lacks the argument \(order.first ?? "")", fix: "write \(Self.usage(function, parameters))", at: at)
+        }
+        return TableRef(.windowFunction(name: function, input: input, timeColumn: timeColumn, arguments: arguments), span: source.span(start, consumedEnd))
+    }
+
+    private static func usage(_ function: String, _ parameters: [String]) -> String {
+        let intervals = parameters.filter { $0 != "OFFSET" }.map { $0.lowercased() }.joined(separator: ", ")
+        return "\(function)(TABLE t, DESCRIPTOR(time), \(intervals))"
+    }
+
+    /// TABLE t [PARTITION BY k], or a query in parentheses.
+    private mutating func tableArgument(_ function: String) throws -> TableRef {
+        let start = token.start
+        var table: TableRef
+        if acceptWord("TABLE"), !isSymbol("(") {
+            let name = try qualifiedName("a table after TABLE")
+            table = TableRef(.table(name, hints: try hints(onTable: true)), span: name.span)
+        } else if accept("(") {
+            table = TableRef(.query(try subquery()), span: source.span(start, consumedEnd))
+        } else {
+            throw expected("TABLE and the name of a table as first argument of \(function)", near: ["TABLE"])
+        }
+        if acceptWord("PARTITION") {
+            try expectWord("BY")
+            if accept("(") {
+                table.partitionBy = try expressionList()
+                try expect(")", " after the partition columns")
+            } else {
+                table.partitionBy = [try expression()]
+            }
+        }
+        if isWord("ORDER") { throw unsupported("ORDER BY in the argument of \(function)") }
+        table.span = source.span(start, consumedEnd)
+        return table
+    }
+}
