@@ -9,6 +9,7 @@ extension FunctionRegistry {
         var registry = FunctionRegistry()
         registerOperators(into: &registry)
         registerConditionals(into: &registry)
+        registerScalarFunctions(into: &registry)
         return registry
     }()
 }
