@@ -68,7 +68,7 @@ enum Case {
 
     /// Rows that left the sources.
     private static func sql(_ script: String, workers: Int) throws -> Int64 {
-        let session = SQLSession(connectors: [FileSystemConnector(), BlackholeConnector(), HudiConnector()])
+        let session = SQLSession(connectors: [FilesystemConnector(), BlackholeConnector(), HudiConnector()])
         try session.set("parallelism.default", to: "\(workers)")
         var rows: Int64 = 0
         for statement in try SQLParser(text: script, file: nil).parseScript() {
@@ -88,7 +88,7 @@ enum Case {
         let table = TableDescriptor(name: "sensors", schema: schema, options: [
             "connector": "filesystem", "path": path, "format": "json", "json.timestamp-format.standard": "ISO-8601",
         ])
-        let source = try FileSystemConnector().source(for: table, scan: ScanRequest(projection: wanted.map { name in schema.firstIndex { $0.name == name }! }))
+        let source = try FilesystemConnector().source(for: table, scan: ScanRequest(projection: wanted.map { name in schema.firstIndex { $0.name == name }! }))
         var rows: Int64 = 0
         for split in try source.splits() {
             let reader = try source.reader(for: split, metrics: OperatorMetrics())

@@ -20,7 +20,7 @@ final class Harness {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         log = try ShardLog(directory: directory + "/log")
         session = SQLSession(connectors: [
-            FileSystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
+            FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
         ])
     }
 
