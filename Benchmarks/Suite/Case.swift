@@ -36,7 +36,7 @@ enum Case {
         }
         let wall = Double(Clock.monotonicNanoseconds() - started) / 1e9
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         let cpu = Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
         print(rows, wall, cpu, Int64(usage.ru_maxrss) * 1_024)
     }
