@@ -86,7 +86,7 @@ final class ScriptRunner {
         do {
             view.finish("\(try execution.run())")
         } catch {
-            view.finish("failed")
+            view.finish(nil)
             throw error
         }
         let bad = execution.status().reduce(0) { $0 + $1.badRecords }

@@ -39,6 +39,18 @@ enum Terminal {
         }
     }
 
+    /// The text with lines that fit the terminal, so that none wraps, and how many they are.
+    static func cut(_ text: String) -> (text: String, lines: Int) {
+        let width = width
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            String(line).displayWidth <= width ? line : line.prefix(max(width - 1, 0)) + "…"
+        }
+        return (lines.joined(separator: "\n"), lines.count)
+    }
+
+    /// Back over lines that were drawn, clearing them.
+    static func up(_ lines: Int) -> String { lines > 0 ? "\r\u{1B}[\(lines)A\u{1B}[J" : "" }
+
     static func error(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 }
 
