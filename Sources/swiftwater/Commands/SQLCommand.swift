@@ -38,6 +38,7 @@ struct SQLCommand: ParsableCommand {
         runner.resultFormat = output
         runner.workers = workers
         runner.footer = output == .table && Terminal.outputIsTerminal
+        runner.showsMessages = Terminal.outputIsTerminal
         if let statements {
             try runner.run(try SQLParser(text: statements, file: nil).parseScript(), name: nil)
         } else if let file {

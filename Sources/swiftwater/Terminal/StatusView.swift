@@ -78,7 +78,8 @@ final class StatusView: Sendable {
              s.lag.map(grouped) ?? "-", s.lateRows > 0 ? grouped(s.lateRows) : "-", s.badRecords > 0 ? grouped(s.badRecords) : "-"]
         }
         return TextTable(columns: ["operator", "par", "rows/s", "in", "out", "watermark", "lag", "late", "bad"],
-                         alignRight: [false, true, true, true, true, false, true, true, true], rows: rows, maxCell: 56).plain()
+                         alignRight: [false, true, true, true, true, false, true, true, true], rows: rows,
+                         maxCell: Terminal.errorIsTerminal ? max(16, min(56, Terminal.width - 76)) : 56).plain()
     }
 
     private func json(_ status: [VertexStatus], event: String, seconds: Double) -> String {

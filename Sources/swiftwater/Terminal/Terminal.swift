@@ -32,7 +32,8 @@ enum Terminal {
                 let n = systemWrite(descriptor, bytes.baseAddress! + done, bytes.count - done)
                 if n < 0 {
                     if errno == EINTR || errno == EAGAIN { continue }
-                    exit(errno == EPIPE ? 0 : 1)
+                    if errno != EPIPE, descriptor != STDERR_FILENO { error("error: cannot write the output: \(String(cString: strerror(errno)))") }
+                    _exit(errno == EPIPE ? 0 : 1)
                 }
                 done += n
             }
