@@ -4,7 +4,7 @@ import StreamCore
 ///
 /// A backtracking search as in java.util.regex, with the same choices among several possible matches. A search that grows long
 /// remembers what failed, so that most patterns take time in proportion to the text; one that still takes more than
-/// ``maxSteps`` steps is an error instead of a stall.
+/// the given number of steps is an error instead of a stall.
 struct RegexMatcher: ~Copyable {
     let program: RegexProgram
     /// Byte positions: start and end of the match, then of each group; -1 for a group that took no part.
@@ -14,7 +14,7 @@ struct RegexMatcher: ~Copyable {
     /// Bit i * (length + 1) + position: instruction i was tried at the position and failed. Empty until the search grows long.
     private var failed: [UInt64] = []
 
-    static let maxSteps = 20_000_000
+    private let maxSteps: Int
     private static let stepsBeforeMemory = 20_000
     private static let maxMemoryBits = 1 << 26
 
@@ -27,8 +27,9 @@ struct RegexMatcher: ~Copyable {
         var other: Int
     }
 
-    init(_ program: RegexProgram) {
+    init(_ program: RegexProgram, maxSteps: Int = 20_000_000) {
         self.program = program
+        self.maxSteps = maxSteps
         registers = Array(repeating: -1, count: program.registerCount)
         stack.reserveCapacity(64)
     }
@@ -101,7 +102,7 @@ struct RegexMatcher: ~Copyable {
         let code = program.code
         search: while true {
             steps += 1
-            if steps > Self.maxSteps { throw tooManySteps(text) }
+            if steps > maxSteps { throw tooManySteps(text) }
             let instruction = code[pc]
             let x = Int(instruction.x)
             matched: do {
@@ -124,6 +125,7 @@ struct RegexMatcher: ~Copyable {
                     pc += 1
                     continue search
                 case .setLoop:
+                    if steps > Self.stepsBeforeMemory, wasTried(pc, at, text.count) { break matched }
                     guard let end = loop(text, pc, program.sets[x], program.loops[Int(instruction.y)], at) else { break matched }
                     at = end
                     pc += 1
@@ -330,7 +332,7 @@ struct RegexMatcher: ~Copyable {
     }
 
     private func tooManySteps(_ text: UnsafeRawBufferPointer) -> StreamError {
-        StreamError(.runtime, "the regular expression '\(program.source)' needs more than \(Self.maxSteps) steps on a text of \(text.count) bytes",
+        StreamError(.runtime, "the regular expression '\(program.source)' needs more than \(maxSteps) steps on a text of \(text.count) bytes",
                     fix: "avoid nested repetitions such as (a+)+, or make them possessive: (a++)+")
     }
 }
