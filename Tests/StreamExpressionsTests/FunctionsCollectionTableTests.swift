@@ -87,5 +87,8 @@ import Testing
         MAP_KEYS(CAST(NULL AS MAP<STRING, INT>))  =>  NULL
         CARDINALITY(CAST(NULL AS ARRAY<INT>))  =>  NULL
         ARRAY_CONTAINS(CAST(NULL AS ARRAY<INT>), 1)  =>  NULL
+        TYPEOF(5, TRUE)  =>  'INT NOT NULL'
+        CARDINALITY(ARRAY[CAST(NULL AS INT)])  =>  '1'
+        SPLIT('a.b.c', '.')  =>  '[a, b, c]'
         """##).check()
 }

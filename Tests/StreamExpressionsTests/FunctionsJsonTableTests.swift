@@ -206,5 +206,6 @@ import Testing
         JSON_VALUE('{"a":true}', '$.a' RETURNING BOOLEAN)  =>  'TRUE'
         JSON_VALUE('{"a":-5}', '$.a' RETURNING INTEGER)  =>  '-5'
         JSON_EXISTS('{"a":{"b":false}}', '$.a.b')  =>  'TRUE'
+        JSON_QUERY('{"a":{"b":1}}', 'lax $.a')  =>  '{"b":1}'
         """##).check()
 }

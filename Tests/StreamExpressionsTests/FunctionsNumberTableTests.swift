@@ -82,5 +82,15 @@ import Testing
         MOD(10, 4)  =>  '2'
         LOG(2, 1024)  =>  '10.0'
         LOG(10, 1000)  =>  '2.9999999999999996'
+        ROUND(123.456, 2)  =>  '123.46'
+        ROUND(CAST(123.456 AS FLOAT), 2)  =>  '123.46'
+        FLOOR(CAST(5.5 AS DECIMAL(2,1)))  =>  '5'
+        CEIL(CAST(9.9 AS DECIMAL(2,1)))  =>  '10'
+        TRUNCATE(42.345, 2)  =>  '42.34'
+        TRUNCATE(CAST(42.345 AS FLOAT), 2)  =>  '42.34'
+        POWER(2, 0.5)  =>  '1.4142135623730951'
+        SIGN(CAST(0.0 AS DECIMAL(3,1)))  =>  '0.0'
+        RADIANS(90)  =>  '1.5707963267948966'
+        DEGREES(1)  =>  '57.29577951308232'
         """##).check()
 }

@@ -116,5 +116,9 @@ import Testing
         REGEXP('ä', '\p{Alpha}')  =>  'FALSE'
         REGEXP('ä', '\p{IsAlphabetic}')  =>  'TRUE'
         REGEXP('aB', '\p{Lu}')  =>  'TRUE'
+        REGEXP_EXTRACT('abc', '(b)(?<rest>.*)', 2)  =>  'c'
+        REGEXP_SUBSTR('helloworld', 'l+')  =>  'll'
+        REGEXP_INSTR('hello world', 'world')  =>  '7'
+        REGEXP_COUNT('abab', '(ab)')  =>  '2'
         """##).check()
 }

@@ -44,7 +44,7 @@ struct ExpressionReader {
         return String(text[at...].prefix { isWordCharacter($0) })
     }
 
-    private mutating func take(_ words: String) -> Bool {
+    private mutating func word(_ words: String) -> Bool {
         let mark = at
         for word in words.split(separator: " ") {
             guard peekWord() == word else {
@@ -79,15 +79,15 @@ struct ExpressionReader {
             if at + 1 < text.count, text[at] == "|", text[at + 1] == "|" {
                 at += 2
                 left = try Self.call("||", [left, try postfix()])
-            } else if take("LIKE") {
+            } else if word("LIKE") {
                 let pattern = try postfix()
-                left = try Self.call("LIKE", take("ESCAPE") ? [left, pattern, try postfix()] : [left, pattern])
-            } else if take("SIMILAR TO") {
+                left = try Self.call("LIKE", word("ESCAPE") ? [left, pattern, try postfix()] : [left, pattern])
+            } else if word("SIMILAR TO") {
                 let pattern = try postfix()
-                left = try Self.call("SIMILAR TO", take("ESCAPE") ? [left, pattern, try postfix()] : [left, pattern])
-            } else if take("IS NOT JSON") {
+                left = try Self.call("SIMILAR TO", word("ESCAPE") ? [left, pattern, try postfix()] : [left, pattern])
+            } else if word("IS NOT JSON") {
                 left = .not(try Self.call("IS JSON", [left, jsonKind()]))
-            } else if take("IS JSON") {
+            } else if word("IS JSON") {
                 left = try Self.call("IS JSON", [left, jsonKind()])
             } else {
                 return left
@@ -96,7 +96,7 @@ struct ExpressionReader {
     }
 
     private mutating func jsonKind() -> Expr {
-        for kind in ["ARRAY", "OBJECT", "SCALAR", "VALUE"] where take(kind) { return SQL.text(kind) }
+        for kind in ["ARRAY", "OBJECT", "SCALAR", "VALUE"] where word(kind) { return SQL.text(kind) }
         return SQL.text("VALUE")
     }
 
@@ -135,7 +135,7 @@ struct ExpressionReader {
         case "CAST":
             try need("(")
             let value = try expression()
-            guard take("AS") else { throw fail() }
+            guard self.word("AS") else { throw fail() }
             let type = try type()
             try need(")")
             return try Binding.cast(value, to: type)
@@ -157,11 +157,6 @@ struct ExpressionReader {
         if text[at] == "-" { at += 1 }
         while at < text.count, text[at].isNumber || text[at] == "." { at += 1 }
         let digits = String(text[start..<at])
-        if take("e") {
-            let power = start
-            while at < text.count, text[at].isNumber || text[at] == "-" || text[at] == "+" { at += 1 }
-            return SQL.double(Double(String(text[power..<at]))!)
-        }
         if at < text.count, text[at] == "e" {
             at += 1
             while at < text.count, text[at].isNumber || text[at] == "-" || text[at] == "+" { at += 1 }
@@ -228,7 +223,7 @@ struct ExpressionReader {
         case "EXTRACT":
             let unit = peekWord()
             at += unit.count
-            guard take("FROM") else { throw fail() }
+            guard word("FROM") else { throw fail() }
             let args = [SQL.text(unit), try expression()]
             try need(")")
             return try Self.call(name, args)
@@ -238,9 +233,9 @@ struct ExpressionReader {
             try need(",")
             return try Self.call(name, [SQL.text(unit)] + list(")"))
         case "TRIM":
-            let side = ["LEADING", "TRAILING", "BOTH"].first { take($0) } ?? "BOTH"
+            let side = ["LEADING", "TRAILING", "BOTH"].first { word($0) } ?? "BOTH"
             let first = try expression()
-            let args = take("FROM") ? [SQL.text(side), first, try expression()] : [SQL.text(side), SQL.text(" "), first]
+            let args = word("FROM") ? [SQL.text(side), first, try expression()] : [SQL.text(side), SQL.text(" "), first]
             try need(")")
             return try Self.call(name, args)
         case "JSON_OBJECT":
@@ -250,9 +245,9 @@ struct ExpressionReader {
                 if !args.isEmpty { _ = take(",") }
                 nullClause(&options)
                 if take(")") { break }
-                _ = take("KEY")
+                _ = word("KEY")
                 args.append(try expression())
-                guard take("VALUE") else { throw fail() }
+                guard word("VALUE") else { throw fail() }
                 args.append(try expression())
                 nullClause(&options)
             }
@@ -266,10 +261,10 @@ struct ExpressionReader {
             if name.hasPrefix("JSON_") { try jsonClauses(&args, &options) }
             if take(")") { break }
             args.append(try expression())
-            if name == "POSITION", take("IN") { continue }
-            if name == "OVERLAY", take("PLACING") || take("FROM") || take("FOR") { continue }
-            if name == "SUBSTRING", take("FROM") || take("FOR") { continue }
-            if name == "FLOOR" || name == "CEIL", take("TO") {
+            if name == "POSITION", word("IN") { continue }
+            if name == "OVERLAY", word("PLACING") || word("FROM") || word("FOR") { continue }
+            if name == "SUBSTRING", word("FROM") || word("FOR") { continue }
+            if name == "FLOOR" || name == "CEIL", word("TO") {
                 let unit = peekWord()
                 at += unit.count
                 args.append(SQL.text(unit))
@@ -280,28 +275,28 @@ struct ExpressionReader {
     }
 
     private mutating func nullClause(_ options: inout FunctionOptions) {
-        if take("NULL ON NULL") { options.nullOnNull = true }
-        if take("ABSENT ON NULL") { options.nullOnNull = false }
+        if word("NULL ON NULL") { options.nullOnNull = true }
+        if word("ABSENT ON NULL") { options.nullOnNull = false }
     }
 
     private mutating func jsonClauses(_ args: inout [Expr], _ options: inout FunctionOptions) throws {
-        if take("RETURNING") { options.returning = try type() }
+        if word("RETURNING") { options.returning = try type() }
         for (words, wrapper) in [("WITH CONDITIONAL ARRAY WRAPPER", FunctionOptions.Wrapper.conditional), ("WITH UNCONDITIONAL ARRAY WRAPPER", .unconditional),
-                                 ("WITH WRAPPER", .unconditional), ("WITHOUT WRAPPER", .without)] where take(words) { options.wrapper = wrapper }
+                                 ("WITH WRAPPER", .unconditional), ("WITHOUT WRAPPER", .without)] where word(words) { options.wrapper = wrapper }
         while true {
             let mark = at
             var fallback: FunctionOptions.Fallback?
             for (words, choice) in [("NULL", FunctionOptions.Fallback.null), ("ERROR", .error), ("EMPTY ARRAY", .emptyArray), ("EMPTY OBJECT", .emptyObject),
-                                    ("TRUE", .true), ("FALSE", .false), ("UNKNOWN", .unknown)] where fallback == nil && take(words) { fallback = choice }
-            if fallback == nil, take("DEFAULT") {
+                                    ("TRUE", .true), ("FALSE", .false), ("UNKNOWN", .unknown)] where fallback == nil && word(words) { fallback = choice }
+            if fallback == nil, word("DEFAULT") {
                 args.append(try expression())
                 fallback = .defaultArgument
             }
-            guard let fallback, take("ON") else {
+            guard let fallback, word("ON") else {
                 at = mark
                 return
             }
-            if take("EMPTY") { options.onEmpty = fallback } else if take("ERROR") { options.onError = fallback } else { throw fail() }
+            if word("EMPTY") { options.onEmpty = fallback } else if word("ERROR") { options.onError = fallback } else { throw fail() }
         }
     }
 }

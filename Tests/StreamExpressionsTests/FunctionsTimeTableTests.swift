@@ -216,5 +216,14 @@ import Testing
         TIMESTAMPDIFF(DAY, DATE '2024-02-28', DATE '2024-03-01')  =>  '2'
         TIMESTAMPADD(MONTH, -1, DATE '2024-03-31')  =>  '2024-02-29'
         TIMESTAMPADD(WEEK, -2, TIMESTAMP '2024-03-31 00:00:00')  =>  '2024-03-17 00:00:00'
+        DATE_FORMAT(TIMESTAMP '2024-02-09 05:04:05', '')  =>  ''
+        DATE_FORMAT(TIMESTAMP '2024-02-09 05:04:05', 'yyyy''year''MM')  =>  '2024year02'
+        TO_TIMESTAMP('2024year02', 'yyyy''year''MM')  =>  '2024-02-01 00:00:00.000'
+        TO_TIMESTAMP('', 'yyyy')  =>  NULL
+        TO_TIMESTAMP('')  =>  NULL
+        UNIX_TIMESTAMP('', 'yyyy')  =>  '-9223372036854775808'
+        CONVERT_TZ('2024-07-01 12:00:00', 'America/New_York', 'Asia/Tokyo')  =>  '2024-07-02 01:00:00'
+        CONVERT_TZ('2024-01-01 00:00:00', 'EST', 'UTC')  =>  '2024-01-01 05:00:00'
+        CONVERT_TZ('2024-01-01 00:00:00', 'GMT+8', 'UTC')  =>  '2023-12-31 16:00:00'
         """##).check()
 }
