@@ -1,7 +1,6 @@
 # make demo | make test | make bench: each does all the set-up it needs.
 SHELL := /bin/bash
 ARROW := $(CURDIR)/.venv/arrow
-export ARROW_RPATH := $(ARROW)/lib
 export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone

@@ -1,12 +1,13 @@
 // swift-tools-version: 6.1
+import Foundation
 import PackageDescription
 
 let ours: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-warnings-as-errors"])]
 
-// Only for a libparquet outside of the loader's path, such as the one in the pyarrow wheel; see .ci/mkpc.py.
-let arrowPath: [LinkerSetting] = Context.environment["ARROW_RPATH"].map {
-    [.unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", $0])]
-} ?? []
+// A libparquet outside of the loader's path must be found at run time: $ARROW_RPATH, or the one that `make setup` puts into .venv.
+let localArrow = Context.packageDirectory + "/.venv/arrow/lib"
+let arrowDirectory = Context.environment["ARROW_RPATH"] ?? (FileManager.default.fileExists(atPath: localArrow) ? localArrow : nil)
+let arrowPath: [LinkerSetting] = arrowDirectory.map { [.unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", $0])] } ?? []
 
 let package = Package(
     name: "swiftwater",
@@ -57,11 +58,28 @@ let package = Package(
             dependencies: ["StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "FileConnectors", "HudiTable"],
             path: "Benchmarks/Suite", swiftSettings: ours, linkerSettings: arrowPath),
 
+        .executableTarget(name: "bench-json", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/JSONRead", swiftSettings: ours),
+        .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
+        .executableTarget(
+            name: "bench-hudi", dependencies: ["HudiTable", "StreamCore"], path: "Benchmarks/HudiInsert", swiftSettings: ours,
+            linkerSettings: arrowPath),
+
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
+        .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
+        .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
+        .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+        .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
+        .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
-        .testTarget(name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
+        .testTarget(
+            name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(
+            name: "ScenarioTests",
+            dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
+            swiftSettings: ours, linkerSettings: arrowPath),
     ],
     cxxLanguageStandard: .cxx20
 )

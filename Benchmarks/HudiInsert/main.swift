@@ -1,1 +1,92 @@
-print("x")
+import Foundation
+import HudiTable
+import StreamCore
+
+// Inserts five-column rows into a new Hudi table and prints rows per second and peak memory.
+//
+//     HudiInsert [rows] [codec] [partitions] [operation]        defaults: 5000000 zstd 1 insert
+//
+// With upsert the same rows are written twice: first as new keys, then as changes of all of them.
+
+#if canImport(Glibc)
+import Glibc
+let thisProcess = __rusage_who_t(RUSAGE_SELF.rawValue)
+#else
+let thisProcess = RUSAGE_SELF
+#endif
+
+/// The same numbers in every run.
+struct Numbers {
+    var state: UInt64 = 1
+    mutating func next() -> UInt64 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return state >> 33
+    }
+}
+
+func makeBatch(_ schema: Schema, first: Int, rows: Int, partitions: Int, _ random: inout Numbers) -> Batch {
+    let builders = schema.map { ColumnBuilder(type: $0.type, capacity: rows) }
+    for i in 0..<rows {
+        builders[0].append(fixed: Int64(first + i))
+        builders[1].append(string: "status-\(Int(random.next()) % partitions)")
+        builders[2].append(fixed: Double(random.next() % 100_000) / 100)
+        builders[3].append(string: "device \(random.next() % 1_000_000) text")
+        builders[4].append(fixed: 1_700_000_000_000 + Int64(first + i) * 10)
+    }
+    return Batch(columns: builders.map { $0.finish() }, physicalCount: rows)
+}
+
+func run() throws {
+    let arguments = CommandLine.arguments
+    let total = arguments.count > 1 ? Int(arguments[1])! : 5_000_000
+    let codec = arguments.count > 2 ? arguments[2] : "zstd"
+    let partitions = arguments.count > 3 ? Int(arguments[3])! : 1
+    let operation = arguments.count > 4 ? arguments[4] : "insert"
+    let path = NSTemporaryDirectory() + "swiftwater-bench-" + UUID().uuidString
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let schema = [Field("id", .bigint), Field("status", .string), Field("value", .double), Field("device", .string), Field("ts", .timestamp(3))]
+    let table = TableDescriptor(name: "bench", schema: schema, primaryKey: ["id"], partitionKeys: partitions > 1 ? ["status"] : [], options: [
+        "connector": "hudi", "path": path, "write.operation": operation, "hoodie.parquet.compression.codec": codec,
+    ])
+    var random = Numbers()
+    // A few hundred distinct batches would fit no cache; the ids are made fresh for each.
+    let pool = (0..<64).map { makeBatch(schema, first: $0 * Batch.targetRows, rows: Batch.targetRows, partitions: max(partitions, 3), &random) }
+    var batches: [Batch] = []
+    var made = 0
+    while made < total {
+        let n = min(Batch.targetRows, total - made)
+        var batch = pool[batches.count % pool.count]
+        let ids = Buffer(capacity: Batch.targetRows * 8)
+        for i in 0..<Batch.targetRows { ids.pointer(as: Int64.self)[i] = Int64(made + i) }
+        batch.columns[0] = Column(type: .bigint, count: Batch.targetRows, values: ids)
+        batches.append(batch.slice(0..<n))
+        made += n
+    }
+    for pass in 0..<(operation == "upsert" ? 2 : 1) {
+        let sink = try HudiConnector().sink(for: table, timeZone: "UTC")
+        let start = Clock.monotonicNanoseconds(), before = cpuSeconds()
+        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        for batch in batches { try writer.write(batch) }
+        let committer = try sink.committer()!
+        try committer.commit(1, try writer.prepareCommit(1))
+        let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9, used = cpuSeconds() - before
+        try writer.close()
+        committer.close()
+        let opened = try HudiTable.open(path)
+        var usage = rusage()
+        getrusage(thisProcess, &usage)
+        print("\(operation) \(pass + 1)  rows \(opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.baseFiles.count)  bytes \(opened.bytes)")
+        print("rows/s \(Int(Double(total) / seconds))  rows/CPU-s \(Int(Double(total) / used))  wall \(seconds) s  CPU \(used) s  peak RSS \(usage.ru_maxrss / 1_024) MiB")
+    }
+}
+
+func cpuSeconds() -> Double {
+    var u = rusage()
+    getrusage(thisProcess, &u)
+    return Double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + Double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6
+}
+
+do { try run() } catch {
+    print("\(error)")
+    exit(1)
+}

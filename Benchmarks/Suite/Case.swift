@@ -36,7 +36,7 @@ enum Case {
         }
         let wall = Double(Clock.monotonicNanoseconds() - started) / 1e9
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         let cpu = Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
         print(rows, wall, cpu, Int64(usage.ru_maxrss) * 1_024)
     }
@@ -68,7 +68,7 @@ enum Case {
 
     /// Rows that left the sources.
     private static func sql(_ script: String, workers: Int) throws -> Int64 {
-        let session = SQLSession(connectors: [FileSystemConnector(), BlackholeConnector(), HudiConnector()])
+        let session = SQLSession(connectors: [FilesystemConnector(), BlackholeConnector(), HudiConnector()])
         try session.set("parallelism.default", to: "\(workers)")
         var rows: Int64 = 0
         for statement in try SQLParser(text: script, file: nil).parseScript() {
@@ -88,7 +88,7 @@ enum Case {
         let table = TableDescriptor(name: "sensors", schema: schema, options: [
             "connector": "filesystem", "path": path, "format": "json", "json.timestamp-format.standard": "ISO-8601",
         ])
-        let source = try FileSystemConnector().source(for: table, scan: ScanRequest(projection: wanted.map { name in schema.firstIndex { $0.name == name }! }))
+        let source = try FilesystemConnector().source(for: table, scan: ScanRequest(projection: wanted.map { name in schema.firstIndex { $0.name == name }! }))
         var rows: Int64 = 0
         for split in try source.splits() {
             let reader = try source.reader(for: split, metrics: OperatorMetrics())

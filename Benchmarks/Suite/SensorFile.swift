@@ -59,3 +59,9 @@ struct SensorFile {
         }
     }
 }
+
+/// A line on standard error.
+func note(_ text: String) {
+    let line = text + "\n"
+    _ = line.withCString { write(2, $0, strlen($0)) }
+}

@@ -60,7 +60,7 @@ struct Suite {
         try? makeDirectory("keys")
         func need(_ path: String, _ file: SensorFile) throws {
             if access(path, R_OK) == 0 { return }
-            fputs("making \(path)\n", stderr)
+            note("making \(path)")
             try file.write(to: path)
         }
         let tag = "\(rows)"

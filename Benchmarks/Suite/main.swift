@@ -23,6 +23,6 @@ do {
         try Suite(arguments).run()
     }
 } catch {
-    fputs("error: \(error)\n", stderr)
+    note("error: \(error)")
     exit(1)
 }

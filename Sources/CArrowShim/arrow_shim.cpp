@@ -101,6 +101,7 @@ extern "C" sw_parquet_writer *sw_parquet_writer_open(const char *path, struct Ar
     properties.compression(codec(options->codec));
     if (!options->dictionary) properties.disable_dictionary();
     for (int64_t i = 0; i < options->plain_column_count; ++i) properties.disable_dictionary(options->plain_columns[i]);
+    if (options->dictionary_bytes > 0) properties.dictionary_pagesize_limit(options->dictionary_bytes);
     if (options->row_group_rows > 0) properties.max_row_group_length(options->row_group_rows);
     int fd = ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) throw std::runtime_error(std::string("cannot create ") + path + ": " + std::strerror(errno));

@@ -27,8 +27,8 @@ final class BaseFileWriter {
     private(set) var stat: WriteStat
     private let context: BaseFileContext
     private let task: Int
-    private let temporary: String
-    private let parquet: ParquetWriter
+    /// Made with the first chunk, so that a file with few rows costs no more than these rows until it is closed.
+    private var parquet: (writer: ParquetWriter, temporary: String)?
     private let meta: [ArrowArrayBuilder]
     private let data: [ArrowArrayBuilder]
     private var bloom = BloomFilter()
@@ -41,7 +41,7 @@ final class BaseFileWriter {
 
     private static let layout = ArrowLayout.lake
 
-    /// Makes the marker, then opens the file under a temporary name.
+    /// Makes the partition's folder and the marker of the file.
     /// - Parameters:
     ///   - previous: the version that this one replaces; nil for a new file group.
     ///   - fileId: of a new file group that is written a second time; nil = a new one.
@@ -59,43 +59,55 @@ final class BaseFileWriter {
         let partitionFile = (partition.isEmpty ? "" : partition + "/") + ".hoodie_partition_metadata"
         if !files.exists(partitionFile) {
             try files.publish(partitionFile, PropertiesText.format(
-                [("commitTime", context.instant), ("partitionDepth", String(context.partitionDepth))], comment: "partition metadata"))
+                [("commitTime", context.instant), ("partitionDepth", String(context.partitionDepth))], comment: "partition metadata"),
+                flushingFolder: false)
         }
         try files.reached(.partitionMetadata)
         let markers = TableFiles.temporaryFolder + "/" + context.instant + (partition.isEmpty ? "" : "/" + partition)
         try files.makeFolder(markers)
-        try files.publish("\(markers)/\(name).marker.\(previous == nil ? "CREATE" : "MERGE")", [])
+        // What a rollback must delete is found by name: markers are for other engines, and need not be durable.
+        try files.touch("\(markers)/\(name).marker.\(previous == nil ? "CREATE" : "MERGE")")
         try files.reached(.marker)
 
-        temporary = try files.temporaryName()
-        let fields = AvroSchema.metaColumns.map { Field($0, .string) } + context.schema.map { Field($0.name, $0.type) }
-        parquet = try ParquetWriter(path: files.absolute(temporary), schema: Self.layout.schema(fields), codec: context.codec,
-                                    plain: ["_hoodie_commit_seqno", "_hoodie_record_key"], rowGroupRows: BaseFileContext.rowGroupRows)
         meta = AvroSchema.metaColumns.map { _ in ArrowArrayBuilder(type: .string, layout: Self.layout) }
         data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: Self.layout) }
     }
 
     deinit {
-        if !closed { try? context.files.remove(temporary) }
+        if !closed, let parquet { try? context.files.remove(parquet.temporary) }
     }
+
+    var isOpen: Bool { parquet != nil }
+
+    private func opened() throws -> ParquetWriter {
+        if let parquet { return parquet.writer }
+        let fields = AvroSchema.metaColumns.map { Field($0, .string) } + context.schema.map { Field($0.name, $0.type) }
+        let temporary = try context.files.temporaryName()
+        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: Self.layout.schema(fields), codec: context.codec,
+                                       plain: ["_hoodie_commit_seqno", "_hoodie_record_key"], rowGroupRows: BaseFileContext.rowGroupRows)
+        parquet = (writer, temporary)
+        return writer
+    }
+
+    private var writtenBytes: Int64 { parquet?.writer.bytes ?? 0 }
 
     /// Bytes of the file so far, the open row group estimated by what the others came to.
     var estimatedBytes: Int64 {
-        let written = parquet.bytes
-        return written + Int64(Double(pendingBytes) * compression)
+        writtenBytes + Int64(Double(bytesInGroup + bufferedBytes) * compression)
     }
 
-    private var pendingBytes: Int { bytesInGroup + bufferedBytes }
     private var bytesFlushed = 0
 
     /// Bytes on disk per byte in memory; a guess before the first row group is written.
-    private var compression: Double { bytesFlushed > 0 ? Double(parquet.bytes) / Double(bytesFlushed) : 0.3 }
+    private var compression: Double { bytesFlushed > 0 ? Double(writtenBytes) / Double(bytesFlushed) : 0.3 }
 
     /// Bytes that wait in memory, uncompressed: those not yet given to Parquet.
     var bufferedBytes: Int { meta.reduce(0) { $0 + $1.byteCount } + data.reduce(0) { $0 + $1.byteCount } }
 
-    /// Bytes of the open row group in memory, compressed, estimated.
-    var openRowGroupBytes: Int { Int(Double(bytesInGroup) * compression) }
+    /// Bytes in memory, those of the open row group estimated.
+    var heldBytes: Int {
+        meta.reduce(0) { $0 + $1.capacityBytes } + data.reduce(0) { $0 + $1.capacityBytes } + Int(Double(bytesInGroup) * compression)
+    }
 
     // MARK: Rows
 
@@ -146,8 +158,8 @@ final class BaseFileWriter {
         for c in 0..<4 { try meta[c].append(batch.columns[c], rows: rows, count: n) }
         appendConstant(slice.name, to: meta[4], n)
         for (i, builder) in data.enumerated() { try builder.append(batch.columns[4 + i], rows: rows, count: n) }
-        let keys = batch.columns[2]
-        for i in 0..<n { note(keys.bytes(at: Int(rows[i]))) }
+        let keys = batch.columns[2].gather(rows, count: n)
+        note(try TextColumn(keys, null: "", empty: "", what: "_hoodie_record_key"))
         try added(n)
     }
 
@@ -188,26 +200,31 @@ final class BaseFileWriter {
 
     /// Adds keys to the bloom filter and to the range of keys.
     private func note(_ keys: TextColumn) {
-        for i in 0..<keys.count { note(keys.value(i)) }
+        guard keys.count > 0 else { return }
+        bloom.add(keys)
+        var low = 0, high = 0
+        for i in 1..<keys.count {
+            let key = keys.value(i)
+            if Self.compare(key, keys.value(low)) < 0 { low = i } else if Self.compare(key, keys.value(high)) > 0 { high = i }
+        }
+        noteRange(keys.value(low))
+        noteRange(keys.value(high))
     }
 
-    @inline(__always)
-    private func note(_ key: UnsafeRawBufferPointer) {
-        bloom.add(key)
-        guard let low = smallest else {
+    private func noteRange(_ key: UnsafeRawBufferPointer) {
+        if smallest == nil {
             smallest = Array(key)
             largest = Array(key)
-            return
         }
-        if Self.compare(key, low) < 0 { smallest = Array(key) } else if Self.compare(key, largest) > 0 { largest = Array(key) }
+        if smallest!.withUnsafeBytes({ Self.compare(key, $0) }) < 0 { smallest = Array(key) }
+        if largest.withUnsafeBytes({ Self.compare(key, $0) }) > 0 { largest = Array(key) }
     }
 
     @inline(__always)
-    private static func compare(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Int {
-        b.withUnsafeBytes { b in
-            let order = memcmp(a.baseAddress!, b.baseAddress!, min(a.count, b.count))
-            return order != 0 ? Int(order) : a.count - b.count
-        }
+    private static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+        guard let x = a.baseAddress, let y = b.baseAddress else { return a.count - b.count }
+        let order = memcmp(x, y, min(a.count, b.count))
+        return order != 0 ? Int(order) : a.count - b.count
     }
 
     private func added(_ n: Int) throws {
@@ -216,12 +233,17 @@ final class BaseFileWriter {
     }
 
     /// Hands the collected rows to Parquet.
-    func flushChunk() throws {
+    /// - Parameter keepingMemory: false when the memory is needed elsewhere.
+    func flushChunk(keepingMemory: Bool = true) throws {
         let rows = meta[0].count
         guard rows > 0 else { return }
         let bytes = bufferedBytes
         let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
-        try parquet.write(makeArrowArray(length: rows, nullCount: 0, buffers: [nil], owners: [], children: arrays))
+        try opened().write(makeArrowArray(length: rows, nullCount: 0, buffers: [nil], owners: [], children: arrays))
+        if keepingMemory {
+            for builder in meta { builder.recycle() }
+            for builder in data { builder.recycle() }
+        }
         rowsInGroup += rows
         bytesInGroup += bytes
         if rowsInGroup >= BaseFileContext.rowGroupRows - BaseFileContext.chunkRows || bytesInGroup >= BaseFileContext.rowGroupBytes {
@@ -230,8 +252,8 @@ final class BaseFileWriter {
     }
 
     func endRowGroup() throws {
-        guard rowsInGroup > 0 else { return }
-        try parquet.endRowGroup()
+        guard rowsInGroup > 0, let parquet else { return }
+        try parquet.writer.endRowGroup()
         bytesFlushed += bytesInGroup
         (rowsInGroup, bytesInGroup) = (0, 0)
     }
@@ -245,9 +267,11 @@ final class BaseFileWriter {
         stat.deletes += deletes
     }
 
-    /// Writes the footer and gives the file its name. It stays invisible until the commit completes.
+    /// Writes the footer and gives the file its name. It stays invisible until the commit completes; the caller flushes the
+    /// folders before that.
     func close() throws -> WriteStat {
         try flushChunk()
+        let parquet = try opened()
         try parquet.setMetadata("hoodie_bloom_filter_type_code", "DYNAMIC_V0")
         try parquet.setMetadata("org.apache.hudi.bloomfilter", bloom.encoded())
         if let smallest {
@@ -258,7 +282,7 @@ final class BaseFileWriter {
         try parquet.setMetadata("writer.model.name", "avro")
         stat.bytes = try parquet.close()
         try context.files.reached(.baseFileWritten)
-        try context.files.publish(temporary: temporary, as: slice.path)
+        try context.files.publish(temporary: self.parquet!.temporary, as: slice.path, flushingFolder: false)
         closed = true
         try context.files.reached(.baseFilePublished)
         return stat

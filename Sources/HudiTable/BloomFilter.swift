@@ -10,7 +10,7 @@ import StreamCore
 /// A row of the filter is for `keysPerRow` keys and small enough for the processor's cache; a file with fewer keys gets one
 /// row of just their number. The numbers travel in the header, so any reader of the format copes.
 struct BloomFilter {
-    static let keysPerRow = 65_536
+    static let keysPerRow = 16_384
     /// Chance of a false positive per row. 1e-4 takes 20 bits and 14 hashes a key; Hudi's own 1e-9 takes 44 and 30.
     static let falsePositives = 1e-4
 
@@ -24,6 +24,19 @@ struct BloomFilter {
         bytes.append(contentsOf: key)
         offsets.append(bytes.count)
         if pendingKeys == Self.keysPerRow { closeRow() }
+    }
+
+    mutating func add(_ keys: TextColumn) {
+        let ends = keys.offsets.pointer(as: Int32.self)
+        var done = 0
+        while done < keys.count {
+            let part = min(keys.count - done, Self.keysPerRow - pendingKeys)
+            let first = Int(ends[done]), shift = bytes.count - first
+            bytes.append(contentsOf: UnsafeRawBufferPointer(start: keys.bytes.base + first, count: Int(ends[done + part]) - first))
+            for i in done + 1...done + part { offsets.append(Int(ends[i]) + shift) }
+            done += part
+            if pendingKeys == Self.keysPerRow { closeRow() }
+        }
     }
 
     private mutating func closeRow() {

@@ -2,15 +2,17 @@ import StreamCore
 
 /// The files that one commit writes, and which rows go to which of them.
 ///
-/// Rows of a partition go to one open file until it reaches its size, then to a new file group. Memory is bounded: by the
-/// number of open files, and by the bytes that they hold.
+/// Rows of a partition go to one open file until it reaches its size, then to a new file group. Memory is bounded: when the
+/// files hold too many bytes the largest ones are written out, and closed if too many are open.
 final class FileRouter {
     struct Limits: Sendable {
         var maxFileBytes: Int64 = 120 << 20
         /// Files below this size take up new rows before new file groups are made.
         var smallFileBytes: Int64 = 100 << 20
-        var maxOpenFiles = 128
-        var maxBufferedBytes = 256 << 20
+        /// Parquet files that are open at a time; each takes some MiB beside its rows.
+        var maxOpenFiles = 64
+        /// Bytes of rows in memory.
+        var maxBufferedBytes = 192 << 20
     }
 
     private let context: BaseFileContext
@@ -20,7 +22,6 @@ final class FileRouter {
     private let fillSmallFiles: Bool
     private var tasks = 0
     private var rowsSinceCheck = 0
-    private var clock = 0
     /// By partition number of the group table.
     private var open: [Int: OpenFile] = [:]
     /// Groups that this commit has written, with their stat so far.
@@ -29,7 +30,6 @@ final class FileRouter {
     private final class OpenFile {
         let writer: BaseFileWriter
         let group: Int
-        var lastUse = 0
         init(writer: BaseFileWriter, group: Int) { (self.writer, self.group) = (writer, group) }
     }
 
@@ -73,11 +73,7 @@ final class FileRouter {
     }
 
     private func openFile(_ partition: Int) throws -> OpenFile {
-        clock += 1
-        if let file = open[partition] {
-            file.lastUse = clock
-            return file
-        }
+        if let file = open[partition] { return file }
         let file: OpenFile
         if fillSmallFiles, let small = groups.smallest(in: partition, below: limits.smallFileBytes, except: written) {
             file = OpenFile(writer: try writer(replacing: small), group: small)
@@ -86,11 +82,7 @@ final class FileRouter {
             let writer = try BaseFileWriter(context, partition: groups.partitions[partition], previous: nil, task: nextTask(), attempt: attempt)
             file = OpenFile(writer: writer, group: groups.add(writer.slice, partition: partition))
         }
-        file.lastUse = clock
         open[partition] = file
-        if open.count > limits.maxOpenFiles, let oldest = open.filter({ $0.key != partition }).min(by: { $0.value.lastUse < $1.value.lastUse }) {
-            try close(oldest.key)
-        }
         return file
     }
 
@@ -107,14 +99,20 @@ final class FileRouter {
         }
     }
 
-    /// Hands everything buffered to Parquet, and ends row groups, until what is held is below the limit.
+    /// Writes out the files that hold most, until half of the limit is left.
     private func limitMemory() throws {
-        guard open.values.reduce(0, { $0 + $1.writer.bufferedBytes + $1.writer.openRowGroupBytes }) > limits.maxBufferedBytes else { return }
-        for file in open.values { try file.writer.flushChunk() }
-        var held = open.values.reduce(0) { $0 + $1.writer.openRowGroupBytes }
-        for file in open.values.sorted(by: { $0.writer.openRowGroupBytes > $1.writer.openRowGroupBytes }) where held > limits.maxBufferedBytes / 2 {
-            held -= file.writer.openRowGroupBytes
-            try file.writer.endRowGroup()
+        var held = open.values.reduce(0) { $0 + $1.writer.heldBytes }
+        guard held > limits.maxBufferedBytes else { return }
+        var opened = open.values.reduce(0) { $0 + ($1.writer.isOpen ? 1 : 0) }
+        for (partition, file) in open.sorted(by: { $0.value.writer.heldBytes > $1.value.writer.heldBytes }) where held > limits.maxBufferedBytes / 2 {
+            held -= file.writer.heldBytes
+            if !file.writer.isOpen, opened >= limits.maxOpenFiles {
+                try close(partition)
+            } else {
+                if !file.writer.isOpen { opened += 1 }
+                try file.writer.flushChunk(keepingMemory: false)
+                try file.writer.endRowGroup()
+            }
         }
     }
 
@@ -144,10 +142,7 @@ final class FileRouter {
     /// Keeps a new version open for inserts, when it is small and its partition has no open file; else closes it.
     func finish(_ writer: BaseFileWriter, group: Int, partition: Int) throws {
         if open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles {
-            clock += 1
-            let file = OpenFile(writer: writer, group: group)
-            file.lastUse = clock
-            open[partition] = file
+            open[partition] = OpenFile(writer: writer, group: group)
         } else {
             try record(writer, group: group)
         }
@@ -174,7 +169,13 @@ final class FileRouter {
     /// Flushes the folders and gives the stats of the commit.
     func stats() throws -> [WriteStat] {
         try closeAll()
-        for partition in Set(written.values.map(\.partition)) { try context.files.flushFolder(partition) }
+        // A new folder is durable when the one above it is flushed.
+        var folders: Set<String> = [""]
+        for partition in Set(written.values.map(\.partition)) {
+            let levels = partition.split(separator: "/")
+            for depth in levels.indices { folders.insert(levels[...depth].joined(separator: "/")) }
+        }
+        for folder in folders { try context.files.flushFolder(folder) }
         return written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) }
     }
 }

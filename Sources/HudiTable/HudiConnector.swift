@@ -1,5 +1,15 @@
 import StreamCore
 
+// Where what is, from the outside in:
+//
+//     HudiConnector, HudiOptions, HudiSource, HudiSinkWriter   the connector; HudiTable is the read-only view for tools
+//     FileRouter, UpsertBuffer, UpsertMerge, KeyIndex           which rows go to which file
+//     WriteSession, Timeline, CommitMetadata, Rollback, Clean   how this format records what was done
+//     BaseFileWriter, BaseFileReader, BloomFilter, KeyGenerator the content of base files
+//     TableFiles, TableProperties, AvroSchema, AvroContainer    files and encodings
+//
+// Another format with the same division would replace the third line and parts of the fourth.
+
 /// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
 ///
 ///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for
@@ -26,6 +36,7 @@ public struct HudiConnector: TableConnector {
         let files = try options.files()
         _ = try options.writeConfiguration()
         _ = try options.commitInterval()
+        _ = try options.retainedCommits()
         let stored = try AvroSchema.stored(table.schema)
         // A declaration that is only read from may leave columns out; what it can do is checked when it is used.
         if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
@@ -38,7 +49,8 @@ public struct HudiConnector: TableConnector {
         files.reached = reached
         let configuration = try options.writeConfiguration()
         let properties = try options.agreedProperties(files, stored: configuration.stored)
-        return HudiSink(session: WriteSession(files: files, properties: properties), configuration: configuration,
+        return HudiSink(session: WriteSession(files: files, properties: properties, retainedCommits: try options.retainedCommits()),
+                        configuration: configuration,
                         commitInterval: try options.commitInterval())
     }
 

@@ -20,10 +20,11 @@ enum HudiOption {
     static let taskMaxSize = "write.task.max.size"
     static let commitInterval = "write.commit.interval"
     static let globalIndex = "index.global.enabled"
+    static let retainCommits = "clean.retain_commits"
 
     static let all: Set<String> = Set([
         path, tableType, tableName, databaseName, recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,
-        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex,
+        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits,
     ] + ordering)
 }
 
@@ -35,35 +36,18 @@ struct HudiOptions {
         StreamError(.validate, "table \(table.name): \(problem)", fix: fix, at: table.optionLocations[option])
     }
 
-    private func bool(_ option: String, default fallback: Bool) throws -> Bool {
-        switch table.options[option]?.lowercased() {
-        case nil: return fallback
-        case "true": return true
-        case "false": return false
-        default: throw error(option, "'\(option)' = '\(table.options[option]!)' is not a boolean", fix: "write 'true' or 'false'")
-        }
-    }
+    private var read: TableOptions { TableOptions(table) }
 
-    /// A number of MiB, as Hudi counts these sizes, or a number with a unit.
+    private func bool(_ option: String, default fallback: Bool) throws -> Bool { try read.bool(option) ?? fallback }
+
+    /// A bare number counts MiB, as in Hudi; a number with a unit is what it says.
     private func mebibytes(_ option: String, default fallback: Int64) throws -> Int64 {
         guard let text = table.options[option] else { return fallback << 20 }
-        let digits = text.prefix { $0.isNumber }, unit = text.dropFirst(digits.count).trimmedSpaces.lowercased()
-        let factors: [String: Int64] = ["": 1 << 20, "mb": 1 << 20, "m": 1 << 20, "gb": 1 << 30, "g": 1 << 30, "kb": 1 << 10, "k": 1 << 10, "b": 1, "bytes": 1]
-        guard let n = Int64(digits), let factor = factors[unit], n <= .max / factor else {
-            throw error(option, "'\(option)' = '\(text)' is not a size", fix: "write a number of MiB such as '120', or '1 gb'")
+        if let n = Int64(text.trimmedSpaces) {
+            guard n > 0, n <= .max >> 20 else { throw read.error(option, "is not a size", fix: "write a number of MiB such as '120', or '1 gb'") }
+            return n << 20
         }
-        return n * factor
-    }
-
-    private func duration(_ option: String) throws -> Duration? {
-        guard let text = table.options[option] else { return nil }
-        let digits = text.trimmedSpaces.prefix { $0.isNumber }, unit = text.trimmedSpaces.dropFirst(digits.count).trimmedSpaces.lowercased()
-        let milliseconds: [String: Int64] = ["ms": 1, "": 1, "s": 1_000, "sec": 1_000, "second": 1_000, "seconds": 1_000, "min": 60_000, "m": 60_000,
-                                             "minute": 60_000, "minutes": 60_000, "h": 3_600_000, "hour": 3_600_000, "hours": 3_600_000]
-        guard let n = Int64(digits), n > 0, let factor = milliseconds[unit], n <= .max / factor else {
-            throw error(option, "'\(option)' = '\(text)' is not a duration", fix: "write for example '10 s' or '1 min'")
-        }
-        return .milliseconds(n * factor)
+        return Int64(try read.bytes(option)!)
     }
 
     private func columns(_ option: String, _ text: String) throws -> [String] {
@@ -76,9 +60,7 @@ struct HudiOptions {
     }
 
     func files() throws -> TableFiles {
-        guard let path = table.options[HudiOption.path] else {
-            throw error(HudiOption.path, "option 'path' is missing", fix: "add 'path' = '/folder/of/the/table'")
-        }
+        let path = try read.require(HudiOption.path)
         if let type = table.options[HudiOption.tableType], type.uppercased() != "COPY_ON_WRITE" {
             throw error(HudiOption.tableType, "'table.type' = '\(type)' is not supported", fix: "write 'table.type' = 'COPY_ON_WRITE'")
         }
@@ -188,25 +170,25 @@ struct HudiOptions {
     }
 
     func writeConfiguration() throws -> WriteConfiguration {
-        let operationText = table.options[HudiOption.operation]?.lowercased() ?? "upsert"
-        guard let operation = WriteConfiguration.Operation(rawValue: operationText) else {
-            throw error(HudiOption.operation, "'write.operation' = '\(operationText)' is not supported", fix: "write 'upsert', 'insert' or 'bulk_insert'")
-        }
-        let codecText = table.options[HudiOption.codec]?.lowercased() ?? "zstd"
-        guard let codec = ParquetCodec(rawValue: codecText == "uncompressed" ? "none" : codecText) else {
-            throw error(HudiOption.codec, "'\(HudiOption.codec)' = '\(codecText)' is not a codec", fix: "use one of " + ParquetCodec.allCases.map(\.rawValue).joined(separator: ", "))
-        }
+        let operation = try read.choice(HudiOption.operation, WriteConfiguration.Operation.allCases.map(\.rawValue)) ?? "upsert"
+        let codec = try read.choice(HudiOption.codec, ParquetCodec.allCases.map(\.rawValue) + ["uncompressed"]) ?? "zstd"
         var limits = FileRouter.Limits()
         limits.maxFileBytes = try mebibytes(HudiOption.maxFileSize, default: 120)
         limits.smallFileBytes = min(try mebibytes(HudiOption.smallFileLimit, default: 100), limits.maxFileBytes)
         return WriteConfiguration(
-            operation: operation, declared: table.schema, stored: try AvroSchema.stored(table.schema), codec: codec,
+            operation: .init(rawValue: operation)!, stored: try AvroSchema.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
             globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
             upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)))
     }
 
-    func commitInterval() throws -> Duration? { try duration(HudiOption.commitInterval) }
+    func retainedCommits() throws -> Int { try read.int(HudiOption.retainCommits, in: 1...Int.max) ?? 30 }
+
+    func commitInterval() throws -> Duration? {
+        let interval = try read.duration(HudiOption.commitInterval)
+        if let interval, interval <= .zero { throw read.error(HudiOption.commitInterval, "is not positive", fix: "write for example '10 s'") }
+        return interval
+    }
 }
 
 extension StringProtocol {

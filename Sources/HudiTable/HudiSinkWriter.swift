@@ -2,14 +2,13 @@ import StreamCore
 
 /// What a sink writes and how: the checked form of a table's options.
 struct WriteConfiguration: Sendable {
-    enum Operation: String, Sendable {
+    enum Operation: String, Sendable, CaseIterable {
         case insert, upsert, bulkInsert = "bulk_insert"
         var commitName: String { self == .bulkInsert ? "BULK_INSERT" : rawValue.uppercased() }
     }
 
     var operation: Operation
-    /// As declared, and as stored.
-    var declared: Schema
+    /// The declared columns as the table stores them.
     var stored: Schema
     var codec: ParquetCodec
     var globalKeys: Bool

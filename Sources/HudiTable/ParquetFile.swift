@@ -39,6 +39,7 @@ final class ParquetWriter {
     private let path: String
     private let handle: OpaquePointer
 
+    /// Dictionaries are kept small: their hash tables are most of what an open file takes in memory.
     /// - Parameter plain: columns whose values hardly repeat, so that a dictionary is wasted on them.
     init(path: String, schema: ArrowSchema, codec: ParquetCodec, plain: [String], rowGroupRows: Int) throws {
         var schema = schema, error: UnsafeMutablePointer<CChar>?
@@ -47,7 +48,8 @@ final class ParquetWriter {
         let pointers = names.map { UnsafePointer($0) }
         let opened = pointers.withUnsafeBufferPointer { pointers in
             var options = sw_parquet_options(codec: codec.shim, dictionary: true, plain_columns: pointers.baseAddress,
-                                             plain_column_count: Int64(plain.count), row_group_rows: Int64(rowGroupRows))
+                                             plain_column_count: Int64(plain.count), dictionary_bytes: 256 << 10,
+                                             row_group_rows: Int64(rowGroupRows))
             return sw_parquet_writer_open(path, &schema, &options, &error)
         }
         guard let opened else { throw failure("create", path, error) }

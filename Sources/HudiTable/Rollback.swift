@@ -80,6 +80,8 @@ struct RollbackPlan: Sendable, Equatable {
 struct Rollback {
     let files: TableFiles
     let version: TableVersion
+    /// Gives the time of a new instant.
+    let newTime: () throws -> String
 
     /// Finishes rollbacks that were interrupted, then rolls back pending writes, oldest first.
     /// - Parameter keeping: instants of this process that are still going to be completed.
@@ -102,7 +104,7 @@ struct Rollback {
     }
 
     func undo(_ instant: Instant) throws {
-        let time = try Timeline.load(files, version: version).nextTime(now: Clock.milliseconds())
+        let time = try newTime()
         var plan = RollbackPlan(instant: instant.time, action: instant.action, files: [:])
         for (partition, name) in try baseFiles(of: instant.time) {
             plan.files[partition, default: []].append(files.absolute(partition.isEmpty ? name : "\(partition)/\(name)"))

@@ -10,6 +10,7 @@ import Darwin
 /// The moments of a write after which a test can make the process "die".
 enum WriteStep: String, CaseIterable, Sendable {
     case requested, inflight, marker, partitionMetadata, baseFileWritten, baseFilePublished, prepared, committed, markersDeleted
+    case cleanRequested, cleanInflight, cleanFilesDeleted
     case rollbackRequested, rollbackInflight, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
 }
 
@@ -111,7 +112,8 @@ struct TableFiles: Sendable {
 
     /// Creates a file that is there whole or not at all and never replaces another one.
     /// - Throws: `.conflict` when the name is taken.
-    func publish(_ relative: String, _ bytes: [UInt8]) throws {
+    /// - Parameter flushingFolder: false when the caller flushes the folder itself, before anything depends on the file.
+    func publish(_ relative: String, _ bytes: [UInt8], flushingFolder: Bool = true) throws {
         let temporary = try temporaryName()
         let path = absolute(temporary)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
@@ -132,11 +134,11 @@ struct TableFiles: Sendable {
             unlink(path)
             throw error
         }
-        try publish(temporary: temporary, as: relative)
+        try publish(temporary: temporary, as: relative, flushingFolder: flushingFolder)
     }
 
     /// Gives a finished, flushed temporary file its name; removes it when that fails.
-    func publish(temporary: String, as relative: String) throws {
+    func publish(temporary: String, as relative: String, flushingFolder: Bool = true) throws {
         let made = link(absolute(temporary), absolute(relative)) == 0
         let code = errno
         unlink(absolute(temporary))
@@ -147,7 +149,14 @@ struct TableFiles: Sendable {
             }
             throw Self.failure("create", absolute(relative), code)
         }
-        try flushFolder((relative as NSString).deletingLastPathComponent)
+        if flushingFolder { try flushFolder((relative as NSString).deletingLastPathComponent) }
+    }
+
+    /// Creates an empty file that need not outlive a power failure.
+    func touch(_ relative: String) throws {
+        let descriptor = open(absolute(relative), O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw Self.failure("create", absolute(relative)) }
+        close(descriptor)
     }
 
     func flushFolder(_ relative: String) throws {
@@ -191,5 +200,9 @@ final class TableLock: Sendable {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing is not enough while a child process that was just forked holds a copy of the descriptor.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

@@ -125,10 +125,9 @@ struct TextColumn {
     }
 
     static func date(_ days: Int64) -> String {
-        let (y, m, d) = CivilDate.fromDays(days)
-        let digits = String(abs(y))
-        return (y < 0 ? "-" : "") + String(repeating: "0", count: max(0, 4 - digits.count)) + digits + (m < 10 ? "-0" : "-") + String(m)
-            + (d < 10 ? "-0" : "-") + String(d)
+        let date = CivilDate(days: Int(days)), digits = String(abs(date.year))
+        return (date.year < 0 ? "-" : "") + String(repeating: "0", count: max(0, 4 - digits.count)) + digits + (date.month < 10 ? "-0" : "-")
+            + String(date.month) + (date.day < 10 ? "-0" : "-") + String(date.day)
     }
 
     static func decimal(_ unscaled: Int128, scale: Int) -> String {

@@ -5,9 +5,9 @@ enum InstantTime {
     static func format(milliseconds: Int64) -> String {
         let days = milliseconds >= 0 ? milliseconds / 86_400_000 : -((86_399_999 - milliseconds) / 86_400_000)
         let rest = milliseconds - days * 86_400_000
-        let (year, month, day) = CivilDate.fromDays(days)
+        let date = CivilDate(days: Int(days))
         func padded(_ n: Int64, _ width: Int) -> String { String(repeating: "0", count: max(0, width - String(n).count)) + String(n) }
-        return padded(year, 4) + padded(month, 2) + padded(day, 2) + padded(rest / 3_600_000, 2) + padded(rest / 60_000 % 60, 2)
+        return padded(Int64(date.year), 4) + padded(Int64(date.month), 2) + padded(Int64(date.day), 2) + padded(rest / 3_600_000, 2) + padded(rest / 60_000 % 60, 2)
             + padded(rest / 1_000 % 60, 2) + padded(rest % 1_000, 3)
     }
 
@@ -16,31 +16,10 @@ enum InstantTime {
         guard text.utf8.count == 14 || text.utf8.count == 17, text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
         let digits = text.utf8.map { Int64($0) - 48 }
         func number(_ from: Int, _ count: Int) -> Int64 { digits[from..<from + count].reduce(0) { $0 * 10 + $1 } }
-        let days = CivilDate.toDays(number(0, 4), number(4, 2), number(6, 2))
+        guard (1...12).contains(number(4, 2)) else { return nil }
+        let days = Int64(CivilDate(year: Int(number(0, 4)), month: Int(number(4, 2)), day: Int(number(6, 2))).days)
         let seconds = number(8, 2) * 3_600 + number(10, 2) * 60 + number(12, 2)
         return (days * 86_400 + seconds) * 1_000 + (digits.count == 17 ? number(14, 3) : 0)
-    }
-}
-
-/// Days since 1970-01-01 and dates of the proleptic Gregorian calendar (Hinnant's algorithms).
-enum CivilDate {
-    static func toDays(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        let y = month <= 2 ? year - 1 : year
-        let era = (y >= 0 ? y : y - 399) / 400
-        let yoe = y - era * 400
-        let doy = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        return era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
-    }
-
-    static func fromDays(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        let z = days + 719_468
-        let era = (z >= 0 ? z : z - 146_096) / 146_097
-        let doe = z - era * 146_097
-        let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365
-        let doy = doe - (365 * yoe + yoe / 4 - yoe / 100)
-        let mp = (5 * doy + 2) / 153
-        let month = mp < 10 ? mp + 3 : mp - 9
-        return (yoe + era * 400 + (month <= 2 ? 1 : 0), month, doy - (153 * mp + 2) / 5 + 1)
     }
 }
 

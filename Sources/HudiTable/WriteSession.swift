@@ -7,6 +7,8 @@ import Synchronization
 final class WriteSession: Sendable {
     let files: TableFiles
     let properties: TableProperties
+    /// Snapshots as of this many newest commits stay readable; older file versions are deleted after a commit.
+    let retainedCommits: Int
 
     private struct State {
         var lock: TableLock?
@@ -18,9 +20,10 @@ final class WriteSession: Sendable {
 
     private let state = Mutex(State())
 
-    init(files: TableFiles, properties: TableProperties) {
+    init(files: TableFiles, properties: TableProperties, retainedCommits: Int = 30) {
         self.files = files
         self.properties = properties
+        self.retainedCommits = retainedCommits
     }
 
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
@@ -33,12 +36,22 @@ final class WriteSession: Sendable {
                 do {
                     if try TableProperties.load(files) == nil { try properties.create(in: files) }
                     try requireUnchanged()
+                    try removeLeftovers()
+                    try cleaner.finishPending()
                 } catch {
                     state.lock = nil
                     throw error
                 }
             }
             state.users += 1
+        }
+    }
+
+    /// Temporary files of writers that died. Folders there are markers, which a rollback removes.
+    private func removeLeftovers() throws {
+        for name in try files.names(in: TableFiles.temporaryFolder) where name.utf8.count == 36 && name.utf8.filter({ $0 == 0x2D }).count == 4 {
+            let path = TableFiles.temporaryFolder + "/" + name
+            if !files.isFolder(path) { try files.remove(path) }
         }
     }
 
@@ -68,12 +81,8 @@ final class WriteSession: Sendable {
     func begin(operation: String) throws -> String {
         try requireUnchanged()
         try rollBackPending()
-        let time = try state.withLock { state in
-            let time = try Timeline.load(files, version: properties.version).nextTime(now: Clock.milliseconds(), after: state.last)
-            state.last = time
-            state.open.insert(time)
-            return time
-        }
+        let time = try newTime()
+        state.withLock { _ = $0.open.insert(time) }
         try files.publish(Timeline.fileName(time, "commit", .requested, version: properties.version), [])
         try files.reached(.requested)
         // Rows stream in, so the plan has no counts yet.
@@ -82,9 +91,21 @@ final class WriteSession: Sendable {
         return time
     }
 
+    /// A time for a new instant, later than all others; the writer's and the committer's threads never get the same.
+    private func newTime() throws -> String {
+        try state.withLock { state in
+            let time = try Timeline.load(files, version: properties.version).nextTime(now: Clock.milliseconds(), after: state.last)
+            state.last = time
+            return time
+        }
+    }
+
+    private var rollback: Rollback { Rollback(files: files, version: properties.version) { try self.newTime() } }
+    private var cleaner: Cleaner { Cleaner(files: files, version: properties.version) }
+
     func rollBackPending() throws {
         let keeping = state.withLock { $0.open }
-        try Rollback(files: files, version: properties.version).undoPending(keeping: keeping)
+        try rollback.undoPending(keeping: keeping)
     }
 
     /// The commit point. Does nothing when the instant is completed already.
@@ -105,6 +126,7 @@ final class WriteSession: Sendable {
         let markers = TableFiles.temporaryFolder + "/" + time
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.markersDeleted)
+        if let plan = try cleaner.plan(retaining: retainedCommits) { try cleaner.run(plan, at: try newTime()) }
     }
 
     private func requireFile(_ path: String, _ time: String) throws {
@@ -117,6 +139,6 @@ final class WriteSession: Sendable {
     func abandon(_ time: String) throws {
         let action = state.withLock { state in state.open.remove(time) }
         guard action != nil, !files.exists(Timeline.fileName(time, "commit", .completed, version: properties.version)) else { return }
-        try Rollback(files: files, version: properties.version).undo(Instant(time: time, action: "commit", state: .inflight))
+        try rollback.undo(Instant(time: time, action: "commit", state: .inflight))
     }
 }

@@ -15,24 +15,37 @@ import Darwin
 ///     <directory>/streams/<name>/shardId-000000000000/durable             how far it is flushed
 ///
 /// Several of them, in one process or many, may work on the same directory at the same time.
+///
+/// Where to look: ``StreamWriter`` appends through ``ShardAppender`` (one per shard: end of the log, recovery, rolling) and
+/// ``GroupCommit`` (fsync); ``ShardReader`` reads, positioned by ``SegmentIndex``; ``BatchHeader`` is the format on disk,
+/// ``DurableMark`` and ``WriterLock`` are the two small files beside it.
 public final class ShardLog: Sendable {
     public let directory: String
     private let files: FileOperations
     private let now: @Sendable () -> Int64
     private let indexes = Mutex<[String: SegmentIndex]>([:])
 
-    /// Creates the directory when it is missing.
+    /// The directory is created with the first stream.
     public convenience init(directory: String) throws {
         try self.init(directory: directory, files: .system, now: { Clock.milliseconds() })
     }
 
     package init(directory: String, files: FileOperations, now: @escaping @Sendable () -> Int64) throws {
-        try Directory.create(directory + "/streams")
-        guard let resolved = realpath(directory, nil) else { throw LogFile.failure("open directory", directory) }
-        defer { free(resolved) }
-        self.directory = String(cString: resolved)
+        self.directory = Self.resolve(directory)
         self.files = files
         self.now = now
+    }
+
+    /// Without symbolic links, so that every name of a directory gives the same signals; the end of the path need not exist.
+    private static func resolve(_ path: String) -> String {
+        if let resolved = realpath(path, nil) {
+            defer { free(resolved) }
+            return String(cString: resolved)
+        }
+        guard let slash = path.lastIndex(of: "/") else { return resolve(".") + "/" + path }
+        let name = path[path.index(after: slash)...]
+        let parent = slash == path.startIndex ? "/" : resolve(String(path[..<slash]))
+        return name.isEmpty ? parent : (parent == "/" ? "" : parent) + "/" + name
     }
 
     private func path(_ stream: String) -> String { directory + "/streams/" + stream }
@@ -90,7 +103,8 @@ public final class ShardLog: Sendable {
 
     /// Names in alphabetical order.
     public func listStreams() throws -> [String] {
-        try Directory.names(directory + "/streams").filter { !$0.hasPrefix(".creating-") && !$0.hasPrefix(".deleting-") }
+        guard Directory.exists(directory + "/streams") else { return [] }
+        return try Directory.names(directory + "/streams").filter { !$0.hasPrefix(".creating-") && !$0.hasPrefix(".deleting-") }
     }
 
     public func exists(_ stream: String) -> Bool { Directory.exists(path(stream) + "/" + StreamMetadata.fileName) }

@@ -318,8 +318,8 @@ public final class ShardReader {
     /// Records between here and the end of the shard: 0 at the end, else an estimate from the bytes that are left.
     public func recordsBehind() throws -> Int64 {
         let left = try file.size() - offset
-        let later = try nextIndex > base && left == 0 || left > 0 ? Segments.list(directory).last ?? base : base
-        if later > base {
+        if left <= 0, nextIndex == base || !Directory.exists(Segments.path(directory, nextIndex)) { return 0 }
+        if let later = try Segments.list(directory).last, later > base {
             let size = try LogFile(Segments.path(directory, later), flags: O_RDONLY).size()
             return Int64(later - nextIndex) + Int64(bytesPerRecord > 0 ? Double(size) / bytesPerRecord : 0)
         }

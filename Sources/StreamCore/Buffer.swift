@@ -14,7 +14,7 @@ public final class Buffer: @unchecked Sendable {  // SAFETY: immutable after it 
     /// Memory whose contents are undefined, apart from the padding, which is zero.
     public init(capacity: Int) {
         precondition(capacity >= 0, "buffer capacity \(capacity) is negative")
-        base = .allocate(byteCount: capacity + Self.padding, alignment: Self.alignment)
+        base = BufferPool.take(capacity + Self.padding)
         (base + capacity).initializeMemory(as: UInt8.self, repeating: 0, count: Self.padding)
         self.capacity = capacity
         release = nil
@@ -38,7 +38,7 @@ public final class Buffer: @unchecked Sendable {  // SAFETY: immutable after it 
     }
 
     deinit {
-        if let release { release() } else { base.deallocate() }
+        if let release { release() } else { BufferPool.give(base, capacity + Self.padding) }
     }
 
     @inlinable

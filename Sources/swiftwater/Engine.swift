@@ -13,7 +13,7 @@ import Darwin
 /// Puts the parts together: the SQL session with all connectors.
 enum Engine {
     static let connectors: [any TableConnector] = [
-        FileSystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
+        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
     ]
 
     static func session(settings: [String] = [], parallelism: Int? = nil) throws -> SQLSession {

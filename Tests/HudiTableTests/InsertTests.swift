@@ -81,6 +81,41 @@ import Testing
         #expect(opened.timeline[0].inserted == 12 * 8_192)
     }
 
+    @Test("small inserts fill small files when asked to", arguments: [true, false])
+    func insertCluster(cluster: Bool) throws {
+        let folder = try TemporaryFolder()
+        let table = TestTable(folder.path, schema: Self.schema, key: ["id"], partitions: ["city"],
+                              options: ["write.operation": "insert", "write.insert.cluster": String(cluster)])
+        for turn in 0..<3 { try table.commit((turn * 20..<turn * 20 + 20).map(Self.row)) }
+        try expectSound(folder.path, rows: 60, key: "id")
+        #expect(try HudiTable.open(folder.path).baseFiles.count == (cluster ? 4 : 12))
+        #expect(try table.read().canonical == (0..<60).map(Self.row).canonical)
+    }
+
+    @Test("bloom filters of more keys than one row of them holds, and many partitions in little memory")
+    func manyRows() throws {
+        let folder = try TemporaryFolder()
+        let table = TestTable(folder.path, schema: [Field("id", .bigint), Field("p", .int)], key: ["id"], options: ["write.operation": "insert"])
+        try table.commit([table.batch((0..<70_000).map { [.int(Int64($0) * 7_919), .int(0)] })])
+        try expectSound(folder.path, rows: 70_000, key: "id")
+
+        let other = try TemporaryFolder(), schema = [Field("id", .bigint), Field("p", .int)]
+        let properties = TableProperties(name: "many", recordKeyFields: ["id"], partitionFields: ["p"], keyGenerator: .simple)
+        let session = WriteSession(files: try TableFiles(path: other.path), properties: properties)
+        var limits = FileRouter.Limits()
+        (limits.maxOpenFiles, limits.maxBufferedBytes) = (3, 20_000)
+        let configuration = WriteConfiguration(operation: .insert, stored: schema, codec: .zstd, globalKeys: true, limits: limits, mergeSmallFilesOnInsert: false)
+        let writer = try HudiSinkWriter(session: session, configuration: configuration, metrics: OperatorMetrics())
+        for b in 0..<3 {
+            try writer.write(Batch(schema: schema, rows: (b * 30_000..<(b + 1) * 30_000).map { [.int(Int64($0)), .int(Int64($0 % 20))] }))
+        }
+        let committer = try HudiCommitter(session)
+        try committer.commit(1, try writer.prepareCommit(1))
+        try writer.close()
+        committer.close()
+        try expectSound(other.path, rows: 90_000, key: "id")
+    }
+
     @Test("files of a commit that is not completed are invisible, and the next writer removes them")
     func pendingIsInvisible() throws {
         let folder = try TemporaryFolder()

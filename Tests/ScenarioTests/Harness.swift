@@ -20,7 +20,7 @@ final class Harness {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         log = try ShardLog(directory: directory + "/log")
         session = SQLSession(connectors: [
-            FileSystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
+            FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
         ])
     }
 
@@ -99,8 +99,8 @@ final class Harness {
         let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? root + "/.venv/bin/python"
         let code = """
             import sys, duckdb, pyarrow as pa
-            from hudi import HudiTableBuilder
-            t = pa.Table.from_batches(HudiTableBuilder.from_base_uri(sys.argv[1]).build().read_snapshot())
+            from hudi import HudiTable
+            t = pa.Table.from_batches(HudiTable(sys.argv[1]).read())
             print(duckdb.sql(sys.argv[2]).fetchall()[0][0])
             """
         return try output(python, ["-c", code, table, query])

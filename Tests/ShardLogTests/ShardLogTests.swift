@@ -30,6 +30,17 @@ import Testing
         #expect(try log.describe("orders").shards.count == 1)
     }
 
+    @Test("looking into a directory that does not exist leaves nothing behind")
+    func missingDirectory() throws {
+        let temporary = TemporaryDirectory()
+        let log = try ShardLog(directory: temporary.path + "/a/b/")
+        #expect(try log.listStreams() == [])
+        #expect(throws: StreamError.self) { try log.describe("s") }
+        #expect(!FileManager.default.fileExists(atPath: temporary.path + "/a"))
+        try log.createStream("s")
+        #expect(log.directory.hasSuffix("/a/b") && log.exists("s"))
+    }
+
     @Test("records come back in order with key, sequence number and time")
     func roundTrip() throws {
         let temporary = TemporaryDirectory()

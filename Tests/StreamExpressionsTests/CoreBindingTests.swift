@@ -25,6 +25,16 @@ import Testing
         check([.boolean, .int], nil)
     }
 
+    @Test("what INSERT takes without a CAST") func assign() {
+        let yes: [(DataType, DataType)] = [(.int, .bigint), (.int, .decimal(precision: 5, scale: 1)), (.bigint, .float), (.char(3), .string), (.string, .varchar(2)),
+                                           (.timestamp(3), .timestampLTZ(6)), (.timestamp(3), .date), (.null, .int), (.array(.int), .array(.double)),
+                                           (.row([Field("a", .int)]), .row([Field("b", .bigint)]))]
+        let no: [(DataType, DataType)] = [(.bigint, .int), (.double, .float), (.double, .bigint), (.string, .int), (.int, .string), (.timestamp(3), .bigint),
+                                          (.date, .timestamp(3)), (.string, .char(3)), (.boolean, .int), (.array(.string), .array(.int))]
+        for (from, to) in yes { #expect(TypeCoercion.canAssign(from, to: to), "\(from) to \(to)") }
+        for (from, to) in no { #expect(!TypeCoercion.canAssign(from, to: to), "\(from) to \(to)") }
+    }
+
     @Test("argument counts and types in errors") func errors() {
         let pad: [Parameter] = [.text("string"), .int("length"), .text("pad")]
         #expect(errorText { _ = try Binding.arguments("LPAD", [SQL.text("a")], pad) } == "LPAD takes 3 arguments (string, length, pad), 1 given")

@@ -114,6 +114,21 @@ import Testing
         }
     }
 
+    @Test("IN lists", arguments: types) func lists(_ type: DataType) throws {
+        var random = SeededRandom(42)
+        for size in [1, 2, 5, 40] {
+            var list: [Value] = []
+            while list.count < size {
+                let value = Self.random(type, &random)
+                if value != .null { list.append(value) }
+            }
+            let expr = Expr.or(try list.map { try SQL.call("=", .column(0, type), .literal($0, type)) })
+            try check(expr, (type, type), seed: UInt64(size)) { a, _ in
+                a == .null ? .null : .bool(list.contains { Self.order(a, $0) == 0 })
+            }
+        }
+    }
+
     @Test("integer arithmetic wraps", arguments: [DataType.tinyint, .smallint, .int, .bigint]) func integers(_ type: DataType) throws {
         func wrap(_ v: Int64) -> Value {
             switch type {

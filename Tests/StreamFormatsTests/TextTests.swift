@@ -4,7 +4,7 @@ import Testing
 
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678 }
+    init(_ seed: UInt64) { state = (seed &+ 1) &* 0xD6E8_FEB8_6659_FD93 ^ 0x5851_F42D_4C95_7F2D }
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
@@ -142,11 +142,23 @@ func bytes<T>(_ text: String, _ body: (UnsafeRawBufferPointer) -> T) -> T {
         }
     }
 
+    @Test("quotients of up to 18 digits are rounded once", arguments: UInt64(0)..<4)
+    func quotients(seed: UInt64) {
+        var random = SeededRandom(seed)
+        for _ in 0..<20_000 {
+            let digits = random.next() % 1_000_000_000_000_000_000 >> UInt64.random(in: 0..<60, using: &random)
+            let scale = Int.random(in: 0...18, using: &random)
+            let text = "\(digits)e-\(scale)"
+            #expect(NumberText.quotient(digits, scale: scale, as: Double.self) == strtod(text, nil), "\(text) seed \(seed)")
+            #expect(NumberText.quotient(digits, scale: scale, as: Float.self) == strtof(text, nil), "\(text) seed \(seed)")
+        }
+    }
+
     @Test("doubles and floats are written as Java writes them")
     func javaText() {
         let doubles: [(Double, String)] = [
             (0, "0.0"), (-0.0, "-0.0"), (1, "1.0"), (-1.5, "-1.5"), (93.11, "93.11"), (0.001, "0.001"), (0.0001, "1.0E-4"),
-            (9_999_999, "9999999.0"), (1e7, "1.0E7"), (123_456_789, "1.23456789E8"), (1e20, "1.0E20"), (.leastNonzeroMagnitude, "4.9E-324"),
+            (9_999_999, "9999999.0"), (1e7, "1.0E7"), (123_456_789, "1.23456789E8"), (1e20, "1.0E20"), (.leastNonzeroMagnitude, "4.9E-324"), (Double("1e-323")!, "9.9E-324"), (Double("2e-310")!, "2.0E-310"),
             (.greatestFiniteMagnitude, "1.7976931348623157E308"), (0.1 + 0.2, "0.30000000000000004"), (.nan, "NaN"),
             (.infinity, "Infinity"), (-.infinity, "-Infinity"), (100, "100.0"), (1_234_567.125, "1234567.125"), (0.00123, "0.00123"),
             (2.2250738585072014e-308, "2.2250738585072014E-308"), (1e21, "1.0E21"), (1.0 / 3, "0.3333333333333333"),

@@ -6,10 +6,12 @@ import Testing
 
 /// The scripts that Flink ran, in Tests/Support/flink.
 enum FlinkCases {
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Support/flink")
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(
+        path: "Support/flink")
 
     static let scripts: [(name: String, text: String)] = {
-        let files = (try? FileManager.default.contentsOfDirectory(at: folder.appending(path: "cases"), includingPropertiesForKeys: nil)) ?? []
+        let files =
+            (try? FileManager.default.contentsOfDirectory(at: folder.appending(path: "cases"), includingPropertiesForKeys: nil)) ?? []
         return files.filter { $0.pathExtension == "sql" }.sorted { $0.path < $1.path }.compactMap { file in
             (try? String(contentsOf: file, encoding: .utf8)).map { (file.deletingPathExtension().lastPathComponent, $0) }
         }
@@ -42,7 +44,9 @@ enum FlinkCases {
 
     @Test("no script crashes the parser when cut off or damaged at any token")
     func damaged() throws {
-        let pieces = ["", ")", "(", "SELECT", ",", "'", "`x`", "1e9", "FROM", ";", "END", "NOT", "*/", "/*+", "[", "=>", "\u{e9}", "INTERVAL", "CASE"]
+        let pieces = [
+            "", ")", "(", "SELECT", ",", "'", "`x`", "1e9", "FROM", ";", "END", "NOT", "*/", "/*+", "[", "=>", "\u{e9}", "INTERVAL", "CASE",
+        ]
         var count = 0
         for (script, (name, text)) in FlinkCases.scripts.enumerated() {
             var lexer = Lexer(SourceText(text))

@@ -30,8 +30,11 @@ final class MemoryConnector: TableConnector {
         requests.withLock { $0.append((table.name, scan)) }
         var rows = stored.withLock { $0[table.name] } ?? Stored()
         if table.options["unbounded"] == "true" { rows.isBounded = false }
-        let schema = scan.projection.map { table.schema[$0] } + scan.metadata.map { Field(table.metadata[$0].name, table.metadata[$0].type) }
-        let projected = rows.rows.enumerated().map { i, row in scan.projection.map { row[$0] } + scan.metadata.map { _ in Value.int(Int64(i)) } }
+        let schema =
+            scan.projection.map { table.schema[$0] } + scan.metadata.map { Field(table.metadata[$0].name, table.metadata[$0].type) }
+        let projected = rows.rows.enumerated().map { i, row in
+            scan.projection.map { row[$0] } + scan.metadata.map { _ in Value.int(Int64(i)) }
+        }
         return MemorySource(batch: Batch(schema: schema, rows: projected, kinds: rows.kinds), isBounded: rows.isBounded)
     }
 

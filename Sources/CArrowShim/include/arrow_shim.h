@@ -30,6 +30,8 @@ typedef struct sw_parquet_options {
   bool dictionary;
   const char *const *plain_columns;
   int64_t plain_column_count;
+  /// A dictionary that grows beyond this many bytes is given up for the rest of the row group.
+  int64_t dictionary_bytes;
   /// A row group is closed at this many rows at the latest.
   int64_t row_group_rows;
 } sw_parquet_options;

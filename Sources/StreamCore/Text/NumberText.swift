@@ -84,6 +84,26 @@ public enum NumberText {
         return withTerminated(text) { strtof($0, nil) }
     }
 
+    /// digits / 10^scale, correctly rounded, for up to 18 digits: 0 <= digits < 10^18, 0 <= scale <= 18.
+    ///
+    /// A 128-bit by 64-bit division gives at least 62 bits of the quotient; whether anything is left over is kept in the
+    /// lowest, so that the conversion to floating point rounds as it would for the exact value.
+    @inlinable
+    public static func quotient<T: BinaryFloatingPoint>(_ digits: UInt64, scale: Int, as _: T.Type) -> T {
+        if digits == 0 { return 0 }
+        let divisor = uint64PowersOfTen[scale]
+        let digitShift = digits.leadingZeroBitCount, divisorShift = divisor.leadingZeroBitCount
+        let d = digits &<< UInt64(digitShift), s = divisor &<< UInt64(divisorShift)
+        // d / 2 < 2^63 <= s, so the quotient fits in 64 bits.
+        let (q, rest) = s.dividingFullWidth((d &>> 1, d &<< 63))
+        let power = T(sign: .plus, exponent: T.Exponent(divisorShift - digitShift - 63), significand: 1)
+        return T(q | (rest == 0 ? 0 : 1)) * power
+    }
+
+    /// 10^0 ... 10^18.
+    @usableFromInline
+    static let uint64PowersOfTen: [UInt64] = (0...18).map { n in (0..<n).reduce(UInt64(1)) { p, _ in p * 10 } }
+
     private static func special(_ text: UnsafeRawBufferPointer) -> Double? {
         switch String(decoding: text, as: UTF8.self) {
         case "NaN", "+NaN", "-NaN": .nan
@@ -106,12 +126,12 @@ public enum NumberText {
     /// digits that give the value back.
     public static func write(_ value: Double, to out: UnsafeMutablePointer<UInt8>) -> Int {
         if let n = writeShort(value, to: out) { return n }
-        return writeJava(value.description, isFinite: value.isFinite, isNaN: value.isNaN, negative: value < 0, to: out)
+        return writeJava(value.description, value, to: out)
     }
 
     /// As Java's Float.toString.
     public static func write(_ value: Float, to out: UnsafeMutablePointer<UInt8>) -> Int {
-        writeJava(value.description, isFinite: value.isFinite, isNaN: value.isNaN, negative: value < 0, to: out)
+        writeJava(value.description, Double(value), to: out)
     }
 
     /// Values of at most 15 digits with up to 6 of them behind the point: the common case, in a few divisions.
@@ -151,9 +171,17 @@ public enum NumberText {
         return n + scale
     }
 
+    /// The two digits nearest to a value, d.d * 10^exponent.
+    private static func withTwoDigits(_ value: Double, _ body: (UInt8, UInt8, Int) -> Void) {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+            _ = withVaList([value.magnitude]) { vsnprintf(buffer.baseAddress!, 32, "%.1e", $0) }
+            body(UInt8(bitPattern: buffer[0]), UInt8(bitPattern: buffer[2]), Int(strtol(buffer.baseAddress! + 4, nil, 10)))
+        }
+    }
+
     /// Sets Swift's shortest digits (`1e-05`, `123.4`, `5e-324`) in Java's form.
-    private static func writeJava(_ text: String, isFinite: Bool, isNaN: Bool, negative: Bool, to out: UnsafeMutablePointer<UInt8>) -> Int {
-        if !isFinite { return copy(isNaN ? "NaN" : negative ? "-Infinity" : "Infinity", to: out) }
+    private static func writeJava(_ text: String, _ value: Double, to out: UnsafeMutablePointer<UInt8>) -> Int {
+        if !value.isFinite { return copy(value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity", to: out) }
         // digits, and where the point is: value = 0.d1d2d3... * 10^point
         return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 40) { digits in
             var count = 0, point = 0, exponent = 0, seenPoint = false, minus = false, inExponent = false, exponentMinus = false
@@ -184,9 +212,13 @@ public enum NumberText {
             }
             if minus { put(UInt8(ascii: "-")) }
             if count == 0 { return n + copy("0.0", to: out + n) }
-            // Java's least double has two digits, for a reason of its own.
-            if count == 1, digits[0] == UInt8(ascii: "5"), point == -323 {
-                (digits[0], digits[1], count) = (UInt8(ascii: "4"), UInt8(ascii: "9"), 2)
+            // Java gives two digits at least, those nearest to the value: 1.4E-45 where 1E-45 would do. The second one is
+            // not 0 only where the spacing of values is wide, among the subnormal ones.
+            if count == 1, point < -35 {
+                withTwoDigits(value) { first, second, exponent in
+                    (digits[0], digits[1], point) = (first, second, exponent + 1)
+                    count = second == 48 ? 1 : 2
+                }
             }
             if point > 7 || point < -2 {
                 put(digits[0])
@@ -339,19 +371,25 @@ struct DecimalParts {
 
     private static let exactPowers: [Double] = (0...22).map { n in (0..<n).reduce(1.0) { p, _ in p * 10 } }
 
-    /// The value when one correctly rounded operation gives it: digits below 2^53 and a power of ten up to 10^22.
+    /// The value when one correctly rounded operation gives it: digits below 2^53 and a power of ten up to 10^22, or up to
+    /// 18 digits of which some are a fraction.
     ///
     /// - Source: William Clinger, "How to read floating point numbers accurately", PLDI 1990.
     var exactDouble: Double? {
         guard digits.count <= 20 else { return nil }
         var value: UInt64 = 0, behind = 0
         for i in digits where i != point {
-            if value > 900_719_925_474_099 { return nil }
+            // One digit more might pass 10^18.
+            if value > 99_999_999_999_999_999 { return nil }
             value = value &* 10 &+ UInt64(text[i] &- 48)
             if i > point { behind += 1 }
         }
-        guard value <= 1 << 53 else { return nil }
         let power = exponent - behind
+        guard value <= 1 << 53 else {
+            guard power <= 0, power >= -18 else { return nil }
+            let magnitude = NumberText.quotient(value, scale: -power, as: Double.self)
+            return negative ? -magnitude : magnitude
+        }
         guard power.magnitude <= 22 else { return value == 0 ? (negative ? -0.0 : 0) : nil }
         let magnitude = power < 0 ? Double(value) / Self.exactPowers[-power] : Double(value) * Self.exactPowers[power]
         return negative ? -magnitude : magnitude

@@ -59,6 +59,26 @@ public enum TypeCoercion {
         from == to || commonType(from, to) == to
     }
 
+    /// True when a query's column of type `from` may be written to a table's column of type `to` without a CAST, as in Flink.
+    /// The cast that does it may cut text and fractions, and makes a DECIMAL that does not fit null.
+    public static func canAssign(_ from: DataType, to: DataType) -> Bool {
+        if from == to || from == .null { return true }
+        switch (from, to) {
+        case (.char(let n), .char(let m)), (.binary(let n), .binary(let m)): return n <= m
+        case (_, .varchar): return from.isText
+        case (_, .varbinary): return from.isBinary
+        case (_, .decimal), (_, .double): return from.isNumeric
+        case (_, .float): return from.isNumeric && from != .double
+        case (_, .bigint), (_, .int), (_, .smallint), (_, .tinyint): return from.isInteger && to.isInteger && from.width <= to.width
+        case (.timestamp, .date), (.timestamp, .time), (.time, .time): return true
+        case (_, .timestamp), (_, .timestampLTZ): return from.isTimestamp
+        case (.array(let x), .array(let y)): return canAssign(x, to: y)
+        case (.map(let k, let v), .map(let l, let w)): return canAssign(k, to: l) && canAssign(v, to: w)
+        case (.row(let f), .row(let g)): return f.count == g.count && zip(f, g).allSatisfy { canAssign($0.type, to: $1.type) }
+        default: return false
+        }
+    }
+
     /// Type of a + b and a - b.
     static func additive(_ a: DataType, _ b: DataType) -> DataType { arithmetic(a, b, DecimalTypes.sum) }
     static func product(_ a: DataType, _ b: DataType) -> DataType { arithmetic(a, b, DecimalTypes.product) }

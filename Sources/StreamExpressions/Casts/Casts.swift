@@ -34,7 +34,7 @@ public enum Casts {
 
     /// True when the result depends on the session's time zone.
     static func dependsOnTimeZone(_ from: DataType, _ to: DataType) -> Bool {
-        from.containsLocalTime != to.containsLocalTime || (from.containsLocalTime && !to.containsLocalTime)
+        from.containsLocalTime != to.containsLocalTime
     }
 
     /// The kernel of a cast; one that does not exist throws when it is called.

@@ -22,6 +22,9 @@ extension FunctionRegistry {
 }
 
 enum ComparisonBinder {
+    /// Name of the call that gives text or binary values a type without a length.
+    static let retype = "RETYPE"
+
     static func bind(_ comparison: Comparison, _ name: String, _ args: [Expr]) throws -> Expr {
         let (a, b) = try comparable(name, args)
         if let call = decimal(name, a, b, { comparison.holds($0) }) { return call }
@@ -63,6 +66,8 @@ enum ComparisonBinder {
             return (try Binding.cast(a, to: .decimal(precision: x.precision, scale: x.scale)),
                     try Binding.cast(b, to: .decimal(precision: y.precision, scale: y.scale)))
         }
+        if let narrow = integerLiteral(a, like: b.type) { return (narrow, b) }
+        if let narrow = integerLiteral(b, like: a.type) { return (a, narrow) }
         if let common = TypeCoercion.commonType(a.type, b.type) {
             return (try Binding.cast(a, to: common), try Binding.cast(b, to: common))
         }
@@ -71,11 +76,23 @@ enum ComparisonBinder {
         throw Binding.mismatch(name, args, takes: "two values of one type", fix: "write CAST(... AS \(a.type)) around the second")
     }
 
+    /// An integer literal as a narrower integer type that holds its value, so that the column beside it need not be widened.
+    private static func integerLiteral(_ e: Expr, like type: DataType) -> Expr? {
+        guard case .literal(.int(let value), let own) = e, own.isInteger, type.isInteger else { return nil }
+        let fits = switch type {
+        case .tinyint: Int8(exactly: value) != nil
+        case .smallint: Int16(exactly: value) != nil
+        case .int: Int32(exactly: value) != nil
+        default: true
+        }
+        return fits ? .literal(.int(value), type) : nil
+    }
+
     /// The same bytes under a type without a length; a column needs no work for it, so no cast is made.
     private static func asUnbounded(_ e: Expr, _ type: DataType) throws -> Expr {
         if e.type == type { return e }
         if case .literal(let value, _) = e { return .literal(value, type) }
-        return Binding.call("RETYPE", type, [e]) { args, _, _ in args[0].retyped(type) }
+        return Binding.call(retype, type, [e]) { args, _, _ in args[0].retyped(type) }
     }
 
     /// Text beside a value of another type: a time, or a constant number or truth value.

@@ -79,20 +79,27 @@ struct Compiler {
             if operand.type == type { return compile(operand) }
             return CallNode(type, Casts.kernel(from: operand.type, to: type, safe: safe), [compile(operand)])
         case .caseWhen(let branches, let otherwise, let type):
-            return CaseNode(type, branches.map { (predicate($0.condition), compile($0.result)) }, compile(otherwise))
+            return CaseNode(type, branches.map { (predicate($0.condition), compile($0.result, as: type)) }, compile(otherwise, as: type))
         case .and(let operands): return LogicNode(operands.map { compile($0) }, isAnd: true)
         case .or(let operands): return LogicNode(operands.map { compile($0) }, isAnd: false)
         case .not(let operand): return NotNode(compile(operand))
         case .isNull(let operand, let negated): return IsNullNode(compile(operand), negated: negated)
-        case .coalesce(let operands, let type): return CoalesceNode(type, operands.map { compile($0) })
+        case .coalesce(let operands, let type): return CoalesceNode(type, operands.map { compile($0, as: type) })
         case .field(let operand, let index, let type): return FieldNode(compile(operand), index, type)
         }
+    }
+
+    /// One of several results: a bare NULL takes the type of the others.
+    private mutating func compile(_ expr: Expr, as type: DataType) -> any Node {
+        expr.type == .null ? LiteralNode(.null, type) : compile(expr)
     }
 
     mutating func predicate(_ expr: Expr) -> any Predicate {
         switch expr {
         case .and(let operands): return AllPredicate(operands.map { predicate($0) })
-        case .or(let operands): return AnyPredicate(operands.map { predicate($0) })
+        case .or(let operands):
+            if let list = membership(operands) { return list }
+            return AnyPredicate(operands.map { predicate($0) })
         case .isNull(let operand, let negated): return NullPredicate(compile(operand), negated: negated)
         case .call(let function, let args):
             if args.count == 2, let comparison = Comparison(rawValue: function.name), args[0].type == args[1].type,
@@ -101,6 +108,32 @@ struct Compiler {
             }
             return ColumnPredicate(compile(expr))
         default: return ColumnPredicate(compile(expr))
+        }
+    }
+
+    /// `x = a OR x = b OR ...` over one column, as IN (list) is bound; nil for any other OR.
+    private mutating func membership(_ operands: [Expr]) -> MembershipPredicate? {
+        var column: Int?, type: DataType?, values: [Value] = []
+        for operand in operands {
+            guard case .call(let function, let args) = operand, function.name == Comparison.equal.rawValue, args.count == 2,
+                  let index = args[0].plainColumn, column == nil || column == index, args[1].isFoldable,
+                  let value = try? Evaluator.evaluateConstant(args[1], context: context), value != .null else { return nil }
+            column = index
+            type = args[0].type
+            values.append(value)
+        }
+        guard let column, let type else { return nil }
+        return MembershipPredicate(column: column, type: type, values: values)
+    }
+}
+
+extension Expr {
+    /// The number of the column that this is, perhaps under another text length.
+    fileprivate var plainColumn: Int? {
+        switch self {
+        case .column(let index, _): index
+        case .call(let function, let args) where function.name == ComparisonBinder.retype: args[0].plainColumn
+        default: nil
         }
     }
 }

@@ -47,18 +47,24 @@ enum Selections {
         let buffer = Buffer(capacity: given * 4 + 4)
         let (out, skip) = (buffer.pointer(as: Int32.self), taken.rows)
         var n = 0, k = 0
-        for i in 0..<given {
-            let row = rows.map { $0.rows[i] } ?? Int32(truncatingIfNeeded: i)
-            if k < taken.count, skip[k] == row { k += 1 } else {
+        // Branch-free as above; one read past the end of `taken` falls into its buffer's padding.
+        if let from = rows?.rows {
+            for i in 0..<given {
+                let row = from[i]
+                let hit = (k < taken.count ? 1 : 0) & (skip[k] == row ? 1 : 0)
                 out[n] = row
-                n += 1
+                k &+= hit
+                n &+= 1 &- hit
+            }
+        } else {
+            for i in 0..<given {
+                let row = Int32(truncatingIfNeeded: i)
+                let hit = (k < taken.count ? 1 : 0) & (skip[k] == row ? 1 : 0)
+                out[n] = row
+                k &+= hit
+                n &+= 1 &- hit
             }
         }
         return Selection(buffer: buffer, count: n)
-    }
-
-    /// Rows in order with a marked byte.
-    static func marked(_ marks: UnsafePointer<UInt8>, among rows: Selection?, count: Int) -> Selection? {
-        filter(rows, count: count, validity: nil) { marks[$0] != 0 }
     }
 }

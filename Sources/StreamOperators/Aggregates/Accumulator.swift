@@ -44,31 +44,39 @@ class Accumulator {
 }
 
 /// One fixed-width value per group.
-class ArrayAccumulator<T: BitwiseCopyable>: Accumulator {
-    final let values: GroupArray<T>
+class ArrayAccumulator: Accumulator {
+    final let values: GroupValues
 
-    init(fill: T, stateTypes: [DataType]) {
-        values = GroupArray(fill: fill)
+    init(_ values: GroupValues, stateTypes: [DataType]) {
+        self.values = values
         super.init(stateTypes: stateTypes)
     }
 
     override func reserve(_ n: Int) { values.reserve(n) }
     override func clear(_ n: Int) { values.clear(n) }
-    override func reset(_ groups: UnsafePointer<Int32>, count: Int) {
-        for i in 0..<count where Int(groups[i]) < values.capacity { values.base[Int(groups[i])] = values.fill }
-    }
+    override func reset(_ groups: UnsafePointer<Int32>, count: Int) { values.reset(groups, count: count) }
     override func remap(_ kept: [Int32]) { values.remap(kept) }
+
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
-        let buffer = Buffer(capacity: count * MemoryLayout<T>.stride)
-        let (from, to) = (values.base, buffer.pointer(as: T.self))
-        for i in 0..<count { to[i] = from[Int(groups[i])] }
+        let buffer = Buffer(capacity: count * values.width)
+        func gather<T: BitwiseCopyable>(_: T.Type) {
+            let (from, to) = (values.pointer(as: T.self), buffer.pointer(as: T.self))
+            for i in 0..<count { to[i] = from[Int(groups[i])] }
+        }
+        switch values.width {
+        case 1: gather(UInt8.self)
+        case 2: gather(UInt16.self)
+        case 4: gather(UInt32.self)
+        case 8: gather(UInt64.self)
+        default: gather(UInt128.self)
+        }
         return [Column(type: stateTypes[0], count: count, values: buffer)]
     }
 }
 
 /// Rows per group. Counts of an argument share the count of all rows for as long as no null was seen: they are then
 /// neither stored nor updated.
-final class CountAccumulator: ArrayAccumulator<Int64> {
+final class CountAccumulator: ArrayAccumulator {
     private let rows: CountAccumulator?
     private(set) var isShared: Bool
 
@@ -76,25 +84,25 @@ final class CountAccumulator: ArrayAccumulator<Int64> {
     init(sharing rows: CountAccumulator? = nil) {
         self.rows = rows
         isShared = rows != nil
-        super.init(fill: 0, stateTypes: [.bigint])
+        super.init(GroupValues(fill: Int64(0)), stateTypes: [.bigint])
     }
 
     /// Counts by group.
-    var counts: UnsafePointer<Int64> { UnsafePointer(isShared ? rows!.values.base : values.base) }
+    var counts: UnsafePointer<Int64> { UnsafePointer((isShared ? rows! : self).values.pointer(as: Int64.self)) }
 
     /// Ends the sharing. To be called before the rows that make a difference are counted.
     func separate() {
         guard isShared, let rows else { return }
         isShared = false
         values.reserve(rows.values.capacity)
-        values.base.update(from: rows.values.base, count: rows.values.capacity)
+        values.pointer(as: Int64.self).update(from: rows.values.pointer(as: Int64.self), count: rows.values.capacity)
     }
 
     override func reserve(_ n: Int) { if !isShared { values.reserve(n) } }
 
     override func update(_ input: UpdateInput) {
         guard !isShared else { return }
-        let (counts, groups) = (values.base, input.groups)
+        let (counts, groups) = (values.pointer(as: Int64.self), input.groups)
         if input.isSingleGroup {
             counts[0] &+= Int64(input.retract ? -input.count : input.count)
         } else {
@@ -106,7 +114,7 @@ final class CountAccumulator: ArrayAccumulator<Int64> {
     override func merge(_ other: Accumulator, from: Int, count: Int) {
         guard !isShared else { return }
         let source = unsafeDowncast(other, to: CountAccumulator.self).counts + from
-        let to = values.base
+        let to = values.pointer(as: Int64.self)
         for i in 0..<count { to[i] &+= source[i] }
     }
 
@@ -124,7 +132,7 @@ final class CountAccumulator: ArrayAccumulator<Int64> {
     }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        let (from, to) = (state[0].pointer(as: Int64.self), values.base)
+        let (from, to) = (state[0].pointer(as: Int64.self), values.pointer(as: Int64.self))
         forEachRow(rows, count) { i, row in to[Int(groups[i])] &+= from[row] }
     }
 }

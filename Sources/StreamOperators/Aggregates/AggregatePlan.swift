@@ -106,7 +106,7 @@ final class AggregatePlan {
         case "MIN", "MAX":
             let isMin = name == "MIN"
             if retracts { return .multisetExtreme(want(.multiset(argument: argument, type), selector), isMin: isMin) }
-            return .extreme(want(.extreme(argument: argument, type, isMin: isMin), selector), count: want(.count, selector), type)
+            return .extreme(want(.extreme(argument: argument, type, isMin: isMin), selector), count: want(.count, selector))
         case "FIRST_VALUE", "LAST_VALUE":
             let isFirst = name == "FIRST_VALUE"
             if retracts { return .listEnd(want(.list(arguments: [argument], [type]), selector), isFirst: isFirst, type) }
@@ -148,25 +148,13 @@ final class AggregatePlan {
         case .sum(let argument, let form, let squared):
             switch form {
             case .integer: return IntegerSum(argument: argument, squared: squared)
-            case .float: return FloatingSum<Float>(argument: argument, squared: squared, type: .float)
-            case .double(let scale): return FloatingSum<Double>(argument: argument, squared: squared, type: .double, decimalScale: scale)
+            case .float: return FloatingSum(argument: argument, squared: squared, type: .float)
+            case .double(let scale): return FloatingSum(argument: argument, squared: squared, type: .double, decimalScale: scale)
             case .decimal(let scale): return DecimalSum(argument: argument, scale: scale)
             }
         case .extreme(let argument, let type, let isMin):
-            func integer<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type) -> Accumulator {
-                Extreme<T>(argument: argument, isMin: isMin, type: type, neutral: isMin ? .max : .min)
-            }
-            switch type.physical {
-            case .bool: return integer(UInt8.self)
-            case .int8: return integer(Int8.self)
-            case .int16: return integer(Int16.self)
-            case .int32: return integer(Int32.self)
-            case .int128: return integer(Int128.self)
-            case .float: return Extreme<Float>(argument: argument, isMin: isMin, type: type, neutral: .nan)
-            case .double: return Extreme<Double>(argument: argument, isMin: isMin, type: type, neutral: .nan)
-            case .view: return BytesExtreme(argument: argument, isMin: isMin, type: type)
-            default: return integer(Int64.self)
-            }
+            if type.physical == .view { return BytesExtreme(argument: argument, isMin: isMin, type: type) }
+            return Extreme(argument: argument, isMin: isMin, type: type)
         case .end(let argument, let type, let isFirst): return EndValue(argument: argument, isFirst: isFirst, type: type)
         case .list(let arguments, let types): return ValueList(arguments: arguments, types: types)
         case .multiset(let argument, let type): return ValueMultiset(argument: argument, type: type)

@@ -5,7 +5,7 @@ enum AggregateResult {
     case count(Int)
     case sum(Int, count: Int, DataType)
     case average(Int, count: Int, DataType)
-    case extreme(Int, count: Int, DataType)
+    case extreme(Int, count: Int)
     case multisetExtreme(Int, isMin: Bool)
     case moment(sum: Int, squares: Int, count: Int, isSample: Bool, isRoot: Bool, DataType)
     case end(Int)
@@ -26,8 +26,8 @@ enum AggregateResult {
             return sum(set.accumulators[i], counts(c), type, groups, n)
         case .average(let i, let c, let type):
             return average(set.accumulators[i], counts(c), type, groups, n)
-        case .extreme(let i, let c, let type):
-            return extreme(set.accumulators[i], counts(c), type, groups, n)
+        case .extreme(let i, let c):
+            return extreme(set.accumulators[i], counts(c), groups, n)
         case .multisetExtreme(let i, let isMin):
             return at(i, ValueMultiset.self).extreme(isMin: isMin, groups, count: n)
         case .moment(let s, let q, let c, let isSample, let isRoot, let type):
@@ -78,19 +78,19 @@ enum AggregateResult {
                      _ n: Int) -> Column {
         switch type.physical {
         case .float:
-            let sums = unsafeDowncast(accumulator, to: FloatingSum<Float>.self).values.base
+            let sums = unsafeDowncast(accumulator, to: FloatingSum.self).floats
             return .make(type, count: n, zero: Float(0)) { counts[Int(groups[$0])] > 0 ? sums[Int(groups[$0])] : nil }
         case .double:
-            let sums = unsafeDowncast(accumulator, to: FloatingSum<Double>.self).values.base
+            let sums = unsafeDowncast(accumulator, to: FloatingSum.self).doubles
             return .make(type, count: n, zero: Double(0)) { counts[Int(groups[$0])] > 0 ? sums[Int(groups[$0])] : nil }
         case .int128:
-            let sums = unsafeDowncast(accumulator, to: DecimalSum.self).values.base
+            let sums = unsafeDowncast(accumulator, to: DecimalSum.self).values.pointer(as: Int128.self)
             return .make(type, count: n, zero: Int128(0)) {
                 let g = Int(groups[$0])
                 return counts[g] > 0 ? Decimals.fitted(sums[g]) : nil
             }
         default:
-            let sums = unsafeDowncast(accumulator, to: IntegerSum.self).values.base
+            let sums = unsafeDowncast(accumulator, to: IntegerSum.self).values.pointer(as: Int64.self)
             return integers(type, n) { counts[Int(groups[$0])] > 0 ? sums[Int(groups[$0])] : nil }
         }
     }
@@ -99,13 +99,13 @@ enum AggregateResult {
                          _ groups: UnsafePointer<Int32>, _ n: Int) -> Column {
         switch type.physical {
         case .float:
-            let sums = unsafeDowncast(accumulator, to: FloatingSum<Double>.self).values.base
+            let sums = unsafeDowncast(accumulator, to: FloatingSum.self).doubles
             return .make(type, count: n, zero: Float(0)) {
                 let g = Int(groups[$0])
                 return counts[g] > 0 ? Float(sums[g] / Double(counts[g])) : nil
             }
         case .double:
-            let sums = unsafeDowncast(accumulator, to: FloatingSum<Double>.self).values.base
+            let sums = unsafeDowncast(accumulator, to: FloatingSum.self).doubles
             return .make(type, count: n, zero: Double(0)) {
                 let g = Int(groups[$0])
                 return counts[g] > 0 ? sums[g] / Double(counts[g]) : nil
@@ -115,14 +115,14 @@ enum AggregateResult {
             var (from, to) = (0, 0)
             if case .decimal(_, let s) = sums.stateTypes[0] { from = s }
             if case .decimal(_, let s) = type { to = s }
-            let power = Decimals.power(to - from), base = sums.values.base
+            let power = Decimals.power(to - from), base = sums.values.pointer(as: Int128.self)
             return .make(type, count: n, zero: Int128(0)) {
                 let g = Int(groups[$0])
                 guard counts[g] > 0, let sum = Decimals.fitted(base[g]) else { return nil }
                 return Decimals.quotient(sum, Int128(counts[g]), power)
             }
         default:
-            let sums = unsafeDowncast(accumulator, to: IntegerSum.self).values.base
+            let sums = unsafeDowncast(accumulator, to: IntegerSum.self).values.pointer(as: Int64.self)
             return integers(type, n) {
                 let g = Int(groups[$0])
                 return counts[g] > 0 ? sums[g] / counts[g] : nil
@@ -130,31 +130,18 @@ enum AggregateResult {
         }
     }
 
-    private func extreme(_ accumulator: Accumulator, _ counts: UnsafePointer<Int64>, _ type: DataType,
-                         _ groups: UnsafePointer<Int32>, _ n: Int) -> Column {
-        func typed<T: BitwiseCopyable & Comparable>(_: T.Type) -> Column {
-            unsafeDowncast(accumulator, to: Extreme<T>.self).result(type, groups, count: n, counts: counts)
-        }
-        switch type.physical {
-        case .bool: return typed(UInt8.self)
-        case .int8: return typed(Int8.self)
-        case .int16: return typed(Int16.self)
-        case .int32: return typed(Int32.self)
-        case .int128: return typed(Int128.self)
-        case .float: return typed(Float.self)
-        case .double: return typed(Double.self)
-        case .view: return accumulator.state(groups, count: n)[0]
-        default: return typed(Int64.self)
-        }
+    private func extreme(_ accumulator: Accumulator, _ counts: UnsafePointer<Int64>, _ groups: UnsafePointer<Int32>, _ n: Int) -> Column {
+        if let extreme = accumulator as? Extreme { return extreme.result(groups, count: n, counts: counts) }
+        return accumulator.state(groups, count: n)[0]
     }
 
     /// Flink computes (sum(x * x) - sum(x) * sum(x) / n) / (n or n - 1) in the argument's own arithmetic, then takes the root.
     private func moment(_ sums: Accumulator, _ squares: Accumulator, _ counts: UnsafePointer<Int64>, _ isSample: Bool, _ isRoot: Bool,
                         _ type: DataType, _ groups: UnsafePointer<Int32>, _ n: Int) -> Column {
         if type.isInteger {
-            let s = unsafeDowncast(sums, to: IntegerSum.self).values.base, q = unsafeDowncast(squares, to: IntegerSum.self).values.base
+            let s = unsafeDowncast(sums, to: IntegerSum.self).values.pointer(as: Int64.self), q = unsafeDowncast(squares, to: IntegerSum.self).values.pointer(as: Int64.self)
             let bits = Int64(type.width * 8)
-            func wrapped(_ x: Int64) -> Int64 { x << (64 - bits) >> (64 - bits) }
+            func wrapped(_ x: Int64) -> Int64 { (x << (64 - bits)) >> (64 - bits) }
             return integers(type, n) {
                 let g = Int(groups[$0])
                 let count = counts[g], divisor = isSample ? count - 1 : count
@@ -165,8 +152,8 @@ enum AggregateResult {
                 return variance < 0 ? 0 : Int64(Double(variance).squareRoot())
             }
         }
-        let s = unsafeDowncast(sums, to: FloatingSum<Double>.self).values.base
-        let q = unsafeDowncast(squares, to: FloatingSum<Double>.self).values.base
+        let s = unsafeDowncast(sums, to: FloatingSum.self).doubles
+        let q = unsafeDowncast(squares, to: FloatingSum.self).doubles
         func value(_ i: Int) -> Double? {
             let g = Int(groups[i])
             let divisor = isSample ? counts[g] - 1 : counts[g]

@@ -1,51 +1,83 @@
 import StreamCore
 
 /// MIN or MAX of fixed-width values that are only ever added. Which groups have a value at all, the count beside it tells.
-final class Extreme<T: BitwiseCopyable & Comparable>: ArrayAccumulator<T> {
+///
+/// A group starts with what any value replaces: for floating point NaN, which is kept only while nothing else comes.
+final class Extreme: ArrayAccumulator {
     private let argument: Int
     private let isMin: Bool
+    private let physical: PhysicalType
 
-    /// - Parameter neutral: what any value replaces. NaN for floating point: a NaN is kept only while nothing else came.
-    init(argument: Int, isMin: Bool, type: DataType, neutral: T) {
+    init(argument: Int, isMin: Bool, type: DataType) {
         (self.argument, self.isMin) = (argument, isMin)
-        super.init(fill: neutral, stateTypes: [type])
+        physical = type.physical
+        super.init(Self.neutral(type.physical, isMin: isMin), stateTypes: [type])
+    }
+
+    private static func neutral(_ physical: PhysicalType, isMin: Bool) -> GroupValues {
+        switch physical {
+        case .bool: GroupValues(fill: isMin ? UInt8.max : UInt8.min)
+        case .int8: GroupValues(fill: isMin ? Int8.max : Int8.min)
+        case .int16: GroupValues(fill: isMin ? Int16.max : Int16.min)
+        case .int32: GroupValues(fill: isMin ? Int32.max : Int32.min)
+        case .int128: GroupValues(fill: isMin ? Int128.max : Int128.min)
+        case .float: GroupValues(fill: Float.nan)
+        case .double: GroupValues(fill: Double.nan)
+        default: GroupValues(fill: isMin ? Int64.max : Int64.min)
+        }
     }
 
     override func update(_ input: UpdateInput) {
-        take(input.columns[argument].pointer(as: T.self), groups: input.groups, rows: input.rows, count: input.count)
-    }
-
-    private func take(_ from: UnsafePointer<T>, groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        let best = values.base
-        if isMin {
-            forEachRow(rows, count) { i, row in
-                let g = Int(groups[i]), v = from[row], b = best[g]
-                if v < b || b != b { best[g] = v }
-            }
-        } else {
-            forEachRow(rows, count) { i, row in
-                let g = Int(groups[i]), v = from[row], b = best[g]
-                if v > b || b != b { best[g] = v }
-            }
-        }
-    }
-
-    override func merge(_ other: Accumulator, from: Int, count: Int) {
-        let (source, best) = (unsafeDowncast(other, to: Extreme<T>.self).values.base + from, values.base)
-        if isMin {
-            for i in 0..<count where source[i] < best[i] || best[i] != best[i] { best[i] = source[i] }
-        } else {
-            for i in 0..<count where source[i] > best[i] || best[i] != best[i] { best[i] = source[i] }
-        }
+        take(input.columns[argument].values.base, groups: input.groups, rows: input.rows, count: input.count)
     }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        take(state[0].pointer(as: T.self), groups: groups, rows: rows, count: count)
+        take(state[0].values.base, groups: groups, rows: rows, count: count)
     }
 
-    func result(_ type: DataType, _ groups: UnsafePointer<Int32>, count: Int, counts: UnsafePointer<Int64>) -> Column {
-        let best = values.base
-        return .make(type, count: count, zero: values.fill) { counts[Int(groups[$0])] > 0 ? best[Int(groups[$0])] : nil }
+    override func merge(_ other: Accumulator, from: Int, count: Int) {
+        let other = unsafeDowncast(other, to: Extreme.self).values
+        let groups = Selection.all(count)
+        withExtendedLifetime(groups) {
+            take(other.pointer(as: UInt8.self) + from * other.width, groups: groups.rows, rows: nil, count: count)
+        }
+    }
+
+    private func take(_ from: UnsafeRawPointer, groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
+        func typed<T: BitwiseCopyable & Comparable>(_: T.Type) {
+            let (from, best) = (from.assumingMemoryBound(to: T.self), values.pointer(as: T.self))
+            if isMin {
+                forEachRow(rows, count) { i, row in
+                    let g = Int(groups[i]), v = from[row], b = best[g]
+                    if v < b || b != b { best[g] = v }
+                }
+            } else {
+                forEachRow(rows, count) { i, row in
+                    let g = Int(groups[i]), v = from[row], b = best[g]
+                    if v > b || b != b { best[g] = v }
+                }
+            }
+        }
+        switch physical {
+        case .bool: typed(UInt8.self)
+        case .int8: typed(Int8.self)
+        case .int16: typed(Int16.self)
+        case .int32: typed(Int32.self)
+        case .int128: typed(Int128.self)
+        case .float: typed(Float.self)
+        case .double: typed(Double.self)
+        default: typed(Int64.self)
+        }
+    }
+
+    func result(_ groups: UnsafePointer<Int32>, count: Int, counts: UnsafePointer<Int64>) -> Column {
+        let values = state(groups, count: count)[0]
+        var validity: Buffer?
+        for i in 0..<count where counts[Int(groups[i])] <= 0 {
+            if validity == nil { validity = Bitmap.make(count, valid: true) }
+            Bitmap.clear(validity!.base, i)
+        }
+        return Column(type: values.type, count: count, validity: validity, values: values.values)
     }
 }
 

@@ -10,6 +10,10 @@ final class GroupedMultiset {
     private let counts = GroupArray<Int64>(fill: 0)
     private let next = GroupArray<Int32>(fill: -1)
     private let heads = GroupArray<Int32>(fill: -1)
+    /// 1 = a row of the group came back that had been gone: it does not stand at the front of the list.
+    private let revived = GroupArray<UInt8>(fill: 0)
+    /// Counts the times that pairs got new numbers.
+    private(set) var renumberings = 0
     private var linked = 0
     private var zeros = 0
     private let pairScratch = Scratch<Int32>()
@@ -19,7 +23,10 @@ final class GroupedMultiset {
         table = GroupTable(types: [.int] + types)
     }
 
-    func reserve(_ groups: Int) { heads.reserve(groups) }
+    func reserve(_ groups: Int) {
+        heads.reserve(groups)
+        revived.reserve(groups)
+    }
 
     /// Adds row i of the columns to `groups[i]`, `weights[i]` times `weight` times. Positions of rows that the multiset did
     /// not hold before, or holds no longer, are appended to `appeared` and `vanished`.
@@ -38,6 +45,8 @@ final class GroupedMultiset {
                 heads[group] = Int32(truncatingIfNeeded: pair)
                 linked += 1
                 zeros += 1
+            } else if counts[pair] <= 0 {
+                revived.base[group] = 1
             }
             let before = counts[pair]
             let after = before + (weights.map { $0[i] * weight } ?? weight)
@@ -59,6 +68,12 @@ final class GroupedMultiset {
     @inline(__always) func first(of group: Int32) -> Int32 { Int(group) < heads.capacity ? heads.base[Int(group)] : -1 }
     @inline(__always) func following(_ pair: Int32) -> Int32 { next.base[Int(pair)] }
     @inline(__always) func multiplicity(_ pair: Int32) -> Int64 { counts.base[Int(pair)] }
+
+    /// Whether a row came back since the last call: a pair further down the list may count again.
+    func takeRevived(_ group: Int32) -> Bool {
+        defer { revived.base[Int(group)] = 0 }
+        return revived.base[Int(group)] != 0
+    }
 
     /// The rows of pairs, as columns.
     func rows(_ pairs: UnsafePointer<Int32>, count: Int) -> [Column] { Array(table.keyColumns(pairs, count: count).dropFirst()) }
@@ -95,8 +110,10 @@ final class GroupedMultiset {
         counts.clear(linked)
         next.clear(linked)
         heads.clear(heads.capacity)
+        revived.clear(revived.capacity)
         table.removeAll()
         (linked, zeros) = (0, 0)
+        renumberings += 1
     }
 
     private func compact() {
@@ -112,7 +129,7 @@ final class GroupedMultiset {
         let members = kept.withUnsafeBufferPointer { self.members($0.baseAddress!, count: kept.count) }
         let columns = members.pairs.withUnsafeBufferPointer { $0.isEmpty ? [] : rows($0.baseAddress!, count: $0.count) }
         removeAll()
-        heads.reserve(kept.count)
+        reserve(kept.count)
         members.positions.withUnsafeBufferPointer { positions in
             members.counts.withUnsafeBufferPointer {
                 if positions.count > 0 { add(columns, groups: positions.baseAddress!, count: positions.count, weight: 1, weights: $0.baseAddress) }
@@ -125,14 +142,17 @@ final class GroupedMultiset {
         heads.clear(heads.capacity)
         next.reserve(n)
         let all = Selection.all(n)
-        let groups = table.keyColumns(all.rows, count: n)[0].pointer(as: Int32.self)
-        for pair in 0..<n {
-            let group = Int(groups[pair])
-            next.base[pair] = heads.base[group]
-            heads.base[group] = Int32(pair)
+        let groups = table.keyColumns(all.rows, count: n)[0]
+        withExtendedLifetime(groups) {
+            for pair in 0..<n {
+                let group = Int(groups.pointer(as: Int32.self)[pair])
+                next.base[pair] = heads.base[group]
+                heads.base[group] = Int32(pair)
+            }
         }
         linked = n
         zeros = 0
+        renumberings += 1
     }
 
     /// ARRAY<ROW<values..., n BIGINT>> of each group's rows.

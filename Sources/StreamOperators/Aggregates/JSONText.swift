@@ -7,13 +7,13 @@ enum JSONText {
         case (.null, _): "null"
         case (.bool(let b), _): b ? "true" : "false"
         case (.int(let i), _) where type.isInteger: "\(i)"
-        case (.int(let i), .date): quoted(date(i))
-        case (.int(let i), .time): quoted(clock(i))
-        case (.int(let i), _) where type.isTimestamp: quoted(timestamp(i, type.timeUnit!))
+        case (.int(let i), .date): quoted(DateTimeText.date(Int32(truncatingIfNeeded: i)))
+        case (.int(let i), .time(let p)): quoted(DateTimeText.time(Int32(truncatingIfNeeded: i), precision: p))
+        case (.int(let i), .timestamp(let p)), (.int(let i), .timestampLTZ(let p)): quoted(DateTimeText.timestamp(i, precision: p))
         case (.int(let i), _): "\(i)"
-        case (.float(let f), _): f.isFinite ? "\(f)" : quoted("\(f)")
-        case (.double(let d), _): d.isFinite ? "\(d)" : quoted("\(d)")
-        case (.decimal(let d), .decimal(_, let scale)): decimal(d, scale)
+        case (.float(let f), _): f.isFinite ? NumberText.string(f) : quoted(NumberText.string(f))
+        case (.double(let d), _): d.isFinite ? NumberText.string(d) : quoted(NumberText.string(d))
+        case (.decimal(let d), .decimal(_, let scale)): NumberText.string(decimal: d, scale: scale)
         case (.decimal(let d), _): "\(d)"
         case (.string(let s), _): quoted(s)
         case (.binary(let b), _): quoted(base64(b))
@@ -42,46 +42,11 @@ enum JSONText {
             case "\t": out += "\\t"
             case "\u{8}": out += "\\b"
             case "\u{C}": out += "\\f"
-            case _ where u.value < 0x20: out += "\\u" + padded(Int64(u.value), 4, radix: 16)
+            case _ where u.value < 0x20: out += "\\u00" + (u.value < 16 ? "0" : "") + String(u.value, radix: 16, uppercase: true)
             default: out.unicodeScalars.append(u)
             }
         }
         return out + "\""
-    }
-
-    private static func padded(_ n: Int64, _ width: Int, radix: Int = 10) -> String {
-        let digits = String(n, radix: radix, uppercase: true)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-    }
-
-    private static func decimal(_ unscaled: Int128, _ scale: Int) -> String {
-        guard scale > 0 else { return "\(unscaled)" }
-        var digits = "\(unscaled.magnitude)"
-        if digits.count <= scale { digits = String(repeating: "0", count: scale + 1 - digits.count) + digits }
-        return (unscaled < 0 ? "-" : "") + digits.dropLast(scale) + "." + digits.suffix(scale)
-    }
-
-    /// Days since 1970-01-01 as YYYY-MM-DD.
-    private static func date(_ days: Int64) -> String {
-        // Howard Hinnant's civil_from_days.
-        let z = days + 719_468
-        let era = (z >= 0 ? z : z - 146_096) / 146_097
-        let doe = z - era * 146_097
-        let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365
-        let doy = doe - (365 * yoe + yoe / 4 - yoe / 100)
-        let mp = (5 * doy + 2) / 153
-        let month = mp < 10 ? mp + 3 : mp - 9
-        return "\(padded(yoe + era * 400 + (month <= 2 ? 1 : 0), 4))-\(padded(month, 2))-\(padded(doy - (153 * mp + 2) / 5 + 1, 2))"
-    }
-
-    private static func clock(_ ms: Int64) -> String {
-        "\(padded(ms / 3_600_000, 2)):\(padded(ms / 60_000 % 60, 2)):\(padded(ms / 1_000 % 60, 2))" + (ms % 1_000 == 0 ? "" : ".\(padded(ms % 1_000, 3))")
-    }
-
-    private static func timestamp(_ t: Int64, _ unit: TimeUnit) -> String {
-        let ms = Windowing.floorDivide(t, unit.perMillisecond)
-        let day = Windowing.floorDivide(ms, 86_400_000)
-        return date(day) + " " + clock(ms - day * 86_400_000)
     }
 
     private static func base64(_ bytes: [UInt8]) -> String {

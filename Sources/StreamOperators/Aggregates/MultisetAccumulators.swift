@@ -4,6 +4,11 @@ import StreamCore
 final class ValueMultiset: Accumulator {
     private let argument: Int
     private let multiset: GroupedMultiset
+    /// Pairs that were the least and greatest when they were last asked for, and the front of the group's list then.
+    private struct Known { var least: Int32 = -1, leastHead: Int32 = -1, greatest: Int32 = -1, greatestHead: Int32 = -1 }
+    private var known: [Int32: Known] = [:]
+    /// The multiset's numbering that `known` is of.
+    private var knownAt = 0
 
     init(argument: Int, type: DataType) {
         self.argument = argument
@@ -21,7 +26,7 @@ final class ValueMultiset: Accumulator {
     override func merge(_ other: Accumulator, from: Int, count: Int) {
         let other = unsafeDowncast(other, to: ValueMultiset.self).multiset
         let range = Selection.range(from..<from + count)
-        let members = other.members(range.rows, count: count)
+        let members = withExtendedLifetime(range) { other.members(range.rows, count: count) }
         guard !members.pairs.isEmpty else { return }
         let columns = members.pairs.withUnsafeBufferPointer { other.rows($0.baseAddress!, count: $0.count) }
         members.counts.withUnsafeBufferPointer { counts in
@@ -46,26 +51,69 @@ final class ValueMultiset: Accumulator {
     }
 
     /// The least or greatest value of each group, null where there is none.
+    ///
+    /// - Complexity: O(values that are new since the last call) a group; O(its values) when its extreme was taken back.
     func extreme(isMin: Bool, _ groups: UnsafePointer<Int32>, count n: Int) -> Column {
-        let members = multiset.members(groups, count: n)
-        guard !members.pairs.isEmpty else { return .nulls(type: multiset.types[0], count: n) }
-        let values = members.pairs.withUnsafeBufferPointer { multiset.rows($0.baseAddress!, count: $0.count)[0] }
-        var best = [Int32](repeating: -1, count: n)
-        for (k, position) in members.positions.enumerated() {
-            let held = Int(best[Int(position)])
-            if held < 0 || (isMin ? values.isOrdered(k, before: held) : values.isOrdered(held, before: k)) {
-                best[Int(position)] = Int32(k)
-            }
+        if knownAt != multiset.renumberings {
+            known = [:]
+            knownAt = multiset.renumberings
         }
+        var candidates: [Int32] = [], ends: [Int] = []
+        for i in 0..<n {
+            let group = groups[i]
+            var known = known[group] ?? Known()
+            if multiset.takeRevived(group) { known = Known() }
+            let start = candidates.count
+            appendCandidates(group, beyond: isMin ? known.least : known.greatest, behind: isMin ? known.leastHead : known.greatestHead, to: &candidates)
+            // The other end is computed anew when it is asked for, if a row came back.
+            self.known[group] = known
+            if candidates.count == start { candidates.append(-1) }
+            ends.append(candidates.count)
+        }
+        let live = candidates.filter { $0 >= 0 }
+        guard !live.isEmpty else { return .nulls(type: multiset.types[0], count: n) }
+        let values = live.withUnsafeBufferPointer { multiset.rows($0.baseAddress!, count: $0.count)[0] }
+        var best = [Int32](repeating: 0, count: n)
         var validity: Buffer?
-        for i in 0..<n where best[i] < 0 {
-            if validity == nil { validity = Bitmap.make(n, valid: true) }
-            Bitmap.clear(validity!.base, i)
-            best[i] = 0
+        var at = 0, start = 0
+        for i in 0..<n {
+            guard candidates[start] >= 0 else {
+                if validity == nil { validity = Bitmap.make(n, valid: true) }
+                Bitmap.clear(validity!.base, i)
+                start = ends[i]
+                continue
+            }
+            var held = at
+            for k in at..<at + ends[i] - start where isMin ? values.isOrdered(k, before: held) : values.isOrdered(held, before: k) { held = k }
+            at += ends[i] - start
+            start = ends[i]
+            best[i] = Int32(held)
+            remember(groups[i], live[held], isMin: isMin)
         }
         let result = best.withUnsafeBufferPointer { values.gather($0.baseAddress!, count: n) }
-        return Column(type: result.type, count: n, validity: validity, values: result.values, heaps: result.heaps,
-                      children: result.children)
+        return Column(type: result.type, count: n, validity: validity, values: result.values, heaps: result.heaps)
+    }
+
+    /// The pairs among which a group's extreme is: those in front of `head`, and `best`; all if `best` is gone.
+    private func appendCandidates(_ group: Int32, beyond best: Int32, behind head: Int32, to candidates: inout [Int32]) {
+        let isKnown = best >= 0 && multiset.multiplicity(best) > 0
+        var pair = multiset.first(of: group)
+        while pair >= 0, !(isKnown && pair == head) {
+            if multiset.multiplicity(pair) > 0, !(isKnown && pair == best) { candidates.append(pair) }
+            pair = multiset.following(pair)
+        }
+        if isKnown { candidates.append(best) }
+    }
+
+    private func remember(_ group: Int32, _ pair: Int32, isMin: Bool) {
+        let head = multiset.first(of: group)
+        if isMin {
+            known[group]!.least = pair
+            known[group]!.leastHead = head
+        } else {
+            known[group]!.greatest = pair
+            known[group]!.greatestHead = head
+        }
     }
 
     /// MAP of value to count.
@@ -128,7 +176,7 @@ final class DistinctAccumulator: Accumulator {
     override func merge(_ other: Accumulator, from: Int, count: Int) {
         let other = unsafeDowncast(other, to: DistinctAccumulator.self).multiset
         let range = Selection.range(from..<from + count)
-        let members = other.members(range.rows, count: count)
+        let members = withExtendedLifetime(range) { other.members(range.rows, count: count) }
         guard !members.pairs.isEmpty else { return }
         let columns = members.pairs.withUnsafeBufferPointer { other.rows($0.baseAddress!, count: $0.count) }
         members.counts.withUnsafeBufferPointer { counts in

@@ -1,13 +1,13 @@
 import StreamCore
 
 /// Sum of integers, or of their squares, modulo 2^64; cut to the result's width it wraps as that type does.
-final class IntegerSum: ArrayAccumulator<Int64> {
+final class IntegerSum: ArrayAccumulator {
     private let argument: Int
     private let squared: Bool
 
     init(argument: Int, squared: Bool) {
         (self.argument, self.squared) = (argument, squared)
-        super.init(fill: 0, stateTypes: [.bigint])
+        super.init(GroupValues(fill: Int64(0)), stateTypes: [.bigint])
     }
 
     override func update(_ input: UpdateInput) {
@@ -21,7 +21,7 @@ final class IntegerSum: ArrayAccumulator<Int64> {
     }
 
     private func add<T: FixedWidthInteger & BitwiseCopyable>(_ from: UnsafePointer<T>, _ input: UpdateInput) {
-        let (sums, groups) = (values.base, input.groups)
+        let (sums, groups) = (values.pointer(as: Int64.self), input.groups)
         if squared || input.retract {
             let (squared, retract) = (squared, input.retract)
             forEachRow(input.rows, input.count) { i, row in
@@ -39,47 +39,55 @@ final class IntegerSum: ArrayAccumulator<Int64> {
     }
 
     override func merge(_ other: Accumulator, from: Int, count: Int) {
-        let (source, to) = (unsafeDowncast(other, to: IntegerSum.self).values.base + from, values.base)
+        let (source, to) = (unsafeDowncast(other, to: IntegerSum.self).values.pointer(as: Int64.self) + from, values.pointer(as: Int64.self))
         for i in 0..<count { to[i] &+= source[i] }
     }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        let (from, to) = (state[0].pointer(as: Int64.self), values.base)
+        let (from, to) = (state[0].pointer(as: Int64.self), values.pointer(as: Int64.self))
         forEachRow(rows, count) { i, row in to[Int(groups[i])] &+= from[row] }
     }
 }
 
 /// Sum of numbers, or of their squares, in floating point: Float for SUM(FLOAT), else Double.
-final class FloatingSum<Sum: BinaryFloatingPoint & BitwiseCopyable>: ArrayAccumulator<Sum> {
+final class FloatingSum: ArrayAccumulator {
     private let argument: Int
     private let squared: Bool
+    private let isFloat: Bool
     /// What a DECIMAL's unscaled value is divided by.
-    private let divisor: Sum
+    private let divisor: Double
 
     init(argument: Int, squared: Bool, type: DataType, decimalScale: Int = 0) {
         (self.argument, self.squared) = (argument, squared)
+        isFloat = type == .float
         divisor = (0..<decimalScale).reduce(1) { power, _ in power * 10 }
-        super.init(fill: 0, stateTypes: [type])
+        super.init(type == .float ? GroupValues(fill: Float(0)) : GroupValues(fill: Double(0)), stateTypes: [type])
     }
+
+    var floats: UnsafeMutablePointer<Float> { values.pointer(as: Float.self) }
+    var doubles: UnsafeMutablePointer<Double> { values.pointer(as: Double.self) }
 
     override func update(_ input: UpdateInput) {
         let column = input.columns[argument]
         switch column.type.physical {
+        case .float where isFloat:
+            let from = column.pointer(as: Float.self)
+            add(input, floats) { from[$0] }
         case .float:
             let from = column.pointer(as: Float.self)
-            add(input) { Sum(from[$0]) }
+            add(input, doubles) { Double(from[$0]) }
         case .int128:
             let from = column.pointer(as: Int128.self), divisor = divisor
-            add(input) { Sum(from[$0]) / divisor }
+            add(input, doubles) { Double(from[$0]) / divisor }
         default:
             let from = column.pointer(as: Double.self)
-            add(input) { Sum(from[$0]) }
+            add(input, doubles) { from[$0] }
         }
     }
 
     @inline(__always)
-    private func add(_ input: UpdateInput, _ value: (Int) -> Sum) {
-        let (sums, groups) = (values.base, input.groups)
+    private func add<Sum: BinaryFloatingPoint>(_ input: UpdateInput, _ sums: UnsafeMutablePointer<Sum>, _ value: (Int) -> Sum) {
+        let groups = input.groups
         if squared || input.retract {
             let (squared, retract) = (squared, input.retract)
             forEachRow(input.rows, input.count) { i, row in
@@ -97,24 +105,35 @@ final class FloatingSum<Sum: BinaryFloatingPoint & BitwiseCopyable>: ArrayAccumu
     }
 
     override func merge(_ other: Accumulator, from: Int, count: Int) {
-        let (source, to) = (unsafeDowncast(other, to: FloatingSum<Sum>.self).values.base + from, values.base)
-        for i in 0..<count { to[i] += source[i] }
+        let other = unsafeDowncast(other, to: FloatingSum.self)
+        if isFloat {
+            let (source, to) = (other.floats + from, floats)
+            for i in 0..<count { to[i] += source[i] }
+        } else {
+            let (source, to) = (other.doubles + from, doubles)
+            for i in 0..<count { to[i] += source[i] }
+        }
     }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        let (from, to) = (state[0].pointer(as: Sum.self), values.base)
-        forEachRow(rows, count) { i, row in to[Int(groups[i])] += from[row] }
+        if isFloat {
+            let (from, to) = (state[0].pointer(as: Float.self), floats)
+            forEachRow(rows, count) { i, row in to[Int(groups[i])] += from[row] }
+        } else {
+            let (from, to) = (state[0].pointer(as: Double.self), doubles)
+            forEachRow(rows, count) { i, row in to[Int(groups[i])] += from[row] }
+        }
     }
 }
 
 /// Sum of unscaled decimals. A group whose sum ever left 128 bits stays marked as overflowed.
-final class DecimalSum: ArrayAccumulator<Int128> {
+final class DecimalSum: ArrayAccumulator {
     static let overflowed = Int128.min
     private let argument: Int
 
     init(argument: Int, scale: Int) {
         self.argument = argument
-        super.init(fill: 0, stateTypes: [.decimal(precision: 38, scale: scale)])
+        super.init(GroupValues(fill: Int128(0)), stateTypes: [.decimal(precision: 38, scale: scale)])
     }
 
     @inline(__always)
@@ -125,7 +144,7 @@ final class DecimalSum: ArrayAccumulator<Int128> {
 
     override func update(_ input: UpdateInput) {
         let from = input.columns[argument].pointer(as: Int128.self)
-        let (sums, groups, retract) = (values.base, input.groups, input.retract)
+        let (sums, groups, retract) = (values.pointer(as: Int128.self), input.groups, input.retract)
         forEachRow(input.rows, input.count) { i, row in
             let g = Int(groups[i])
             sums[g] = Self.add(sums[g], retract ? 0 &- from[row] : from[row])
@@ -133,12 +152,12 @@ final class DecimalSum: ArrayAccumulator<Int128> {
     }
 
     override func merge(_ other: Accumulator, from: Int, count: Int) {
-        let (source, to) = (unsafeDowncast(other, to: DecimalSum.self).values.base + from, values.base)
+        let (source, to) = (unsafeDowncast(other, to: DecimalSum.self).values.pointer(as: Int128.self) + from, values.pointer(as: Int128.self))
         for i in 0..<count { to[i] = Self.add(to[i], source[i]) }
     }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        let (from, to) = (state[0].pointer(as: Int128.self), values.base)
+        let (from, to) = (state[0].pointer(as: Int128.self), values.pointer(as: Int128.self))
         forEachRow(rows, count) { i, row in
             let g = Int(groups[i])
             to[g] = Self.add(to[g], from[row])

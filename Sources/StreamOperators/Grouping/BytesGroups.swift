@@ -29,9 +29,11 @@ final class BytesGroups {
 
     func lookup(_ column: Column, rows: UnsafePointer<Int32>?, count n: Int, into ids: UnsafeMutablePointer<Int32>) {
         let bases = column.heaps.map { UnsafeRawPointer($0.base) }
-        bases.withUnsafeBufferPointer {
-            lookup(column.pointer(as: StringView.self), heaps: $0.baseAddress, rows: rows, validity: column.validity?.base, count: n,
-                   into: ids)
+        withExtendedLifetime(column) {
+            bases.withUnsafeBufferPointer {
+                lookup(column.pointer(as: StringView.self), heaps: $0.baseAddress, rows: rows, validity: column.validity?.base, count: n,
+                       into: ids)
+            }
         }
     }
 

@@ -4,7 +4,7 @@ import StreamCore
 ///
 /// Numbers are given in order of first appearance. How keys are stored depends on their types: one integer-like column and
 /// one text or binary column have tables of their own, anything else is looked up by its bytes as ``RowCodec`` lays them out.
-final class GroupTable {
+package final class GroupTable {
     private enum Storage {
         case none
         case int32(IntegerGroups<Int32>)
@@ -13,12 +13,12 @@ final class GroupTable {
         case rows(BytesGroups, RowCodec)
     }
 
-    let types: [DataType]
+    package let types: [DataType]
     private var storage: Storage
     private var isSeen = false
     private let codeGroups = Scratch<Int32>()
 
-    init(types: [DataType]) {
+    package init(types: [DataType]) {
         self.types = types
         storage = Self.makeStorage(types)
     }
@@ -35,7 +35,7 @@ final class GroupTable {
     }
 
     /// Groups so far. Without key columns there is one as soon as a row was seen.
-    var count: Int {
+    package var count: Int {
         switch storage {
         case .none: isSeen ? 1 : 0
         case .int32(let table): table.count
@@ -52,7 +52,7 @@ final class GroupTable {
     }
 
     /// ids[i] = group of row `rows[i]` (i without `rows`) of the key columns, for n rows; unseen keys get new numbers.
-    func lookup(_ columns: [Column], rows: UnsafePointer<Int32>?, count n: Int, into ids: UnsafeMutablePointer<Int32>) {
+    package func lookup(_ columns: [Column], rows: UnsafePointer<Int32>?, count n: Int, into ids: UnsafeMutablePointer<Int32>) {
         guard n > 0 else { return }
         if columns.count == 1, let dictionary = columns[0].dictionary, dictionary.count <= 2 * n {
             lookup(codes: columns[0], dictionary, rows: rows, count: n, into: ids)
@@ -64,12 +64,16 @@ final class GroupTable {
             isSeen = true
         case .int32(let table):
             let column = columns[0].flat()
-            table.lookup(column.pointer(as: Int32.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) }, count: n,
-                         into: ids)
+            withExtendedLifetime(column) {
+                table.lookup(column.pointer(as: Int32.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) },
+                             count: n, into: ids)
+            }
         case .int64(let table):
             let column = columns[0].flat()
-            table.lookup(column.pointer(as: Int64.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) }, count: n,
-                         into: ids)
+            withExtendedLifetime(column) {
+                table.lookup(column.pointer(as: Int64.self), rows: rows, validity: column.validity.map { UnsafeRawPointer($0.base) },
+                             count: n, into: ids)
+            }
         case .bytes(let table):
             table.lookup(columns[0].flat(), rows: rows, count: n, into: ids)
         case .rows(let table, let codec):
@@ -116,7 +120,7 @@ final class GroupTable {
     }
 
     /// The key columns of n groups.
-    func keyColumns(_ ids: UnsafePointer<Int32>, count n: Int) -> [Column] {
+    package func keyColumns(_ ids: UnsafePointer<Int32>, count n: Int) -> [Column] {
         switch storage {
         case .none: []
         case .int32(let table): [table.keyColumn(types[0], ids, count: n)]

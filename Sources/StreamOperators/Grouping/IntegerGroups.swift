@@ -49,13 +49,18 @@ final class IntegerGroups<Key: FixedWidthInteger & SignedInteger & BitwiseCopyab
             positions[valid] = Int32(truncatingIfNeeded: i)
             valid &+= Bitmap.get(validity, row) ? 1 : 0
         }
+        let found = UnsafeMutablePointer<Int32>.allocate(capacity: valid + 1)
+        defer { found.deallocate() }
+        var done = 0
         if valid < n, nullGroup < 0 {
+            // Numbers follow first appearance: the valid rows before the first null come before it.
+            while done < valid, positions[done] == Int32(done) { done += 1 }
+            lookup(values, rows: list, validity: nil, count: done, into: found)
+            keys.reserve(count + n - done + 1)
             nullGroup = Int32(count)
             count += 1
         }
-        let found = UnsafeMutablePointer<Int32>.allocate(capacity: valid + 1)
-        defer { found.deallocate() }
-        lookup(values, rows: list, validity: nil, count: valid, into: found)
+        lookup(values, rows: list + done, validity: nil, count: valid - done, into: found + done)
         ids.update(repeating: nullGroup, count: n)
         for k in 0..<valid { ids[Int(positions[k])] = found[k] }
     }
@@ -130,12 +135,12 @@ final class IntegerGroups<Key: FixedWidthInteger & SignedInteger & BitwiseCopyab
     }
 
     private func lookupHashed(_ values: UnsafePointer<Key>, rows: UnsafePointer<Int32>?, from: Int, to n: Int,
-                              into ids: UnsafeMutablePointer<Int32>) {
+                              into ids: UnsafeMutablePointer<Int32>, mayPack: Bool = true) {
         let wanted = count + n - from
         if slots == nil || wanted * 4 > (1 << slotBits) * 3 {
-            if packIfDense() {
+            if mayPack, packIfDense() {
                 let i = lookupDirect(values, rows: rows, from: from, to: n, into: ids)
-                if i < n { lookupHashed(values, rows: rows, from: i, to: n, into: ids) }
+                if i < n { lookupHashed(values, rows: rows, from: i, to: n, into: ids, mayPack: false) }
                 return
             }
             rehash(toHold: wanted)

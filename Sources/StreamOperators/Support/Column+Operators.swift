@@ -27,7 +27,11 @@ extension Column {
 
     /// Rows `rows[0..<count]`, or the column itself when there is no list.
     func taking(_ rows: UnsafePointer<Int32>?, count n: Int) -> Column {
-        guard let rows else { return n == count ? self : gather(Selection.all(n).rows, count: n) }
+        guard let rows else {
+            if n == count { return self }
+            let all = Selection.all(n)
+            return withExtendedLifetime(all) { gather(all.rows, count: n) }
+        }
         return gather(rows, count: n)
     }
 

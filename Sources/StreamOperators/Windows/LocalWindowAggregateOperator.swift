@@ -101,10 +101,13 @@ final class LocalWindowAggregateOperator: StreamOperator {
         let n = batch.count
         let all = Selection.all(n)
         single.reserve(n)
-        single.update(UpdateInput(columns: store.plan.plainColumns(batch), groups: all.rows, rows: batch.selection?.rows, count: n))
+        let state = withExtendedLifetime(all) {
+            single.update(UpdateInput(columns: store.plan.plainColumns(batch), groups: all.rows, rows: batch.selection?.rows, count: n))
+            return single.state(all.rows, count: n)
+        }
         let ends = Column.make(.timestamp(3), count: n, zero: Int64(0)) { windowing.time(ofSlice: windowing.slice(of: times[$0]) + 1) }
         let keys = spec.keys.map { batch.columns[$0].taking(batch.selection?.rows, count: n) }
-        try output.emit(Batch(columns: keys + [ends] + single.state(all.rows, count: n), physicalCount: n))
+        try output.emit(Batch(columns: keys + [ends] + state, physicalCount: n))
         single.clear(n)
     }
 }

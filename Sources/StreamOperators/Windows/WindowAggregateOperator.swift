@@ -62,8 +62,11 @@ final class WindowAggregateOperator: StreamOperator {
         let rows = batch.selection?.rows
         let times = times.reserve(n)
         if takesPartials {
-            let ends = batch.columns[spec.keys.count].flat().pointer(as: Int64.self)
-            forEachRow(rows, n) { i, row in times[i] = ends[row] - 1 }
+            let column = batch.columns[spec.keys.count].flat()
+            withExtendedLifetime(column) {
+                let ends = column.pointer(as: Int64.self)
+                forEachRow(rows, n) { i, row in times[i] = ends[row] - 1 }
+            }
         } else {
             try WindowTimes.read(batch, column: spec.timeColumn, name: spec.inputSchema[spec.timeColumn].name, clock: &clock, into: times)
         }
@@ -214,8 +217,10 @@ final class WindowAggregateOperator: StreamOperator {
             let batch = piece.batch.compacted(), n = batch.count
             let groups = ids.reserve(n), times = times.reserve(n)
             store.table.lookup(Array(batch.columns[0..<spec.keys.count]), rows: nil, count: n, into: groups)
-            let indices = batch.columns[spec.keys.count].flat().pointer(as: Int64.self)
-            for i in 0..<n { times[i] = windowing.time(ofSlice: indices[i]) }
+            let indices = batch.columns[spec.keys.count].flat()
+            withExtendedLifetime(indices) {
+                for i in 0..<n { times[i] = windowing.time(ofSlice: indices.pointer(as: Int64.self)[i]) }
+            }
             let columns = batch.columns[(spec.keys.count + 1)...].map { $0.flat() }
             for part in partition.split(times, groups: groups, rows: nil, count: n, windowing) {
                 store.slice(part.slice).set.absorb(columns, groups: part.groups, rows: part.rows, count: part.count)
@@ -236,11 +241,13 @@ enum WindowTimes {
                                   fix: "make it not null, for example with COALESCE in a computed column, or keep such rows out of the source")
             }
         }
-        let from = column.pointer(as: Int64.self)
-        if clock.isShifted {
-            forEachRow(rows, n) { i, row in times[i] = clock.local(from[row]) }
-        } else {
-            forEachRow(rows, n) { i, row in times[i] = from[row] }
+        withExtendedLifetime(column) {
+            let from = column.pointer(as: Int64.self)
+            if clock.isShifted {
+                forEachRow(rows, n) { i, row in times[i] = clock.local(from[row]) }
+            } else {
+                forEachRow(rows, n) { i, row in times[i] = from[row] }
+            }
         }
     }
 }

@@ -18,9 +18,10 @@ public final class SourceText: Sendable {
     public let text: String
     public let file: String?
     let bytes: [UInt8]
-    private let anchors: [Anchor]
+    /// Ascending by offset; the given ones and more, at line starts and within long lines.
+    public let anchors: [Anchor]
     /// The lines of the whole document, shown in errors.
-    private let documentLines: [String]
+    public let documentLines: [String]
 
     public convenience init(_ text: String, file: String? = nil) {
         self.init(fragment: text, file: file, anchors: [], documentLines: Self.lines(of: text))
@@ -32,7 +33,7 @@ public final class SourceText: Sendable {
         self.file = file
         bytes = Array(fragment.utf8)
         self.documentLines = documentLines
-        // More anchors at line starts and within long lines, so that a look-up walks few bytes.
+        // The added anchors keep a look-up from walking many bytes.
         var all: [Anchor] = anchors.first?.offset == 0 ? [] : [Anchor(offset: 0, line: 1, column: 1)]
         var given = anchors[...]
         for i in bytes.indices {
@@ -81,7 +82,8 @@ public final class SourceText: Sendable {
 
     /// An error that points at `span` and shows its line.
     public func error(_ code: StreamError.Code, _ problem: String, fix: String? = nil, at span: SourceSpan) -> StreamError {
-        StreamError(code, problem, fix: fix, at: SourceLocation(file: file, line: span.line, column: span.column),
-                    sourceLine: documentLines.indices.contains(span.line - 1) ? documentLines[span.line - 1] : nil)
+        StreamError(
+            code, problem, fix: fix, at: SourceLocation(file: file, line: span.line, column: span.column),
+            sourceLine: documentLines.indices.contains(span.line - 1) ? documentLines[span.line - 1] : nil)
     }
 }

@@ -37,8 +37,9 @@ struct ExpressionBinder {
         let bound = try bind(expr)
         if bound.isUntypedNull { return .literal(.null, .boolean) }
         guard bound.type == .boolean else {
-            throw context.error(.validate, "\(clause) needs a condition, but this is of type \(bound.type)",
-                                fix: "compare it with something", at: expr.span)
+            throw context.error(
+                .validate, "\(clause) needs a condition, but this is of type \(bound.type)",
+                fix: "compare it with something", at: expr.span)
         }
         return bound
     }
@@ -47,7 +48,8 @@ struct ExpressionBinder {
     func value(_ expr: SyntaxExpr) throws -> Expr {
         let bound = try bind(expr)
         if bound.isUntypedNull {
-            throw context.error(.validate, "NULL has no type here", fix: "write CAST(NULL AS type), for example CAST(NULL AS STRING)", at: expr.span)
+            throw context.error(
+                .validate, "NULL has no type here", fix: "write CAST(NULL AS type), for example CAST(NULL AS STRING)", at: expr.span)
         }
         return bound
     }
@@ -69,8 +71,9 @@ struct ExpressionBinder {
         case .timestampLiteral(let text):
             return try literal(Literals.timestamp(text), "TIMESTAMP '\(text)'", span, form: "TIMESTAMP 'yyyy-mm-dd hh:mm:ss.fff'")
         case .interval(let text, let from, let to, let negative):
-            return try literal(Literals.interval(text, from: from, to: to, negative: negative),
-                               "INTERVAL '\(text)' \(from)\(to.map { " TO \($0)" } ?? "")", span, form: "for example INTERVAL '5' SECOND")
+            return try literal(
+                Literals.interval(text, from: from, to: to, negative: negative),
+                "INTERVAL '\(text)' \(from)\(to.map { " TO \($0)" } ?? "")", span, form: "for example INTERVAL '5' SECOND")
         case .unary(let op, let operand): return try unary(op, operand, span)
         case .binary(let op, let a, let b): return try binary(op, a, b)
         case .isNull(let e, let negated): return .isNull(try bind(e), negated: negated)
@@ -105,7 +108,9 @@ struct ExpressionBinder {
         case .cast(let e, let type, let safe):
             let bound = try bind(e)
             if bound.isUntypedNull { return .literal(.null, type) }
-            return bound.type == type ? bound : .cast(bound, to: type, safe: safe)
+            if bound.type == type { return bound }
+            try Casts.check(bound.type, type)
+            return .cast(bound, to: type, safe: safe)
         case .call(let function): return try self.function(function, span)
         case .array(let items): return try call("ARRAY", try operands(items))
         case .map(let items): return try call("MAP", try operands(items))
@@ -132,8 +137,9 @@ struct ExpressionBinder {
             }
             return try path.reduce(.column(i, scope.columns[i].type)) { try field($0, $1, name.span) }
         case .ambiguous:
-            throw context.error(.validate, "column \(name.text) is ambiguous: several tables have it",
-                                fix: "put the table's name or alias in front", at: name.span)
+            throw context.error(
+                .validate, "column \(name.text) is ambiguous: several tables have it",
+                fix: "put the table's name or alias in front", at: name.span)
         case .unknown:
             if name.parts.count == 1, context.functions.contains(name.parts[0]), let call = try? context.functions.bind(name.parts[0], []) {
                 return call  // CURRENT_TIMESTAMP and its like are written without parentheses
@@ -144,14 +150,18 @@ struct ExpressionBinder {
 
     private func unknown(_ name: QualifiedName) -> StreamError {
         if name.parts.count > 1, let relation = scope.relations.first(where: { $0.alias == name.parts[0] }) {
-            return context.error(.validate, "\(name.parts[0]) has no column \(name.parts[1])",
-                                 fix: NearName.hint(for: name.parts[1], in: relation.columns.map(\.name)), at: name.span)
+            return context.error(
+                .validate, "\(name.parts[0]) has no column \(name.parts[1])",
+                fix: NearName.hint(for: name.parts[1], in: relation.columns.map(\.name)), at: name.span)
         }
         if name.parts.count > 1 {
-            return context.error(.validate, "there is no table or column \(name.parts[0]) for \(name.text)",
-                                 fix: NearName.hint(for: name.parts[0], in: scope.relations.compactMap(\.alias)), at: name.span)
+            return context.error(
+                .validate, "there is no table or column \(name.parts[0]) for \(name.text)",
+                fix: NearName.hint(for: name.parts[0], in: scope.relations.compactMap(\.alias)), at: name.span)
         }
-        let fix = scope.names.isEmpty ? "add a FROM clause; text is written in single quotes: '\(name.text)'" : NearName.hint(for: name.text, in: Set(scope.names))
+        let fix =
+            scope.names.isEmpty
+            ? "add a FROM clause; text is written in single quotes: '\(name.text)'" : NearName.hint(for: name.text, in: Set(scope.names))
         return context.error(.validate, "there is no column \(name.text)", fix: fix, at: name.span)
     }
 
@@ -160,7 +170,8 @@ struct ExpressionBinder {
             throw context.error(.validate, "\(value.type) has no field \(name): it is not a ROW", at: span)
         }
         guard let i = fields.firstIndex(where: { $0.name == name }) else {
-            throw context.error(.validate, "\(value.type) has no field \(name)", fix: NearName.hint(for: name, in: fields.map(\.name)), at: span)
+            throw context.error(
+                .validate, "\(value.type) has no field \(name)", fix: NearName.hint(for: name, in: fields.map(\.name)), at: span)
         }
         return .field(value, index: i, fields[i].type)
     }
@@ -169,8 +180,9 @@ struct ExpressionBinder {
 
     private func literal(_ value: Expr?, _ text: String, _ span: SourceSpan, form: String? = nil) throws -> Expr {
         guard let value else {
-            throw context.error(.validate, form == nil ? "number \(text) has more than 38 digits" : "\(text) is not a valid value",
-                                fix: form.map { "write \($0)" }, at: span)
+            throw context.error(
+                .validate, form == nil ? "number \(text) has more than 38 digits" : "\(text) is not a valid value",
+                fix: form.map { "write \($0)" }, at: span)
         }
         return value
     }
@@ -225,8 +237,10 @@ struct ExpressionBinder {
         .and([try call(">=", Self.typedNulls([x, low])), try call("<=", Self.typedNulls([x, high]))])
     }
 
-    private func caseWhen(_ operand: SyntaxExpr?, _ branches: [(when: SyntaxExpr, then: SyntaxExpr)], _ otherwise: SyntaxExpr?,
-                          _ span: SourceSpan) throws -> Expr {
+    private func caseWhen(
+        _ operand: SyntaxExpr?, _ branches: [(when: SyntaxExpr, then: SyntaxExpr)], _ otherwise: SyntaxExpr?,
+        _ span: SourceSpan
+    ) throws -> Expr {
         let subject = try operand.map(bind)
         let when = ExpressionBinder(context, scope: scope, clause: "WHEN", grouping: grouping)
         let conditions = try branches.map { branch in
@@ -243,11 +257,13 @@ struct ExpressionBinder {
 
     private func commonType(_ exprs: [Expr], _ what: String, _ span: SourceSpan) throws -> DataType {
         guard let type = TypeCoercion.commonType(exprs.map(\.type)) else {
-            throw context.error(.validate, "\(what) are of types \(exprs.map { "\($0.type)" }.joined(separator: ", ")), which have no type in common",
-                                fix: "cast them to one type", at: span)
+            throw context.error(
+                .validate, "\(what) are of types \(exprs.map { "\($0.type)" }.joined(separator: ", ")), which have no type in common",
+                fix: "cast them to one type", at: span)
         }
         guard type != .null else {
-            throw context.error(.validate, "\(what) are all NULL and have no type", fix: "write CAST(NULL AS type) for one of them", at: span)
+            throw context.error(
+                .validate, "\(what) are all NULL and have no type", fix: "write CAST(NULL AS type) for one of them", at: span)
         }
         return type
     }
@@ -266,14 +282,16 @@ struct ExpressionBinder {
         if function.over != nil { throw context.unsupported("\(name) ... OVER", at: span) }
         if AggregateRegistry.contains(name) {
             guard let grouping else {
-                throw context.error(.validate, "\(name) is an aggregate and cannot stand in \(clause)",
-                                    fix: clause == "WHERE" ? "put the condition into HAVING" : nil, at: span)
+                throw context.error(
+                    .validate, "\(name) is an aggregate and cannot stand in \(clause)",
+                    fix: clause == "WHERE" ? "put the condition into HAVING" : nil, at: span)
             }
             return try grouping.aggregate(function, at: span)
         }
         if let property = try grouping?.windowProperty(function, at: span) { return property }
         if GroupWindow.isPropertyFunction(name) || GroupWindow.isWindowFunction(name) {
-            throw context.error(.validate, "\(name) stands only beside GROUP BY \(name.prefix { $0 != "_" })(...), not in \(clause)", at: span)
+            throw context.error(
+                .validate, "\(name) stands only beside GROUP BY \(name.prefix { $0 != "_" })(...), not in \(clause)", at: span)
         }
         if function.distinct || function.filter != nil || function.star {
             let what = function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
@@ -304,7 +322,8 @@ struct ExpressionBinder {
     private func unknownOr(_ name: String, _ problem: String?, _ span: SourceSpan) -> StreamError {
         if let problem, context.functions.contains(name) { return context.error(.validate, problem, at: span) }
         let known = context.functions.names.filter { $0.first!.isLetter } + AggregateRegistry.names
-        return context.error(.validate, "there is no function \(name)", fix: NearName.nearest(to: name, in: known).map { "write \($0)" }, at: span)
+        return context.error(
+            .validate, "there is no function \(name)", fix: NearName.nearest(to: name, in: known).map { "write \($0)" }, at: span)
     }
 
     private func options(_ call: FunctionCall) throws -> (FunctionOptions, defaults: [SyntaxExpr]) {
@@ -329,7 +348,8 @@ struct ExpressionBinder {
         options.onError = fallback(call.onError, call.errorDefault)
         options.wrapper = call.wrapper.map { word in
             let upper = word.uppercased()
-            return upper.hasPrefix("WITHOUT") ? .without : upper.contains("UNCONDITIONAL") || !upper.contains("CONDITIONAL") ? .unconditional : .conditional
+            return upper.hasPrefix("WITHOUT")
+                ? .without : upper.contains("UNCONDITIONAL") || !upper.contains("CONDITIONAL") ? .unconditional : .conditional
         }
         options.nullOnNull = call.onNull.map { $0.uppercased().hasPrefix("NULL") }
         return (options, defaults)

@@ -68,7 +68,8 @@ final class GroupedSelect: Grouping {
             return try ExpressionBinder(context, scope: scope, clause: "GROUP BY").value(expr)
         } catch var error as StreamError {
             if case .name(let name) = expr.node, name.parts.count == 1, aliases.contains(name.parts[0]),
-               case .unknown = scope.resolve(name.parts) {
+                case .unknown = scope.resolve(name.parts)
+            {
                 error.fix = "write the expression that \(name.text) stands for: GROUP BY takes no names given in SELECT"
             }
             throw error
@@ -113,7 +114,8 @@ final class GroupedSelect: Grouping {
         groupWindow = window
         let column = scope.columns[window.timeColumn]
         timeType = column.type
-        assignment = .time(window.spec, column: prepare(.column(window.timeColumn, column.type), "#\(window.timeColumn)", name: column.name))
+        assignment = .time(
+            window.spec, column: prepare(.column(window.timeColumn, column.type), "#\(window.timeColumn)", name: column.name))
     }
 
     private func prepare(_ expr: Expr, _ text: String, name: String?) -> Int {
@@ -123,7 +125,8 @@ final class GroupedSelect: Grouping {
         if case .column(let i, _) = expr {
             prepared.columns.append(scope.columns[i])
         } else {
-            prepared.columns.append(PlanColumn(name ?? "$f\(prepared.columns.count)", expr.type, nullable: expr.isNullable(in: scope.columns)))
+            prepared.columns.append(
+                PlanColumn(name ?? "$f\(prepared.columns.count)", expr.type, nullable: expr.isNullable(in: scope.columns)))
         }
         return prepared.exprs.count - 1
     }
@@ -147,7 +150,8 @@ final class GroupedSelect: Grouping {
     func windowProperty(_ call: FunctionCall, at span: SourceSpan) throws -> Expr? {
         guard let (window, property) = GroupWindow.property(call.name.uppercased()) else { return nil }
         guard let groupWindow, groupWindow.name == window,
-              call.arguments.map(fingerprint.of) == groupWindow.arguments.map(fingerprint.of) else {
+            call.arguments.map(fingerprint.of) == groupWindow.arguments.map(fingerprint.of)
+        else {
             throw context.error(.validate, "\(call.name.uppercased()) needs GROUP BY \(window)(...) with the same arguments", at: span)
         }
         guard let property else { throw context.unsupported(call.name.uppercased(), fix: "use \(window)_ROWTIME", at: span) }
@@ -162,9 +166,12 @@ final class GroupedSelect: Grouping {
         let function = name + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
         let binder = ExpressionBinder(context, scope: scope, clause: "the arguments of \(name)")
         let args = try call.arguments.map(binder.bind)
-        if call.arguments.isEmpty && !call.star { throw context.error(.validate, "\(name) needs an argument", fix: "write \(name)(*) or \(name)(column)", at: span) }
+        if call.arguments.isEmpty && !call.star {
+            throw context.error(.validate, "\(name) needs an argument", fix: "write \(name)(*) or \(name)(column)", at: span)
+        }
         if let i = args.firstIndex(where: \.isUntypedNull) {
-            throw context.error(.validate, "\(name) was given NULL, which has no type here", fix: "write CAST(NULL AS type)", at: call.arguments[i].span)
+            throw context.error(
+                .validate, "\(name) was given NULL, which has no type here", fix: "write CAST(NULL AS type)", at: call.arguments[i].span)
         }
         let (types, result) = try context.script.locating(span) {
             try AggregateRegistry.bind(function, argumentTypes: args.map(\.type), distinct: call.distinct)
@@ -180,8 +187,10 @@ final class GroupedSelect: Grouping {
         }
         let i = aggregates.count
         aggregateByText[text] = i
-        aggregates.append(AggregateCall(function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
-                                        distinct: call.distinct, resultType: result))
+        aggregates.append(
+            AggregateCall(
+                function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
+                distinct: call.distinct, resultType: result))
         aggregateNames.append(Self.title(call))
         return .column(keyColumns.count + i, result)
     }
@@ -193,9 +202,12 @@ final class GroupedSelect: Grouping {
 
     func notGrouped(_ name: QualifiedName) -> StreamError {
         let hasOrdinal = groupBy.contains { if case .integer = $0.node { true } else { false } }
-        let fix = hasOrdinal ? "write the expression itself: GROUP BY takes no positions"
-            : groupBy.isEmpty ? "add GROUP BY \(name.text), or put it into an aggregate such as MAX(\(name.text))"
-            : "add \(name.text) to GROUP BY, or put it into an aggregate such as MAX(\(name.text))"
+        let fix =
+            hasOrdinal
+            ? "write the expression itself: GROUP BY takes no positions"
+            : groupBy.isEmpty
+                ? "add GROUP BY \(name.text), or put it into an aggregate such as MAX(\(name.text))"
+                : "add \(name.text) to GROUP BY, or put it into an aggregate such as MAX(\(name.text))"
         return context.error(.validate, "column \(name.text) is neither in GROUP BY nor inside an aggregate", fix: fix, at: name.span)
     }
 
@@ -222,8 +234,11 @@ final class GroupedSelect: Grouping {
         }
         // A time attribute that is a key is no time attribute of the result: only the window's own time is.
         let keys = keyOutput.map { $0.role == .timeAttribute ? PlanColumn($0.name, $0.type, nullable: $0.nullable) : $0 }
-        return .windowAggregate(projected, .init(keys: keyColumns, assignment: assignment, aggregates: aggregates, properties: properties,
-                                                 columns: keys + aggregateOutput + propertyOutput))
+        return .windowAggregate(
+            projected,
+            .init(
+                keys: keyColumns, assignment: assignment, aggregates: aggregates, properties: properties,
+                columns: keys + aggregateOutput + propertyOutput))
     }
 
     /// An expression bound against this grouping, over the columns of ``plan()``.

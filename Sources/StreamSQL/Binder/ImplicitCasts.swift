@@ -9,7 +9,7 @@ enum ImplicitCasts {
         if from.isNumeric && to.isNumeric || from.isText && to.isText || from.isBinary && to.isBinary { return true }
         switch (from, to) {
         case (.timestamp, .timestamp), (.timestamp, .timestampLTZ), (.timestampLTZ, .timestamp), (.timestampLTZ, .timestampLTZ),
-             (.time, .time), (.timestamp, .date), (.timestamp, .time), (.timestampLTZ, .date), (.timestampLTZ, .time):
+            (.time, .time), (.timestamp, .date), (.timestamp, .time), (.timestampLTZ, .date), (.timestampLTZ, .time):
             return true
         case (.array(let x), .array(let y)): return isInsertable(x, into: y)
         case (.map(let k1, let v1), .map(let k2, let v2)): return isInsertable(k1, into: k2) && isInsertable(v1, into: v2)
@@ -60,7 +60,7 @@ extension BoundFunction {
     /// Gives a value whenever its arguments are not null.
     fileprivate var isTotal: Bool {
         if resultType.isDecimal { return false }  // overflow gives null
-        return Self.totalFunctions.contains(name.uppercased()) 
+        return Self.totalFunctions.contains(name.uppercased())
     }
 
     fileprivate var neverNull: Bool { Self.neverNullFunctions.contains(name.uppercased()) }

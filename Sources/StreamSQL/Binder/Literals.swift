@@ -57,7 +57,8 @@ enum Literals {
     private static func days(_ text: String) -> Int64? {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isASCIIDigit) }), parts[0].count <= 4,
-              parts[1].count <= 2, parts[2].count <= 2, let y = Int64(parts[0]), let m = Int64(parts[1]), let d = Int64(parts[2]) else { return nil }
+            parts[1].count <= 2, parts[2].count <= 2, let y = Int64(parts[0]), let m = Int64(parts[1]), let d = Int64(parts[2])
+        else { return nil }
         let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)
         let lengths: [Int64] = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
         guard (1...12).contains(m), (1...lengths[Int(m) - 1]).contains(d) else { return nil }
@@ -73,7 +74,8 @@ enum Literals {
         let halves = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
         let parts = halves[0].split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 3, parts.allSatisfy({ (1...2).contains($0.count) && $0.allSatisfy(\.isASCIIDigit) }),
-              let h = Int64(parts[0]), let m = Int64(parts[1]), let s = Int64(parts[2]), h < 24, m < 60, s < 60 else { return nil }
+            let h = Int64(parts[0]), let m = Int64(parts[1]), let s = Int64(parts[2]), h < 24, m < 60, s < 60
+        else { return nil }
         var nanoseconds: Int64 = 0, digits = 0
         if halves.count == 2 {
             guard !halves[1].isEmpty, halves[1].count <= 9, halves[1].allSatisfy(\.isASCIIDigit) else { return nil }
@@ -124,7 +126,8 @@ enum Literals {
             return n * 7 * 86_400_000
         }
         guard let first = units.firstIndex(where: { $0.name == from }), let last = units.firstIndex(where: { $0.name == to }),
-              first <= last else { return nil }
+            first <= last
+        else { return nil }
         var rest = text, total: Int64 = 0
         for i in first...last {
             let unit = units[i]

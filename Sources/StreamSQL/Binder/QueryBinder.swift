@@ -77,7 +77,9 @@ struct QueryBinder {
         try items.map { item in
             guard let column = try outputColumn(item, columns) else {
                 // The binder gives the better error for an unknown name.
-                if case .name = item.expr.node { _ = try ExpressionBinder(context, scope: Scope(alias: nil, columns: columns), clause: "ORDER BY").bind(item.expr) }
+                if case .name = item.expr.node {
+                    _ = try ExpressionBinder(context, scope: Scope(alias: nil, columns: columns), clause: "ORDER BY").bind(item.expr)
+                }
                 throw context.error(.validate, "ORDER BY here takes names or positions of result columns", at: item.expr.span)
             }
             return Self.sortKey(item, column: column)
@@ -91,20 +93,23 @@ struct QueryBinder {
         let bound = try rows.map { try $0.map(binder.bind) }
         let width = bound.first?.count ?? 0
         for (row, exprs) in zip(rows, bound) where exprs.count != width {
-            throw context.error(.validate, "VALUES rows differ: \(width) values in the first, \(exprs.count) here", at: row.first?.span ?? span)
+            throw context.error(
+                .validate, "VALUES rows differ: \(width) values in the first, \(exprs.count) here", at: row.first?.span ?? span)
         }
         var columns: [PlanColumn] = []
         for c in 0..<width {
             let cells = bound.map { $0[c] }
             guard var type = TypeCoercion.commonType(cells.map(\.type)) else {
                 let types = cells.map { "\($0.type)" }.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
-                throw context.error(.validate, "VALUES column \(c + 1) has types \(types.joined(separator: ", ")), which have no type in common",
-                                    fix: "cast them to one type", at: rows[0][c].span)
+                throw context.error(
+                    .validate, "VALUES column \(c + 1) has types \(types.joined(separator: ", ")), which have no type in common",
+                    fix: "cast them to one type", at: rows[0][c].span)
             }
             if type == .null {
                 guard expected.indices.contains(c) else {
-                    throw context.error(.validate, "NULL has no type here", fix: "write CAST(NULL AS type), for example CAST(NULL AS STRING)",
-                                        at: rows[0][c].span)
+                    throw context.error(
+                        .validate, "NULL has no type here", fix: "write CAST(NULL AS type), for example CAST(NULL AS STRING)",
+                        at: rows[0][c].span)
                 }
                 type = expected[c]
             }
@@ -133,10 +138,15 @@ struct QueryBinder {
         }
         let union = Self.unionAll(marked(l, [yes, no]), marked(r, [no, yes]))
         let width = l.columns.count
-        let counts = (0..<2).map { AggregateCall(function: "COUNT", arguments: [width + $0], argumentTypes: [.boolean], resultType: .bigint) }
+        let counts = (0..<2).map {
+            AggregateCall(function: "COUNT", arguments: [width + $0], argumentTypes: [.boolean], resultType: .bigint)
+        }
         let keys = union.columns[..<width].map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
-        let grouped = LogicalPlan.aggregate(union, .init(keys: Array(0..<width), aggregates: counts,
-                                                         columns: keys + mark.map { PlanColumn($0.name, .bigint, nullable: false) }))
+        let grouped = LogicalPlan.aggregate(
+            union,
+            .init(
+                keys: Array(0..<width), aggregates: counts,
+                columns: keys + mark.map { PlanColumn($0.name, .bigint, nullable: false) }))
         let zero = Expr.literal(.int(0), .bigint)
         let inLeft = try context.functions.bind(">", [.column(width, .bigint), zero])
         let inRight = try context.functions.bind(name == "INTERSECT" ? ">" : "=", [.column(width + 1, .bigint), zero])
@@ -161,13 +171,16 @@ struct QueryBinder {
     /// Both sides with the same types.
     private func aligned(_ l: LogicalPlan, _ r: LogicalPlan, _ op: String, _ span: SourceSpan) throws -> (LogicalPlan, LogicalPlan) {
         guard l.columns.count == r.columns.count else {
-            throw context.error(.validate, "\(op) needs as many columns on both sides: \(l.columns.count) on the left, \(r.columns.count) on the right", at: span)
+            throw context.error(
+                .validate, "\(op) needs as many columns on both sides: \(l.columns.count) on the left, \(r.columns.count) on the right",
+                at: span)
         }
         var types: [DataType] = []
         for (i, (a, b)) in zip(l.columns, r.columns).enumerated() {
             guard let type = TypeCoercion.commonType(a.type, b.type) else {
-                throw context.error(.validate, "\(op): column \(i + 1) is \(a.name) \(a.type) on the left and \(b.name) \(b.type) on the right",
-                                    fix: "cast one of them", at: span)
+                throw context.error(
+                    .validate, "\(op): column \(i + 1) is \(a.name) \(a.type) on the left and \(b.name) \(b.type) on the right",
+                    fix: "cast one of them", at: span)
             }
             types.append(type)
         }

@@ -108,9 +108,10 @@ struct Fingerprint {
                 + " else " + (otherwise.map(of) ?? "") + ")"
         case .cast(let e, let type, let safe): return list("cast \(type) \(safe)", [e])
         case .call(let c):
-            return list("\(c.name.uppercased()) \(c.star) \(c.distinct) \(c.returning.map { "\($0)" } ?? "") "
-                            + [c.onEmpty, c.onError, c.wrapper, c.onNull].map { $0 ?? "-" }.joined(separator: ","),
-                        c.arguments + [c.filter, c.emptyDefault, c.errorDefault].compactMap { $0 })
+            return list(
+                "\(c.name.uppercased()) \(c.star) \(c.distinct) \(c.returning.map { "\($0)" } ?? "") "
+                    + [c.onEmpty, c.onError, c.wrapper, c.onNull].map { $0 ?? "-" }.joined(separator: ","),
+                c.arguments + [c.filter, c.emptyDefault, c.errorDefault].compactMap { $0 })
         case .array(let items): return list("array", items)
         case .map(let items): return list("map", items)
         case .row(let items): return list("row", items)

@@ -10,7 +10,8 @@ extension QueryBinder {
             plan = .filter(plan, try ExpressionBinder(context, scope: scope, clause: "WHERE").condition(filter))
         }
         let items = try expandStars(select.items, scope)
-        let isGrouped = !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
+        let isGrouped =
+            !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
             || orderBy.contains { $0.expr.containsAggregate }
         guard isGrouped else {
             let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
@@ -40,7 +41,8 @@ extension QueryBinder {
     }
 
     private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select)
-        -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        -> (LogicalPlan, [SortSpec.Key], width: Int)
+    {
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr { return columns[i].renamed(name) }
             return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
@@ -85,8 +87,9 @@ extension QueryBinder {
         try items.flatMap { item -> [Select.Item] in
             guard case .star(let table) = item.expr.node else { return [item] }
             guard let indices = scope.star(table?.parts.last) else {
-                throw context.error(.validate, "there is no table \(table!.text) in FROM",
-                                    fix: NearName.hint(for: table!.text, in: scope.relations.compactMap(\.alias)), at: item.expr.span)
+                throw context.error(
+                    .validate, "there is no table \(table!.text) in FROM",
+                    fix: NearName.hint(for: table!.text, in: scope.relations.compactMap(\.alias)), at: item.expr.span)
             }
             guard !indices.isEmpty else { throw context.error(.validate, "SELECT * needs a FROM clause", at: item.expr.span) }
             return indices.map { i in
@@ -118,7 +121,8 @@ extension QueryBinder {
         if name.parts.count == 1, let common = commonTables[name.parts[0]] {
             var inner = self
             inner.commonTables = common.outer
-            let plan = try renamed(try inner.bind(common.definition.query), common.definition.columns, common.definition.name, common.definition.span)
+            let plan = try renamed(
+                try inner.bind(common.definition.query), common.definition.columns, common.definition.name, common.definition.span)
             return try aliased(plan, ref.alias ?? name.parts[0], ref)
         }
         switch try context.catalog.lookUp(name, context.script, as: "table or view") {
@@ -159,7 +163,8 @@ extension QueryBinder {
     }
 
     private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
-        -> (LogicalPlan, Scope) {
+        -> (LogicalPlan, Scope)
+    {
         guard kind == "INNER" || kind == "CROSS" else {
             throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
         }
@@ -173,12 +178,15 @@ extension QueryBinder {
         var conditions: [Expr] = []
         for name in using {
             guard case .column(let l, let rest) = leftScope.resolve([name]), rest.isEmpty,
-                  case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty else {
+                case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty
+            else {
                 throw context.error(.validate, "USING (\(name)): both sides must have exactly one column \(name)", at: ref.span)
             }
-            conditions.append(try context.script.locating(ref.span) {
-                try context.functions.bind("=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
-            })
+            conditions.append(
+                try context.script.locating(ref.span) {
+                    try context.functions.bind(
+                        "=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
+                })
             scope.hidden.insert(r + shift)
         }
         if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
@@ -207,10 +215,10 @@ extension SyntaxExpr {
     var children: [SyntaxExpr] {
         switch node {
         case .name, .star, .integer, .decimal, .approximate, .string, .bytes, .boolean, .null, .dateLiteral, .timeLiteral,
-             .timestampLiteral, .interval, .exists, .scalarQuery:
+            .timestampLiteral, .interval, .exists, .scalarQuery:
             []
         case .unary(_, let e), .isNull(let e, _), .isTruth(let e, _, _), .isJSON(let e, _, _), .inQuery(let e, _, _), .cast(let e, _, _),
-             .field(let e, _):
+            .field(let e, _):
             [e]
         case .binary(_, let a, let b), .isDistinct(let a, let b, _), .subscriptOf(let a, let b): [a, b]
         case .between(let e, let low, let high, _, _): [e, low, high]

@@ -30,7 +30,8 @@ struct GroupWindow {
         arguments = call.arguments
         if name == "SESSION" { throw context.unsupported("GROUP BY SESSION", at: span) }
         guard let first = call.arguments.first, case .name(let time) = first.node else {
-            throw context.error(.validate, "\(name) takes a column first: the time attribute", fix: "write \(name)(ts, INTERVAL '10' SECOND)", at: span)
+            throw context.error(
+                .validate, "\(name) takes a column first: the time attribute", fix: "write \(name)(ts, INTERVAL '10' SECOND)", at: span)
         }
         let windows = WindowFunctions(context: context)
         timeColumn = try windows.timeAttribute(time, scope, name)
@@ -46,23 +47,27 @@ struct WindowFunctions {
     func timeAttribute(_ name: QualifiedName, _ scope: Scope, _ function: String) throws -> Int {
         let bound = try ExpressionBinder(context, scope: scope, clause: function).bind(SyntaxExpr(.name(name), span: name.span))
         guard case .column(let i, let type) = bound, scope.columns[i].isTimeAttribute else {
-            throw context.error(.validate, "\(function) needs a time attribute, but \(name.text) is a plain \(bound.type)",
-                                fix: bound.type.isTimestamp
-                                    ? "declare WATERMARK FOR on the table's column, and pass the column on as it is: a cast or function makes it plain"
-                                    : "use a TIMESTAMP(3) or TIMESTAMP_LTZ(3) column that has a WATERMARK", at: name.span)
+            throw context.error(
+                .validate, "\(function) needs a time attribute, but \(name.text) is a plain \(bound.type)",
+                fix: bound.type.isTimestamp
+                    ? "declare WATERMARK FOR on the table's column, and pass the column on as it is: a cast or function makes it plain"
+                    : "use a TIMESTAMP(3) or TIMESTAMP_LTZ(3) column that has a WATERMARK", at: name.span)
         }
         guard type.timeUnit == .milliseconds else {
-            throw context.error(.validate, "\(function): time attribute \(name.text) is of type \(type)", fix: "declare it with precision 3 or less", at: name.span)
+            throw context.error(
+                .validate, "\(function): time attribute \(name.text) is of type \(type)", fix: "declare it with precision 3 or less",
+                at: name.span)
         }
         return i
     }
 
     func spec(_ function: String, _ arguments: [SyntaxExpr], _ span: SourceSpan, takesOffset: Bool) throws -> WindowSpec {
-        let words: [String] = switch function {
-        case "TUMBLE": ["size"]
-        case "HOP": ["slide", "size"]
-        default: ["step", "size"]
-        }
+        let words: [String] =
+            switch function {
+            case "TUMBLE": ["size"]
+            case "HOP": ["slide", "size"]
+            default: ["step", "size"]
+            }
         guard arguments.count == words.count || takesOffset && arguments.count == words.count + 1 else {
             let form = (["time column"] + words + (takesOffset ? ["[offset]"] : [])).joined(separator: ", ")
             throw context.error(.validate, "\(function) takes (\(form)); \(arguments.count + 1) arguments given", at: span)
@@ -85,8 +90,9 @@ struct WindowFunctions {
     private func milliseconds(_ expr: SyntaxExpr) throws -> Int64 {
         let bound = try ExpressionBinder(context, scope: .empty, clause: "a window").bind(expr)
         guard bound.type == .intervalDayTime, case .int(let value)? = Binding.constant(bound) else {
-            throw context.error(.validate, "a window takes a constant interval of days to seconds here, but this is of type \(bound.type)",
-                                fix: "write for example INTERVAL '10' SECOND", at: expr.span)
+            throw context.error(
+                .validate, "a window takes a constant interval of days to seconds here, but this is of type \(bound.type)",
+                fix: "write for example INTERVAL '10' SECOND", at: expr.span)
         }
         return value
     }
@@ -94,12 +100,16 @@ struct WindowFunctions {
 
 extension QueryBinder {
     /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), ...))
-    func windowTable(_ name: String, _ input: LogicalPlan, _ scope: Scope, _ time: QualifiedName, _ arguments: [SyntaxExpr],
-                     _ span: SourceSpan) throws -> LogicalPlan {
+    func windowTable(
+        _ name: String, _ input: LogicalPlan, _ scope: Scope, _ time: QualifiedName, _ arguments: [SyntaxExpr],
+        _ span: SourceSpan
+    ) throws -> LogicalPlan {
         let function = name.uppercased()
         guard ["TUMBLE", "HOP", "CUMULATE"].contains(function) else {
             if function == "SESSION" { throw context.unsupported("the SESSION table function", at: span) }
-            throw context.error(.validate, "there is no window function \(name)", fix: NearName.hint(for: function, in: ["TUMBLE", "HOP", "CUMULATE"]), at: span)
+            throw context.error(
+                .validate, "there is no window function \(name)", fix: NearName.hint(for: function, in: ["TUMBLE", "HOP", "CUMULATE"]),
+                at: span)
         }
         let windows = WindowFunctions(context: context)
         let timeColumn = try windows.timeAttribute(time, scope, function)

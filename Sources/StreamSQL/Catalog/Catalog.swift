@@ -52,6 +52,8 @@ public struct CatalogView: Sendable {
     public var temporary: Bool
     /// What it gives, found when it was made.
     public var schema: Schema
+    /// Indices of its time attributes.
+    public var timeAttributes: Set<Int>
     var script: ScriptText
 }
 
@@ -89,8 +91,9 @@ public final class Catalog {
     func localName(_ name: QualifiedName, _ script: ScriptText) throws -> String {
         let prefix = name.parts.dropLast()
         guard prefix.isEmpty || Array(prefix) == [Self.databaseName] || Array(prefix) == [Self.catalogName, Self.databaseName] else {
-            throw script.error(.validate, "there is no database \(prefix.joined(separator: "."))",
-                               fix: "write the table's name alone: \(name.parts.last ?? "")", at: name.span)
+            throw script.error(
+                .validate, "there is no database \(prefix.joined(separator: "."))",
+                fix: "write the table's name alone: \(name.parts.last ?? "")", at: name.span)
         }
         return name.parts.last ?? ""
     }
@@ -98,9 +101,10 @@ public final class Catalog {
     func lookUp(_ name: QualifiedName, _ script: ScriptText, as what: String = "table") throws -> Entry {
         let local = try localName(name, script)
         guard let entry = entries[local] else {
-            throw script.error(.validate, "there is no \(what) \(local)",
-                               fix: NearName.hint(for: local, in: entries.keys) ?? "create it first with CREATE TABLE \(local) (...) WITH (...)",
-                               at: name.span)
+            throw script.error(
+                .validate, "there is no \(what) \(local)",
+                fix: NearName.hint(for: local, in: entries.keys) ?? "create it first with CREATE TABLE \(local) (...) WITH (...)",
+                at: name.span)
         }
         return entry
     }

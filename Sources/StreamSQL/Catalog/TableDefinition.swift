@@ -14,10 +14,13 @@ struct TableDefinition {
             switch definition.kind {
             case .physical(let type, let nullable):
                 let isKey = create.primaryKey.contains(definition.name)
-                columns.append(.init(name: definition.name, type: type, nullable: nullable && !isKey, kind: .physical, comment: definition.comment))
+                columns.append(
+                    .init(name: definition.name, type: type, nullable: nullable && !isKey, kind: .physical, comment: definition.comment))
             case .metadata(let type, let nullable, let key, let virtual):
-                columns.append(.init(name: definition.name, type: type, nullable: nullable, kind: .metadata(metadata.count, virtual: virtual),
-                                     comment: definition.comment))
+                columns.append(
+                    .init(
+                        name: definition.name, type: type, nullable: nullable, kind: .metadata(metadata.count, virtual: virtual),
+                        comment: definition.comment))
                 metadata.append(.init(name: definition.name, key: key ?? definition.name, type: type))
             case .computed: columns.append(nil)
             }
@@ -31,11 +34,13 @@ struct TableDefinition {
             options[key] = value
             locations[key] = context.script.location(span)
         }
-        let descriptor = TableDescriptor(name: name, schema: physical.map { Field($0.name, $0.type, nullable: $0.nullable) }, metadata: metadata,
-                                         primaryKey: create.primaryKey, partitionKeys: create.partitionKeys, options: options,
-                                         optionLocations: locations)
-        var table = CatalogTable(name: name, columns: complete, comment: create.comment, temporary: create.temporary, descriptor: descriptor,
-                                 script: context.script)
+        let descriptor = TableDescriptor(
+            name: name, schema: physical.map { Field($0.name, $0.type, nullable: $0.nullable) }, metadata: metadata,
+            primaryKey: create.primaryKey, partitionKeys: create.partitionKeys, options: options,
+            optionLocations: locations)
+        var table = CatalogTable(
+            name: name, columns: complete, comment: create.comment, temporary: create.temporary, descriptor: descriptor,
+            script: context.script)
         table.watermark = try watermark(complete)
         try checkKeys(table)
         try TableChecks(context).options(of: descriptor, at: create.name.span)
@@ -44,7 +49,8 @@ struct TableDefinition {
 
     private func checkColumnNames(_ table: String) throws {
         guard !create.columns.isEmpty else {
-            throw context.error(.validate, "table \(table) has no columns", fix: "list them: CREATE TABLE \(table) (id INT, ...)", at: create.name.span)
+            throw context.error(
+                .validate, "table \(table) has no columns", fix: "list them: CREATE TABLE \(table) (id INT, ...)", at: create.name.span)
         }
         var seen: Set<String> = []
         for column in create.columns where !seen.insert(column.name).inserted {
@@ -58,30 +64,36 @@ struct TableDefinition {
         let plan = zip(columns, create.columns).map { column, definition in
             PlanColumn(definition.name, column?.type ?? .null, nullable: column?.nullable ?? true)
         }
-        let scope = Scope(relations: [.init(alias: create.name.parts.last, columns: known.map { (name: $0.0, index: $0.1) })], columns: plan)
+        let scope = Scope(
+            relations: [.init(alias: create.name.parts.last, columns: known.map { (name: $0.0, index: $0.1) })], columns: plan)
         for (i, definition) in create.columns.enumerated() {
             guard case .computed(let syntax) = definition.kind else { continue }
             let expr = try ExpressionBinder(context, scope: scope, clause: "a computed column").value(syntax)
-            columns[i] = .init(name: definition.name, type: expr.type, nullable: expr.isNullable(in: plan), kind: .computed(expr, syntax),
-                               comment: definition.comment)
+            columns[i] = .init(
+                name: definition.name, type: expr.type, nullable: expr.isNullable(in: plan), kind: .computed(expr, syntax),
+                comment: definition.comment)
         }
     }
 
     private func watermark(_ columns: [CatalogTable.Column]) throws -> CatalogTable.Watermark? {
         guard let (name, syntax) = create.watermark else { return nil }
         guard let i = columns.firstIndex(where: { $0.name == name.text }) else {
-            throw context.error(.validate, "WATERMARK FOR \(name.text): there is no such column",
-                                fix: NearName.hint(for: name.text, in: columns.map(\.name)), at: name.span)
+            throw context.error(
+                .validate, "WATERMARK FOR \(name.text): there is no such column",
+                fix: NearName.hint(for: name.text, in: columns.map(\.name)), at: name.span)
         }
         guard columns[i].type.isTimestamp, columns[i].type.timeUnit == .milliseconds else {
-            throw context.error(.validate, "WATERMARK FOR \(name.text): the column is of type \(columns[i].type)",
-                                fix: "make it TIMESTAMP(3) or TIMESTAMP_LTZ(3)", at: name.span)
+            throw context.error(
+                .validate, "WATERMARK FOR \(name.text): the column is of type \(columns[i].type)",
+                fix: "make it TIMESTAMP(3) or TIMESTAMP_LTZ(3)", at: name.span)
         }
         let plan = columns.map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
-        let expr = try ExpressionBinder(context, scope: Scope(alias: create.name.parts.last, columns: plan), clause: "WATERMARK").value(syntax)
+        let expr = try ExpressionBinder(context, scope: Scope(alias: create.name.parts.last, columns: plan), clause: "WATERMARK").value(
+            syntax)
         guard expr.type.isTimestamp, expr.type.timeUnit == .milliseconds else {
-            throw context.error(.validate, "the watermark must be TIMESTAMP(3) or TIMESTAMP_LTZ(3), but this is of type \(expr.type)",
-                                fix: "write for example \(name.text) - INTERVAL '5' SECOND", at: syntax.span)
+            throw context.error(
+                .validate, "the watermark must be TIMESTAMP(3) or TIMESTAMP_LTZ(3), but this is of type \(expr.type)",
+                fix: "write for example \(name.text) - INTERVAL '5' SECOND", at: syntax.span)
         }
         return .init(column: i, expr: expr, text: SyntaxText.of(syntax))
     }
@@ -90,15 +102,17 @@ struct TableDefinition {
         func check(_ names: [String], _ clause: String) throws {
             for (i, name) in names.enumerated() {
                 guard let field = table.descriptor.schema.first(where: { $0.name == name }) else {
-                    throw context.error(.validate, "\(clause): table \(table.name) has no physical column \(name)",
-                                        fix: NearName.hint(for: name, in: table.descriptor.schema.map(\.name)), at: create.name.span)
+                    throw context.error(
+                        .validate, "\(clause): table \(table.name) has no physical column \(name)",
+                        fix: NearName.hint(for: name, in: table.descriptor.schema.map(\.name)), at: create.name.span)
                 }
                 guard !names[..<i].contains(name) else {
                     throw context.error(.validate, "\(clause): column \(name) stands there twice", at: create.name.span)
                 }
                 switch field.type {
                 case .array, .map, .row:
-                    throw context.error(.validate, "\(clause): column \(name) is of type \(field.type), which cannot be a key", at: create.name.span)
+                    throw context.error(
+                        .validate, "\(clause): column \(name) is of type \(field.type), which cannot be a key", at: create.name.span)
                 default: break
                 }
             }
@@ -118,12 +132,15 @@ struct TableChecks {
 
     func connector(of table: TableDescriptor, at span: SourceSpan) throws -> any TableConnector {
         guard let identifier = table.options["connector"] else {
-            throw context.error(.validate, "table \(table.name) has no option 'connector'",
-                                fix: "add 'connector' = '...' to WITH, one of \(context.catalog.connectorNames.joined(separator: ", "))", at: span)
+            throw context.error(
+                .validate, "table \(table.name) has no option 'connector'",
+                fix: "add 'connector' = '...' to WITH, one of \(context.catalog.connectorNames.joined(separator: ", "))", at: span)
         }
         guard let connector = context.catalog.connector(identifier) else {
-            throw located(StreamError(.validate, "table \(table.name): there is no connector '\(identifier)'",
-                                      fix: NearName.hint(for: identifier, in: context.catalog.connectorNames)), "connector", table, span)
+            throw located(
+                StreamError(
+                    .validate, "table \(table.name): there is no connector '\(identifier)'",
+                    fix: NearName.hint(for: identifier, in: context.catalog.connectorNames)), "connector", table, span)
         }
         return connector
     }
@@ -134,8 +151,10 @@ struct TableChecks {
         let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption])
         let prefixes = known.filter { $0.hasSuffix(".") }
         for key in table.options.keys.sorted() where !known.contains(key) && !prefixes.contains(where: { key.hasPrefix($0) }) {
-            throw located(StreamError(.validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",
-                                      fix: NearName.hint(for: key, in: known.map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
+            throw located(
+                StreamError(
+                    .validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",
+                    fix: NearName.hint(for: key, in: known.map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
         }
         do {
             try connector.validate(table)
@@ -146,8 +165,11 @@ struct TableChecks {
         let available = connector.metadataKeys(for: table)
         for column in table.metadata {
             guard available[column.key] != nil else {
-                throw located(StreamError(.validate, "table \(table.name): connector '\(connector.identifier)' has no metadata '\(column.key)' for column \(column.name)",
-                                          fix: NearName.hint(for: column.key, in: available.keys)), nil, table, span)
+                throw located(
+                    StreamError(
+                        .validate,
+                        "table \(table.name): connector '\(connector.identifier)' has no metadata '\(column.key)' for column \(column.name)",
+                        fix: NearName.hint(for: column.key, in: available.keys)), nil, table, span)
             }
         }
     }

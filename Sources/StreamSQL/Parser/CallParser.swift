@@ -113,8 +113,10 @@ extension TokenParser {
             let onEmpty = acceptWord("EMPTY")
             if !onEmpty { try expectWord("ERROR") }
             guard onEmpty ? call.onEmpty == nil && call.onError == nil && call.name != "JSON_EXISTS" : call.onError == nil else {
-                throw source.error(.parse, "this clause of \(call.name) is out of place",
-                                   fix: call.name == "JSON_EXISTS" ? "write at most one ON ERROR" : "write ON EMPTY first, then ON ERROR, each once", at: at)
+                throw source.error(
+                    .parse, "this clause of \(call.name) is out of place",
+                    fix: call.name == "JSON_EXISTS" ? "write at most one ON ERROR" : "write ON EMPTY first, then ON ERROR, each once",
+                    at: at)
             }
             if onEmpty {
                 (call.onEmpty, call.emptyDefault) = behaviour
@@ -190,7 +192,8 @@ extension TokenParser {
             let at = span
             let name = try name("a window name or \"(\" after OVER")
             guard let window = namedWindows.last?[name] else {
-                throw source.error(.parse, "there is no window \"\(name)\"", fix: "declare it: WINDOW \(name) AS (PARTITION BY ... ORDER BY ...)", at: at)
+                throw source.error(
+                    .parse, "there is no window \"\(name)\"", fix: "declare it: WINDOW \(name) AS (PARTITION BY ... ORDER BY ...)", at: at)
             }
             call.over = window
         }
@@ -203,7 +206,9 @@ extension TokenParser {
             let at = span
             let base = try name("a window name")
             guard let named = namedWindows.last?[base] else {
-                throw source.error(.parse, "there is no window \"\(base)\"", fix: "declare it in the WINDOW clause, or begin with PARTITION BY or ORDER BY", at: at)
+                throw source.error(
+                    .parse, "there is no window \"\(base)\"",
+                    fix: "declare it in the WINDOW clause, or begin with PARTITION BY or ORDER BY", at: at)
             }
             window = named
         }

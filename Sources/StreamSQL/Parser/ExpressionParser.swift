@@ -39,7 +39,8 @@ extension TokenParser {
         case "BETWEEN", "IN", "LIKE", "SIMILAR", "ILIKE", "RLIKE", "OVERLAPS", "MEMBER": return Precedence.predicate
         case "NOT":
             let next = self.token(ahead: 1)
-            return next.kind == .word && ["BETWEEN", "IN", "LIKE", "SIMILAR", "ILIKE", "RLIKE"].contains(next.upper) ? Precedence.predicate : nil
+            return next.kind == .word && ["BETWEEN", "IN", "LIKE", "SIMILAR", "ILIKE", "RLIKE"].contains(next.upper)
+                ? Precedence.predicate : nil
         default: return nil
         }
     }
@@ -84,7 +85,9 @@ extension TokenParser {
         try expectWord("IS")
         let negated = acceptWord("NOT")
         if acceptWord("NULL") { return made(.isNull(left, negated: negated), from: left) }
-        for truth in ["TRUE", "FALSE", "UNKNOWN"] where acceptWord(truth) { return made(.isTruth(left, truth, negated: negated), from: left) }
+        for truth in ["TRUE", "FALSE", "UNKNOWN"] where acceptWord(truth) {
+            return made(.isTruth(left, truth, negated: negated), from: left)
+        }
         if acceptWord("DISTINCT") {
             try expectWord("FROM")
             let right = try expression(above: Precedence.comparison + 1)
@@ -96,7 +99,9 @@ extension TokenParser {
             }
             return made(.isJSON(left, "VALUE", negated: negated), from: left)
         }
-        throw expected("NULL, TRUE, FALSE, UNKNOWN, DISTINCT FROM or JSON after IS", near: ["NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT", "JSON", "NOT"])
+        throw expected(
+            "NULL, TRUE, FALSE, UNKNOWN, DISTINCT FROM or JSON after IS",
+            near: ["NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT", "JSON", "NOT"])
     }
 
     private mutating func predicate(_ left: SyntaxExpr) throws -> SyntaxExpr {
@@ -255,7 +260,9 @@ extension TokenParser {
             if !isSymbol("]") { items = try expressionList() }
             try expect("]", " or \",\" in \(token.upper)[...]")
             if token.upper == "MAP", items.count % 2 == 1 {
-                throw source.error(.parse, "MAP[...] has a key without a value", fix: "write MAP[key, value, ...]", at: source.span(token.start, consumedEnd))
+                throw source.error(
+                    .parse, "MAP[...] has a key without a value", fix: "write MAP[key, value, ...]",
+                    at: source.span(token.start, consumedEnd))
             }
             return node(token.upper == "MAP" ? .map(items) : .array(items))
         case "ROW" where call:
@@ -278,7 +285,8 @@ extension TokenParser {
         if isSymbol("(", ahead: 1) { return try call() }
         let name = try qualifiedName("a column")
         if isSymbol("("), name.parts.count > 1 {
-            throw source.error(.plan, "\(name.text)(...) is not supported", fix: "write the function without a catalog or database name", at: name.span)
+            throw source.error(
+                .plan, "\(name.text)(...) is not supported", fix: "write the function without a catalog or database name", at: name.span)
         }
         return SyntaxExpr(.name(name), span: name.span)
     }
@@ -303,7 +311,10 @@ extension TokenParser {
             items[0].node = .scalarQuery(try continued(first))
         }
         try expect(")", items.count == 1 ? " after the expression" : " or \",\" in the row")
-        if items.count == 1 { return items[0] }
+        if items.count == 1 {
+            items[0].span = source.span(start, consumedEnd)
+            return items[0]
+        }
         return SyntaxExpr(.row(items), span: source.span(start, consumedEnd))
     }
 

@@ -1,7 +1,8 @@
 /// The words that Flink's parser treats specially.
 enum Keywords {
     /// Cannot name a column, table or alias unless written in backticks.
-    static let reserved = words("""
+    static let reserved = words(
+        """
         ABS ALL ALLOCATE ALLOW ALTER AND ANY ARE ARRAY ARRAY_AGG ARRAY_CONCAT_AGG ARRAY_MAX_CARDINALITY AS ASENSITIVE ASYMMETRIC AT
         ATOMIC AUTHORIZATION AVG BEGIN BEGIN_FRAME BEGIN_PARTITION BETWEEN BIGINT BINARY BIT BLOB BOOLEAN BOTH BY BYTES CALL CALLED
         CARDINALITY CASCADED CASE CAST CATALOGS CEIL CEILING CHAR CHARACTER CHARACTER_LENGTH CHAR_LENGTH CHECK CLASSIFIER CLOB CLOSE
@@ -31,7 +32,8 @@ enum Keywords {
         """)
 
     /// Reserved, but the name of a function when "(" follows.
-    static let functions = words("""
+    static let functions = words(
+        """
         ABS ARRAY_AGG ARRAY_CONCAT_AGG AVG CARDINALITY CEIL CEILING CHARACTER_LENGTH CHAR_LENGTH COALESCE COLLECT CONTAINS CONVERT CORR COUNT
         COVAR_POP COVAR_SAMP CUME_DIST CURRENT_CATALOG CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DAY DENSE_RANK ELEMENT EVERY
         EXP EXTRACT FIRST_VALUE FLOOR FUSION GROUPING GROUP_CONCAT HOUR INTERSECTION JSON_ARRAY JSON_ARRAYAGG JSON_EXISTS
@@ -42,7 +44,8 @@ enum Keywords {
         """)
 
     /// Words that begin or join clauses: nobody means them as a name.
-    static let clauses = words("""
+    static let clauses = words(
+        """
         ALL AND AS BETWEEN BY CASE CROSS DISTINCT ELSE END EXCEPT FETCH FOR FROM FULL GROUP HAVING IN INNER INTERSECT INTO IS JOIN LATERAL
         LIKE LIMIT NATURAL NOT NULL OFFSET ON OR ORDER OUTER OVER PARTITION SELECT SIMILAR THEN TO UNION USING VALUES WHEN WHERE WINDOW WITH
         """)
@@ -59,14 +62,18 @@ enum Keywords {
     ]
 
     /// Functions that are written without parentheses.
-    static let bareFunctions = words("""
+    static let bareFunctions = words(
+        """
         CURRENT_CATALOG CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER
         """)
 
     /// Units of EXTRACT, FLOOR ... TO, TIMESTAMPADD; the first ones also of intervals.
     static let intervalUnits = ["YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"]
-    static let timeUnits = intervalUnits + ["MILLISECOND", "MICROSECOND", "NANOSECOND", "DOW", "ISODOW", "DOY", "ISOYEAR", "DECADE",
-                                            "CENTURY", "MILLENNIUM", "EPOCH"]
+    static let timeUnits =
+        intervalUnits + [
+            "MILLISECOND", "MICROSECOND", "NANOSECOND", "DOW", "ISODOW", "DOY", "ISOYEAR", "DECADE",
+            "CENTURY", "MILLENNIUM", "EPOCH",
+        ]
 
     private static func words(_ text: String) -> Set<String> { Set(text.split(whereSeparator: \.isWhitespace).map(String.init)) }
 }

@@ -176,8 +176,9 @@ struct Lexer {
                 units.append(value)
                 rest.removeFirst(4)
             } else {
-                throw error("U&'...' holds a backslash that starts no escape", fix: "write four hexadecimal digits after it, or \\\\ for itself",
-                            from: start)
+                throw error(
+                    "U&'...' holds a backslash that starts no escape", fix: "write four hexadecimal digits after it, or \\\\ for itself",
+                    from: start)
             }
         }
         return String(decoding: units, as: UTF16.self)

@@ -5,7 +5,8 @@ extension TokenParser {
     /// Keywords that a bare alias may be a misspelling of.
     private static let afterItem = ["FROM", "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION"]
     private static let afterTable = [
-        "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL",
+        "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "JOIN", "INNER", "LEFT",
+        "RIGHT", "FULL",
         "CROSS", "ON", "USING",
     ]
 
@@ -184,7 +185,9 @@ extension TokenParser {
             } while accept(",")
         }
         if isWord("QUALIFY") { throw unsupported("QUALIFY", fix: "filter the result of a subquery") }
-        return Select(distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy, having: having, span: source.span(start, consumedEnd))
+        return Select(
+            distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy, having: having,
+            span: source.span(start, consumedEnd))
     }
 
     mutating func selectItems() throws -> [Select.Item] {
@@ -259,7 +262,11 @@ extension TokenParser {
                 throw unsupported(what, fix: "write one query for each set of keys and join them with UNION ALL")
             }
             let key = try expression()
-            if case .row(let parts) = key.node, source.slice(key.span.start, key.span.start + 1) == "(" { keys += parts } else { keys.append(key) }
+            if case .row(let parts) = key.node, source.slice(key.span.start, key.span.start + 1) == "(" {
+                keys += parts
+            } else {
+                keys.append(key)
+            }
         } while accept(",")
         return keys
     }
@@ -379,7 +386,9 @@ extension TokenParser {
         advance()
         var options: [String: String] = [:]
         while !accept("*/") {
-            guard onTable, acceptWord("OPTIONS") else { throw unsupported("the hint \(found)", fix: onTable ? "use OPTIONS('key' = 'value')" : "remove it") }
+            guard onTable, acceptWord("OPTIONS") else {
+                throw unsupported("the hint \(found)", fix: onTable ? "use OPTIONS('key' = 'value')" : "remove it")
+            }
             try expect("(", " after OPTIONS")
             repeat {
                 let at = span
@@ -407,8 +416,9 @@ extension TokenParser {
         guard token.kind == .word else { throw expected("TUMBLE, HOP, CUMULATE or SESSION") }
         let function = token.upper
         guard let parameters = Self.windowParameters[function] else {
-            throw source.error(.plan, "the table function \(token.text) is not supported",
-                               fix: NearName.hint(for: token.text, in: Self.windowParameters.keys), at: at)
+            throw source.error(
+                .plan, "the table function \(token.text) is not supported",
+                fix: NearName.hint(for: token.text, in: Self.windowParameters.keys), at: at)
         }
         advance()
         try expect("(", " after \(function)")
@@ -424,7 +434,8 @@ extension TokenParser {
                 advance()
                 guard accept("=>") else { throw expected("\"=>\": either all arguments of \(function) have names or none") }
                 guard order.contains(written) else {
-                    throw source.error(.parse, "\(function) has no argument \(written) left", fix: NearName.hint(for: written, in: order), at: at)
+                    throw source.error(
+                        .parse, "\(function) has no argument \(written) left", fix: NearName.hint(for: written, in: order), at: at)
                 }
                 parameter = written
             }
@@ -445,9 +456,12 @@ extension TokenParser {
         try expect(")", " or \",\" in the arguments of \(function)")
         let arguments = parameters.compactMap { values[$0] }
         guard let input, let timeColumn, parameters.allSatisfy({ $0 == "OFFSET" || values[$0] != nil }) else {
-            throw source.error(.parse, "\(function) lacks the argument \(order.first ?? "")", fix: "write \(Self.usage(function, parameters))", at: at)
+            throw source.error(
+                .parse, "\(function) lacks the argument \(order.first ?? "")", fix: "write \(Self.usage(function, parameters))", at: at)
         }
-        return TableRef(.windowFunction(name: function, input: input, timeColumn: timeColumn, arguments: arguments), span: source.span(start, consumedEnd))
+        return TableRef(
+            .windowFunction(name: function, input: input, timeColumn: timeColumn, arguments: arguments),
+            span: source.span(start, consumedEnd))
     }
 
     private static func usage(_ function: String, _ parameters: [String]) -> String {

@@ -78,7 +78,7 @@ public struct SQLParser: Sendable {
     private func whole<T>(_ parse: (inout TokenParser) throws -> T) throws -> T {
         var parser = try TokenParser(source)
         let result = try parse(&parser)
-        guard parser.atEnd else { throw parser.unexpectedRest() }
+        guard parser.atEnd else { throw parser.unexpectedRest(single: true) }
         return result
     }
 }

@@ -72,7 +72,9 @@ extension TokenParser {
     private mutating func create() throws -> Statement.Node {
         let start = token.start
         try expectWord("CREATE")
-        if isWords("OR", "REPLACE") || isWords("OR", "ALTER") { throw unsupported("CREATE OR REPLACE", fix: "write DROP ... IF EXISTS, then CREATE") }
+        if isWords("OR", "REPLACE") || isWords("OR", "ALTER") {
+            throw unsupported("CREATE OR REPLACE", fix: "write DROP ... IF EXISTS, then CREATE")
+        }
         let temporary = acceptWord("TEMPORARY")
         if isWord("SYSTEM") { throw unsupported("CREATE TEMPORARY SYSTEM FUNCTION") }
         if acceptWord("TABLE") { return .createTable(try createTable(start, temporary: temporary)) }
@@ -84,8 +86,9 @@ extension TokenParser {
             try expectWord("AS")
             guard startsQuery || isSymbol("(") else { throw expected("a query after AS", near: ["SELECT", "WITH", "VALUES"]) }
             let query = try query()
-            return .createView(name: name, columns: columns, query: query, temporary: temporary, ifNotExists: ifNotExists,
-                               text: source.slice(query.span.start, query.span.end))
+            return .createView(
+                name: name, columns: columns, query: query, temporary: temporary, ifNotExists: ifNotExists,
+                text: source.slice(query.span.start, query.span.end))
         }
         for other in ["FUNCTION", "CATALOG", "DATABASE", "MATERIALIZED", "MODEL", "CONNECTION"] where isWord(other) {
             throw unsupported("CREATE \(other)")
@@ -116,7 +119,9 @@ extension TokenParser {
             try expectWord("TABLE")
             return .showCreateTable(try qualifiedName("a table"))
         }
-        for other in ["CATALOGS", "CURRENT", "DATABASES", "COLUMNS", "PARTITIONS", "MODULES", "JARS", "JOBS", "FULL", "USER", "PROCEDURES", "MODELS"]
+        for other in [
+            "CATALOGS", "CURRENT", "DATABASES", "COLUMNS", "PARTITIONS", "MODULES", "JARS", "JOBS", "FULL", "USER", "PROCEDURES", "MODELS",
+        ]
         where isWord(other) {
             throw unsupported("SHOW \(other)", fix: "use SHOW TABLES, SHOW VIEWS, SHOW FUNCTIONS or SHOW CREATE TABLE")
         }
@@ -132,12 +137,16 @@ extension TokenParser {
         }
         let explained = ["INSERT", "EXECUTE", "BEGIN", "STATEMENT"].contains { isWord($0) }
         guard startsQuery || isSymbol("(") || explained else {
-            throw expected("SELECT, INSERT or STATEMENT SET after EXPLAIN", near: ["SELECT", "INSERT", "EXECUTE", "WITH", "VALUES", "DOT", "GRAPHVIZ", "PLAN"])
+            throw expected(
+                "SELECT, INSERT or STATEMENT SET after EXPLAIN",
+                near: ["SELECT", "INSERT", "EXECUTE", "WITH", "VALUES", "DOT", "GRAPHVIZ", "PLAN"])
         }
         if isWord("STATEMENT") {
             let start = token.start
             let set = try statementSet(begin: true)
-            return .explain(Statement(set, span: source.span(start, consumedEnd), text: source.slice(start, consumedEnd), source: source), graphviz: graphviz)
+            return .explain(
+                Statement(set, span: source.span(start, consumedEnd), text: source.slice(start, consumedEnd), source: source),
+                graphviz: graphviz)
         }
         return .explain(try statement(), graphviz: graphviz)
     }
@@ -175,7 +184,9 @@ extension TokenParser {
             try endOfStatement()
             while accept(";") {}
         }
-        guard !inserts.isEmpty else { throw source.error(.parse, "the statement set is empty", fix: "put at least one INSERT between BEGIN and END", at: at) }
+        guard !inserts.isEmpty else {
+            throw source.error(.parse, "the statement set is empty", fix: "put at least one INSERT between BEGIN and END", at: at)
+        }
         return .statementSet(inserts)
     }
 }

@@ -23,7 +23,9 @@ extension TokenParser {
         }
         if acceptWord("WITH") { try options(&table) }
         if isWord("LIKE") { throw unsupported("CREATE TABLE ... LIKE", fix: "write the columns and options out") }
-        if isWord("AS") { throw unsupported("CREATE TABLE ... AS SELECT", fix: "write CREATE TABLE with columns, then INSERT INTO ... SELECT") }
+        if isWord("AS") {
+            throw unsupported("CREATE TABLE ... AS SELECT", fix: "write CREATE TABLE with columns, then INSERT INTO ... SELECT")
+        }
         if !atEnd, !isSymbol(";") {
             throw expected("WITH, PARTITIONED BY or the end of CREATE TABLE", near: ["WITH", "PARTITIONED", "COMMENT"])
         }
@@ -48,7 +50,9 @@ extension TokenParser {
         }
         if isWord("CONSTRAINT") || isWords("PRIMARY", "KEY") {
             if acceptWord("CONSTRAINT") { _ = try name("the name of the constraint") }
-            if isWord("UNIQUE") || isWord("CHECK") || isWord("FOREIGN") { throw unsupported("the constraint \(token.upper)", fix: "remove it") }
+            if isWord("UNIQUE") || isWord("CHECK") || isWord("FOREIGN") {
+                throw unsupported("the constraint \(token.upper)", fix: "remove it")
+            }
             try expectWord("PRIMARY", "KEY")
             let columns = try nameList("key column")
             try setKey(&table, columns, &keyPlace, at)
@@ -59,12 +63,16 @@ extension TokenParser {
 
     private mutating func setKey(_ table: inout CreateTable, _ columns: [String], _ keyPlace: inout SourceSpan?, _ at: SourceSpan) throws {
         if let first = keyPlace {
-            throw source.error(.parse, "the table has two primary keys, the first in line \(first.line)", fix: "name all key columns in one PRIMARY KEY (...)", at: at)
+            throw source.error(
+                .parse, "the table has two primary keys, the first in line \(first.line)",
+                fix: "name all key columns in one PRIMARY KEY (...)", at: at)
         }
         keyPlace = at
         _ = acceptWord("ENFORCED")
         guard acceptWord("NOT", "ENFORCED") else {
-            throw source.error(.parse, "PRIMARY KEY lacks NOT ENFORCED", fix: "write PRIMARY KEY (...) NOT ENFORCED; the engine relies on the key, it doesn't check it", at: at)
+            throw source.error(
+                .parse, "PRIMARY KEY lacks NOT ENFORCED",
+                fix: "write PRIMARY KEY (...) NOT ENFORCED; the engine relies on the key, it doesn't check it", at: at)
         }
         table.primaryKey = columns
     }
@@ -88,7 +96,9 @@ extension TokenParser {
                 metadata = true
                 if acceptWord("FROM") { key = try string("the metadata key") }
             } else if acceptWord("VIRTUAL") {
-                guard metadata else { throw source.error(.parse, "VIRTUAL belongs to METADATA columns", fix: "write METADATA VIRTUAL, or remove it", at: at) }
+                guard metadata else {
+                    throw source.error(.parse, "VIRTUAL belongs to METADATA columns", fix: "write METADATA VIRTUAL, or remove it", at: at)
+                }
                 virtual = true
             } else if acceptWord("PRIMARY", "KEY") {
                 try setKey(&table, [name], &keyPlace, at)
@@ -113,8 +123,10 @@ extension TokenParser {
             try expect("=", " after the option key")
             let value = try string("the value of '\(key)'")
             if let first = table.options.first(where: { $0.key == key }) {
-                throw source.error(.parse, "the option '\(key)' is given twice: '\(first.value)' in line \(first.span.line), '\(value)' in line \(at.line)",
-                                   fix: "keep one of them", at: at)
+                throw source.error(
+                    .parse,
+                    "the option '\(key)' is given twice: '\(first.value)' in line \(first.span.line), '\(value)' in line \(at.line)",
+                    fix: "keep one of them", at: at)
             }
             table.options.append((key, value, at))
         } while accept(",")

@@ -75,8 +75,9 @@ struct TokenParser {
     mutating func enter() throws {
         depth += 1
         if depth > Self.depthMax {
-            throw source.error(.parse, "the nesting is deeper than \(Self.depthMax) levels", fix: "move the inner part into a view or WITH query",
-                               at: span)
+            throw source.error(
+                .parse, "the nesting is deeper than \(Self.depthMax) levels", fix: "move the inner part into a view or WITH query",
+                at: span)
         }
     }
 
@@ -84,7 +85,8 @@ struct TokenParser {
 
     func checkChain(_ length: Int, _ what: String) throws {
         if length > Self.chainMax {
-            throw source.error(.parse, "more than \(Self.chainMax) \(what) follow one another", fix: "split them with parentheses or views", at: span)
+            throw source.error(
+                .parse, "more than \(Self.chainMax) \(what) follow one another", fix: "split them with parentheses or views", at: span)
         }
     }
 
@@ -152,9 +154,11 @@ struct TokenParser {
     /// "expected X, found Y", or the keyword that was meant when the last bare alias or this token looks like one.
     func expected(_ what: String, near: [String] = []) -> StreamError {
         if let bareAlias, bareAlias.index == index - 1, !isSymbol(";"), !isSymbol(")"), !atEnd,
-            let meant = Self.misspelled(tokens[index - 1].upper, of: bareAlias.near) {
+            let meant = Self.misspelled(tokens[index - 1].upper, of: bareAlias.near)
+        {
             let wrong = tokens[index - 1]
-            return source.error(.parse, "\"\(wrong.text)\" is not a keyword", fix: "write \"\(meant)\"", at: source.span(wrong.start, wrong.end))
+            return source.error(
+                .parse, "\"\(wrong.text)\" is not a keyword", fix: "write \"\(meant)\"", at: source.span(wrong.start, wrong.end))
         }
         if token.kind == .word, !near.contains(token.upper), let meant = Self.misspelled(token.upper, of: near) {
             return source.error(.parse, "expected \(what), found \(found)", fix: "write \"\(meant)\"", at: span)
@@ -164,16 +168,23 @@ struct TokenParser {
 
     func reserved() -> StreamError {
         let word = token.text
-        if Keywords.clauses.contains(token.upper) { return source.error(.parse, "expected a name, found \(found)", fix: reservedFix, at: span) }
+        if Keywords.clauses.contains(token.upper) {
+            return source.error(.parse, "expected a name, found \(found)", fix: reservedFix, at: span)
+        }
         return source.error(.parse, "\"\(word)\" is a reserved word", fix: reservedFix, at: span)
     }
 
     /// Something follows where the text should end.
-    func unexpectedRest() -> StreamError {
+    func unexpectedRest(single: Bool = false) -> StreamError {
         if token.kind == .word, Keywords.statements.contains(token.upper), index > 0 {
+            if single {
+                return source.error(.parse, "expected the end of the text, found \(found)", fix: "write one statement only", at: span)
+            }
             return source.error(.parse, "expected \";\", found \(found)", fix: "end the statement before it with \";\"", at: span)
         }
-        return expected("the end of the statement", near: ["WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "WINDOW", "OFFSET", "FETCH", "JOIN", "FROM", "WITH", "AS"])
+        return expected(
+            "the end of the statement",
+            near: ["WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "WINDOW", "OFFSET", "FETCH", "JOIN", "FROM", "WITH", "AS"])
     }
 
     mutating func endOfStatement() throws {

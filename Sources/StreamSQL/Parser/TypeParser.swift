@@ -3,8 +3,10 @@ import StreamCore
 /// SQL types, in DDL and CAST.
 extension TokenParser {
     private static let typeNames = [
-        "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "REAL", "DOUBLE", "DECIMAL", "DEC", "NUMERIC", "CHAR", "CHARACTER",
-        "VARCHAR", "STRING", "BINARY", "VARBINARY", "BYTES", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "INTERVAL", "ARRAY", "MAP", "ROW",
+        "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "REAL", "DOUBLE", "DECIMAL", "DEC", "NUMERIC", "CHAR",
+        "CHARACTER",
+        "VARCHAR", "STRING", "BINARY", "VARBINARY", "BYTES", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "INTERVAL", "ARRAY", "MAP",
+        "ROW",
     ]
 
     mutating func dataType() throws -> DataType {
@@ -85,10 +87,12 @@ extension TokenParser {
             return .map(key: key, value: value)
         case "ROW": return .row(try rowFields())
         case "MULTISET", "RAW", "VARIANT":
-            throw source.error(.plan, "the type \(name) is not supported", fix: "use STRING, ARRAY, MAP or ROW", at: source.span(start.start, start.end))
+            throw source.error(
+                .plan, "the type \(name) is not supported", fix: "use STRING, ARRAY, MAP or ROW", at: source.span(start.start, start.end))
         default:
-            throw source.error(.parse, "there is no type \(start.text)", fix: NearName.hint(for: start.text, in: Self.typeNames),
-                               at: source.span(start.start, start.end))
+            throw source.error(
+                .parse, "there is no type \(start.text)", fix: NearName.hint(for: start.text, in: Self.typeNames),
+                at: source.span(start.start, start.end))
         }
     }
 
@@ -98,8 +102,9 @@ extension TokenParser {
         let scale = accept(",") ? try integer("the scale") : 0
         try expect(")", " after the precision")
         guard (1...38).contains(precision), (0...precision).contains(scale) else {
-            throw source.error(.parse, "DECIMAL(\(precision), \(scale)) is out of range",
-                               fix: "use a precision from 1 to 38 and a scale from 0 to the precision", at: source.span(start.start, consumedEnd))
+            throw source.error(
+                .parse, "DECIMAL(\(precision), \(scale)) is out of range",
+                fix: "use a precision from 1 to 38 and a scale from 0 to the precision", at: source.span(start.start, consumedEnd))
         }
         return .decimal(precision: precision, scale: scale)
     }
@@ -118,7 +123,8 @@ extension TokenParser {
         let at = span
         let value = try integer(what)
         guard range.contains(value) else {
-            throw source.error(.parse, "\(type)(\(value)) is out of range", fix: "use \(what) from \(range.lowerBound) to \(range.upperBound)", at: at)
+            throw source.error(
+                .parse, "\(type)(\(value)) is out of range", fix: "use \(what) from \(range.lowerBound) to \(range.upperBound)", at: at)
         }
         try expect(")", " after \(what)")
         return value
@@ -156,7 +162,9 @@ extension TokenParser {
         let order = ["DAY", "HOUR", "MINUTE", "SECOND"]
         let valid = from == "YEAR" && to == "MONTH" || (order.firstIndex(of: from) ?? 9) < (order.firstIndex(of: to) ?? -1)
         guard valid else {
-            throw source.error(.parse, "an interval cannot go from \(from) to \(to)", fix: "use YEAR TO MONTH, or two of DAY, HOUR, MINUTE, SECOND in this order", at: at)
+            throw source.error(
+                .parse, "an interval cannot go from \(from) to \(to)",
+                fix: "use YEAR TO MONTH, or two of DAY, HOUR, MINUTE, SECOND in this order", at: at)
         }
         return (from, to)
     }
@@ -175,7 +183,8 @@ extension TokenParser {
         if unit.hasPrefix("SQL_TSI_") { unit.removeFirst(8) }
         if !units.contains(unit), unit.hasSuffix("S") { unit.removeLast() }
         guard units.contains(unit) else {
-            throw source.error(.parse, "\"\(token.text)\" is not a time unit here", fix: NearName.hint(for: token.text, in: units), at: span)
+            throw source.error(
+                .parse, "\"\(token.text)\" is not a time unit here", fix: NearName.hint(for: token.text, in: units), at: span)
         }
         advance()
         return unit

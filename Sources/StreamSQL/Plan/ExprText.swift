@@ -33,7 +33,8 @@ enum ExprText {
         switch (name, args.count) {
         case ("NEGATE", 1): return "-" + nested(args[0], columns)
         case ("ITEM", 2): return "\(nested(args[0], columns))[\(of(args[1], columns))]"
-        case (_, 2) where name == "LIKE" || !isWord && !name.hasPrefix("IS "): return "\(nested(args[0], columns)) \(name) \(nested(args[1], columns))"
+        case (_, 2) where name == "LIKE" || !isWord && !name.hasPrefix("IS "):
+            return "\(nested(args[0], columns)) \(name) \(nested(args[1], columns))"
         case (_, 2) where name.hasSuffix("DISTINCT FROM"): return "\(nested(args[0], columns)) \(name) \(nested(args[1], columns))"
         case (_, 1) where name.hasPrefix("IS "): return "\(nested(args[0], columns)) \(name)"
         default: return "\(name)(\(list(args, columns)))"
@@ -82,11 +83,12 @@ enum ExprText {
     }
 
     static func window(_ window: WindowSpec) -> String {
-        let (name, lengths, offset): (String, [Int64], Int64) = switch window {
-        case .tumble(let size, let offset): ("TUMBLE", [size], offset)
-        case .hop(let slide, let size, let offset): ("HOP", [slide, size], offset)
-        case .cumulate(let step, let size, let offset): ("CUMULATE", [step, size], offset)
-        }
+        let (name, lengths, offset): (String, [Int64], Int64) =
+            switch window {
+            case .tumble(let size, let offset): ("TUMBLE", [size], offset)
+            case .hop(let slide, let size, let offset): ("HOP", [slide, size], offset)
+            case .cumulate(let step, let size, let offset): ("CUMULATE", [step, size], offset)
+            }
         return "\(name)(" + (lengths.map(length) + (offset == 0 ? [] : ["offset \(length(offset))"])).joined(separator: ", ") + ")"
     }
 

@@ -146,7 +146,8 @@ public indirect enum LogicalPlan: Sendable {
         switch self {
         case .scan, .values: []
         case .project(let i, _), .filter(let i, _), .calc(let i, _, _), .windowTable(let i, _), .windowAggregate(let i, _),
-             .aggregate(let i, _), .sort(let i, _): [i]
+            .aggregate(let i, _), .sort(let i, _):
+            [i]
         case .join(let l, let r, _): [l, r]
         case .union(let inputs, _): inputs
         }

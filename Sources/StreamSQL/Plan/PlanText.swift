@@ -22,16 +22,21 @@ extension LogicalPlan {
     public var title: String {
         switch self {
         case .scan(let s):
-            let pruned = s.partitionFilter.isEmpty ? "" : ", partitions: " + s.partitionFilter.keys.sorted().map { key in
-                "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
-            }.joined(separator: ", ")
+            let pruned =
+                s.partitionFilter.isEmpty
+                ? ""
+                : ", partitions: "
+                    + s.partitionFilter.keys.sorted().map { key in
+                        "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
+                    }.joined(separator: ", ")
             return "Scan(\(s.table.name): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
-        case .values(let v): return "Values(\(v.rows.count) \(v.rows.count == 1 ? "row" : "rows"): \(v.columns.map(\.name).joined(separator: ", ")))"
+        case .values(let v):
+            return "Values(\(v.rows.count) \(v.rows.count == 1 ? "row" : "rows"): \(v.columns.map(\.name).joined(separator: ", ")))"
         case .project(let input, let p): return "Project(\(ExprText.projection(p, input.columns)))"
         case .filter(let input, let e): return "Filter(\(ExprText.of(e, input.columns)))"
         case .calc(let input, let filter, let p):
-            let select = "select: " + ExprText.projection(p, input.columns)
-            return "Calc(" + (filter.map { "where: \(ExprText.of($0, input.columns)), " } ?? "") + select + ")"
+            let select = p.exprs.isEmpty ? [] : ["select: " + ExprText.projection(p, input.columns)]
+            return "Calc(" + ((filter.map { ["where: " + ExprText.of($0, input.columns)] } ?? []) + select).joined(separator: ", ") + ")"
         case .windowTable(let input, let w):
             return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
         case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"
@@ -58,10 +63,11 @@ extension LogicalPlan {
     }
 
     static func aggregation(_ a: WindowAggregate, _ input: [PlanColumn]) -> String {
-        let window = switch a.assignment {
-        case .time(let spec, let column): "\(ExprText.window(spec)) on \(input[column].name)"
-        case .attached(let origin, let start, let end): "\(ExprText.window(origin.window)) as \(input[start].name), \(input[end].name)"
-        }
+        let window =
+            switch a.assignment {
+            case .time(let spec, let column): "\(ExprText.window(spec)) on \(input[column].name)"
+            case .attached(let origin, let start, let end): "\(ExprText.window(origin.window)) as \(input[start].name), \(input[end].name)"
+            }
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
         return ([window] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")

@@ -22,7 +22,8 @@ struct ColumnPruning {
     private func prune(_ plan: LogicalPlan, _ needed: Set<Int>) -> (LogicalPlan, [Int: Int]) {
         switch plan {
         case .scan(var scan):
-            var kept = needed.sorted()
+            let forWatermark = ScanLayout.watermarkColumns(scan.table)
+            var kept = scan.used.indices.filter { needed.contains($0) || forWatermark.contains(scan.used[$0]) }
             if kept.isEmpty { kept = [cheapest(scan)] }
             let used = kept.map { scan.used[$0] }
             scan.used = used
@@ -106,8 +107,9 @@ struct ColumnPruning {
         var map: [Int: Int] = [:]
         for (old, new) in leftMap { map[old] = new }
         for (old, new) in rightMap { map[old + n] = new + left.columns.count }
-        let join = LogicalPlan.Join(leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
-                                    condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns)
+        let join = LogicalPlan.Join(
+            leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
+            condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns)
         return (.join(left, right, join), map)
     }
 
@@ -132,7 +134,6 @@ struct ColumnPruning {
 
     /// What to read when only the number of rows matters.
     private func cheapest(_ scan: LogicalPlan.Scan) -> Int {
-        if let time = scan.table.watermark?.column, let i = scan.used.firstIndex(of: time) { return i }
         func cost(_ i: Int) -> Int {
             let column = scan.table.columns[scan.used[i]]
             guard case .physical = column.kind else { return 1_000 }

@@ -9,10 +9,11 @@ extension JobGraph {
         }
         var lines = ["digraph \(quoted(name)) {", "  rankdir=LR;", "  node [shape=box, fontname=\"Helvetica\"];"]
         for vertex in vertices {
-            let shape = switch vertex.kind {
-            case .source, .sink: ", style=rounded"
-            case .transform: ""
-            }
+            let shape =
+                switch vertex.kind {
+                case .source, .sink: ", style=rounded"
+                case .transform: ""
+                }
             lines.append("  v\(vertex.id) [label=\(quoted(vertex.name + "\nparallelism \(vertex.parallelism)"))\(shape)];")
         }
         for edge in edges {
@@ -29,18 +30,20 @@ extension JobGraph {
                 let label = label(edge)
                 return "\(edge.from)" + (label.isEmpty ? "" : " \(label)")
             }
-            return "\(vertex.id): \(vertex.name) [parallelism \(vertex.parallelism)]" + (inputs.isEmpty ? "" : " <- " + inputs.joined(separator: "; "))
+            return "\(vertex.id): \(vertex.name) [parallelism \(vertex.parallelism)]"
+                + (inputs.isEmpty ? "" : " <- " + inputs.joined(separator: "; "))
         }.joined(separator: "\n")
     }
 
     private func label(_ edge: JobEdge) -> String {
         let fields = vertices[edge.from].outputSchema
-        let how = switch edge.partitioning {
-        case .forward: ""
-        case .hash(let keys): "hash(\(keys.map { fields[$0].name }.joined(separator: ", ")))"
-        case .rebalance: "rebalance"
-        case .single: "single"
-        }
+        let how =
+            switch edge.partitioning {
+            case .forward: ""
+            case .hash(let keys): "hash(\(keys.map { fields[$0].name }.joined(separator: ", ")))"
+            case .rebalance: "rebalance"
+            case .single: "single"
+            }
         return edge.input == 0 ? how : (how.isEmpty ? "right" : "right, " + how)
     }
 }

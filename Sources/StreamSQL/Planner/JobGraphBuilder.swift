@@ -13,6 +13,15 @@ struct JobGraphBuilder: Sendable {
         var isChangelog: Bool
         /// The step that makes updates of rows given before, for error messages.
         var updatedBy: String?
+
+        /// The rows of both, as one stream.
+        mutating func merge(_ other: Stream) {
+            vertices += other.vertices
+            columns = zip(columns, other.columns).map { PlanColumn($0.name, $0.type, nullable: $0.nullable || $1.nullable) }
+            isBounded = isBounded && other.isBounded
+            isChangelog = isChangelog || other.isChangelog
+            updatedBy = updatedBy ?? other.updatedBy
+        }
     }
 
     enum Distribution { case forward, keys([Int]), single }
@@ -57,16 +66,19 @@ struct JobGraphBuilder: Sendable {
         let target = graph.vertices[vertex].parallelism
         for from in stream.vertices {
             let source = graph.vertices[from].parallelism
-            let partitioning: Partitioning = switch distribution {
-            case .keys(let keys) where target > 1: .hash(keys)
-            default: source == target ? .forward : target == 1 ? .single : .rebalance
-            }
+            let partitioning: Partitioning =
+                switch distribution {
+                case .keys(let keys) where target > 1: .hash(keys)
+                default: source == target ? .forward : target == 1 ? .single : .rebalance
+                }
             graph.edges.append(JobEdge(from: from, to: vertex, input: input, partitioning: partitioning))
         }
     }
 
-    private mutating func addStep(_ name: String, after stream: Stream, _ distribution: Distribution, _ columns: [PlanColumn],
-                                  _ factory: @escaping Operators.Factory) -> Stream {
+    private mutating func addStep(
+        _ name: String, after stream: Stream, _ distribution: Distribution, _ columns: [PlanColumn],
+        _ factory: @escaping Operators.Factory
+    ) -> Stream {
         let vertex = addVertex(name, .transform(factory), parallelism(after: stream, distribution), columns.map(\.field))
         connect(stream, to: vertex, distribution)
         var output = stream
@@ -78,8 +90,10 @@ struct JobGraphBuilder: Sendable {
     /// The sink for a query's rows.
     mutating func addSink(_ sink: any TableSink, name: String, after stream: Stream, keys: [Int] = []) throws {
         if stream.isChangelog && !sink.acceptsChanges {
-            throw StreamError(.plan, "table sink '\(name)' doesn't support consuming update changes which is produced by \(stream.updatedBy ?? "the query")",
-                              fix: "group by a window, or write to a table that takes changes, for example one with a primary key")
+            throw StreamError(
+                .plan,
+                "table sink '\(name)' doesn't support consuming update changes which is produced by \(stream.updatedBy ?? "the query")",
+                fix: "group by a window, or write to a table that takes changes, for example one with a primary key")
         }
         let most = sink.maxParallelism ?? .max
         let wanted = min(settings.parallelism, most)
@@ -98,39 +112,45 @@ struct JobGraphBuilder: Sendable {
         case .scan(let scan): return try add(scan)
         case .values(let values):
             let source = ValuesSource(rows: values.rows, types: values.columns.map(\.type), context: evaluation)
-            let vertex = addVertex("Source: \(values.rows.count) \(values.rows.count == 1 ? "row" : "rows")", .source(SourceVertex(source: source)), 1,
-                                   values.columns.map(\.field))
+            let vertex = addVertex(
+                "Source: \(values.rows.count) \(values.rows.count == 1 ? "row" : "rows")", .source(SourceVertex(source: source)), 1,
+                values.columns.map(\.field))
             return Stream(vertices: [vertex], columns: values.columns, isBounded: true, isChangelog: false)
         case .project(let input, let p): return try add(.calc(input, filter: nil, p))
         case .filter(let input, let e):
             return try add(.calc(input, filter: e, .columns(Array(input.columns.indices), of: input.columns)))
         case .calc(let input, let filter, let p):
             let stream = try add(input)
-            return addStep(Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
-                           Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
+            return addStep(
+                Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
+                Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
         case .windowTable(let input, let w):
             let stream = try add(input)
-            return addStep("\(ExprText.window(w.origin.window)) on \(stream.columns[w.timeColumn].name)", after: stream, .forward, w.columns,
-                           Operators.windowTableFunction(inputSchema: stream.columns.map(\.field), timeColumn: w.timeColumn,
-                                                         window: w.origin.window, timeZone: settings.timeZone))
+            return addStep(
+                "\(ExprText.window(w.origin.window)) on \(stream.columns[w.timeColumn].name)", after: stream, .forward, w.columns,
+                Operators.windowTableFunction(
+                    inputSchema: stream.columns.map(\.field), timeColumn: w.timeColumn,
+                    window: w.origin.window, timeZone: settings.timeZone))
         case .windowAggregate(let input, let a): return try add(a, try add(input))
         case .aggregate(let input, let a): return try add(a, try add(input))
         case .join(let l, let r, let j): return try add(j, try add(l), try add(r))
         case .union(let inputs, let columns):
             let streams = try inputs.map { try add($0) }
-            return Stream(vertices: streams.flatMap(\.vertices), columns: columns, isBounded: streams.allSatisfy(\.isBounded),
-                          isChangelog: streams.contains(where: \.isChangelog), updatedBy: streams.lazy.compactMap(\.updatedBy).first)
+            return Stream(
+                vertices: streams.flatMap(\.vertices), columns: columns, isBounded: streams.allSatisfy(\.isBounded),
+                isChangelog: streams.contains(where: \.isChangelog), updatedBy: streams.lazy.compactMap(\.updatedBy).first)
         case .sort(let input, let s): return try add(s, try add(input))
         }
     }
 
     private static func calcName(_ filter: Expr?, _ p: LogicalPlan.Projection, _ input: [PlanColumn]) -> String {
-        let select = p.isIdentity && p.exprs.count == input.count ? "" : "select " + ExprText.projection(p, input)
+        let select = p.isIdentity && p.exprs.count == input.count || p.exprs.isEmpty ? "" : "select " + ExprText.projection(p, input)
         return [filter.map { "where " + ExprText.of($0, input) } ?? "", select].filter { !$0.isEmpty }.joined(separator: ", ")
     }
 
     private mutating func add(_ a: LogicalPlan.Aggregate, _ stream: Stream) throws -> Stream {
-        let spec = GroupAggregateSpec(inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog)
+        let spec = GroupAggregateSpec(
+            inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog)
         let name = Self.aggregationName(a.keys.isEmpty ? "" : "GROUP BY", a.keys, a.aggregates, stream.columns)
         var output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
         // Over inserts alone, rows without aggregates come once and never change.
@@ -150,9 +170,10 @@ struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ a: LogicalPlan.WindowAggregate, _ stream: Stream) throws -> Stream {
         guard case .time(let window, let time) = a.assignment else { preconditionFailure("windows are assigned by the optimiser") }
-        let spec = WindowAggregateSpec(inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
-                                       aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
-                                       inputChanges: stream.isChangelog)
+        let spec = WindowAggregateSpec(
+            inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
+            aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
+            inputChanges: stream.isChangelog)
         let name = Self.aggregationName(ExprText.window(window), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {
@@ -168,23 +189,39 @@ struct JobGraphBuilder: Sendable {
     }
 
     private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
-        let spec = JoinSpec(leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys)
+        let spec = JoinSpec(
+            leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys)
         let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
-        let vertex = addVertex(on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
-                               j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
+        let vertex = addVertex(
+            on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
+            j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
         connect(left, to: vertex, input: 0, .keys(j.leftKeys))
         connect(right, to: vertex, input: 1, .keys(j.rightKeys))
-        return Stream(vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
-                      isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
+        return Stream(
+            vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
+            isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
     }
 
     private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {
-        guard stream.isBounded else {
-            throw StreamError(.plan, s.keys.isEmpty ? "LIMIT needs bounded input" : "ORDER BY needs bounded input, but this query reads a stream that does not end",
-                              fix: s.keys.isEmpty ? "leave LIMIT out, or bound the source" : "leave ORDER BY out, group by a window, or bound the source")
-        }
-        let name = LogicalPlan.sort(.values(.init(rows: [], columns: stream.columns)), s).title
         let spec = SortSpec(inputSchema: stream.columns.map(\.field), keys: s.keys, offset: s.offset, limit: s.limit)
+        let name = LogicalPlan.sort(.values(.init(rows: [], columns: stream.columns)), s).title
+        if let first = s.keys.first, !first.descending, stream.columns[first.column].isTimeAttribute, s.limit == nil, s.offset == 0,
+            !stream.isChangelog
+        {
+            return addStep("Temporal" + name, after: stream, .single, stream.columns, Operators.temporalSort(spec))
+        }
+        if s.keys.isEmpty && !stream.isChangelog {
+            return addStep(name, after: stream, .single, stream.columns, Operators.limit(offset: s.offset, limit: s.limit))
+        }
+        guard stream.isBounded else {
+            throw StreamError(
+                .plan,
+                s.keys.isEmpty
+                    ? "LIMIT over a query that updates its rows needs bounded input"
+                    : "ORDER BY needs bounded input, but this query reads a stream that does not end",
+                fix: s.keys.isEmpty
+                    ? "leave LIMIT out, or bound the source" : "order by the time attribute first, leave ORDER BY out, or bound the source")
+        }
         var output = addStep(name, after: stream, .single, stream.columns, Operators.sort(spec))
         output.isChangelog = false
         output.updatedBy = nil
@@ -201,14 +238,18 @@ struct JobGraphBuilder: Sendable {
         guard let connector = connectors[table.descriptor.options["connector"] ?? ""] else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
         }
-        let request = ScanRequest(projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,
-                                  parallelism: settings.parallelism, timeZone: settings.timeZone)
+        let request = ScanRequest(
+            projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,
+            parallelism: settings.parallelism, timeZone: settings.timeZone)
         let source = try connector.source(for: table.descriptor, scan: request)
-        let vertex = SourceVertex(source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
-        let id = addVertex("Source: \(table.name) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
-                           layout.columns.map(\.field))
-        let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges,
-                            updatedBy: source.producesChanges ? "Scan(\(table.name))" : nil)
+        let vertex = SourceVertex(
+            source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
+        let id = addVertex(
+            "Source: \(table.name) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
+            layout.columns.map(\.field))
+        let stream = Stream(
+            vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges,
+            updatedBy: source.producesChanges ? "Scan(\(table.name))" : nil)
         scans[key] = stream
         return stream
     }

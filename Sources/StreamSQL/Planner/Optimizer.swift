@@ -51,7 +51,8 @@ extension Expr {
         case .call(let f, let args): return .call(f, args.map { $0.map(replace) })
         case .cast(let e, let t, let safe): return .cast(e.map(replace), to: t, safe: safe)
         case .caseWhen(let branches, let otherwise, let t):
-            return .caseWhen(branches.map { Branch($0.condition.map(replace), then: $0.result.map(replace)) }, otherwise: otherwise.map(replace), t)
+            return .caseWhen(
+                branches.map { Branch($0.condition.map(replace), then: $0.result.map(replace)) }, otherwise: otherwise.map(replace), t)
         case .and(let es): return .and(es.map { $0.map(replace) })
         case .or(let es): return .or(es.map { $0.map(replace) })
         case .not(let e): return .not(e.map(replace))
@@ -173,7 +174,8 @@ struct JoinKeys {
         var residual: [Expr] = []
         for part in condition.conjuncts {
             guard case .call(let f, let args) = part, f.name == "=", args.count == 2, let (a, b) = sides(args[0], args[1], n),
-                  a.type.physical == b.type.physical else {
+                a.type.physical == b.type.physical
+            else {
                 residual.append(part)
                 continue
             }
@@ -215,10 +217,12 @@ struct CalcMerging {
             return merge(.calc(input, filter: e, .columns(Array(input.columns.indices), of: input.columns)))
         case .project(let input, let p): return merge(.calc(input, filter: nil, p))
         case .calc(let input, let filter, let p):
-            if filter == nil, p.isIdentity, p.exprs.count == input.columns.count { return input }
+            if filter == nil, p.isIdentity, p.exprs.count == input.columns.count || p.exprs.isEmpty { return input }
             guard case .calc(let inner, let innerFilter, let innerProjection) = input,
-                  canInline(innerProjection.exprs, into: p.exprs, filter) else { return step }
-            let condition = Expr.all((innerFilter?.conjuncts ?? []) + (filter.map { $0.substituting(innerProjection.exprs).conjuncts } ?? []))
+                canInline(innerProjection.exprs, into: p.exprs, filter)
+            else { return step }
+            let condition = Expr.all(
+                (innerFilter?.conjuncts ?? []) + (filter.map { $0.substituting(innerProjection.exprs).conjuncts } ?? []))
             let exprs = p.exprs.map { $0.substituting(innerProjection.exprs) }
             return merge(.calc(inner, filter: condition, .init(exprs: exprs, columns: p.columns)))
         default: return step
@@ -240,7 +244,8 @@ struct PartitionPruning {
             guard case .calc(.scan(var scan), let filter?, let p) = step else { return step }
             for part in filter.conjuncts {
                 guard let (column, values) = fixed(part), case let name = scan.table.columns[scan.used[column]].name,
-                      scan.table.descriptor.partitionKeys.contains(name) else { continue }
+                    scan.table.descriptor.partitionKeys.contains(name)
+                else { continue }
                 scan.partitionFilter[name] = scan.partitionFilter[name].map { $0.intersection(values) } ?? values
             }
             return .calc(.scan(scan), filter: filter, p)
@@ -252,7 +257,8 @@ struct PartitionPruning {
         var column: Int?, values: Set<Value> = []
         for part in condition.disjuncts {
             guard case .call(let f, let args) = part, f.name == "=", args.count == 2,
-                  let (i, value) = equality(args[0], args[1]) ?? equality(args[1], args[0]), column ?? i == i else { return nil }
+                let (i, value) = equality(args[0], args[1]) ?? equality(args[1], args[0]), column ?? i == i
+            else { return nil }
             column = i
             values.insert(value)
         }

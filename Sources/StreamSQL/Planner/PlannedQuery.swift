@@ -11,6 +11,8 @@ public struct PlannedQuery: Sendable {
     public let isChangelog: Bool
     /// Its rows come in an order that ORDER BY asked for.
     public let isOrdered: Bool
+    /// It gives no more rows than this: a reader of an unbounded query may stop then.
+    public let limit: Int?
     /// Before and after optimisation.
     public let plan: LogicalPlan, optimizedPlan: LogicalPlan
 
@@ -26,7 +28,15 @@ public struct PlannedQuery: Sendable {
         self.builder = builder
         isBounded = stream.isBounded
         isChangelog = stream.isChangelog
-        if case .sort(_, let sort) = optimizedPlan { isOrdered = !sort.keys.isEmpty } else { isOrdered = false }
+        var root = optimizedPlan
+        while case .calc(let input, filter: nil, _) = root { root = input }
+        if case .sort(_, let sort) = root {
+            isOrdered = !sort.keys.isEmpty
+            limit = sort.limit
+        } else {
+            isOrdered = false
+            limit = nil
+        }
     }
 
     /// The job that gives the query's rows to `sink`, which must accept changes if ``isChangelog``.
@@ -54,20 +64,31 @@ struct Planner {
         JobGraphBuilder(catalog: catalog, settings: settings, evaluation: evaluation, name: settings.pipelineName ?? name)
     }
 
-    /// One job for one or several INSERTs; tables that several of them read are read once.
+    /// One job for one or several INSERTs. A table that several of them read is read once, and one that several of them
+    /// write to has one sink.
     func jobGraph(_ inserts: [BoundInsert]) throws -> (graph: JobGraph, optimized: [LogicalPlan]) {
         var plans: [LogicalPlan] = []
         for insert in inserts { plans.append(try insert.script.locating(insert.span) { try optimize(insert.plan) }) }
         plans = SharedScans.widened(plans)
         var builder = builder(name: "INSERT INTO " + inserts.map(\.table.name).joined(separator: ", "))
+        var streams: [(insert: BoundInsert, stream: JobGraphBuilder.Stream)] = []
         for (insert, plan) in zip(inserts, plans) {
+            try insert.script.locating(insert.span) {
+                var stream = try builder.add(plan)
+                stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
+                if let i = streams.firstIndex(where: { $0.insert.table.name == insert.table.name }) {
+                    streams[i].stream.merge(stream)
+                } else {
+                    streams.append((insert, stream))
+                }
+            }
+        }
+        for (insert, stream) in streams {
             try insert.script.locating(insert.span) {
                 let table = insert.table.descriptor
                 guard let connector = catalog.connector(table.options["connector"] ?? "") else {
                     throw StreamError(.validate, "table \(table.name): its connector is not registered")
                 }
-                var stream = try builder.add(plan)
-                stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
                 let sink = try connector.sink(for: table, timeZone: settings.timeZone)
                 let keys = table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }
                 try builder.addSink(sink, name: table.name, after: stream, keys: keys)

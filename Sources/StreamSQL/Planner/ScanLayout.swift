@@ -6,7 +6,7 @@ import StreamRuntime
 struct ScanLayout {
     /// Indices into the descriptor's schema and metadata: what the connector delivers, in this order.
     let physical: [Int], metadata: [Int]
-    /// The scan's columns, and behind them what only the watermark needs.
+    /// The scan's columns.
     let columns: [PlanColumn]
     private let table: CatalogTable
     /// Each of ``columns`` over the delivered columns.
@@ -16,12 +16,7 @@ struct ScanLayout {
     private let position: [Int: Int]
 
     init(_ scan: LogicalPlan.Scan) {
-        let table = scan.table
-        var used = scan.used
-        if let watermark = table.watermark {
-            let isDelay = Self.delay(watermark) != nil
-            for column in [watermark.column] + (isDelay ? [] : watermark.expr.columns.sorted()) where !used.contains(column) { used.append(column) }
-        }
+        let (table, used) = (scan.table, scan.used)
         // Columns of the table that must be delivered.
         var wanted: Set<Int> = []
         for i in used {
@@ -41,7 +36,9 @@ struct ScanLayout {
             case .computed: break
             }
         }
-        if physical.isEmpty && metadata.isEmpty, let first = table.columns.firstIndex(where: { if case .physical = $0.kind { true } else { false } }) {
+        if physical.isEmpty && metadata.isEmpty,
+            let first = table.columns.firstIndex(where: { if case .physical = $0.kind { true } else { false } })
+        {
             physical = [table.physicalIndex(of: first)]
             delivered = [first]
         }
@@ -61,7 +58,8 @@ struct ScanLayout {
 
     /// Makes the function from delivered batches to the vertex's output; nil when they are the same.
     func prepare(_ context: EvaluationContext) -> (@Sendable () throws -> (Batch) throws -> Batch)? {
-        let isPlain = exprs.count == deliveredCount && exprs.enumerated().allSatisfy { i, e in if case .column(i, _) = e { true } else { false } }
+        let isPlain =
+            exprs.count == deliveredCount && exprs.enumerated().allSatisfy { i, e in if case .column(i, _) = e { true } else { false } }
         if isPlain { return nil }
         let exprs = exprs
         return {
@@ -74,13 +72,20 @@ struct ScanLayout {
         }
     }
 
+    /// Columns that a scan must have for its watermark, whatever the query reads.
+    static func watermarkColumns(_ table: CatalogTable) -> Set<Int> {
+        guard let watermark = table.watermark else { return [] }
+        return (delay(watermark) == nil ? watermark.expr.columns : []).union([watermark.column])
+    }
+
     /// Milliseconds of a watermark of the form `column - INTERVAL ...`, or of the column alone; nil for other forms.
     private static func delay(_ watermark: CatalogTable.Watermark) -> Int64? {
         switch watermark.expr {
         case .column(watermark.column, _): return 0
         case .call(let f, let args) where f.name == "-" && args.count == 2:
             guard case .column(watermark.column, _) = args[0], args[1].type == .intervalDayTime,
-                  case .int(let milliseconds)? = Binding.constant(args[1]), milliseconds >= 0 else { return nil }
+                case .int(let milliseconds)? = Binding.constant(args[1]), milliseconds >= 0
+            else { return nil }
             return milliseconds
         default: return nil
         }
@@ -91,8 +96,9 @@ struct ScanLayout {
         var idle = settings.idleTimeout
         if let option = table.descriptor.options[TableChecks.idleTimeoutOption] {
             guard let duration = Durations.parse(option) else {
-                throw StreamError(.validate, "table \(table.name): '\(TableChecks.idleTimeoutOption)' = '\(option)' is not a length of time",
-                                  fix: "write for example '10 s'", at: table.descriptor.optionLocations[TableChecks.idleTimeoutOption])
+                throw StreamError(
+                    .validate, "table \(table.name): '\(TableChecks.idleTimeoutOption)' = '\(option)' is not a length of time",
+                    fix: "write for example '10 s'", at: table.descriptor.optionLocations[TableChecks.idleTimeoutOption])
             }
             idle = duration == .zero ? nil : duration
         }
@@ -129,12 +135,14 @@ enum SharedScans {
         }
         plans.forEach(collect)
         return plans.map { plan in
-            CalcMerging().apply(plan.rewritten { step in
-                guard case .scan(var scan) = step, counts[key(scan)]! > 1, case let all = used[key(scan)]!.sorted(), all != scan.used else { return step }
-                let kept = scan.used.map { all.firstIndex(of: $0)! }
-                scan.used = all
-                return .project(.scan(scan), .columns(kept, of: scan.columns))
-            })
+            CalcMerging().apply(
+                plan.rewritten { step in
+                    guard case .scan(var scan) = step, counts[key(scan)]! > 1, case let all = used[key(scan)]!.sorted(), all != scan.used
+                    else { return step }
+                    let kept = scan.used.map { all.firstIndex(of: $0)! }
+                    scan.used = all
+                    return .project(.scan(scan), .columns(kept, of: scan.columns))
+                })
         }
     }
 }

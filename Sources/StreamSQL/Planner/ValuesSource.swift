@@ -12,12 +12,14 @@ struct ValuesSource: TableSource {
     func splits() throws -> [SourceSplit] { [SourceSplit(id: "values")] }
 
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader {
-        Reader(self, from: try split.position.map { text in
-            guard let row = Int(text), (0...rows.count).contains(row) else {
-                throw StreamError(.corrupt, "'\(text)' is no row of the \(rows.count) VALUES rows")
-            }
-            return row
-        } ?? 0)
+        Reader(
+            self,
+            from: try split.position.map { text in
+                guard let row = Int(text), (0...rows.count).contains(row) else {
+                    throw StreamError(.corrupt, "'\(text)' is no row of the \(rows.count) VALUES rows")
+                }
+                return row
+            } ?? 0)
     }
 
     final class Reader: SplitReader {

@@ -12,7 +12,9 @@ struct WindowFusion {
 
     func apply(_ plan: LogicalPlan) throws -> LogicalPlan {
         try plan.rewritten { step in
-            guard case .windowAggregate(let input, let a) = step, case .attached(let origin, let start, let end) = a.assignment else { return step }
+            guard case .windowAggregate(let input, let a) = step, case .attached(let origin, let start, let end) = a.assignment else {
+                return step
+            }
             return try fused(input, a, origin, start, end) ?? carried(input, a, origin, start, end)
         }
     }
@@ -72,7 +74,9 @@ struct WindowFusion {
         }
     }
 
-    private func fused(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int) -> LogicalPlan? {
+    private func fused(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int)
+        -> LogicalPlan?
+    {
         guard let new = unwindowed(input, origin), case .start = new.sources[start], case .end = new.sources[end] else { return nil }
         let columns = a.keys + a.aggregates.flatMap { $0.arguments + ($0.filter.map { [$0] } ?? []) }
         guard columns.allSatisfy({ new.column($0) != nil }) else { return nil }
@@ -85,30 +89,39 @@ struct WindowFusion {
 
     // MARK: windows carried by the rows
 
-    private func carried(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int) throws -> LogicalPlan {
+    private func carried(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int) throws
+        -> LogicalPlan
+    {
         guard let (plan, time) = exposingTime(input, origin) else {
-            throw StreamError(.plan, "GROUP BY \(input.columns[start].name), \(input.columns[end].name): the window's time is lost on the way",
-                              fix: "group in the query that has the window function in FROM")
+            throw StreamError(
+                .plan, "GROUP BY \(input.columns[start].name), \(input.columns[end].name): the window's time is lost on the way",
+                fix: "group in the query that has the window function in FROM")
         }
-        let step: WindowSpec = switch origin.window {
-        case .tumble(let size, let offset): .tumble(size: size, offset: offset)
-        case .hop(let slide, _, let offset): .tumble(size: slide, offset: offset)
-        case .cumulate(let step, _, let offset): .tumble(size: step, offset: offset)
-        }
+        let step: WindowSpec =
+            switch origin.window {
+            case .tumble(let size, let offset): .tumble(size: size, offset: offset)
+            case .hop(let slide, _, let offset): .tumble(size: slide, offset: offset)
+            case .cumulate(let step, _, let offset): .tumble(size: step, offset: offset)
+            }
         let givesTime = a.properties.contains(.time)
         let (k, n) = (a.keys.count, a.aggregates.count)
-        let given = Array(a.columns[..<k]) + [input.columns[start], input.columns[end]] + a.columns[k..<k + n]
+        let given =
+            Array(a.columns[..<k]) + [input.columns[start], input.columns[end]] + a.columns[k..<k + n]
             + (givesTime ? [a.columns[k + n + a.properties.firstIndex(of: .time)!]] : [])
-        let aggregate = LogicalPlan.windowAggregate(plan, .init(
-            keys: a.keys + [start, end], assignment: .time(step, column: time), aggregates: a.aggregates,
-            properties: givesTime ? [.time] : [], columns: given))
-        let order = Array(0..<k) + (0..<n).map { k + 2 + $0 } + a.properties.map { property in
-            switch property {
-            case .start: k
-            case .end: k + 1
-            case .time: k + 2 + n
+        let aggregate = LogicalPlan.windowAggregate(
+            plan,
+            .init(
+                keys: a.keys + [start, end], assignment: .time(step, column: time), aggregates: a.aggregates,
+                properties: givesTime ? [.time] : [], columns: given))
+        let order =
+            Array(0..<k) + (0..<n).map { k + 2 + $0 }
+            + a.properties.map { property in
+                switch property {
+                case .start: k
+                case .end: k + 1
+                case .time: k + 2 + n
+                }
             }
-        }
         var projection = LogicalPlan.Projection.columns(order, of: given)
         projection.columns = a.columns
         return .project(aggregate, projection)

@@ -7,16 +7,30 @@ enum DescribeText {
         func text(_ value: String?) -> Value { value.map { .string($0) } ?? .null }
         switch entry {
         case .view(let view):
-            return .rows(fields, view.schema.map { [.string($0.name), .string("\($0.type)"), .string($0.nullable ? "TRUE" : "FALSE"), .null, .null, .null] })
+            return .rows(
+                fields,
+                view.schema.enumerated().map { i, field in
+                    [
+                        .string(field.name), .string(type(field.type, view.timeAttributes.contains(i))),
+                        .string(field.nullable ? "TRUE" : "FALSE"), .null, .null, .null,
+                    ]
+                })
         case .table(let table):
             let keys = table.descriptor.primaryKey
-            return .rows(fields, table.columns.enumerated().map { i, column in
-                [.string(column.name), .string("\(column.type)"), .string(column.nullable ? "TRUE" : "FALSE"),
-                 text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
-                 text(table.watermark.flatMap { $0.column == i ? $0.text : nil })]
-            })
+            return .rows(
+                fields,
+                table.columns.enumerated().map { i, column in
+                    [
+                        .string(column.name), .string(type(column.type, table.watermark?.column == i)),
+                        .string(column.nullable ? "TRUE" : "FALSE"),
+                        text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
+                        text(table.watermark.flatMap { $0.column == i ? $0.text : nil }),
+                    ]
+                })
         }
     }
+
+    private static func type(_ type: DataType, _ isTimeAttribute: Bool) -> String { "\(type)" + (isTimeAttribute ? " *ROWTIME*" : "") }
 
     private static func extras(_ column: CatalogTable.Column, _ table: CatalogTable) -> String? {
         switch column.kind {
@@ -39,22 +53,25 @@ enum DescribeText {
         case .table(let table):
             var lines = table.columns.map { column in
                 let type = "\(column.type)\(column.nullable ? "" : " NOT NULL")"
-                let rest = switch column.kind {
-                case .physical: type
-                case .computed(_, let syntax): "AS " + SyntaxText.of(syntax)
-                case .metadata(let i, let virtual): type + " " + metadata(table.descriptor.metadata[i], virtual)
-                }
+                let rest =
+                    switch column.kind {
+                    case .physical: type
+                    case .computed(_, let syntax): "AS " + SyntaxText.of(syntax)
+                    case .metadata(let i, let virtual): type + " " + metadata(table.descriptor.metadata[i], virtual)
+                    }
                 return "  \(SyntaxText.identifier(column.name)) \(rest)" + (column.comment.map { " COMMENT \(quoted($0))" } ?? "")
             }
             if let watermark = table.watermark {
                 lines.append("  WATERMARK FOR \(SyntaxText.identifier(table.columns[watermark.column].name)) AS \(watermark.text)")
             }
             if !table.descriptor.primaryKey.isEmpty {
-                lines.append("  PRIMARY KEY (\(table.descriptor.primaryKey.map(SyntaxText.identifier).joined(separator: ", "))) NOT ENFORCED")
+                lines.append(
+                    "  PRIMARY KEY (\(table.descriptor.primaryKey.map(SyntaxText.identifier).joined(separator: ", "))) NOT ENFORCED")
             }
             let options = table.descriptor.options.sorted { $0.key < $1.key }.map { "  \(quoted($0.key)) = \(quoted($0.value))" }
             let partitions = table.descriptor.partitionKeys
-            return "CREATE \(table.temporary ? "TEMPORARY " : "")TABLE \(SyntaxText.identifier(table.name)) (\n" + lines.joined(separator: ",\n") + "\n)"
+            return "CREATE \(table.temporary ? "TEMPORARY " : "")TABLE \(SyntaxText.identifier(table.name)) (\n"
+                + lines.joined(separator: ",\n") + "\n)"
                 + (table.comment.map { "\nCOMMENT \(quoted($0))" } ?? "")
                 + (partitions.isEmpty ? "" : "\nPARTITIONED BY (\(partitions.map(SyntaxText.identifier).joined(separator: ", ")))")
                 + "\nWITH (\n" + options.joined(separator: ",\n") + "\n)"

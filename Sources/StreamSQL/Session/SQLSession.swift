@@ -24,7 +24,10 @@ public final class SQLSession {
     private let now: @Sendable () -> Int64
 
     /// - Parameter now: milliseconds since 1970-01-01, for CURRENT_TIMESTAMP and the like.
-    public init(catalog: Catalog = Catalog(), functions: FunctionRegistry = .builtin, now: @escaping @Sendable () -> Int64 = { Clock.milliseconds() }) {
+    public init(
+        catalog: Catalog = Catalog(), functions: FunctionRegistry = .builtin,
+        now: @escaping @Sendable () -> Int64 = { Clock.milliseconds() }
+    ) {
         self.catalog = catalog
         self.functions = functions
         self.now = now
@@ -57,7 +60,8 @@ public final class SQLSession {
         case .showTables: return Self.list("table name", catalog.tableNames)
         case .showViews: return Self.list("view name", catalog.viewNames)
         case .showFunctions:
-            return Self.list("function name", (functions.names.filter { $0.first!.isLetter && !$0.contains(" ") } + AggregateRegistry.names).sorted())
+            return Self.list(
+                "function name", (functions.names.filter { $0.first!.isLetter && !$0.contains(" ") } + AggregateRegistry.names).sorted())
         case .showCreateTable(let name): return Self.list("result", [DescribeText.create(try catalog.lookUp(name, script))])
         case .describe(let name): return DescribeText.describe(try catalog.lookUp(name, script))
         case .explain(let inner, let graphviz): return try explain(inner, graphviz, script)
@@ -97,7 +101,9 @@ public final class SQLSession {
         return try PlannedQuery(plan, planner(script), name: "SELECT")
     }
 
-    private func jobGraph(_ inserts: [Insert], _ script: ScriptText) throws -> (graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]) {
+    private func jobGraph(_ inserts: [Insert], _ script: ScriptText) throws -> (
+        graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]
+    ) {
         let context = context(script)
         let bound = try inserts.map { try InsertBinder(context).bind($0) }
         let (graph, optimized) = try planner(script).jobGraph(bound)
@@ -116,7 +122,10 @@ public final class SQLSession {
         default:
             throw script.error(.validate, "EXPLAIN takes a query, an INSERT or a statement set", at: statement.span)
         }
-        let text = graphviz ? graph.dot() : """
+        let text =
+            graphviz
+            ? graph.dot()
+            : """
             == Abstract plan ==
             \(plans.map(\.treeText).joined(separator: "\n\n"))
 
@@ -135,27 +144,34 @@ public final class SQLSession {
         let name = try catalog.localName(create.name, script)
         if catalog[name] != nil {
             if create.ifNotExists { return .message("table \(name) exists already") }
-            throw script.error(.validate, "\(name) exists already", fix: "drop it first, or write CREATE TABLE IF NOT EXISTS", at: create.name.span)
+            throw script.error(
+                .validate, "\(name) exists already", fix: "drop it first, or write CREATE TABLE IF NOT EXISTS", at: create.name.span)
         }
         catalog[name] = .table(try TableDefinition(context: context(script), create: create).table())
         return .message("table \(name) created")
     }
 
-    private func createView(_ name: QualifiedName, _ columns: [String]?, _ query: Query, _ temporary: Bool, _ ifNotExists: Bool,
-                            _ text: String, _ script: ScriptText) throws -> StatementResult {
+    private func createView(
+        _ name: QualifiedName, _ columns: [String]?, _ query: Query, _ temporary: Bool, _ ifNotExists: Bool,
+        _ text: String, _ script: ScriptText
+    ) throws -> StatementResult {
         let local = try catalog.localName(name, script)
         if catalog[local] != nil {
             if ifNotExists { return .message("view \(local) exists already") }
-            throw script.error(.validate, "\(local) exists already", fix: "drop it first, or write CREATE VIEW IF NOT EXISTS", at: name.span)
+            throw script.error(
+                .validate, "\(local) exists already", fix: "drop it first, or write CREATE VIEW IF NOT EXISTS", at: name.span)
         }
         let binder = QueryBinder(context(script))
         let plan = try binder.renamed(try binder.bind(query), columns, "view \(local)", name.span)
         var seen: Set<String> = []
         for column in plan.columns where !seen.insert(column.name).inserted {
-            throw script.error(.validate, "view \(local) has two columns named \(column.name)", fix: "name them apart with AS", at: name.span)
+            throw script.error(
+                .validate, "view \(local) has two columns named \(column.name)", fix: "name them apart with AS", at: name.span)
         }
-        catalog[local] = .view(CatalogView(name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
-                                           script: script))
+        catalog[local] = .view(
+            CatalogView(
+                name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
+                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }), script: script))
         return .message("view \(local) created")
     }
 
@@ -168,7 +184,9 @@ public final class SQLSession {
         }
         let isView = if case .view = entry { true } else { false }
         guard isView == (kind == "VIEW") else {
-            throw script.error(.validate, "\(local) is a \(isView ? "view" : "table")", fix: "write DROP \(isView ? "VIEW" : "TABLE") \(local)", at: name.span)
+            throw script.error(
+                .validate, "\(local) is a \(isView ? "view" : "table")", fix: "write DROP \(isView ? "VIEW" : "TABLE") \(local)",
+                at: name.span)
         }
         catalog[local] = nil
         return .message("\(kind.lowercased()) \(local) dropped")

@@ -11,13 +11,16 @@ public struct SessionSettings: Sendable {
     public private(set) var maxParallelism = 128
     public private(set) var pipelineName: String?
     public private(set) var idleTimeout: Duration?
+    /// Wanted time between barriers; nil = as the sinks ask.
+    public private(set) var checkpointInterval: Duration?
 
     public init() {}
 
     private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "sql-client."]
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
-        "scan.watermark.idle-timeout", "execution.runtime-mode", "execution.checkpointing.interval", "table.exec.resource.default-parallelism",
+        "scan.watermark.idle-timeout", "execution.runtime-mode", "execution.checkpointing.interval",
+        "table.exec.resource.default-parallelism",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode",
     ]
 
@@ -34,9 +37,15 @@ public struct SessionSettings: Sendable {
         case "pipeline.name": pipelineName = value
         case "table.exec.source.idle-timeout", "scan.watermark.idle-timeout":
             guard let duration = Durations.parse(value) else {
-                throw StreamError(.validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
+                throw StreamError(
+                    .validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
             }
             idleTimeout = duration == .zero ? nil : duration
+        case "execution.checkpointing.interval":
+            guard let duration = Durations.parse(value) else {
+                throw StreamError(.validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
+            }
+            checkpointInterval = duration == .zero ? nil : duration
         case "execution.runtime-mode":
             guard ["streaming", "batch", "automatic"].contains(value.lowercased()) else {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not a mode", fix: "write 'streaming'")
@@ -80,7 +89,7 @@ public struct SessionSettings: Sendable {
 }
 
 /// Flink's way to write lengths of time: a number and a unit.
-enum Durations {
+public enum Durations {
     private static let units: [String: Int64] = [
         "ns": 1, "nano": 1, "nanosecond": 1, "us": 1_000, "µs": 1_000, "micro": 1_000, "microsecond": 1_000, "ms": 1_000_000,
         "milli": 1_000_000, "millisecond": 1_000_000, "s": 1_000_000_000, "sec": 1_000_000_000, "second": 1_000_000_000,
@@ -89,7 +98,7 @@ enum Durations {
     ]
 
     /// `10 s`, `500ms`, `2 min`; a number alone is milliseconds. nil when it is something else.
-    static func parse(_ text: String) -> Duration? {
+    public static func parse(_ text: String) -> Duration? {
         let trimmed = text.drop { $0 == " " }
         let digits = trimmed.prefix { $0.isNumber }
         var unit = trimmed.dropFirst(digits.count).filter { $0 != " " }.lowercased()

@@ -69,7 +69,7 @@ struct PlanCommand: ParsableCommand {
         data.apply()
         let topology = try Topology.load(path: file)
         for graph in try ScriptRunner(session: try Engine.session(parallelism: parallelism)).plan(topology.statements) {
-            print(dot ? graph.dot() : graph.text())
+            print(dot ? graph.dot() : graph.text)
         }
     }
 }

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 import Synchronization
 
 enum OutputFormat: String, CaseIterable, Sendable { case table, csv, json }
@@ -12,7 +13,7 @@ final class ResultSink: TableSink {
     let schema: Schema
     let format: OutputFormat
     let isBounded: Bool, isChangelog: Bool
-    private let timeZone: String
+    private let zone: TimeZoneRules
     private let inPlace: Bool
     private let state = Mutex(State())
 
@@ -29,7 +30,8 @@ final class ResultSink: TableSink {
     }
 
     init(schema: Schema, format: OutputFormat, isBounded: Bool, isChangelog: Bool, timeZone: String) {
-        self.timeZone = timeZone
+        // The session refuses names that are no time zones.
+        zone = (try? TimeZoneRules.named(timeZone)) ?? .utc
         self.schema = schema
         self.format = format
         self.isBounded = isBounded
@@ -57,7 +59,7 @@ final class ResultSink: TableSink {
         state.withLock { state in
             for i in 0..<batch.count {
                 let row = batch.row(i)
-                let values = batch.columns.map { $0.value(at: row) }
+                let values = values(batch, row)
                 if batch.kind(atPhysical: row).isAdd {
                     if isChangelog || inPlace { state.index[values, default: []].append(state.rows.count) }
                     state.rows.append(values)
@@ -77,7 +79,7 @@ final class ResultSink: TableSink {
         var text = ""
         for i in 0..<batch.count {
             let row = batch.row(i)
-            text += line(batch.columns.map { $0.value(at: row) }, kind: batch.kind(atPhysical: row))
+            text += line(values(batch, row), kind: batch.kind(atPhysical: row))
         }
         let header = state.withLock { state in
             state.count += batch.count
@@ -85,6 +87,18 @@ final class ResultSink: TableSink {
             return state.wroteHeader ? "" : headerLine()
         }
         Terminal.write(header + text)
+    }
+
+    /// A row's values; TIMESTAMP_LTZ as local time of the session.
+    private func values(_ batch: Batch, _ row: Int) -> [Value] {
+        zip(batch.columns, schema).map { column, field in
+            let value = column.value(at: row)
+            guard case .int(let time) = value, case .timestampLTZ = field.type, let unit = field.type.timeUnit, zone !== TimeZoneRules.utc else {
+                return value
+            }
+            let seconds = time / unit.perSecond - (time % unit.perSecond < 0 ? 1 : 0)
+            return .int(time + zone.offset(atUTC: seconds) * unit.perSecond)
+        }
     }
 
     private var showsKinds: Bool { !isBounded && isChangelog }

@@ -1,0 +1,260 @@
+import Foundation
+import StreamCore
+import StreamFormats
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// `'connector' = 'filesystem'`: files of a directory (or one file, or a glob pattern) in one of the formats.
+///
+/// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. Each file is a
+/// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
+public struct FilesystemConnector: TableConnector {
+    public init() {}
+    public var identifier: String { "filesystem" }
+
+    public func optionKeys(for table: TableDescriptor) -> Set<String> {
+        let own: Set = [
+            "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size",
+            "partition.default-name", "sink.rolling-policy.file-size", "sink.rolling-policy.rollover-interval", "scan.parallelism",
+            "sink.parallelism",
+        ]
+        return own.union(FormatFactory.optionKeys(for: table.options["format"]))
+    }
+
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
+        ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3)]
+    }
+
+    public func validate(_ table: TableDescriptor) throws { _ = try FilesystemPlan(table) }
+
+    public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
+        try FilesystemSource(plan: FilesystemPlan(table), scan: scan)
+    }
+
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+        let plan = try FilesystemPlan(table)
+        guard !FileListing.isGlob(plan.path) else {
+            throw TableOptions(table).error("path", "is a pattern, which cannot be written to", fix: "set 'path' to a directory")
+        }
+        return FilesystemSink(
+            directory: plan.path.count > 1 && plan.path.hasSuffix("/") ? String(plan.path.dropLast()) : plan.path, extension_: plan.formatName,
+            acceptsChanges: plan.format.producesChanges, schema: table.schema, partitionColumns: plan.partitionColumns, dataColumns: plan.dataColumns,
+            defaultPartition: plan.defaultPartition, rollBytes: plan.rollBytes, rollInterval: plan.rollInterval,
+            makeEncoder: { [files = plan.files] in try FormatFactory.encoder(for: files) },
+            jobID: UUID().uuidString.lowercased())
+    }
+}
+
+/// The options of a filesystem table, checked.
+struct FilesystemPlan: Sendable {
+    let table: TableDescriptor
+    let path: String
+    let formatName: String
+    let format: any Format
+    /// The table as its files hold it: without partition columns.
+    let files: TableDescriptor
+    /// Indices into the schema: columns that are folders (in the order of PARTITIONED BY), and those in the files.
+    let partitionColumns: [Int]
+    let dataColumns: [Int]
+    let defaultPartition: String
+    let monitorInterval: Duration?
+    let pattern: PathPattern?
+    let splitBytes: Int?
+    let rollBytes: Int
+    let rollInterval: Duration?
+    let skipsBadRecords: Bool
+
+    init(_ table: TableDescriptor) throws {
+        let options = TableOptions(table)
+        self.table = table
+        var path = try options.require("path")
+        if path.hasPrefix("file://") { path = "/" + path.dropFirst(7).drop { $0 == "/" } }
+        else if path.hasPrefix("file:") { path = String(path.dropFirst(5)) }
+        if let scheme = path.range(of: "://") {
+            throw options.error("path", "has the scheme \(path[..<scheme.lowerBound]); this build reads local files",
+                                fix: "mount the storage and give its local path")
+        }
+        self.path = path
+        format = try FormatFactory.format(of: table)
+        formatName = format.name
+        partitionColumns = try table.partitionKeys.map { key in
+            guard let index = table.schema.firstIndex(where: { $0.name == key }) else {
+                throw StreamError(.validate, "table \(table.name): partition column \(key) is not one of its columns",
+                                  fix: NearName.hint(for: key, in: table.schema.map(\.name)))
+            }
+            guard PartitionValue.isSupported(table.schema[index].type) else {
+                throw StreamError(.validate, "table \(table.name): a column of type \(table.schema[index].type) cannot partition it")
+            }
+            return index
+        }
+        dataColumns = table.schema.indices.filter { [partitionColumns] in !partitionColumns.contains($0) }
+        guard !dataColumns.isEmpty else {
+            throw StreamError(.validate, "table \(table.name): every column is a partition column, so its files would be empty")
+        }
+        var files = table
+        files.schema = dataColumns.map { table.schema[$0] }
+        files.partitionKeys = []
+        self.files = files
+        defaultPartition = options.string("partition.default-name") ?? "__DEFAULT_PARTITION__"
+        if let interval = try options.milliseconds("source.monitor-interval") {
+            guard interval > 0 else { throw options.error("source.monitor-interval", "is not positive") }
+            monitorInterval = .milliseconds(interval)
+        } else {
+            monitorInterval = nil
+        }
+        if let text = options.string("source.path.regex-pattern") {
+            guard let pattern = PathPattern(text) else { throw options.error("source.path.regex-pattern", "is not a regular expression") }
+            self.pattern = pattern
+        } else {
+            pattern = nil
+        }
+        if let size = try options.bytes("source.split-size") {
+            guard size >= 4_096 else { throw options.error("source.split-size", "is below 4 kB") }
+            guard formatName == "json" else { throw options.error("source.split-size", "does not work with format '\(formatName)', whose records may hold line ends") }
+            splitBytes = size
+        } else {
+            splitBytes = nil
+        }
+        rollBytes = try options.bytes("sink.rolling-policy.file-size") ?? 128 << 20
+        guard rollBytes > 0 else { throw options.error("sink.rolling-policy.file-size", "is not positive") }
+        rollInterval = try options.duration("sink.rolling-policy.rollover-interval")
+        skipsBadRecords = try options.bool("\(formatName).ignore-parse-errors") ?? false
+        for column in table.metadata { try FileMetadata.check(column, table: table) }
+        try FormatFactory.validate(files)
+    }
+
+    var listing: FileListing {
+        FileListing(path: path, partitionKeys: table.partitionKeys, defaultPartition: defaultPartition, pattern: pattern)
+    }
+}
+
+/// What a file tells beside its rows.
+enum FileMetadata {
+    static func check(_ column: TableDescriptor.MetadataColumn, table: TableDescriptor) throws {
+        let fits = switch column.key {
+        case "file.path", "file.name": column.type.isText
+        case "file.size": column.type == .bigint
+        case "file.modification-time": column.type.isTimestamp
+        default: false
+        }
+        guard !fits else { return }
+        guard let type = FilesystemConnector().metadataKeys(for: table)[column.key] else {
+            throw StreamError(.validate, "table \(table.name): connector 'filesystem' has no metadata '\(column.key)'",
+                              fix: NearName.hint(for: column.key, in: FilesystemConnector().metadataKeys(for: table).keys))
+        }
+        throw StreamError(.validate, "table \(table.name): metadata column \(column.name) of type \(column.type) cannot hold '\(column.key)'",
+                          fix: "declare it as \(type)")
+    }
+
+    static func value(_ column: TableDescriptor.MetadataColumn, _ file: DataFile) -> Value {
+        switch column.key {
+        case "file.path": .string(file.path)
+        case "file.name": .string(file.path.lastIndex(of: "/").map { String(file.path[file.path.index(after: $0)...]) } ?? file.path)
+        case "file.size": .int(Int64(file.size))
+        default: .int(file.modified * (column.type.timeUnit?.perMillisecond ?? 1))
+        }
+    }
+}
+
+struct FilesystemSource: TableSource {
+    let plan: FilesystemPlan
+    let scan: ScanRequest
+    /// Positions among the decoder's columns.
+    private let decoded: [Int]
+
+    init(plan: FilesystemPlan, scan: ScanRequest) throws {
+        self.plan = plan
+        self.scan = scan
+        decoded = scan.projection.compactMap { plan.dataColumns.firstIndex(of: $0) }
+        // A wrong path shows when the query is planned, not once it runs.
+        if plan.monitorInterval == nil || !FileListing.isGlob(plan.path) { _ = try plan.listing.files() }
+    }
+
+    var isBounded: Bool { plan.monitorInterval == nil }
+    var producesChanges: Bool { plan.format.producesChanges }
+    var discoveryInterval: Duration? { plan.monitorInterval }
+
+    func splits() throws -> [SourceSplit] {
+        var splits: [SourceSplit] = []
+        let listed = try isBounded || FileListing.exists(plan.path) ? plan.listing.files() : []
+        for file in listed where try isWanted(file) {
+            guard let size = plan.splitBytes, file.size > size else {
+                splits.append(SourceSplit(id: file.path))
+                continue
+            }
+            for start in stride(from: 0, to: file.size, by: size) {
+                // The last part takes what the file may have gained.
+                splits.append(SourceSplit(id: "\(file.path)#\(start)-\(start + size < file.size ? String(start + size) : "")"))
+            }
+        }
+        return splits
+    }
+
+    func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader {
+        let (path, range) = Self.parse(split.id, hasRanges: plan.splitBytes != nil)
+        guard let position = split.position.map({ Int($0) }) ?? .some(nil) else { throw badPosition(split) }
+        if split.position != nil, position == nil { throw badPosition(split) }
+        var file = DataFile(path: path, size: 0, modified: 0)
+        if !plan.partitionColumns.isEmpty || !scan.metadata.isEmpty {
+            guard let found = try plan.listing.files().first(where: { $0.path == path }) else {
+                throw StreamError(.io, "\(path) is gone", fix: "restore the file: a data file must stay while a job reads it")
+            }
+            file = found
+        }
+        var next = 0
+        var columns: [FileColumn] = try scan.projection.map { column in
+            guard plan.partitionColumns.contains(column) else {
+                defer { next += 1 }
+                return .decoded(next)
+            }
+            return .constant(try partitionValue(column, file), plan.table.schema[column].type)
+        }
+        for index in scan.metadata {
+            let column = plan.table.metadata[index]
+            columns.append(.constant(FileMetadata.value(column, file), column.type))
+        }
+        let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metrics: metrics)
+        return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns,
+                                   skipsBadRecords: plan.skipsBadRecords, metrics: metrics)
+    }
+
+    private func badPosition(_ split: SourceSplit) -> StreamError {
+        StreamError(.runtime, "\(split.id) cannot be read from position \(split.position ?? "")", fix: "start the job from a checkpoint of the same plan")
+    }
+
+    /// `path#start-end`
+    private static func parse(_ id: String, hasRanges: Bool) -> (String, Range<Int>?) {
+        guard hasRanges, let hash = id.lastIndex(of: "#") else { return (id, nil) }
+        let bounds = id[id.index(after: hash)...].split(separator: "-", omittingEmptySubsequences: false)
+        guard bounds.count == 2, let start = Int(bounds[0]) else { return (id, nil) }
+        return (String(id[..<hash]), start..<(Int(bounds[1]) ?? .max))
+    }
+
+    // MARK: Partitions
+
+    private func isWanted(_ file: DataFile) throws -> Bool {
+        for column in plan.partitionColumns {
+            guard let wanted = scan.partitionFilter[plan.table.schema[column].name] else { continue }
+            if !wanted.contains(try partitionValue(column, file)) { return false }
+        }
+        return true
+    }
+
+    private func partitionValue(_ column: Int, _ file: DataFile) throws -> Value {
+        let field = plan.table.schema[column]
+        guard let text = file.partition[field.name] else {
+            throw StreamError(.io, "\(file.path) lies in no folder \(field.name)=..., which table \(plan.table.name) is partitioned by",
+                              fix: "move the file into such a folder, or drop PARTITIONED BY")
+        }
+        guard let text else { return .null }
+        guard let value = PartitionValue.parse(text, field.type) else {
+            throw StreamError(.io, "\(file.path): folder \(field.name)=\(text) does not hold a \(field.type)",
+                              fix: "rename the folder, or declare column \(field.name) as STRING")
+        }
+        return value
+    }
+}

@@ -1,0 +1,36 @@
+import ShardLog
+import StreamCore
+import StreamFormats
+
+/// `'connector' = 'kinesis'`: a stream of the built-in shard log, with the option names of Flink's Kinesis connector.
+public struct KinesisConnector: TableConnector {
+    public init() {}
+    public var identifier: String { "kinesis" }
+
+    public func optionKeys(for table: TableDescriptor) -> Set<String> {
+        KinesisOptions.keys.union(FormatFactory.optionKeys(for: table.options["format"]))
+    }
+
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
+        ["timestamp": .timestampLTZ(3), "shard-id": .varchar(128), "sequence-number": .varchar(128)]
+    }
+
+    public func validate(_ table: TableDescriptor) throws {
+        let options = try KinesisOptions(table)
+        try FormatFactory.validate(table)
+        // A stream that is to be created is made at first use, so that a script that only defines the table leaves nothing behind.
+        if options.createShards == nil { _ = try options.openLog().shardCount(options.stream) }
+    }
+
+    public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
+        let options = try KinesisOptions(table)
+        return KinesisSource(table: table, scan: scan, options: options, log: try options.openStream(),
+                             format: try FormatFactory.format(of: table))
+    }
+
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+        let options = try KinesisOptions(table)
+        return KinesisSink(table: table, options: options, log: try options.openStream(),
+                           acceptsChanges: try FormatFactory.format(of: table).producesChanges)
+    }
+}

@@ -1,0 +1,150 @@
+import Foundation
+import ShardLog
+import StreamCore
+
+/// The options of a kinesis table, checked.
+struct KinesisOptions: Sendable {
+    enum Start: Hashable, Sendable {
+        case latest, trimHorizon, atTimestamp(Int64)
+    }
+
+    enum Partitioner: Hashable, Sendable {
+        case random, fixed
+        /// Schema columns whose texts, joined by the delimiter, are the partition key.
+        case columns([Int], delimiter: String)
+    }
+
+    let stream: String
+    let directory: String
+    let start: Start
+    /// Each shard ends where it ended when the job started.
+    let isBounded: Bool
+    let createShards: Int?
+    let partitioner: Partitioner
+    let flush: FlushPolicy
+    let skipsBadRecords: Bool
+
+    static let keys: Set<String> = [
+        "connector", "stream", "stream.arn", "format", "aws.region", "aws.endpoint", "log.directory", "stream.create-shards",
+        "scan.bounded.mode", "scan.stream.initpos", "scan.stream.initpos-timestamp", "scan.stream.initpos-timestamp-format",
+        "source.init.position", "source.init.timestamp", "source.init.timestamp.format", "sink.partitioner",
+        "sink.partitioner-field-delimiter", "sink.flush", "scan.parallelism", "sink.parallelism",
+    ]
+
+    init(_ table: TableDescriptor) throws {
+        let options = TableOptions(table)
+        if options.has("stream.arn") {
+            throw options.error("stream.arn", "names a stream in the cloud; this connector reads the built-in shard log",
+                                fix: "write 'stream' = '\((options.string("stream.arn") ?? "").split(separator: "/").last.map(String.init) ?? "name")'")
+        }
+        if options.has("aws.endpoint") {
+            throw options.error("aws.endpoint", "names a remote endpoint; this connector reads the built-in shard log",
+                                fix: "leave the option out, and say where the log is with 'log.directory'")
+        }
+        stream = try options.require("stream")
+        do { try ShardLog.check(name: stream) } catch let error as StreamError { throw options.error("stream", "cannot name a stream", fix: error.fix) }
+        _ = try options.require("format")
+        directory = options.string("log.directory") ?? ShardLog.defaultDirectory
+        createShards = try options.int("stream.create-shards", in: 1...ShardLog.shardsMax)
+        isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
+        skipsBadRecords = try options.bool("\(options.string("format")!).ignore-parse-errors") ?? false
+        start = try Self.start(options)
+        partitioner = try Self.partitioner(options)
+        flush = switch try options.choice("sink.flush", ["batch", "interval", "os"]) {
+        case "batch": .everyAppend
+        case "os": .operatingSystem
+        default: .interval(milliseconds: 50)
+        }
+        for column in table.metadata { try KinesisMetadata.check(column, table) }
+    }
+
+    /// Flink's older and newer spellings of the same three options.
+    private static func start(_ options: TableOptions) throws -> Start {
+        let key = options.has("source.init.position") ? "source.init.position" : "scan.stream.initpos"
+        let isNew = key == "source.init.position"
+        let timeKey = isNew ? "source.init.timestamp" : "scan.stream.initpos-timestamp"
+        let formatKey = isNew ? "source.init.timestamp.format" : "scan.stream.initpos-timestamp-format"
+        switch try options.choice(key, ["LATEST", "TRIM_HORIZON", "AT_TIMESTAMP"]) {
+        case "TRIM_HORIZON": return .trimHorizon
+        case "AT_TIMESTAMP":
+            guard let text = options.string(timeKey) else {
+                throw StreamError(.validate, "table \(options.table.name): '\(key)' = 'AT_TIMESTAMP' needs option '\(timeKey)'",
+                                  at: options.table.optionLocations[key])
+            }
+            return .atTimestamp(try timestamp(text, timeKey, options.string(formatKey), formatKey, options))
+        default: return .latest
+        }
+    }
+
+    /// A pattern's time, seconds since 1970-01-01, or by default ISO 8601 with an offset.
+    private static func timestamp(_ text: String, _ key: String, _ format: String?, _ formatKey: String, _ options: TableOptions) throws -> Int64 {
+        if let format {
+            let formatter = DateFormatter()
+            formatter.locale = Locale(identifier: "en_US_POSIX")
+            formatter.timeZone = TimeZone(identifier: "UTC")
+            formatter.dateFormat = format
+            guard let date = formatter.date(from: text) else { throw options.error(key, "does not follow '\(formatKey)' = '\(format)'") }
+            return Int64((date.timeIntervalSince1970 * 1_000).rounded())
+        }
+        if let seconds = Double(text) {
+            guard seconds >= 0, seconds < 1e12 else { throw options.error(key, "is not a number of seconds since 1970-01-01") }
+            return Int64((seconds * 1_000).rounded())
+        }
+        for style in [Date.ISO8601FormatStyle(includingFractionalSeconds: true), Date.ISO8601FormatStyle()] {
+            if let date = try? style.parse(text) { return Int64((date.timeIntervalSince1970 * 1_000).rounded()) }
+        }
+        throw options.error(key, "is not a time", fix: "write it as in '2024-05-04T19:58:46.480-00:00', in seconds since 1970, or set '\(formatKey)'")
+    }
+
+    private static func partitioner(_ options: TableOptions) throws -> Partitioner {
+        let table = options.table
+        guard table.partitionKeys.isEmpty else {
+            if options.has("sink.partitioner") {
+                throw options.error("sink.partitioner", "cannot be set for a table with PARTITIONED BY", fix: "leave one of the two out")
+            }
+            let columns = try table.partitionKeys.map { key in
+                guard let index = table.schema.firstIndex(where: { $0.name == key }) else {
+                    throw StreamError(.validate, "table \(table.name): partition column \(key) is not one of its columns",
+                                      fix: NearName.hint(for: key, in: table.schema.map(\.name)))
+                }
+                switch table.schema[index].type {
+                case .array, .map, .row, .null: throw StreamError(.validate, "table \(table.name): a column of type \(table.schema[index].type) cannot partition it")
+                default: return index
+                }
+            }
+            return .columns(columns, delimiter: options.string("sink.partitioner-field-delimiter") ?? "|")
+        }
+        return try options.choice("sink.partitioner", ["random", "fixed"]) == "fixed" ? .fixed : .random
+    }
+
+    func openLog() throws -> ShardLog { try ShardLog(directory: directory) }
+
+    /// The log, in which the stream exists: created if `stream.create-shards` says so.
+    func openStream() throws -> ShardLog {
+        let log = try openLog()
+        if let createShards, !log.exists(stream) {
+            do {
+                try log.createStream(stream, shards: createShards)
+            } catch let error as StreamError where error.code == .conflict {
+                // Another job was first.
+            }
+        }
+        _ = try log.shardCount(stream)
+        return log
+    }
+}
+
+/// What a record tells beside its data.
+enum KinesisMetadata {
+    static func check(_ column: TableDescriptor.MetadataColumn, _ table: TableDescriptor) throws {
+        let types = KinesisConnector().metadataKeys(for: table)
+        guard let type = types[column.key] else {
+            throw StreamError(.validate, "table \(table.name): connector 'kinesis' has no metadata '\(column.key)'",
+                              fix: NearName.hint(for: column.key, in: types.keys))
+        }
+        guard column.key == "timestamp" ? column.type.isTimestamp : column.type.isText else {
+            throw StreamError(.validate, "table \(table.name): metadata column \(column.name) of type \(column.type) cannot hold '\(column.key)'",
+                              fix: "declare it as \(type)")
+        }
+    }
+}

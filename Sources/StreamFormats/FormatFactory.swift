@@ -1,0 +1,75 @@
+import StreamCore
+
+/// A way to write rows as bytes: what `'format' = '...'` names.
+public protocol Format: Sendable {
+    var name: String { get }
+    /// Its option keys, as they stand without a prefix: `json.ignore-parse-errors`.
+    var optionKeys: Set<String> { get }
+    /// Rows come as a changelog (with row kinds) rather than inserts only.
+    var producesChanges: Bool { get }
+    /// - Parameters:
+    ///   - table: its schema and options; the options are those of this format, without a prefix.
+    ///   - projection: indices into the schema, in the order in which columns are wanted.
+    /// - Throws: `.validate` for options or types that it does not take.
+    func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder
+    /// Encodes batches with the columns of `table.schema`.
+    func encoder(_ table: TableDescriptor) throws -> any RecordEncoder
+}
+
+extension Format {
+    public var producesChanges: Bool { false }
+}
+
+/// Finds the format of a table and makes its decoders and encoders.
+///
+/// `prefix` is for connectors with several formats, as in `'value.format' = 'json', 'value.json.ignore-parse-errors' = 'true'`:
+/// pass `"value."`. All functions throw `.validate` errors that name the table, the option and what to write.
+public enum FormatFactory {
+    /// All formats, by name.
+    public static let formats: [String: any Format] = Dictionary(
+        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat()] as [any Format]).map { ($0.name, $0) })
+
+    /// Keys that a table with this format may have, `format` among them; with an unknown format only that one.
+    public static func optionKeys(for format: String?, prefix: String = "") -> Set<String> {
+        Set((["format"] + (format.flatMap { formats[$0.lowercased()]?.optionKeys } ?? [])).map { prefix + $0 })
+    }
+
+    public static func format(of table: TableDescriptor, prefix: String = "") throws -> any Format {
+        let key = prefix + "format"
+        guard let name = table.options[key] else {
+            throw StreamError(.validate, "table \(table.name): the option '\(key)' is missing",
+                              fix: "add '\(key)' = '...' with one of " + formats.keys.sorted().joined(separator: ", "))
+        }
+        guard let format = formats[name.lowercased()] else {
+            throw StreamError(.validate, "table \(table.name): there is no format '\(name)'", fix: NearName.hint(for: name, in: formats.keys),
+                              at: table.optionLocations[key])
+        }
+        return format
+    }
+
+    /// Checks the format's options and types, without keeping anything.
+    public static func validate(_ table: TableDescriptor, prefix: String = "") throws {
+        _ = try decoder(for: table, projection: Array(table.schema.indices), metrics: OperatorMetrics(), prefix: prefix)
+    }
+
+    public static func decoder(for table: TableDescriptor, projection: [Int], metrics: OperatorMetrics, prefix: String = "") throws -> any RecordDecoder {
+        try format(of: table, prefix: prefix).decoder(unprefixed(table, prefix), projection: projection, metrics: metrics)
+    }
+
+    public static func encoder(for table: TableDescriptor, prefix: String = "") throws -> any RecordEncoder {
+        try format(of: table, prefix: prefix).encoder(unprefixed(table, prefix))
+    }
+
+    private static func unprefixed(_ table: TableDescriptor, _ prefix: String) -> TableDescriptor {
+        guard !prefix.isEmpty else { return table }
+        var copy = table
+        copy.options = [:]
+        copy.optionLocations = [:]
+        for (key, value) in table.options where key.hasPrefix(prefix) {
+            let short = String(key.dropFirst(prefix.count))
+            copy.options[short] = value
+            copy.optionLocations[short] = table.optionLocations[key]
+        }
+        return copy
+    }
+}

@@ -1,0 +1,22 @@
+/// The keys of a topology file. The reader refuses all others; the JSON Schema lists the same.
+enum TopologyKeys {
+    static let root = ["name", "description", "settings", "tables", "views", "pipeline"]
+    static let settings = ["parallelism", "max-parallelism", "checkpoint", "state", "time-zone", "idle-timeout"]
+    static let settingPrefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state."]
+    static let checkpoint = ["interval", "directory", "mode", "timeout"]
+    static let table = ["description", "columns", "key", "watermark", "partitioned-by", "with"]
+    static let column = ["name", "type", "as", "metadata", "virtual", "comment"]
+    static let watermark = ["column", "delay", "as"]
+    static let view = ["description", "columns", "sql"]
+    static let step = ["name", "description", "into"]
+    static let transforms: [String: [String]] = [
+        "filter": ["from", "where"],
+        "select": ["from", "columns", "where", "distinct"],
+        "aggregate": ["from", "window", "by", "columns", "where", "having"],
+        "union": ["from"],
+    ]
+    static let window = ["type", "column", "size", "slide", "step", "gap", "offset"]
+    static let windowParameters: [String: [String]] = [
+        "tumble": ["size", "offset"], "hop": ["slide", "size", "offset"], "cumulate": ["step", "size", "offset"], "session": ["gap"],
+    ]
+}

@@ -1,0 +1,215 @@
+extension Topology {
+    /// The JSON Schema (draft 2020-12) of YAML topology files, for editors and other tools.
+    public static let jsonSchema = #"""
+        {
+          "$schema": "https://json-schema.org/draft/2020-12/schema",
+          "$id": "https://swiftwater.dev/schemas/topology.json",
+          "title": "Swiftwater topology",
+          "description": "Tables, views and the steps between them. ${NAME} and ${NAME:-default} are replaced by variables before the file is read; $${ stands for ${.",
+          "type": "object",
+          "required": ["pipeline"],
+          "additionalProperties": false,
+          "properties": {
+            "name": {"type": "string", "description": "Name of the job."},
+            "description": {"type": "string"},
+            "settings": {"$ref": "#/$defs/settings"},
+            "tables": {"type": "object", "description": "By name.", "additionalProperties": {"$ref": "#/$defs/table"}},
+            "views": {
+              "type": "object",
+              "description": "By name: a query, or a query with names for its columns.",
+              "additionalProperties": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/view"}]}
+            },
+            "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}
+          },
+          "$defs": {
+            "variable": {"type": "string", "pattern": "\\$\\{"},
+            "count": {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/variable"}]},
+            "flag": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/variable"}]},
+            "scalar": {"type": ["string", "number", "boolean"]},
+            "names": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]},
+            "duration": {
+              "type": "string",
+              "description": "A length of time: 10 s, 500 ms, 1 min, 2 h, 1 d.",
+              "pattern": "^[0-9]{1,12} *(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)$|\\$\\{"
+            },
+            "settings": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "parallelism": {"$ref": "#/$defs/count"},
+                "max-parallelism": {"$ref": "#/$defs/count"},
+                "checkpoint": {
+                  "type": "object",
+                  "additionalProperties": false,
+                  "properties": {
+                    "interval": {"$ref": "#/$defs/scalar"},
+                    "directory": {"type": "string"},
+                    "mode": {"type": "string"},
+                    "timeout": {"$ref": "#/$defs/scalar"}
+                  }
+                },
+                "state": {"anyOf": [{"enum": ["memory", "rocksdb"]}, {"$ref": "#/$defs/variable"}]},
+                "time-zone": {"type": "string", "description": "For example UTC or Europe/Oslo."},
+                "idle-timeout": {"$ref": "#/$defs/scalar", "description": "A source that is silent for this long holds no watermark back."}
+              },
+              "patternProperties": {
+                "^(table|pipeline|execution|parallelism|state)\\.": {"$ref": "#/$defs/scalar"}
+              }
+            },
+            "table": {
+              "type": "object",
+              "required": ["columns", "with"],
+              "additionalProperties": false,
+              "properties": {
+                "description": {"type": "string"},
+                "columns": {
+                  "anyOf": [
+                    {
+                      "type": "object",
+                      "minProperties": 1,
+                      "additionalProperties": {"anyOf": [{"type": "string", "description": "A SQL type, NOT NULL allowed."}, {"$ref": "#/$defs/column"}]}
+                    },
+                    {"type": "array", "minItems": 1, "items": {"allOf": [{"$ref": "#/$defs/column"}, {"required": ["name"]}]}}
+                  ]
+                },
+                "key": {"$ref": "#/$defs/names", "description": "PRIMARY KEY ... NOT ENFORCED"},
+                "watermark": {"$ref": "#/$defs/watermark"},
+                "partitioned-by": {"$ref": "#/$defs/names"},
+                "with": {
+                  "type": "object",
+                  "description": "Connector options, spelled as in SQL.",
+                  "minProperties": 1,
+                  "additionalProperties": {"$ref": "#/$defs/scalar"}
+                }
+              }
+            },
+            "column": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "name": {"type": "string"},
+                "type": {"type": "string", "description": "A SQL type, NOT NULL allowed."},
+                "as": {"type": "string", "description": "The expression of a computed column."},
+                "metadata": {"type": ["boolean", "string"], "description": "true, or the metadata key when it differs from the name."},
+                "virtual": {"$ref": "#/$defs/flag"},
+                "comment": {"type": "string"}
+              }
+            },
+            "watermark": {
+              "type": "object",
+              "required": ["column"],
+              "additionalProperties": false,
+              "properties": {
+                "column": {"type": "string"},
+                "delay": {"$ref": "#/$defs/duration"},
+                "as": {"type": "string", "description": "The expression behind WATERMARK FOR ... AS."}
+              },
+              "oneOf": [{"required": ["delay"]}, {"required": ["as"]}]
+            },
+            "view": {
+              "type": "object",
+              "required": ["sql"],
+              "additionalProperties": false,
+              "properties": {
+                "description": {"type": "string"},
+                "columns": {"$ref": "#/$defs/names"},
+                "sql": {"type": "string"}
+              }
+            },
+            "window": {
+              "type": "object",
+              "required": ["type", "column"],
+              "additionalProperties": false,
+              "properties": {
+                "type": {"enum": ["tumble", "hop", "cumulate", "session"]},
+                "column": {"type": "string", "description": "The time column."},
+                "size": {"$ref": "#/$defs/duration"},
+                "slide": {"$ref": "#/$defs/duration"},
+                "step": {"$ref": "#/$defs/duration"},
+                "gap": {"$ref": "#/$defs/duration"},
+                "offset": {"$ref": "#/$defs/duration"}
+              }
+            },
+            "selection": {
+              "description": "alias: expression, or a list of expressions.",
+              "anyOf": [
+                {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/scalar"}},
+                {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/scalar"}}
+              ]
+            },
+            "step": {
+              "anyOf": [
+                {
+                  "type": "object",
+                  "required": ["sql"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "sql": {"type": "string", "description": "A SELECT."},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "where"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "filter"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "where": {"$ref": "#/$defs/scalar"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "columns"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "select"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "columns": {"$ref": "#/$defs/selection"},
+                    "where": {"$ref": "#/$defs/scalar"},
+                    "distinct": {"$ref": "#/$defs/flag"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "columns"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "aggregate"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "window": {"$ref": "#/$defs/window"},
+                    "by": {"$ref": "#/$defs/names"},
+                    "columns": {"$ref": "#/$defs/selection"},
+                    "where": {"$ref": "#/$defs/scalar"},
+                    "having": {"$ref": "#/$defs/scalar"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "union"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                }
+              ]
+            }
+          }
+        }
+        """#
+}

@@ -1,0 +1,212 @@
+import Foundation
+import KinesisConnector
+import ShardLog
+import StreamCore
+import Testing
+
+@Suite("kinesis") struct KinesisConnectorTests {
+    final class Data_: Sendable {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("kinesis-\(UUID().uuidString)").path
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    static let schema: Schema = [Field("id", .bigint), Field("name", .string)]
+
+    private func table(_ data: Data_, _ options: [String: String] = [:], schema: Schema = schema, partitionKeys: [String] = [],
+                       metadata: [TableDescriptor.MetadataColumn] = []) -> TableDescriptor {
+        TableDescriptor(name: "t", schema: schema, metadata: metadata, partitionKeys: partitionKeys,
+                        options: options.merging(["connector": "kinesis", "stream": "s", "format": "json", "log.directory": data.path,
+                                                  "scan.stream.initpos": "TRIM_HORIZON", "scan.bounded.mode": "latest-offset"]) { a, _ in a })
+    }
+
+    private func log(_ data: Data_, shards: Int = 1) throws -> ShardLog {
+        let log = try ShardLog(directory: data.path)
+        try log.createStream("s", shards: shards)
+        return log
+    }
+
+    private func put(_ log: ShardLog, _ ids: Range<Int>) throws {
+        try log.writer("s").append(ids.map { Record(partitionKey: "k\($0)", data: Array(#"{"id": \#($0), "name": "n\#($0)"}"#.utf8)) })
+    }
+
+    private func source(_ table: TableDescriptor, projection: [Int] = [0, 1], metadata: [Int] = []) throws -> any TableSource {
+        try KinesisConnector().validate(table)
+        return try KinesisConnector().source(for: table, scan: ScanRequest(projection: projection, metadata: metadata))
+    }
+
+    private func rows(_ reader: any SplitReader, maxRows: Int = 8_192, stopsWaiting: Bool = false) throws -> [[Value]] {
+        var all: [[Value]] = []
+        let deadline = Date().addingTimeInterval(60)
+        while Date() < deadline {
+            switch try reader.next(maxRows: maxRows) {
+            case .batch(let batch): all += batch.rows()
+            case .waiting: if stopsWaiting { return all }
+            case .endOfSplit: return all
+            }
+        }
+        return all
+    }
+
+    private func rows(_ source: any TableSource, maxRows: Int = 8_192, metrics: OperatorMetrics = OperatorMetrics()) throws -> [[Value]] {
+        try source.splits().flatMap { try rows(try source.reader(for: $0, metrics: metrics), maxRows: maxRows) }
+    }
+
+    @Test("a bounded read gives what each shard held at the start, once, in order", arguments: [1, 3, 8_192])
+    func bounded(maxRows: Int) throws {
+        let data = Data_()
+        let log = try log(data, shards: 3)
+        for i in 0..<20 { try put(log, i * 10..<i * 10 + 10) }
+        let source = try source(table(data), projection: [1, 0])
+        #expect(source.isBounded)
+        let splits = try source.splits()
+        #expect(splits.map(\.id) == ["shardId-000000000000", "shardId-000000000001", "shardId-000000000002"])
+        try put(log, 1_000..<1_050)
+        let metrics = OperatorMetrics()
+        let shards = try splits.map { try rows(try source.reader(for: $0, metrics: metrics), maxRows: maxRows) }
+        for shard in shards {
+            let ids = shard.compactMap { if case .int(let id) = $0[1] { id } else { nil } }
+            #expect(ids == ids.sorted())
+        }
+        #expect(Set(shards.joined()) == Set((0..<200).map { [.string("n\($0)"), .int(Int64($0))] }) && shards.joined().count == 200)
+        #expect(metrics.lag.get() == 0)
+    }
+
+    @Test("the start is the oldest record, the newest, or a time; a position resumes after the last row")
+    func positions() throws {
+        let data = Data_()
+        let log = try log(data)
+        try put(log, 0..<5)
+        let old = Clock.milliseconds()
+        while Clock.milliseconds() == old {}
+        let time = Clock.milliseconds()
+        try put(log, 5..<8)
+
+        func ids(_ options: [String: String]) throws -> [Value] { try rows(source(table(data, options))).map { $0[0] } }
+        #expect(try ids([:]).count == 8)
+        #expect(try ids(["scan.stream.initpos": "LATEST"]) == [])
+        let seconds = String(format: "%.3f", Double(time) / 1_000)
+        let iso = Date(timeIntervalSince1970: Double(time) / 1_000).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        for (position, at) in [("scan.stream.initpos", "scan.stream.initpos-timestamp"), ("source.init.position", "source.init.timestamp")] {
+            #expect(try ids([position: "AT_TIMESTAMP", at: seconds]) == [.int(5), .int(6), .int(7)])
+            #expect(try ids([position: "AT_TIMESTAMP", at: iso]) == [.int(5), .int(6), .int(7)])
+        }
+        #expect(try ids(["scan.stream.initpos": "AT_TIMESTAMP", "scan.stream.initpos-timestamp": "2020 01 02",
+                         "scan.stream.initpos-timestamp-format": "yyyy MM dd"]).count == 8)
+
+        // LATEST is fixed when the splits are asked for, not when reading starts.
+        let latest = try source(table(data, ["scan.stream.initpos": "LATEST", "scan.bounded.mode": "unbounded"]))
+        let split = try latest.splits()[0]
+        try put(log, 8..<10)
+        let reader = try latest.reader(for: split, metrics: OperatorMetrics())
+        #expect(try rows(reader, stopsWaiting: true).map { $0[0] } == [.int(8), .int(9)])
+        try put(log, 10..<20)
+        #expect(try rows(reader, maxRows: 4, stopsWaiting: true).count == 10)
+
+        let all = try self.source(table(data))
+        let first = try all.reader(for: try all.splits()[0], metrics: OperatorMetrics())
+        guard case .batch(let batch) = try first.next(maxRows: 7) else { Issue.record("no rows"); return }
+        let resumed = try all.reader(for: SourceSplit(id: try all.splits()[0].id, position: first.position), metrics: OperatorMetrics())
+        #expect(try batch.rows() + self.rows(resumed) == (0..<20).map { [.int($0), .string("n\($0)")] })
+    }
+
+    @Test("metadata columns follow the others and tell each record's shard, number and time")
+    func metadata() throws {
+        let data = Data_()
+        let log = try log(data)
+        let before = Clock.milliseconds()
+        try put(log, 0..<3)
+        let placed = try log.writer("s").append([Record(partitionKey: "k", data: Array(#"{"id": 3}"#.utf8))])
+        let table = table(data, metadata: [
+            .init(name: "seq", key: "sequence-number", type: .varchar(128)), .init(name: "shard", key: "shard-id", type: .string),
+            .init(name: "at", key: "timestamp", type: .timestampLTZ(3)),
+        ])
+        let rows = try rows(source(table, projection: [0], metadata: [2, 0, 1]), maxRows: 2)
+        #expect(rows.map { $0[0] } == (0..<4).map { .int($0) } && rows.allSatisfy { $0[3] == .string("shardId-000000000000") })
+        #expect(rows[3][2] == .string(placed[0].sequence!.description) && Set(rows.map { $0[2] }).count == 4)
+        for row in rows {
+            guard case .int(let time) = row[1] else { Issue.record("\(row)"); return }
+            #expect(time >= before && time <= Clock.milliseconds())
+        }
+    }
+
+    @Test("a bad record names stream, shard and sequence number; or is counted and skipped")
+    func badRecord() throws {
+        let data = Data_()
+        let log = try log(data)
+        try put(log, 0..<2)
+        let placed = try log.writer("s").append([Record(partitionKey: "k", data: Array("oops".utf8))])
+        try put(log, 3..<5)
+        let error = #expect(throws: StreamError.self) { try rows(source(table(data))) }
+        #expect(error?.problem.hasPrefix("stream s, shardId-000000000000, record \(placed[0].sequence!)") == true, "\(error?.description ?? "")")
+        let metrics = OperatorMetrics()
+        let kept = try rows(source(table(data, ["json.ignore-parse-errors": "true"])), metrics: metrics)
+        #expect(kept.map { $0[0] } == [.int(0), .int(1), .int(3), .int(4)] && metrics.badRecords.get() == 1)
+    }
+
+    @Test("rows are appended as records whose keys come from PARTITIONED BY, the subtask, or chance", arguments: ["columns", "fixed", "random"])
+    func sink(kind: String) throws {
+        let data = Data_()
+        let log = try log(data, shards: 4)
+        var options: [String: String] = [:]
+        if kind != "columns" { options["sink.partitioner"] = kind }
+        if kind == "columns" { options["sink.partitioner-field-delimiter"] = "-" }
+        let table = table(data, options, partitionKeys: kind == "columns" ? ["name", "id"] : [])
+        let sink = try KinesisConnector().sink(for: table, timeZone: "UTC")
+        #expect(!sink.acceptsChanges)
+        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let values: [[Value]] = (0..<100).map { [.int(Int64($0)), .string("n\($0 % 7)")] }
+        var batch = Batch(schema: Self.schema, rows: values)
+        batch.selection = Selection((0..<100).filter { $0 % 2 == 0 }.map { Int32($0) })
+        try writer.write(batch)
+        try writer.idle()
+        #expect(try log.describe("s").shards.map(\.records).reduce(0, +) == 50)
+        try writer.write(Batch(schema: Self.schema, rows: [[.int(500), .string("last")]]))
+        #expect(try writer.prepareCommit(1).isEmpty)
+        try writer.close()
+        #expect(try Set(rows(source(self.table(data)))) == Set(values.enumerated().filter { $0.offset % 2 == 0 }.map(\.element) + [[.int(500), .string("last")]]))
+        var keys: Set<String> = []
+        for shard in 0..<4 {
+            let reader = try log.reader("s", shard: shard, position: .trimHorizon)
+            while let chunk = try reader.read() {
+                for i in 0..<chunk.count {
+                    keys.insert(chunk.partitionKey(i))
+                    #expect(log.directory.isEmpty == false && HashKeyRange.even(4)[shard].contains(HashKey.of(chunk.partitionKey(i))))
+                }
+            }
+        }
+        switch kind {
+        case "columns": #expect(keys.contains("n4-4") && keys.contains("last-500"))
+        case "fixed": #expect(keys.count == 1)
+        default: #expect(keys.count == 51)
+        }
+    }
+
+    @Test("a missing stream is refused with the near name, or created when asked for")
+    func missing() throws {
+        let data = Data_()
+        _ = try log(data)
+        let error = #expect(throws: StreamError.self) { try KinesisConnector().validate(table(data, ["stream": "sx"])) }
+        #expect(error?.code == .validate && error?.fix == "write \"s\", or create it with `swiftwater stream create sx`")
+        let made = table(data, ["stream": "fresh", "stream.create-shards": "3"])
+        try KinesisConnector().validate(made)
+        #expect(try ShardLog(directory: data.path).listStreams() == ["s"])
+        _ = try KinesisConnector().sink(for: made, timeZone: "UTC")
+        _ = try KinesisConnector().source(for: made, scan: ScanRequest(projection: [0]))
+        #expect(try ShardLog(directory: data.path).shardCount("fresh") == 3)
+    }
+
+    @Test("wrong options say what to write", arguments: [
+        (["stream.arn": "arn:aws:kinesis:us-east-1:1:stream/orders"], "write 'stream' = 'orders'"),
+        (["aws.endpoint": "http://x"], "leave the option out"), (["scan.stream.initpos": "TRIM_HORIZONT"], "write \"TRIM_HORIZON\""),
+        (["scan.stream.initpos": "AT_TIMESTAMP"], "needs option 'scan.stream.initpos-timestamp'"),
+        (["scan.stream.initpos": "AT_TIMESTAMP", "scan.stream.initpos-timestamp": "soon"], "is not a time"),
+        (["sink.partitioner": "com.x.Mine"], "is not known here"), (["stream": "a b"], "cannot name a stream"),
+        (["stream.create-shards": "0"], "from 1 to 10000"),
+    ])
+    func wrong(options: [String: String], text: String) throws {
+        let data = Data_()
+        _ = try log(data)
+        let error = #expect(throws: StreamError.self) { try KinesisConnector().validate(table(data, options)) }
+        #expect(error?.code == .validate && error?.description.contains(text) == true, "\(error?.description ?? "")")
+    }
+}

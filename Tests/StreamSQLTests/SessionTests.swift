@@ -1,0 +1,114 @@
+import StreamCore
+import Testing
+@testable import StreamSQL
+
+@Suite("A session") struct SessionTests {
+    static let orders = """
+        CREATE TABLE orders (id INT, `user` STRING COMMENT 'who', price DECIMAL(10, 2) NOT NULL, ts TIMESTAMP(3), day_of AS CAST(ts AS DATE),
+          pos BIGINT METADATA FROM 'offset' VIRTUAL, WATERMARK FOR ts AS ts - INTERVAL '5' SECOND, PRIMARY KEY (id) NOT ENFORCED)
+        COMMENT 'all orders' PARTITIONED BY (`user`) WITH ('connector' = 'memory', 'properties.x' = 'it''s');
+
+        """
+
+    private func texts(_ result: StatementResult) -> [[String]] {
+        guard case .rows(_, let rows) = result else { return [] }
+        return rows.map { $0.map { if case .string(let t) = $0 { t } else { "-" } } }
+    }
+
+    @Test("DESCRIBE tells types, keys, expressions and the watermark")
+    func describe() throws {
+        let harness = try SQLHarness(Self.orders)
+        #expect(
+            texts(try harness.run("DESCRIBE orders")) == [
+                ["id", "INT", "FALSE", "PRI(id)", "-", "-"],
+                ["user", "STRING", "TRUE", "-", "-", "-"],
+                ["price", "DECIMAL(10, 2)", "FALSE", "-", "-", "-"],
+                ["ts", "TIMESTAMP(3) *ROWTIME*", "TRUE", "-", "-", "`ts` - INTERVAL '5' SECOND"],
+                ["day_of", "DATE", "TRUE", "-", "AS CAST(`ts` AS DATE)", "-"],
+                ["pos", "BIGINT", "TRUE", "-", "METADATA FROM 'offset' VIRTUAL", "-"],
+            ])
+        try harness.run("CREATE VIEW v (u, n) AS SELECT `user`, COUNT(*) FROM orders GROUP BY `user`")
+        #expect(
+            texts(try harness.run("DESCRIBE v")) == [["u", "STRING", "TRUE", "-", "-", "-"], ["n", "BIGINT", "FALSE", "-", "-", "-"]])
+    }
+
+    @Test("SHOW CREATE TABLE gives a statement that makes the table again")
+    func showCreate() throws {
+        let harness = try SQLHarness(Self.orders)
+        let text = texts(try harness.run("SHOW CREATE TABLE orders"))[0][0]
+        #expect(
+            text == """
+                CREATE TABLE `orders` (
+                  `id` INT NOT NULL,
+                  `user` STRING COMMENT 'who',
+                  `price` DECIMAL(10, 2) NOT NULL,
+                  `ts` TIMESTAMP(3),
+                  `day_of` AS CAST(`ts` AS DATE),
+                  `pos` BIGINT METADATA FROM 'offset' VIRTUAL,
+                  WATERMARK FOR `ts` AS `ts` - INTERVAL '5' SECOND,
+                  PRIMARY KEY (`id`) NOT ENFORCED
+                )
+                COMMENT 'all orders'
+                PARTITIONED BY (`user`)
+                WITH (
+                  'connector' = 'memory',
+                  'properties.x' = 'it''s'
+                )
+                """)
+        try harness.run("DROP TABLE orders")
+        try harness.run(text)
+        #expect(texts(try harness.run("SHOW CREATE TABLE orders"))[0][0] == text)
+    }
+
+    @Test("definitions come and go, and names are case-sensitive")
+    func definitions() throws {
+        let harness = try SQLHarness("CREATE TABLE t (a INT) WITH ('connector' = 'memory'); CREATE VIEW v AS SELECT a FROM t;")
+        #expect(texts(try harness.run("SHOW TABLES")) == [["t"], ["v"]])
+        #expect(texts(try harness.run("SHOW VIEWS")) == [["v"]])
+        #expect(try harness.error("CREATE TABLE t (a INT) WITH ('connector' = 'memory')")?.problem == "t exists already")
+        try harness.run("CREATE TABLE IF NOT EXISTS t (b INT) WITH ('connector' = 'memory')")
+        #expect(try harness.error("SELECT a FROM T")?.fix == "write \"t\"")
+        try harness.run("SELECT a FROM default_catalog.default_database.t")
+        #expect(try harness.error("SELECT a FROM other.t")?.problem == "there is no database other")
+        try harness.run("DROP VIEW v; DROP TABLE t; DROP TABLE IF EXISTS t")
+        #expect(try harness.error("DROP TABLE t")?.problem == "there is no table t")
+        #expect(texts(try harness.run("SHOW TABLES")).isEmpty)
+    }
+
+    @Test("settings are checked, shown and reset")
+    func settings() throws {
+        let harness = try SQLHarness()
+        try harness.run(
+            "SET 'table.local-time-zone' = 'Europe/Berlin'; SET 'parallelism.default' = '3'; SET 'table.exec.source.idle-timeout' = '10 s'")
+        #expect(harness.session.settings.timeZone == "Europe/Berlin")
+        #expect(harness.session.settings.parallelism == 3)
+        #expect(harness.session.settings.idleTimeout == .seconds(10))
+        #expect(texts(try harness.run("SET")).count == 3)
+        guard case .message(let text) = try harness.run("SET 'table.exec.state.ttl' = '1 h'") else { return }
+        #expect(text.contains("nothing here reads it"))
+        #expect(
+            try harness.error("SET 'parallelism.default' = '0'")?.problem == "'parallelism.default' = '0' is not a number from 1 to 4096")
+        #expect(try harness.error("SET 'table.local-time-zone' = 'Mars/Olympus'") != nil)
+        try harness.run("RESET 'parallelism.default'")
+        #expect(harness.session.settings.parallelism == 1)
+        #expect(harness.session.settings.timeZone == "Europe/Berlin")
+        try harness.run("RESET")
+        #expect(harness.session.settings.timeZone == "UTC")
+    }
+
+    @Test(
+        "lengths of time are read as Flink reads them",
+        arguments: [
+            ("10 s", Duration.seconds(10)), ("500ms", .milliseconds(500)), ("2 min", .seconds(120)), ("1 h", .seconds(3_600)),
+            ("250", .milliseconds(250)),
+            ("3 days", .seconds(259_200)), ("7 us", .microseconds(7)),
+        ])
+    func durations(text: String, value: Duration) {
+        #expect(Durations.parse(text) == value)
+    }
+
+    @Test(
+        "what is no length of time is refused",
+        arguments: ["", "s", "10 parsecs", "-1 s", "99999999999999999999 s", "9223372036854775807 d"])
+    func badDurations(text: String) { #expect(Durations.parse(text) == nil) }
+}
