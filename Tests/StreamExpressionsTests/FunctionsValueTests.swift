@@ -145,4 +145,28 @@ struct FunctionValueTests {
         #expect(result.heaps.count == 1 && result.heaps[0] === column.heaps[0])
         #expect(result.value(at: 0) == .string("a text that is longer than a v"))
     }
+
+    /// Good, malformed, empty and null documents side by side: a row must not see what an earlier one left behind.
+    @Test func jsonOfMixedRows() throws {
+        let documents: [Value] = [.string(#"{"s":"hi","a":{"b":[1,2,3]}}"#), .string(#"{"a":{"b":[]}}"#), .string("nojson"), .null, .string("[1,2"), .string(""),
+                                  .string(#"{"a":{"b":[0,"7"]}}"#), .string("[]"), .string(#"{"a":{"b":[0,99999999999]}}"#)]
+        let e = Expr.column(0, .string), path = SQL.text("$.a.b[1]")
+        var int = FunctionOptions(), boolean = FunctionOptions(), double = FunctionOptions()
+        (int.returning, boolean.returning, double.returning) = (.int, .boolean, .double)
+        let registry = FunctionRegistry.builtin
+        let exprs = try [registry.bind("JSON_VALUE", [e, path], options: int), registry.bind("JSON_VALUE", [e, path], options: double),
+                         registry.bind("JSON_VALUE", [e, path], options: boolean), registry.bind("JSON_VALUE", [e, path]),
+                         registry.bind("JSON_QUERY", [e, SQL.text("$.a.b")]), registry.bind("JSON_EXISTS", [e, SQL.text("$.a")])]
+        for encoding in [Encoding.plain, .dictionary] {
+            let batch = Batch(columns: [.make(documents, .string, encoding)], physicalCount: documents.count)
+            let columns = try Evaluator(exprs, context: EvaluationContext()).evaluate(batch)
+            func values(_ i: Int) -> [Value] { documents.indices.map { columns[i].value(at: $0) } }
+            #expect(values(0) == [.int(2), .null, .null, .null, .null, .null, .int(7), .null, .null])
+            #expect(values(1) == [.double(2), .null, .null, .null, .null, .null, .double(7), .null, .double(99_999_999_999)])
+            #expect(values(2) == Array(repeating: .null, count: 9))
+            #expect(values(3) == [.string("2"), .null, .null, .null, .null, .null, .string("7"), .null, .string("99999999999")])
+            #expect(values(4) == [.string("[1,2,3]"), .string("[]"), .null, .null, .null, .null, .string(#"[0,"7"]"#), .null, .string("[0,99999999999]")])
+            #expect(values(5) == [.bool(true), .bool(true), .bool(false), .null, .bool(false), .bool(false), .bool(true), .bool(false), .bool(true)])
+        }
+    }
 }
