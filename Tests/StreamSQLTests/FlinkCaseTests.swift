@@ -18,6 +18,9 @@ import Testing
         return files.filter { $0.hasSuffix(".sql") }.map { String($0.dropLast(4)) }.sorted()
     }()
 
+    @Test("no case is missing")
+    func allCases() { #expect(Self.names.count >= 84) }
+
     @Test("gives Flink's rows", arguments: names)
     func flink(name: String) throws {
         let script = try String(contentsOf: Self.folder.appendingPathComponent("cases/\(name).sql"), encoding: .utf8)
