@@ -180,12 +180,12 @@ enum JsonQuery {
         let (emptyFails, errorFails) = (options.onEmpty == .error, options.onError == .error)
 
         /// What a row becomes: a node, a value that a function in the path computed, or the default in an argument.
-        @Sendable func locate(_ reader: inout JsonReader, _ row: Int, convertible: (Int) -> Bool) throws -> Located {
+        @Sendable func locate(_ reader: inout JsonReader, _ row: Int, convertible: (JsonDocument, Int) -> Bool) throws -> Located {
             let problem: String
             switch reader.find(row) {
             case .absent: return .null
             case .node(let node) where reader.document.isScalar(node):
-                if convertible(node) { return .node(node) }
+                if convertible(reader.document, node) { return .node(node) }
                 problem = "\(reader.document.bytes(reader.document.nodes[node]).string) is no \(type)"
             case .item:
                 switch reader.items[0] {
@@ -214,7 +214,7 @@ enum JsonQuery {
             switch type {
             case .boolean:
                 return try rows.booleansOrNull { row -> Bool? in
-                    switch try locate(&reader, row, convertible: { [document = reader.document] in Self.boolean(document, $0) != nil }) {
+                    switch try locate(&reader, row, convertible: { Self.boolean($0, $1) != nil }) {
                     case .node(let node): Self.boolean(reader.document, node)
                     case .argument(let i): args[i].isValid(row) ? args[i].vector(UInt8.self)[row] != 0 : nil
                     case .null, .number: nil
@@ -232,14 +232,14 @@ enum JsonQuery {
                     }
                 }
                 func locateNumber(_ reader: inout JsonReader, _ row: Int, _ limit: ClosedRange<Int64>) throws -> Located {
-                    try locate(&reader, row, convertible: { [document = reader.document] in Self.integer(document, $0).map(limit.contains) ?? false })
+                    try locate(&reader, row, convertible: { Self.integer($0, $1).map(limit.contains) ?? false })
                 }
                 return type == .int
                     ? try rows.fixedOrNull(type) { row -> Int32? in try value(row).map { Int32(truncatingIfNeeded: $0) } }
                     : try rows.fixedOrNull(type) { row -> Int64? in try value(row) }
             case .double:
                 return try rows.fixedOrNull(type) { row -> Double? in
-                    switch try locate(&reader, row, convertible: { [document = reader.document] in Self.double(document, $0) != nil }) {
+                    switch try locate(&reader, row, convertible: { Self.double($0, $1) != nil }) {
                     case .node(let node): Self.double(reader.document, node)
                     case .number(let d, _): d
                     case .argument(let i): args[i].isValid(row) ? args[i].vector(Double.self)[row] : nil
@@ -249,7 +249,7 @@ enum JsonQuery {
             default:
                 let texts = args.enumerated().map { i, arg in i < 2 ? nil : arg.text }
                 return try rows.text(type) { row, out in
-                    switch try locate(&reader, row, convertible: { _ in true }) {
+                    switch try locate(&reader, row, convertible: { _, _ in true }) {
                     case .node(let node): reader.document.appendScalar(node, to: &out)
                     case .number(_, let text): out.append(string: text)
                     case .argument(let i): if args[i].isValid(row) { out.append(texts[i]![row]) } else { out.setNull() }
