@@ -90,8 +90,15 @@ public struct Batch: Sendable {
             for i in 0..<selection.count { to[i] = from[Int(selection.rows[i])] }
             kinds = out
         }
-        return Batch(columns: columns.map { $0.gather(selection.rows, count: selection.count) },
-                     physicalCount: selection.count, rowKinds: kinds)
+        // A column that stands in several places is gathered once and stays one column.
+        var done: [ObjectIdentifier: Column] = [:]
+        let gathered = columns.map { column in
+            if let known = done[ObjectIdentifier(column)] { return known }
+            let made = column.gather(selection.rows, count: selection.count)
+            done[ObjectIdentifier(column)] = made
+            return made
+        }
+        return Batch(columns: gathered, physicalCount: selection.count, rowKinds: kinds)
     }
 
     /// Selected rows `range` as a batch that shares the columns.

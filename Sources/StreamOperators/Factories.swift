@@ -58,7 +58,7 @@ extension WindowAggregateSpec {
         !inputChanges && aggregates.allSatisfy { AggregateRegistry.mergesPartials($0) }
     }
 
-    /// What the local step emits: the keys (names and types of the input), `slice_end` TIMESTAMP(3) in local time, then the
+    /// What the local step emits: the keys (names and types of the input), `slice_end` TIMESTAMP(3) in local time (or any time in the slice plus 1 ms), then the
     /// accumulators' columns `acc0`, `acc1`, ...
     public func partialSchema() throws -> Schema {
         let states = try AggregatePlan(aggregates, inputSchema: inputSchema, retracts: false).stateTypes

@@ -244,10 +244,18 @@ final class AccumulatorSet {
     }
 
     func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
-        for (count, _) in counts { count.separate() }
+        // A count goes on sharing the row counts when its column is the very column of the row counts. The others are separated
+        // before any row of this batch is counted.
         var at = 0
         for a in accumulators {
-            a.absorb(Array(state[at..<at + a.stateTypes.count]), groups: groups, rows: rows, count: count)
+            if let own = a as? CountAccumulator, own.isShared, state[at] !== state[0] { own.separate() }
+            at += a.stateTypes.count
+        }
+        at = 0
+        for a in accumulators {
+            if (a as? CountAccumulator)?.isShared != true {
+                a.absorb(Array(state[at..<at + a.stateTypes.count]), groups: groups, rows: rows, count: count)
+            }
             at += a.stateTypes.count
         }
     }
@@ -255,6 +263,15 @@ final class AccumulatorSet {
     func clear(_ groups: Int) { for a in accumulators { a.clear(groups) } }
     func reset(_ groups: UnsafePointer<Int32>, count: Int) { for a in accumulators { a.reset(groups, count: count) } }
     func remap(_ kept: [Int32]) { for a in accumulators { a.remap(kept) } }
-    func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { accumulators.flatMap { $0.state(groups, count: count) } }
+
+    /// Counts that share the row counts give the very same column, so that `absorb` may go on sharing.
+    func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
+        let shared = rows.state(groups, count: count)
+        return accumulators.flatMap { a in
+            if a === rows || (a as? CountAccumulator)?.isShared == true { return shared }
+            return a.state(groups, count: count)
+        }
+    }
+
     func results(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { plan.results(of: self, groups, count: count) }
 }

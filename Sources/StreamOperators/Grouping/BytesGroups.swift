@@ -146,7 +146,7 @@ final class BytesGroups {
         while n * 4 > (1 << slotBits) * 3 { slotBits += 1 }
         let size = 1 << slotBits, mask = size - 1
         slots.deallocate()
-        slots = .allocate(capacity: size)
+        slots = .allocateLarge(capacity: size)
         slots.initialize(repeating: Slot(tag: 0, group: -1), count: size)
         for g in 0..<count where Int32(g) != nullGroup {
             let view = views.base[g]

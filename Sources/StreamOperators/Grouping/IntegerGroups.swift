@@ -198,7 +198,7 @@ final class IntegerGroups<Key: FixedWidthInteger & SignedInteger & BitwiseCopyab
         slotBits = 10
         while n * 4 > (1 << slotBits) * 3 { slotBits += 1 }
         let size = 1 << slotBits, mask = size - 1, shift = UInt64(64 - slotBits)
-        let fresh = UnsafeMutablePointer<Slot>.allocate(capacity: size)
+        let fresh = UnsafeMutablePointer<Slot>.allocateLarge(capacity: size)
         fresh.initialize(repeating: Slot(key: 0, group: -1), count: size)
         for g in 0..<count where Int32(g) != nullGroup {
             let key = keys.base[g]

@@ -7,7 +7,7 @@ final class GroupArray<T: BitwiseCopyable> {
     init(fill: T, capacity: Int = 0) {
         self.fill = fill
         self.capacity = capacity
-        base = .allocate(capacity: max(capacity, 1))
+        base = .allocateLarge(capacity: max(capacity, 1))
         base.initialize(repeating: fill, count: capacity)
     }
 
@@ -18,7 +18,7 @@ final class GroupArray<T: BitwiseCopyable> {
     }
 
     private func grow(to n: Int) {
-        let bigger = UnsafeMutablePointer<T>.allocate(capacity: n)
+        let bigger = UnsafeMutablePointer<T>.allocateLarge(capacity: n)
         bigger.update(from: base, count: capacity)
         (bigger + capacity).initialize(repeating: fill, count: n - capacity)
         base.deallocate()
@@ -31,7 +31,7 @@ final class GroupArray<T: BitwiseCopyable> {
     func remap(_ kept: [Int32]) {
         let old = base, oldCapacity = capacity
         capacity = max(kept.count, 1)
-        base = .allocate(capacity: capacity)
+        base = .allocateLarge(capacity: capacity)
         base.initialize(repeating: fill, count: capacity)
         for (i, from) in kept.enumerated() where Int(from) < oldCapacity { base[i] = old[Int(from)] }
         old.deallocate()

@@ -39,7 +39,7 @@ final class GroupValues {
         guard n > capacity else { return }
         let (old, used) = (base, capacity)
         capacity = max(n, capacity + capacity / 2, 64)
-        base = .allocate(byteCount: capacity * width, alignment: 16)
+        base = LargeMemory.allocate(capacity * width)
         base.copyMemory(from: old, byteCount: used * width)
         old.deallocate()
         write(used..<capacity)
@@ -55,7 +55,7 @@ final class GroupValues {
     func remap(_ kept: [Int32]) {
         let (old, oldCapacity) = (base, capacity)
         capacity = max(kept.count, 1)
-        base = .allocate(byteCount: capacity * width, alignment: 16)
+        base = LargeMemory.allocate(capacity * width)
         write(0..<capacity)
         for (i, from) in kept.enumerated() where Int(from) < oldCapacity {
             (base + i * width).copyMemory(from: old + Int(from) * width, byteCount: width)

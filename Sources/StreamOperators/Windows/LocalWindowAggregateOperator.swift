@@ -105,7 +105,8 @@ final class LocalWindowAggregateOperator: StreamOperator {
             single.update(UpdateInput(columns: store.plan.plainColumns(batch), groups: all.rows, rows: batch.selection?.rows, count: n))
             return single.state(all.rows, count: n)
         }
-        let ends = Column.make(.timestamp(3), count: n, zero: Int64(0)) { windowing.time(ofSlice: windowing.slice(of: times[$0]) + 1) }
+        // The receiver finds the slice of `end - 1`: any time of the slice does, and the row's own costs no division.
+        let ends = Column.make(.timestamp(3), count: n, zero: Int64(0)) { times[$0] + 1 }
         let keys = spec.keys.map { batch.columns[$0].taking(batch.selection?.rows, count: n) }
         try output.emit(Batch(columns: keys + [ends] + state, physicalCount: n))
         single.clear(n)

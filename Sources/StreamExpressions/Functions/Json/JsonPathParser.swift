@@ -45,6 +45,7 @@ struct JsonPathParser {
                 }
                 let name = name(inFilter: inFilter)
                 guard !name.isEmpty else { throw fail("a name is missing after .") }
+                guard !name.contains(0x20) else { throw fail("a name with a blank must be written ['name']") }
                 if take("(") {
                     guard take(")"), let function = JsonPath.Function(rawValue: String(decoding: name, as: UTF8.self)) else {
                         throw fail("there is no function \(String(decoding: name, as: UTF8.self))()")

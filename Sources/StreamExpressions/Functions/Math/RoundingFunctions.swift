@@ -110,25 +110,26 @@ enum Rounding: Sendable {
     private static func floating<T: BinaryFloatingPoint & BitwiseCopyable & SendableMetatype>(_ mode: Rounding, _: T.Type, _ type: DataType) -> KernelBody {
         { args, rows, _ in
             let x = args[0].vector(T.self), digits = digits(args)
-            return rows.fixed(type) { row -> T in mode.rounded(x[row], to: digits.map { Int($0[row]) } ?? 0) }
+            // A FLOAT is rounded by the digits of the DOUBLE that equals it, as in Flink.
+            return rows.fixed(type) { row -> T in T(mode.rounded(Double(x[row]), to: digits.map { Int($0[row]) } ?? 0)) }
         }
     }
 
     private static let powers: [Double] = (0...22).reduce(into: []) { powers, n in powers.append(n == 0 ? 1 : powers[n - 1] * 10) }
 
     /// Rounds the shortest decimal number that stands for `x`, as Flink does: 1.005 to two digits is 1.01.
-    func rounded<T: BinaryFloatingPoint>(_ x: T, to places: Int) -> T {
+    func rounded(_ x: Double, to places: Int) -> Double {
         guard x.isFinite else { return x }
-        if T.self == Double.self, places >= 0, places <= 15 {
+        if places >= 0, places <= 15 {
             // Well away from a tie, binary arithmetic gives the same; one division of whole numbers is rounded once.
-            let scaled = Double(x).magnitude * Self.powers[places]
+            let scaled = x.magnitude * Self.powers[places]
             if scaled < 0x1p50 {
                 let below = scaled.rounded(.down), rest = scaled - below
                 let isClear = self == .halfUp ? (rest - 0.5).magnitude > 1e-3 : rest > 1e-3 && rest < 1 - 1e-3
                 if isClear {
                     let whole = self == .halfUp && rest > 0.5 ? below + 1 : below
                     let result = whole / Self.powers[places]
-                    return T(x < 0 && whole != 0 ? -result : result)
+                    return x < 0 && whole != 0 ? -result : result
                 }
             }
         }
@@ -136,9 +137,9 @@ enum Rounding: Sendable {
     }
 
     @inline(never)
-    private func exact<T: BinaryFloatingPoint>(_ x: T, to places: Int) -> T {
+    private func exact(_ x: Double, to places: Int) -> Double {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: NumberText.capacity) { out in
-            let n = T.self == Float.self ? NumberText.write(Float(x), to: out.baseAddress!) : NumberText.write(Double(x), to: out.baseAddress!)
+            let n = NumberText.write(x, to: out.baseAddress!)
             var value = UInt64(0), point: Int?, exponent = 0, i = 0
             let negative = out[0] == UInt8(ascii: "-")
             if negative { i = 1 }
@@ -156,10 +157,7 @@ enum Rounding: Sendable {
             let q = quotient(signed, drop: drop)
             if q == 0 { return 0 }
             let text = "\(q)E\(-places)"
-            return text.utf8.withContiguousStorageIfAvailable { bytes in
-                let raw = UnsafeRawBufferPointer(bytes)
-                return T.self == Float.self ? T(NumberText.parseFloat(raw) ?? 0) : T(NumberText.parseDouble(raw) ?? 0)
-            } ?? x
+            return text.utf8.withContiguousStorageIfAvailable { NumberText.parseDouble(UnsafeRawBufferPointer($0)) ?? x } ?? x
         }
     }
 }

@@ -2,16 +2,21 @@ import StreamCore
 
 /// Runs a ``RegexProgram`` over texts, with memory that is kept from text to text. One owner, one thread.
 ///
-/// A backtracking search as in java.util.regex, with the same choices among several possible matches. A search that takes
-/// more than ``maxSteps`` steps is an error instead of a stall.
+/// A backtracking search as in java.util.regex, with the same choices among several possible matches. A search that grows long
+/// remembers what failed, so that most patterns take time in proportion to the text; one that still takes more than
+/// the given number of steps is an error instead of a stall.
 struct RegexMatcher: ~Copyable {
     let program: RegexProgram
     /// Byte positions: start and end of the match, then of each group; -1 for a group that took no part.
     private(set) var registers: [Int]
     private var stack: [Frame] = []
     private var steps = 0
+    /// Bit i * (length + 1) + position: instruction i was tried at the position and failed. Empty until the search grows long.
+    private var failed: [UInt64] = []
 
-    static let maxSteps = 20_000_000
+    private let maxSteps: Int
+    private static let stepsBeforeMemory = 20_000
+    private static let maxMemoryBits = 1 << 26
 
     /// Something to go back to: another way on (`pc` at `position`), a register to restore, or a loop to shorten or lengthen.
     private struct Frame {
@@ -22,8 +27,9 @@ struct RegexMatcher: ~Copyable {
         var other: Int
     }
 
-    init(_ program: RegexProgram) {
+    init(_ program: RegexProgram, maxSteps: Int = 20_000_000) {
         self.program = program
+        self.maxSteps = maxSteps
         registers = Array(repeating: -1, count: program.registerCount)
         stack.reserveCapacity(64)
     }
@@ -38,7 +44,7 @@ struct RegexMatcher: ~Copyable {
     ///
     /// - Throws: `.runtime` when the search takes too many steps.
     mutating func find(_ text: UnsafeRawBufferPointer, from: Int = 0) throws -> Bool {
-        steps = 0
+        begin()
         var start = from
         while start <= text.count {
             if program.isAnchored {
@@ -59,8 +65,25 @@ struct RegexMatcher: ~Copyable {
 
     /// Whether the whole text matches.
     mutating func matches(_ text: UnsafeRawBufferPointer) throws -> Bool {
-        steps = 0
+        begin()
         return try attempt(text, at: 0, searchStart: 0, mustEndAt: text.count)
+    }
+
+    private mutating func begin() {
+        steps = 0
+        if !failed.isEmpty { failed.removeAll(keepingCapacity: true) }
+    }
+
+    /// True when the instruction has been tried at the position before; remembers that it is tried now.
+    @inline(never)
+    private mutating func wasTried(_ pc: Int, _ at: Int, _ length: Int) -> Bool {
+        let bits = program.code.count * (length + 1)
+        guard program.isMemorable, bits <= Self.maxMemoryBits else { return false }
+        if failed.isEmpty { failed = Array(repeating: 0, count: bits / 64 + 1) }
+        let bit = pc * (length + 1) + at
+        if failed[bit >> 6] >> UInt64(bit & 63) & 1 != 0 { return true }
+        failed[bit >> 6] |= 1 << UInt64(bit & 63)
+        return false
     }
 
     private mutating func attempt(_ text: UnsafeRawBufferPointer, at start: Int, searchStart: Int, mustEndAt: Int? = nil) throws -> Bool {
@@ -79,7 +102,7 @@ struct RegexMatcher: ~Copyable {
         let code = program.code
         search: while true {
             steps += 1
-            if steps > Self.maxSteps { throw tooManySteps(text) }
+            if steps > maxSteps { throw tooManySteps(text) }
             let instruction = code[pc]
             let x = Int(instruction.x)
             matched: do {
@@ -102,11 +125,14 @@ struct RegexMatcher: ~Copyable {
                     pc += 1
                     continue search
                 case .setLoop:
+                    if steps > Self.stepsBeforeMemory, wasTried(pc, at, text.count) { break matched }
                     guard let end = loop(text, pc, program.sets[x], program.loops[Int(instruction.y)], at) else { break matched }
                     at = end
                     pc += 1
                     continue search
                 case .split:
+                    // Before it was left, all that could follow was tried.
+                    if steps > Self.stepsBeforeMemory, wasTried(pc, at, text.count) { break matched }
                     stack.append(Frame(kind: .branch, pc: instruction.y, position: at, other: 0))
                     pc = x
                     continue search
@@ -306,7 +332,7 @@ struct RegexMatcher: ~Copyable {
     }
 
     private func tooManySteps(_ text: UnsafeRawBufferPointer) -> StreamError {
-        StreamError(.runtime, "the regular expression '\(program.source)' needs more than \(Self.maxSteps) steps on a text of \(text.count) bytes",
+        StreamError(.runtime, "the regular expression '\(program.source)' needs more than \(maxSteps) steps on a text of \(text.count) bytes",
                     fix: "avoid nested repetitions such as (a+)+, or make them possessive: (a++)+")
     }
 }

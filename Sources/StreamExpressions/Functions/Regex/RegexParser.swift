@@ -103,21 +103,17 @@ struct RegexParser {
     }
 
     private mutating func quantified(_ atom: RegexNode) throws(RegexSyntaxError) -> RegexNode {
-        var node = atom
-        while true {
-            skipComments()
-            let least: Int, most: Int?
-            switch peek {
-            case ch("*"): (least, most) = (0, nil)
-            case ch("+"): (least, most) = (1, nil)
-            case ch("?"): (least, most) = (0, 1)
-            case ch("{"): (least, most) = try bounds()
-            default: return node
-            }
-            at += 1
-            let greed: RegexGreed = take("?") ? .lazy : take("+") ? .possessive : .greedy
-            node = .repetition(node, least: least, most: most, greed)
+        skipComments()
+        let least: Int, most: Int?
+        switch peek {
+        case ch("*"): (least, most) = (0, nil)
+        case ch("+"): (least, most) = (1, nil)
+        case ch("?"): (least, most) = (0, 1)
+        case ch("{"): (least, most) = try bounds()
+        default: return atom
         }
+        at += 1
+        return .repetition(atom, least: least, most: most, take("?") ? .lazy : take("+") ? .possessive : .greedy)
     }
 
     /// `{n}`, `{n,}`, `{n,m}`; stops at the closing brace.
@@ -153,7 +149,7 @@ struct RegexParser {
         case ch("^"): return .assertion(flags.multiline ? .lineStart : .textStart)
         case ch("$"): return .assertion(flags.multiline ? .lineEnd : .textEndOrFinalNewline)
         case ch("\\"): return try escape()
-        case ch("*"), ch("+"), ch("?"):
+        case ch("*"), ch("+"), ch("?"), ch("{"):
             at -= 1
             throw error("there is nothing to repeat before \(Unicode.Scalar(c)!)")
         default: return character(c)

@@ -47,6 +47,8 @@ final class RegexProgram: Sendable {
     let firstBytes: [Bool]?
     /// Every match starts where the text starts.
     let isAnchored: Bool
+    /// What can follow depends on the instruction and the position alone: no groups are compared, nothing is looked ahead at.
+    let isMemorable: Bool
 
     convenience init(_ pattern: String) throws(RegexSyntaxError) {
         let (root, groups) = try RegexParser.parse(pattern)
@@ -64,6 +66,7 @@ final class RegexProgram: Sendable {
         try assembler.emit(root)
         assembler.append(.accept)
         code = assembler.code
+        isMemorable = !assembler.code.contains { $0.operation == .backreference || $0.operation == .look }
         bytes = assembler.bytes
         sets = assembler.sets
         loops = assembler.loops

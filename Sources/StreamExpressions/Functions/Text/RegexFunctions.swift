@@ -233,7 +233,7 @@ enum SimilarPattern {
                 out += "["
                 i += 1
                 while i < p.count, p[i] != "]" {
-                    if p[i] == "[" || p[i] == ":", let (name, end) = className(p, i) {
+                    if p[i] == "[", let (name, end) = className(p, i) {
                         guard let replacement = classes[name] else { throw RegexSyntaxError(problem: "unknown class [:\(name):]", position: i) }
                         out += replacement
                         i = end
@@ -247,7 +247,7 @@ enum SimilarPattern {
                 }
                 guard i < p.count else { throw RegexSyntaxError(problem: "[ is not closed", position: i) }
                 out += "]"
-            case "\\", "$", "^": out += "\\\(c)"
+            case "\\", "$": out += "\\\(c)"
             default: out.append(c)
             }
             i += 1
@@ -255,10 +255,9 @@ enum SimilarPattern {
         return out
     }
 
-    /// `[:NAME:]` or `:NAME:` at `start`, inside brackets; its end.
+    /// `[:NAME:]` at `start`, inside brackets; its end.
     private static func className(_ p: [Character], _ start: Int) -> (String, Int)? {
-        let bracketed = p[start] == "["
-        var i = bracketed ? start + 1 : start
+        var i = start + 1
         guard i < p.count, p[i] == ":" else { return nil }
         i += 1
         var name = ""
@@ -266,12 +265,8 @@ enum SimilarPattern {
             name.append(p[i])
             i += 1
         }
-        guard i < p.count, p[i] == ":", !name.isEmpty else { return nil }
-        i += 1
-        if bracketed {
-            guard i < p.count, p[i] == "]" else { return nil }
-            i += 1
-        }
+        guard i + 1 < p.count, p[i] == ":", p[i + 1] == "]", !name.isEmpty else { return nil }
+        i += 2
         return (name, i)
     }
 }

@@ -65,9 +65,10 @@ extension DateTimePattern {
         var i = from
         while i < to {
             switch parts[i] {
-            case .literal(let bytes):
-                guard bytes.withUnsafeBytes({ Utf8Text.matches($0, in: text, at: at) }) else { return false }
-                at += bytes.count
+            case .literal(let start, let count):
+                let stands = literals.withUnsafeBytes { Utf8Text.matches(UnsafeRawBufferPointer(rebasing: $0[start..<start + count]), in: text, at: at) }
+                guard stands else { return false }
+                at += count
             case .optionalStart:
                 let end = closing(i)
                 let (savedAt, saved) = (at, result)

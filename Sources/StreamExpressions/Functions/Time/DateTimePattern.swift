@@ -11,12 +11,14 @@ struct DateTimePattern: Sendable {
     }
 
     enum Part: Sendable {
-        case literal([UInt8])
+        /// Bytes of ``literals``.
+        case literal(Int, count: Int)
         case field(UInt8, Int)
         case optionalStart, optionalEnd
     }
 
     let parts: [Part]
+    let literals: [UInt8]
     let dialect: Dialect
     let source: String
 
@@ -25,9 +27,10 @@ struct DateTimePattern: Sendable {
         source = pattern
         self.dialect = dialect
         let bytes = Array(pattern.utf8)
-        var parts: [Part] = [], literal: [UInt8] = [], i = 0, depth = 0
+        var parts: [Part] = [], literals: [UInt8] = [], literal: [UInt8] = [], i = 0, depth = 0
         func flush() {
-            if !literal.isEmpty { parts.append(.literal(literal)) }
+            if !literal.isEmpty { parts.append(.literal(literals.count, count: literal.count)) }
+            literals += literal
             literal = []
         }
         func invalid(_ why: String) -> StreamError {
@@ -81,6 +84,7 @@ struct DateTimePattern: Sendable {
         flush()
         for _ in 0..<depth { parts.append(.optionalEnd) }
         self.parts = parts
+        self.literals = literals
     }
 
     private static func isKnown(_ letter: UInt8, _ dialect: Dialect) -> Bool {
@@ -151,7 +155,8 @@ extension DateTimePattern {
     func append(_ time: LocalDateTime, to out: inout TextSink) {
         for part in parts {
             switch part {
-            case .literal(let bytes): bytes.withUnsafeBytes { out.append($0) }
+            case .literal(let start, let count):
+                literals.withUnsafeBytes { out.append(UnsafeRawBufferPointer(rebasing: $0[start..<start + count])) }
             case .optionalStart, .optionalEnd: break
             case .field(let letter, let n):
                 if dialect == .legacy { appendLegacy(letter, n, time, &out) } else { appendModern(letter, n, time, &out) }
@@ -241,6 +246,11 @@ extension DateTimePattern {
     @inline(__always)
     private static func appendNumber(_ value: Int, _ width: Int, _ out: inout TextSink) {
         let to = out.spareText(width + 24)
+        if width == 2, value >= 0, value < 100 {
+            to[0] = UInt8(truncatingIfNeeded: 48 + value / 10)
+            to[1] = UInt8(truncatingIfNeeded: 48 + value % 10)
+            return out.advance(2)
+        }
         var rest = value.magnitude, digits = 1, bound: UInt = 10
         while bound <= rest, digits < 19 {
             digits += 1

@@ -244,7 +244,8 @@ enum TimeFloor {
         case .year: if ceil, date.month > 1 || date.day > 1 { year += 1 }
         case .quarter:
             month = (date.month - 1) / 3 * 3 + 1
-            if ceil, date.month > month || date.day > 1 { month += 3 }
+            // The first day of the second to fourth quarter counts as within it, as in Flink.
+            if ceil, date.month > 1 || date.day > 1 { month += 3 }
         default:
             month = date.month
             if ceil, date.day > 1 { month += 1 }

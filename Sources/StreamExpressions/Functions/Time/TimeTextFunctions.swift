@@ -93,9 +93,13 @@ enum TimeText {
         return DateTimeText.parseDate(Utf8Text.slice(text, 0, end), lenient: true)
     }
 
+    /// `yyyy-[m]m-[d]d[ [h]h:[m]m:[s]s[.f...]]`.
+    private static let plain = DateTimeText.Form(separator: .space, shortParts: true, optionalTime: true, clampsDay: true)
+
     /// Milliseconds, by the pattern, or in the plain form when the text does not follow it.
     static func parse(_ text: UnsafeRawBufferPointer, pattern: DateTimePattern?) throws -> Int64? {
-        guard let local = pattern?.parse(text)?.resolve(lenient: false) ?? PlainTimestamp.parse(text) else { return nil }
+        guard let pattern else { return DateTimeText.parseTimestamp(text, precision: 3, form: plain) }
+        guard let local = pattern.parse(text)?.resolve(lenient: false) ?? PlainTimestamp.parse(text) else { return nil }
         return (Int64(local.days) * 86_400 + Int64(local.secondOfDay)) * 1_000 + Int64(local.nanos / 1_000_000)
     }
 
@@ -116,9 +120,13 @@ enum TimeText {
             }
             let time = args[0].vector(Int64.self)
             if case .timestamp = type {
+                if let pattern = source.constant { return rows.text(.string) { row, out in pattern.append(LocalDateTime(time[row], unit), to: &out) } }
                 return try rows.text(.string) { row, out in try patterns.pattern(row).append(LocalDateTime(time[row], unit), to: &out) }
             }
             var zone = try ZoneCursor(named: context.timeZone)
+            if let pattern = source.constant {
+                return rows.text(.string) { row, out in pattern.append(LocalDateTime(zone.local(time[row], unit), unit), to: &out) }
+            }
             return try rows.text(.string) { row, out in
                 try patterns.pattern(row).append(LocalDateTime(zone.local(time[row], unit), unit), to: &out)
             }
