@@ -7,14 +7,14 @@ public struct JobOptions: Sendable {
     public var workers: Int?
     /// Rows a reader is asked for at a time.
     public var batchRows: Int
-    /// Batches that may wait between two subtasks.
+    /// Elements (batches, watermarks, barriers) that may wait between two subtasks.
     public var queueCapacity: Int
     /// Wanted time between barriers; nil = as the sinks ask.
     public var checkpointInterval: Duration?
     /// Monotonic nanoseconds; injected in tests.
     public var clock: @Sendable () -> UInt64
 
-    public init(workers: Int? = nil, batchRows: Int = Batch.targetRows, queueCapacity: Int = 8, checkpointInterval: Duration? = nil,
+    public init(workers: Int? = nil, batchRows: Int = Batch.targetRows, queueCapacity: Int = 32, checkpointInterval: Duration? = nil,
                 clock: @escaping @Sendable () -> UInt64 = { Clock.monotonicNanoseconds() }) {
         self.workers = workers
         self.batchRows = batchRows
