@@ -52,7 +52,7 @@ import Testing
         let filled = ["_hoodie_commit_time", "_hoodie_commit_seqno", "_hoodie_record_key", "_hoodie_partition_path", "_hoodie_file_name"]
             .map { "COUNT(NULLIF(\($0), '')) = 1000" }.joined(separator: " AND ")
         #expect(try Harness.independent(path, "SELECT \(filled) FROM t") == "True")
-        #expect(try HudiTable.open(path).timeline.map(\.state) == ["COMPLETED", "COMPLETED"])
+        #expect(try HudiTable.open(path).timeline.map(\.state) == ["completed", "completed"])
     }
 
     @Test("16: 25 policies, then five changes: 3 rows then 5, 25 then 27, 131372604 then 118077604")
