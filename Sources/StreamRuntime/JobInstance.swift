@@ -46,6 +46,7 @@ package final class JobInstance {
     let coordinator: CheckpointCoordinator
     private(set) var mailboxes: [(subtask: Int, mailbox: SourceMailbox, vertex: Int)] = []
     private var knownSplits: [Int: Set<SourceSplit>] = [:]
+    private var emptySources: [Int] = []
     private let waker: any Waker
 
     package init(graph: JobGraph, options: JobOptions, waker: any Waker) throws {
@@ -60,6 +61,7 @@ package final class JobInstance {
         coordinator = try CheckpointCoordinator(sinks: sinks)
         do {
             try build(options)
+            try settleEmptySources()
         } catch {
             for subtask in subtasks { subtask.abort() }
             throw error
@@ -129,6 +131,12 @@ package final class JobInstance {
         }
     }
 
+    /// Sources that have nothing to read say so before anything runs, so that no late row depends on when they are first stepped.
+    private func settleEmptySources() throws {
+        for id in emptySources { while try subtasks[id].step() == .progress {} }
+        emptySources = []
+    }
+
     private func makeSubtask(_ id: Int, _ chain: [JobVertex], _ index: Int, _ depth: Int, _ inputs: [Subtask.InputChannel], _ targets: [Router.Target],
                              _ options: JobOptions) throws -> Subtask {
         let head = chain[0]
@@ -140,6 +148,7 @@ package final class JobInstance {
             let mailbox = SourceMailbox()
             mailboxes.append((id, mailbox, head.id))
             let own = splits.enumerated().filter { $0.offset % head.parallelism == index }.map(\.element)
+            if own.isEmpty { emptySources.append(id) }
             input = .source(try SourceInput(source, splits: own, metrics: metrics[head.id]![index], now: options.clock), mailbox)
             rest = chain.dropFirst()
         }

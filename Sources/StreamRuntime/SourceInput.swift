@@ -136,8 +136,9 @@ final class SourceInput {
         return advance() + tellIdleIfAll()
     }
 
+    /// A subtask without splits holds no watermark back, with or without a timeout.
     private func tellIdleIfAll() -> [ChainElement] {
-        guard vertex.watermark?.idleTimeout != nil, !toldIdle, splits.allSatisfy(\.isIdle) else { return [] }
+        guard !toldIdle, splits.isEmpty || vertex.watermark?.idleTimeout != nil, splits.allSatisfy(\.isIdle) else { return [] }
         toldIdle = true
         return [.idle(true)]
     }
