@@ -48,13 +48,18 @@ struct sw_parquet_reader {
 };
 
 namespace {
+/// The message, and the system's reason where Arrow keeps it apart.
+std::string text(const arrow::Status &status) {
+  return status.detail() ? status.message() + ": " + status.detail()->ToString() : status.message();
+}
+
 void check(const arrow::Status &status) {
-  if (!status.ok()) throw std::runtime_error(status.message());
+  if (!status.ok()) throw std::runtime_error(text(status));
 }
 
 template <typename T>
 T check(arrow::Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(result.status().message());
+  if (!result.ok()) throw std::runtime_error(text(result.status()));
   return std::move(result).ValueOrDie();
 }
 

@@ -21,7 +21,10 @@ public enum ParquetCodec: String, Sendable, CaseIterable {
 /// Takes the text of a failed call and releases it.
 private func failure(_ doing: String, _ path: String, _ error: UnsafeMutablePointer<CChar>?, _ code: StreamError.Code = .io) -> StreamError {
     defer { sw_error_free(error) }
-    return StreamError(code, "cannot \(doing) \(path): \(error.map { String(cString: $0) } ?? "unknown error")")
+    let reason = error.map { String(cString: $0) } ?? "unknown error"
+    // Arrow reports the system's error as "[errno 28] No space left on device".
+    let system = [ENOSPC, EDQUOT, EACCES, EROFS, EMFILE].first { reason.contains("[errno \($0)]") }
+    return StreamError(code, "cannot \(doing) \(path): \(reason)", fix: system.flatMap(TableFiles.fix))
 }
 
 enum Parquet {

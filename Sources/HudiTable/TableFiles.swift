@@ -46,7 +46,18 @@ struct TableFiles: Sendable {
     func absolute(_ relative: String) -> String { relative.isEmpty ? root : root + "/" + relative }
 
     static func failure(_ doing: String, _ path: String, _ code: Int32 = errno) -> StreamError {
-        StreamError(.io, "cannot \(doing) \(path): \(String(cString: strerror(code)))")
+        StreamError(.io, "cannot \(doing) \(path): \(String(cString: strerror(code)))", fix: fix(code))
+    }
+
+    /// What helps against a system error; nil when the error says it all.
+    static func fix(_ code: Int32) -> String? {
+        switch code {
+        case ENOSPC, EDQUOT: "free disk space and start again; nothing of the unfinished commit is visible"
+        case EACCES, EPERM, EROFS: "check the permissions of the folder and of those above it"
+        case EMFILE, ENFILE: "raise the limit of open files (ulimit -n)"
+        case ENOTDIR, ENOENT: "check 'path': it must be a folder, or one that can be created"
+        default: nil
+        }
     }
 
     // MARK: Reading

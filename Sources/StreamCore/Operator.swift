@@ -46,6 +46,8 @@ public protocol StreamOperator: AnyObject {
     func finish(input: Int, output: any Output) throws -> Progress
     /// Goes on with an emission that returned `.more`.
     func resume(_ output: any Output) throws -> Progress
+    /// The input has no active split for now, and event time downstream moves on without it: emits what is held only for batching.
+    func idle(output: any Output) throws
     /// Makes everything before the barrier ready to be snapshot: emits what is held only for batching.
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws
     /// The state by key group, empty for operators without state. Called after `prepareSnapshot`, with all inputs aligned.
@@ -60,6 +62,7 @@ extension StreamOperator {
     public func advance(to watermark: EventTime, output: any Output) throws -> Progress { .done }
     public func finish(input: Int, output: any Output) throws -> Progress { .done }
     public func resume(_ output: any Output) throws -> Progress { .done }
+    public func idle(output: any Output) throws {}
     public func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws {}
     public func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] { [] }
     public func restore(_ state: [KeyGroupState]) throws {

@@ -54,11 +54,24 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         var text = (location.map { "\($0): " } ?? "") + problem
         if let sourceLine, let location {
-            let shown = sourceLine.replacing("\t", with: " ")
-            text += "\n    \(shown)\n    \(String(repeating: " ", count: max(0, location.column - 1)))^"
+            let (shown, caret) = Self.excerpt(sourceLine, column: location.column)
+            text += "\n    \(shown)\n    \(String(repeating: " ", count: caret))^"
         }
         if let fix { text += (sourceLine == nil ? ". " : "\n") + "Fix: \(fix)." }
         return text
+    }
+
+    /// The part of a line around a column, safe for a terminal, and the place of the column in it.
+    private static func excerpt(_ line: String, column: Int) -> (text: String, caret: Int) {
+        let width = 160, characters = Array(line), at = max(0, column - 1)
+        let start = characters.count <= width ? 0 : max(0, min(at - width / 2, characters.count - width))
+        let end = min(characters.count, start + width)
+        let shown = characters[start..<end].map { c -> Character in
+            guard let scalar = c.unicodeScalars.first, scalar.properties.generalCategory == .control else { return c }
+            return scalar == "\t" ? " " : "\u{FFFD}"
+        }
+        let (before, after) = (start > 0 ? "..." : "", end < characters.count ? "..." : "")
+        return (before + String(shown) + after, at - start + before.count)
     }
 }
 

@@ -60,7 +60,8 @@ final class Chain {
             case .sink(let sink): try sink.barrier(barrier)
             }
             try finish(element, at: index)
-        case .idle:
+        case .idle(let isIdle):
+            if isIdle, case .transform(let op) = node.kind { try op.idle(output: output) }
             try finish(element, at: index)
         }
     }

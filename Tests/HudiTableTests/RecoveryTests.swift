@@ -144,7 +144,8 @@ import Testing
             if step == .baseFileWritten { throw TableFiles.failure("write", "/disk/file.parquet", ENOSPC) }
         })
         let error = #expect(throws: StreamError.self) { try failing.commit(Self.change) }
-        #expect(error?.description == "cannot write /disk/file.parquet: No space left on device")
+        #expect(error?.problem == "cannot write /disk/file.parquet: No space left on device")
+        #expect(error?.fix == "free disk space and start again; nothing of the unfinished commit is visible")
         try expectSound(folder.path, rows: 40, key: "id")
         #expect(try HudiTable.open(folder.path).timeline.map { $0.action + " " + $0.state } == ["commit completed", "rollback completed"])
     }

@@ -131,3 +131,42 @@ enum SQLSource {
         text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)[n - 1]
     }
 }
+
+@Suite("Values that do not fit a sink") struct SinkValueTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        var type: String, value: String, problem: String?
+        init(_ type: String, _ value: String, _ problem: String? = nil) { (self.type, self.value, self.problem) = (type, value, problem) }
+        var testDescription: String { "\(value) into \(type)" }
+    }
+
+    @Test(
+        "fail the job with the value, and are not wrapped",
+        arguments: [
+            Case("INT", "2147483647"), Case("INT", "CAST(-2147483648 AS BIGINT)"),
+            Case("INT", "2147483648", "2147483648 does not fit v INT"), Case("INT", "-2147483649", "-2147483649 does not fit v INT"),
+            Case("TINYINT", "127"), Case("TINYINT", "128", "128 does not fit v TINYINT"),
+            Case("SMALLINT", "CAST(40000 AS BIGINT)", "40000 does not fit v SMALLINT"),
+            Case("INT", "3.99"), Case("INT", "1e10", "1.0E10 does not fit v INT"), Case("BIGINT", "CAST('NaN' AS DOUBLE)", "NaN does not fit v BIGINT"),
+            Case("INT", "12345678901.5", "12345678901.5 does not fit v INT"),
+            Case("DECIMAL(5, 2)", "999.99"), Case("DECIMAL(5, 2)", "1000", "1000 does not fit v DECIMAL(5, 2)"),
+            Case("DECIMAL(5, 2)", "CAST(NULL AS INT)"), Case("INT", "CAST(NULL AS BIGINT)"),
+        ])
+    func notWrapped(_ c: Case) throws {
+        let script = """
+            CREATE TABLE o (v \(c.type)) WITH ('connector' = 'memory');
+            INSERT INTO o SELECT x FROM (VALUES (\(c.value))) t(x);
+            """
+        let error = try SQLHarness().error(script)
+        #expect(error?.problem == c.problem)
+        if c.problem != nil { #expect(error?.code == .runtime && error?.fix?.contains("CAST(... AS") == true) }
+    }
+
+    @Test("a long line is shown around the place, without control characters")
+    func excerpt() {
+        let line = String(repeating: "a", count: 500) + "\u{1B}[2J?" + String(repeating: "b", count: 500)
+        let text = StreamError(.parse, "no", at: SourceLocation(line: 1, column: 505), sourceLine: line).description.split(separator: "\n")
+        #expect(text.count == 3 && text[1].count < 180)
+        #expect(!text[1].contains("\u{1B}"))
+        #expect(Array(text[1])[text[2].count - 1] == "?")
+    }
+}

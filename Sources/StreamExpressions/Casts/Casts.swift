@@ -117,6 +117,7 @@ extension Column {
         case .double(let v): NumberText.string(v)
         case .float(let v): NumberText.string(v)
         case .int(let v): "\(v)"
+        case .decimal(let v): if case .decimal(_, let scale) = type { NumberText.string(decimal: v, scale: scale) } else { "\(value)" }
         default: "\(value)"
         }
     }

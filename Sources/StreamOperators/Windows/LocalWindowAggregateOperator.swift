@@ -71,6 +71,8 @@ final class LocalWindowAggregateOperator: StreamOperator {
         return .done
     }
 
+    func idle(output: any Output) throws { try flush(output) }
+
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws { try flush(output) }
 
     /// What was held is downstream by now: there is nothing to keep.

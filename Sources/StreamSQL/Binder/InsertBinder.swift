@@ -54,7 +54,8 @@ struct InsertBinder {
                     "table \(table.name): column \(field.name) is \(field.type), but the query gives \(source.name) \(source.type) for it",
                     fix: "write CAST(\(source.name) AS \(field.type))", at: insert.target.span)
             }
-            var expr = Expr.column(position, source.type).implicitlyCast(to: field.type)
+            let given = Expr.column(position, source.type)
+            var expr = CheckedCasts.cast(given, to: field.type, column: field.name) ?? given.implicitlyCast(to: field.type)
             let nullable = expr.isNullable(in: query.columns)
             if nullable && !field.nullable {
                 if context.settings.dropsNullsForNotNull {

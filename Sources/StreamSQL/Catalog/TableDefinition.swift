@@ -124,7 +124,7 @@ struct TableDefinition {
 
 /// Checks of a table against its connector.
 struct TableChecks {
-    /// Understood for every table that has a watermark.
+    /// Understood for every table; without a watermark it changes nothing.
     static let idleTimeoutOption = "scan.watermark.idle-timeout"
 
     var context: BindingContext
@@ -155,6 +155,12 @@ struct TableChecks {
                 StreamError(
                     .validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",
                     fix: NearName.hint(for: key, in: known.map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
+        }
+        if let option = table.options[Self.idleTimeoutOption], Durations.parse(option) == nil {
+            throw located(
+                StreamError(
+                    .validate, "table \(table.name): '\(Self.idleTimeoutOption)' = '\(option)' is not a length of time",
+                    fix: "write for example '10 s'"), Self.idleTimeoutOption, table, span)
         }
         do {
             try connector.validate(table)

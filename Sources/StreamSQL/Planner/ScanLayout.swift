@@ -95,12 +95,8 @@ struct ScanLayout {
         guard let watermark = table.watermark else { return nil }
         var idle = settings.idleTimeout
         if let option = table.descriptor.options[TableChecks.idleTimeoutOption] {
-            guard let duration = Durations.parse(option) else {
-                throw StreamError(
-                    .validate, "table \(table.name): '\(TableChecks.idleTimeoutOption)' = '\(option)' is not a length of time",
-                    fix: "write for example '10 s'", at: table.descriptor.optionLocations[TableChecks.idleTimeoutOption])
-            }
-            idle = duration == .zero ? nil : duration
+            // Checked when the table was declared.
+            idle = Durations.parse(option).flatMap { $0 == .zero ? nil : $0 }
         }
         let name = table.columns[watermark.column].name
         let time = position[watermark.column]!
