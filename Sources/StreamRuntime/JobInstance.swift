@@ -129,6 +129,8 @@ package final class JobInstance {
                 subtasks.append(try makeSubtask(id, chain, index, depths[chain[0].id]!, inputs[id] ?? [], targets[id] ?? [], options))
             }
         }
+        // Source subtasks without a split say so before any row moves. Whether a row is late must not depend on when they get their turn.
+        for subtask in subtasks where subtask.hasNothingToRead { _ = try subtask.step(budget: 1) }
     }
 
     /// Sources that have nothing to read say so before anything runs, so that no late row depends on when they are first stepped.

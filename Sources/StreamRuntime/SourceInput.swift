@@ -59,6 +59,8 @@ final class SourceInput {
 
     func add(_ more: [SourceSplit]) { waitingSplits += more }
 
+    var hasNoSplits: Bool { splits.isEmpty && waitingSplits.isEmpty }
+
     func step(maxRows: Int) throws -> Step {
         try open()
         guard !splits.isEmpty else { return growing ? try allWaiting(until: .max) : .ended }
