@@ -46,7 +46,6 @@ package final class JobInstance {
     let coordinator: CheckpointCoordinator
     private(set) var mailboxes: [(subtask: Int, mailbox: SourceMailbox, vertex: Int)] = []
     private var knownSplits: [Int: Set<SourceSplit>] = [:]
-    private var emptySources: [Int] = []
     private let waker: any Waker
 
     package init(graph: JobGraph, options: JobOptions, waker: any Waker) throws {
@@ -61,7 +60,6 @@ package final class JobInstance {
         coordinator = try CheckpointCoordinator(sinks: sinks)
         do {
             try build(options)
-            try settleEmptySources()
         } catch {
             for subtask in subtasks { subtask.abort() }
             throw error
@@ -130,13 +128,7 @@ package final class JobInstance {
             }
         }
         // Source subtasks without a split say so before any row moves. Whether a row is late must not depend on when they get their turn.
-        for subtask in subtasks where subtask.hasNothingToRead { _ = try subtask.step(budget: 1) }
-    }
-
-    /// Sources that have nothing to read say so before anything runs, so that no late row depends on when they are first stepped.
-    private func settleEmptySources() throws {
-        for id in emptySources { while try subtasks[id].step() == .progress {} }
-        emptySources = []
+        for subtask in subtasks where subtask.hasNothingToRead { while try subtask.step(budget: 1) == .progress {} }
     }
 
     private func makeSubtask(_ id: Int, _ chain: [JobVertex], _ index: Int, _ depth: Int, _ inputs: [Subtask.InputChannel], _ targets: [Router.Target],
@@ -150,7 +142,6 @@ package final class JobInstance {
             let mailbox = SourceMailbox()
             mailboxes.append((id, mailbox, head.id))
             let own = splits.enumerated().filter { $0.offset % head.parallelism == index }.map(\.element)
-            if own.isEmpty { emptySources.append(id) }
             input = .source(try SourceInput(source, splits: own, metrics: metrics[head.id]![index], now: options.clock), mailbox)
             rest = chain.dropFirst()
         }
