@@ -76,6 +76,7 @@ let package = Package(
         .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
             dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],

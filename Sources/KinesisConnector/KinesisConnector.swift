@@ -18,19 +18,19 @@ public struct KinesisConnector: TableConnector {
     public func validate(_ table: TableDescriptor) throws {
         let options = try KinesisOptions(table)
         try FormatFactory.validate(table)
-        // A stream that is to be created is made at first use, so that a script that only defines the table leaves nothing behind.
+        // A stream that is to be created is made when a job starts, so that a plan leaves nothing behind.
         if options.createShards == nil { _ = try options.openLog().shardCount(options.stream) }
     }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         let options = try KinesisOptions(table)
-        return KinesisSource(table: table, scan: scan, options: options, log: try options.openStream(),
+        return KinesisSource(table: table, scan: scan, options: options, log: try options.openLog(),
                              format: try FormatFactory.format(of: table))
     }
 
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         let options = try KinesisOptions(table)
-        return KinesisSink(table: table, options: options, log: try options.openStream(),
+        return KinesisSink(table: table, options: options, log: try options.openLog(),
                            acceptsChanges: try FormatFactory.format(of: table).producesChanges)
     }
 }

@@ -119,9 +119,8 @@ struct KinesisOptions: Sendable {
 
     func openLog() throws -> ShardLog { try ShardLog(directory: directory) }
 
-    /// The log, in which the stream exists: created if `stream.create-shards` says so.
-    func openStream() throws -> ShardLog {
-        let log = try openLog()
+    /// Makes the stream if it is missing and `stream.create-shards` is given; throws if it is missing then.
+    func makeStream(in log: ShardLog) throws {
         if let createShards, !log.exists(stream) {
             do {
                 try log.createStream(stream, shards: createShards)
@@ -130,7 +129,6 @@ struct KinesisOptions: Sendable {
             }
         }
         _ = try log.shardCount(stream)
-        return log
     }
 }
 

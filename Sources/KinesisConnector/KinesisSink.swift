@@ -15,6 +15,7 @@ struct KinesisSink: TableSink {
         case .fixed: .fixed("subtask-\(subtask)")
         case .columns(let columns, let delimiter): .columns(columns, table.schema, delimiter: delimiter)
         }
+        try options.makeStream(in: log)
         return KinesisWriter(try log.writer(options.stream, flush: options.flush), encoder: try FormatFactory.encoder(for: table), keys: keys, metrics: metrics)
     }
 }

@@ -27,7 +27,8 @@ final class KinesisSource: TableSource {
     var producesChanges: Bool { format.producesChanges }
 
     func splits() throws -> [SourceSplit] {
-        try (0..<log.shardCount(options.stream)).map { shard in
+        try options.makeStream(in: log)
+        return try (0..<log.shardCount(options.stream)).map { shard in
             if isBounded { _ = try end(of: shard) }
             let start: ShardPosition? = switch options.start {
             case .trimHorizon: nil

@@ -118,15 +118,18 @@ package final class JobInstance {
                 }
             }
         }
+        var depths: [Int: Int] = [:]  // by head vertex; senders come before receivers
         for chain in chains {
+            let senders = graph.edges.filter { $0.to == chain[0].id }.map { depths[headOf[$0.from]!]! }
+            depths[chain[0].id] = senders.max().map { $0 + 1 } ?? 0
             for index in 0..<chain[0].parallelism {
                 let id = firstID[chain[0].id]! + index
-                subtasks.append(try makeSubtask(id, chain, index, inputs[id] ?? [], targets[id] ?? [], options))
+                subtasks.append(try makeSubtask(id, chain, index, depths[chain[0].id]!, inputs[id] ?? [], targets[id] ?? [], options))
             }
         }
     }
 
-    private func makeSubtask(_ id: Int, _ chain: [JobVertex], _ index: Int, _ inputs: [Subtask.InputChannel], _ targets: [Router.Target],
+    private func makeSubtask(_ id: Int, _ chain: [JobVertex], _ index: Int, _ depth: Int, _ inputs: [Subtask.InputChannel], _ targets: [Router.Target],
                              _ options: JobOptions) throws -> Subtask {
         let head = chain[0]
         var input = Subtask.Input.channels(inputs)
@@ -158,7 +161,7 @@ package final class JobInstance {
             }
         }
         let router = targets.isEmpty ? nil : Router(targets, maxParallelism: graph.maxParallelism, metrics: metrics[chain.last!.id]![index])
-        return Subtask(id: id, name: chain.map(\.name).joined(separator: " -> "), input: input, chain: Chain(nodes: nodes, router: router),
+        return Subtask(id: id, name: chain.map(\.name).joined(separator: " -> "), depth: depth, input: input, chain: Chain(nodes: nodes, router: router),
                        batchRows: options.batchRows, metrics: metrics[head.id]![index], now: options.clock)
     }
 

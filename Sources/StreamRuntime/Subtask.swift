@@ -26,6 +26,8 @@ package final class Subtask {
 
     package let id: Int
     package let name: String
+    /// The greatest number of exchanges between a source and it.
+    let depth: Int
     private var input: Input
     private let chain: Chain
     private let batchRows: Int
@@ -38,9 +40,11 @@ package final class Subtask {
     private var isDone = false
     private var toldIdle = false
 
-    init(id: Int, name: String, input: Input, chain: Chain, batchRows: Int, metrics: OperatorMetrics, now: @escaping @Sendable () -> UInt64) {
+    init(id: Int, name: String, depth: Int, input: Input, chain: Chain, batchRows: Int, metrics: OperatorMetrics,
+         now: @escaping @Sendable () -> UInt64) {
         self.id = id
         self.name = name
+        self.depth = depth
         self.input = input
         self.chain = chain
         self.batchRows = batchRows

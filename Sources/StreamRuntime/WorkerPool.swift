@@ -15,8 +15,10 @@ package final class WorkerPool: Waker {
 
     private struct State {
         var standing: [Standing] = []
-        var queue: [Int] = []
-        var head = 0
+        /// How many exchanges lie before each subtask.
+        var depths: [Int] = []
+        /// Subtasks to run, by depth.
+        var queues: [Queue] = []
         /// Wake-up times of parked subtasks (monotonic nanoseconds).
         var alarms: [Int: UInt64] = [:]
         var open = 0
@@ -26,16 +28,34 @@ package final class WorkerPool: Waker {
         mutating func enqueue(_ id: Int) {
             standing[id] = .queued
             alarms[id] = nil
-            queue.append(id)
+            queues[depths[id]].append(id)
         }
 
+        /// Deeper ones first, in turn among equals: queues stay short, and have room when their reader is busy firing a window.
         mutating func dequeue() -> Int? {
-            guard head < queue.count else { return nil }
+            for depth in queues.indices.reversed() {
+                if let id = queues[depth].popFirst() { return id }
+            }
+            return nil
+        }
+    }
+
+    private struct Queue {
+        private var ids: [Int] = []
+        private var head = 0
+
+        mutating func append(_ id: Int) { ids.append(id) }
+
+        mutating func popFirst() -> Int? {
+            guard head < ids.count else { return nil }
             defer {
                 head += 1
-                if head == queue.count { (queue, head) = ([], 0) }
+                if head == ids.count {
+                    ids.removeAll(keepingCapacity: true)
+                    head = 0
+                }
             }
-            return queue[head]
+            return ids[head]
         }
     }
 
@@ -54,6 +74,8 @@ package final class WorkerPool: Waker {
         let tasks = Tasks(subtasks)
         state.withLock { state in
             state.standing = subtasks.map { _ in .parked }
+            state.depths = subtasks.map(\.depth)
+            state.queues = Array(repeating: Queue(), count: (state.depths.max() ?? 0) + 1)
             state.open = subtasks.count
             for subtask in subtasks { state.enqueue(subtask.id) }
         }

@@ -9,6 +9,8 @@ final class ScriptRunner {
     var status = StatusView.Mode.silent
     var resultFormat = OutputFormat.table
     var footer = true
+    /// Whether to say that a statement without a result has been done.
+    var showsMessages = false
     var stopAfter: Duration?
 
     init(session: SQLSession) { self.session = session }
@@ -37,7 +39,7 @@ final class ScriptRunner {
         }
         func run(_ statement: Statement) throws {
             switch try session.execute(statement) {
-            case .message(let message): if showsRows, Terminal.outputIsTerminal || message.hasPrefix("warning") { Terminal.error(message) }
+            case .message(let message): if showsRows, showsMessages || message.hasPrefix("warning") { Terminal.error(message) }
             case .rows(let schema, let rows): if showsRows { show(schema, rows) }
             case .query(let query):
                 let sink = ResultSink(schema: query.schema, format: resultFormat, isBounded: query.isBounded, isChangelog: query.isChangelog,
@@ -86,7 +88,7 @@ final class ScriptRunner {
         do {
             view.finish("\(try execution.run())")
         } catch {
-            view.finish("failed")
+            view.finish(nil)
             throw error
         }
         let bad = execution.status().reduce(0) { $0 + $1.badRecords }

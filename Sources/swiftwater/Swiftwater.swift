@@ -29,8 +29,28 @@ struct Swiftwater: ParsableCommand {
             Terminal.error("error: \(error)")
             exit(withError: ExitCode(1))
         } catch {
-            exit(withError: error)
+            let code = exitCode(for: error)
+            guard code == .validationFailure else { exit(withError: error) }
+            // The parser's own message for a mistyped command does not name the near one.
+            let message = unknownCommand(in: CommandLine.arguments.dropFirst()) ?? fullMessage(for: error)
+            Terminal.error(message.hasPrefix("Error: ") ? "error: " + message.dropFirst(7) : message)
+            exit(withError: code)
         }
+    }
+
+    /// What to say when one of the leading words is no command; nil when they all are.
+    private static func unknownCommand(in arguments: ArraySlice<String>) -> String? {
+        var command: any ParsableCommand.Type = Self.self, path = "swiftwater"
+        for argument in arguments {
+            let subcommands = command.configuration.subcommands
+            if subcommands.isEmpty || argument.hasPrefix("-") || argument == "help" { return nil }
+            guard let next = subcommands.first(where: { $0._commandName == argument }) else {
+                let hint = NearName.hint(for: argument, in: subcommands.map { $0._commandName }) ?? ""
+                return "error: \(path) has no command '\(argument)'. Fix: \(hint).\n  See '\(path) --help' for more information."
+            }
+            (command, path) = (next, path + " " + argument)
+        }
+        return nil
     }
 }
 

@@ -45,6 +45,10 @@ struct GenerateCommand: ParsableCommand {
         @Option(help: "Event time of the first record (2024-01-01T00:00:00), or 'now' to stamp each record with the clock.")
         var start = "2024-01-01T00:00:00"
 
+        func validate() throws {
+            if let count, count < 0 { throw ValidationError("--count must not be negative") }
+        }
+
         func run() throws {
             let rate = target.rate ?? 100
             let isNow = start == "now"

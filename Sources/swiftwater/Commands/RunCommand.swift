@@ -27,7 +27,7 @@ struct RunCommand: ParsableCommand {
         data.apply()
         let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism))
         runner.workers = workers
-        runner.status = output == .json ? .json : quiet ? .silent : Terminal.errorIsTerminal ? .live : .silent
+        runner.status = output == .json ? .json : quiet ? .silent : Terminal.errorIsTerminal ? .live : .final
         runner.resultFormat = output == .json ? .json : .table
         if let duration {
             guard let limit = Durations.parse(duration) else {

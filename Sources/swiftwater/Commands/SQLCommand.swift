@@ -1,7 +1,8 @@
 import ArgumentParser
-import CLibEdit
+@preconcurrency import CLibEdit
 import StreamCore
 import StreamSQL
+import Synchronization
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -37,6 +38,7 @@ struct SQLCommand: ParsableCommand {
         runner.resultFormat = output
         runner.workers = workers
         runner.footer = output == .table && Terminal.outputIsTerminal
+        runner.showsMessages = Terminal.outputIsTerminal
         if let statements {
             try runner.run(try SQLParser(text: statements, file: nil).parseScript(), name: nil)
         } else if let file {
@@ -66,9 +68,17 @@ struct Shell {
         if let historyFile { read_history(historyFile) }
         print("Swiftwater \(swiftwaterVersion). Statements end with ; HELP; shows what there is, QUIT; leaves.")
         var pending = ""
-        while let raw = readline(pending.isEmpty ? "sql> " : "  -> ") {
-            let line = String(cString: raw)
-            free(raw)
+        while true {
+            let line: String
+            switch Prompt.read(pending.isEmpty ? "sql> " : "  -> ") {
+            case .line(let text): line = text
+            case .interrupted:
+                pending = ""
+                continue
+            case .end:
+                print("")
+                return
+            }
             pending += (pending.isEmpty ? "" : "\n") + line
             guard !pending.allSatisfy(\.isWhitespace) else {
                 pending = ""
@@ -88,6 +98,34 @@ struct Shell {
                 Terminal.error("error: \(error)")
             }
         }
-        print("")
+    }
+}
+
+/// Reads a line with editing and history. Ctrl-C gives the line up instead of ending the process.
+private enum Prompt {
+    enum Input { case line(String), interrupted, end }
+
+    private static let wasInterrupted = Atomic<Bool>(false)
+    private static let controlC: Int32 = 3
+
+    static func read(_ prompt: String) -> Input {
+        rl_initialize()
+        // While a line is edited Ctrl-C is a key like any other; while a job runs it is a signal.
+        rl_pre_input_hook = {
+            _ = rl_parse_and_bind("setty -d -isig")
+            return 0
+        }
+        rl_add_defun("swiftwater-interrupt", { _, _ in
+            Prompt.wasInterrupted.store(true, ordering: .relaxed)
+            rl_done = 1
+            return 0
+        }, controlC)
+        let raw = readline(prompt)
+        defer { free(raw) }
+        if wasInterrupted.exchange(false, ordering: .relaxed) {
+            print("^C")
+            return .interrupted
+        }
+        return raw.map { .line(String(cString: $0)) } ?? .end
     }
 }

@@ -39,6 +39,8 @@ final class ResultSink: TableSink {
         inPlace = !isBounded && format == .table && Terminal.outputIsTerminal
     }
 
+    private static let keptRows = 1_024
+
     var maxParallelism: Int? { 1 }
     var acceptsChanges: Bool { true }
 
@@ -61,7 +63,7 @@ final class ResultSink: TableSink {
                 let row = batch.row(i)
                 let values = values(batch, row)
                 if batch.kind(atPhysical: row).isAdd {
-                    if isChangelog || inPlace { state.index[values, default: []].append(state.rows.count) }
+                    if isChangelog { state.index[values, default: []].append(state.rows.count) }
                     state.rows.append(values)
                     state.alive.append(true)
                     state.count += 1
@@ -69,6 +71,11 @@ final class ResultSink: TableSink {
                     state.alive[at] = false
                     state.count -= 1
                 }
+            }
+            // Rows that nothing takes back and that have left the screen are not needed any more.
+            if inPlace, !isChangelog, state.rows.count > 2 * Self.keptRows {
+                state.rows.removeFirst(state.rows.count - Self.keptRows)
+                state.alive = state.rows.map { _ in true }
             }
             state.dirty = true
         }
@@ -124,19 +131,21 @@ final class ResultSink: TableSink {
         }
     }
 
-    private func redraw(force: Bool) {
+    private func redraw(force: Bool, ended: Bool = false) {
         guard inPlace else { return }
         state.withLock { state in
             let now = Clock.monotonicNanoseconds()
-            guard state.dirty, force || now - state.lastDraw > 200_000_000 else { return }
+            guard ended || state.dirty, force || now - state.lastDraw > 200_000_000 else { return }
             state.lastDraw = now
             state.dirty = false
             compact(&state)
             let room = max(3, Terminal.height - 6)
             let shown = state.rows.suffix(room)
-            let text = boxed(Array(shown)) + "\n" + "\(grouped(Int64(state.count))) rows; Ctrl-C stops\n"
-            let lines = text.split(separator: "\n", omittingEmptySubsequences: false).count - 1
-            Terminal.write((state.drawnLines > 0 ? "\u{1B}[\(state.drawnLines)A\u{1B}[J" : "") + text)
+            let hidden = state.count - shown.count
+            let footer = "\(grouped(Int64(state.count))) row\(state.count == 1 ? "" : "s")"
+                + (hidden > 0 ? ", the last \(grouped(Int64(shown.count))) shown" : "") + (ended ? "" : "; Ctrl-C stops")
+            let (text, lines) = Terminal.cut(boxed(Array(shown)) + "\n" + footer)
+            Terminal.write(Terminal.up(state.drawnLines) + text + "\n")
             state.drawnLines = lines
         }
     }
@@ -158,7 +167,7 @@ final class ResultSink: TableSink {
     @discardableResult
     func finish(footer: Bool = true) -> Int {
         if inPlace {
-            redraw(force: true)
+            redraw(force: true, ended: true)
             return state.withLock { $0.count }
         }
         if streams {

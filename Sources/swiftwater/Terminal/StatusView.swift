@@ -4,7 +4,8 @@ import Synchronization
 
 /// The live table of a running job: per operator rows/s, totals, watermark and lag.
 final class StatusView: Sendable {
-    enum Mode: Sendable { case live, json, silent }
+    /// live: redrawn on a terminal; final: the totals at the end; json: a line a second.
+    enum Mode: Sendable { case live, final, json, silent }
 
     private let execution: JobExecution
     private let mode: Mode
@@ -18,7 +19,7 @@ final class StatusView: Sendable {
     }
 
     func start() {
-        guard mode != .silent else { return }
+        guard mode == .live || mode == .json else { return }
         Background.run { [self] in
             var before = execution.status(), at = Clock.monotonicNanoseconds()
             while true {
@@ -35,17 +36,19 @@ final class StatusView: Sendable {
     }
 
     /// Shows the totals over the whole run.
-    func finish(_ end: String) {
+    /// - Parameter end: how it ended; nil when it failed.
+    func finish(_ end: String?) {
         stopped.withLock { stopped in
             stopped = true
             let seconds = Double(Clock.monotonicNanoseconds() - started) / 1e9
             let status = execution.status()
             switch mode {
-            case .live:
+            case .final where end == nil: break
+            case .live, .final:
                 clear()
                 Terminal.error(table(status, rates: status.map { rate($0.rowsIn + ($0.rowsIn == 0 ? $0.rowsOut : 0), seconds) }))
-                Terminal.error("\(end) after \(fixed(seconds, 1)) s")
-            case .json: Terminal.write(json(status, event: end, seconds: seconds) + "\n")
+                Terminal.error("\(end ?? "failed") after \(fixed(seconds, 1)) s")
+            case .json: Terminal.write(json(status, event: end ?? "failed", seconds: seconds) + "\n")
             case .silent: break
             }
         }
@@ -56,17 +59,17 @@ final class StatusView: Sendable {
         case .live:
             clear()
             let rates = zip(now, before).map { rate($0.rowsIn - $1.rowsIn + ($0.rowsIn == 0 ? $0.rowsOut - $1.rowsOut : 0), seconds) }
-            let text = table(now, rates: rates)
-            drawn.withLock { $0 = text.split(separator: "\n", omittingEmptySubsequences: false).count }
+            let (text, lines) = Terminal.cut(table(now, rates: rates))
+            drawn.withLock { $0 = lines }
             Terminal.error(text)
         case .json: Terminal.write(json(now, event: "progress", seconds: Double(Clock.monotonicNanoseconds() - started) / 1e9) + "\n")
-        case .silent: break
+        case .final, .silent: break
         }
     }
 
     private func clear() {
         let lines = drawn.withLock { lines in defer { lines = 0 }; return lines }
-        if lines > 0 { Terminal.write("\u{1B}[\(lines)A\u{1B}[J", to: 2) }
+        if lines > 0 { Terminal.write(Terminal.up(lines), to: 2) }
     }
 
     private func table(_ status: [VertexStatus], rates: [String]) -> String {
@@ -75,7 +78,8 @@ final class StatusView: Sendable {
              s.lag.map(grouped) ?? "-", s.lateRows > 0 ? grouped(s.lateRows) : "-", s.badRecords > 0 ? grouped(s.badRecords) : "-"]
         }
         return TextTable(columns: ["operator", "par", "rows/s", "in", "out", "watermark", "lag", "late", "bad"],
-                         alignRight: [false, true, true, true, true, false, true, true, true], rows: rows, maxCell: 56).plain()
+                         alignRight: [false, true, true, true, true, false, true, true, true], rows: rows,
+                         maxCell: Terminal.errorIsTerminal ? max(16, min(56, Terminal.width - 76)) : 56).plain()
     }
 
     private func json(_ status: [VertexStatus], event: String, seconds: Double) -> String {

@@ -32,12 +32,25 @@ enum Terminal {
                 let n = systemWrite(descriptor, bytes.baseAddress! + done, bytes.count - done)
                 if n < 0 {
                     if errno == EINTR || errno == EAGAIN { continue }
-                    exit(errno == EPIPE ? 0 : 1)
+                    if errno != EPIPE, descriptor != STDERR_FILENO { error("error: cannot write the output: \(String(cString: strerror(errno)))") }
+                    _exit(errno == EPIPE ? 0 : 1)
                 }
                 done += n
             }
         }
     }
+
+    /// The text with lines that fit the terminal, so that none wraps, and how many they are.
+    static func cut(_ text: String) -> (text: String, lines: Int) {
+        let width = width
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            String(line).displayWidth <= width ? line : line.prefix(max(width - 1, 0)) + "…"
+        }
+        return (lines.joined(separator: "\n"), lines.count)
+    }
+
+    /// Back over lines that were drawn, clearing them.
+    static func up(_ lines: Int) -> String { lines > 0 ? "\r\u{1B}[\(lines)A\u{1B}[J" : "" }
 
     static func error(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 }

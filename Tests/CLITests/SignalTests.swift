@@ -1,0 +1,92 @@
+import Foundation
+import Testing
+
+@Suite("Stopping and killing") struct SignalTests {
+    private static let someKeys = "'fields.id.min' = '1', 'fields.id.max' = '500'"
+    private static let newKeys = "'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '100000000'"
+
+    /// A job that writes rows into a table, without end unless `rows` is given.
+    private func job(_ workspace: Workspace, commitInterval: String, keys: String = someKeys, rows: Int? = nil) throws -> String {
+        try workspace.write("""
+            CREATE TABLE g (id BIGINT, v INT) WITH ('connector' = 'datagen', 'rows-per-second' = '2000',
+              \(rows.map { "'number-of-rows' = '\($0)', " } ?? "") \(keys));
+            CREATE TABLE t (id BIGINT, v INT, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = '\(workspace.path("t"))',
+              'write.operation' = 'upsert', 'write.commit.interval' = '\(commitInterval)');
+            INSERT INTO t SELECT id, v FROM g;
+            """, to: "job-\(UUID().uuidString).sql")
+    }
+
+    private func commits(_ workspace: Workspace) -> Int {
+        ((try? FileManager.default.contentsOfDirectory(atPath: workspace.path("t/.hoodie"))) ?? []).filter { $0.hasSuffix(".commit") }.count
+    }
+
+    @Test("SIGINT and SIGTERM stop an unbounded job soon, with what was read committed", arguments: [SIGINT, SIGTERM])
+    func cleanStop(number: Int32) throws {
+        let workspace = try Workspace()
+        let command = try workspace.start(["run", try job(workspace, commitInterval: "1 h", keys: Self.newKeys), "--output", "json"])
+        try eventually("rows") {
+            command.out.split(separator: "\n").last?.range(of: #""rows_out":[1-9]"#, options: .regularExpression) != nil
+        }
+        #expect(commits(workspace) == 0)
+        command.signal(number)
+        let outcome = try command.end(within: 30)
+        #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
+        let last = try #require(try outcome.objects().last)
+        #expect(last["event"] as? String == "stopped")
+        let operators = try #require(last["operators"] as? [[String: Any]])
+        let read = try #require(operators.first?["rows_out"] as? Int)
+        #expect(read > 0 && operators.last?["rows_in"] as? Int == read)
+        #expect(commits(workspace) == 1)
+        let keys = try #require(try workspace.ok("table", "query", workspace.path("t"), "SELECT COUNT(*) AS n FROM t", "--output", "json").objects().first?["n"] as? Int)
+        #expect(keys == read)
+    }
+
+    @Test("a second signal ends a job at once that cannot stop")
+    func secondSignal() throws {
+        let workspace = try Workspace(), pipe = Pipe()
+        // Nobody reads the pipe: the job waits in its write, and cannot come to a clean end.
+        let command = try workspace.start(["sql", "--output", "csv", "-e",
+            "CREATE TABLE g (a BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1000000'); SELECT a FROM g"], output: pipe)
+        let descriptor = pipe.fileHandleForReading.fileDescriptor
+        try eventually("a full pipe") {
+            var waiting: Int32 = 0
+            return ioctl(descriptor, UInt(FIONREAD), &waiting) == 0 && waiting >= 60_000
+        }
+        command.signal(SIGINT)
+        // Signals that come close together count once.
+        try eventually("the end", within: 30) {
+            command.signal(SIGINT)
+            return !command.isRunning
+        }
+        let outcome = try command.end(within: 30)
+        #expect(outcome.status == 128 + SIGINT && outcome.errors.isEmpty, "\(outcome)")
+    }
+
+    @Test("--duration stops an unbounded job and commits")
+    func duration() throws {
+        let workspace = try Workspace()
+        let outcome = try workspace.ok("run", try job(workspace, commitInterval: "1 h"), "--duration", "1s")
+        #expect(outcome.errors.contains("stopped after 1.") && outcome.out.isEmpty, "\(outcome)")
+        #expect(commits(workspace) == 1)
+        try workspace.check(table: workspace.path("t"), key: "id")
+    }
+
+    @Test("a killed writer leaves a whole table, and the next one goes on")
+    func killed() throws {
+        let workspace = try Workspace(), table = workspace.path("t")
+        let script = try job(workspace, commitInterval: "20 ms")
+        for round in 1...3 {
+            let before = commits(workspace)
+            let command = try workspace.start(["run", script, "--quiet"])
+            try eventually("commits in round \(round)") { commits(workspace) >= before + 3 }
+            command.signal(SIGKILL)
+            #expect(try command.end(within: 30).status == 128 + SIGKILL)
+            try workspace.check(table: table, key: "id")
+        }
+        try workspace.ok("run", try job(workspace, commitInterval: "1 h", rows: 5_000))
+        try workspace.check(table: table, key: "id")
+        let row = try #require(try workspace.ok("table", "query", table, "SELECT COUNT(*) AS n, COUNT(DISTINCT id) AS k FROM t", "--output", "json").objects().first)
+        #expect(row["n"] as? Int == row["k"] as? Int)
+        #expect((490...500).contains(try #require(row["n"] as? Int)))
+    }
+}
