@@ -192,7 +192,9 @@ import Testing
         try KinesisConnector().validate(made)
         #expect(try ShardLog(directory: data.path).listStreams() == ["s"])
         _ = try KinesisConnector().sink(for: made, timeZone: "UTC")
-        _ = try KinesisConnector().source(for: made, scan: ScanRequest(projection: [0]))
+        let source = try KinesisConnector().source(for: made, scan: ScanRequest(projection: [0]))
+        #expect(try ShardLog(directory: data.path).listStreams() == ["s"], "a plan leaves nothing behind")
+        _ = try source.splits()
         #expect(try ShardLog(directory: data.path).shardCount("fresh") == 3)
     }
 
