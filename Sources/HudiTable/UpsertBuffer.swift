@@ -125,6 +125,8 @@ final class UpsertBuffer {
     }
 
     private static func size(_ column: Column) -> Int {
-        column.values.capacity + column.heaps.reduce(0) { $0 + $1.capacity } + column.children.reduce(0) { $0 + size($1) }
+        // The codes of constants are zeros that all of them share.
+        if let dictionary = column.dictionary { return column.count * 4 + size(dictionary) }
+        return column.values.capacity + column.heaps.reduce(0) { $0 + $1.capacity } + column.children.reduce(0) { $0 + size($1) }
     }
 }

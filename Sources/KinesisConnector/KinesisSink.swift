@@ -43,7 +43,7 @@ private enum PartitionKeys {
                 var key = ""
                 for (k, column) in columns.enumerated() {
                     if k > 0 { key += delimiter }
-                    key += Self.text(batch.columns[column].value(at: batch.row(i)), schema[column].type)
+                    key += batch.columns[column].value(at: batch.row(i)).plainText(as: schema[column].type)
                 }
                 // The service takes 1 to 256 characters; Flink cuts there too.
                 if key.isEmpty { key = " " }
@@ -61,23 +61,6 @@ private enum PartitionKeys {
             digits |= (nibble < 10 ? 0x30 + nibble : 0x57 + nibble) << UInt64(8 * d)
         }
         return digits
-    }
-
-    private static func text(_ value: Value, _ type: DataType) -> String {
-        switch (value, type) {
-        case (.null, _): "null"
-        case (.bool(let v), _): v ? "true" : "false"
-        case (.int(let v), .date): DateTimeText.date(Int32(truncatingIfNeeded: v))
-        case (.int(let v), .time(let p)): DateTimeText.time(Int32(truncatingIfNeeded: v), precision: p)
-        case (.int(let v), .timestamp(let p)), (.int(let v), .timestampLTZ(let p)): DateTimeText.timestamp(v, precision: p)
-        case (.int(let v), _): String(v)
-        case (.float(let v), _): NumberText.string(v)
-        case (.double(let v), _): NumberText.string(v)
-        case (.decimal(let v), .decimal(_, let scale)): NumberText.string(decimal: v, scale: scale)
-        case (.string(let v), _): v
-        case (.binary(let v), _): String(decoding: v, as: UTF8.self)
-        default: "\(value)"
-        }
     }
 }
 

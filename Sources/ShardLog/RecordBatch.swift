@@ -71,6 +71,7 @@ public struct ProducerSequence: Hashable, Sendable {
 
 /// Where the records of an append went.
 public struct AppendResult: Sendable {
+    /// Where one record was put.
     public struct Placement: Hashable, Sendable {
         public var shard: Int
         /// nil when the append was a repetition that the shard had already.

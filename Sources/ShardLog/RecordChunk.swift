@@ -15,6 +15,7 @@ public struct RecordChunk: Sendable {
     let created: Int64
     let shard: Int
 
+    /// Records of one stored batch, with consecutive numbers.
     public struct Run: Hashable, Sendable {
         /// Position in the chunk of the run's first record.
         public var start: Int

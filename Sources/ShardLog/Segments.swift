@@ -48,6 +48,20 @@ struct DurableMark: Equatable {
         return try read(LogFile(path, flags: O_RDONLY))
     }
 
+    /// - Throws: `.corrupt` when the segment that the mark is about is shorter than what had been flushed of it.
+    static func check(_ shardDirectory: String) throws {
+        guard let mark = try read(shardDirectory) else { return }
+        let path = Segments.path(shardDirectory, mark.segment)
+        guard Directory.exists(path) else { return }
+        let size = try LogFile(path, flags: O_RDONLY).size()
+        if size < Int(mark.size) { throw tooShort(path, size, Int(mark.size)) }
+    }
+
+    static func tooShort(_ path: String, _ size: Int, _ flushed: Int) -> StreamError {
+        StreamError(.corrupt, "\(path) has \(size) bytes; \(flushed) had been flushed to disk",
+                    fix: "restore the file from a backup, or delete the stream")
+    }
+
     static func read(_ file: LogFile) throws -> DurableMark? {
         var words = [UInt64](repeating: 0, count: 6)
         return try words.withUnsafeMutableBytes { bytes in

@@ -62,10 +62,7 @@ final class ShardAppender {
         }
         let file = segment!
         let fileSize = try file.size()
-        guard fileSize >= size else {
-            throw StreamError(.corrupt, "\(file.path) has \(fileSize) bytes; \(size) had been flushed to disk",
-                              fix: "restore the file from a backup, or delete the stream")
-        }
+        guard fileSize >= size else { throw DurableMark.tooShort(file.path, fileSize, size) }
         var scanner = SegmentScanner(file, from: size, nextIndex: nextIndex, verifies: true)
         let end = try scanner.run(upTo: fileSize) { header, _ in
             lastTimestamp = max(lastTimestamp, header.timestamp)

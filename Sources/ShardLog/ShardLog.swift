@@ -191,6 +191,7 @@ public final class ShardLog: Sendable {
     }
 }
 
+/// A stream and its shards, as they are now.
 public struct StreamDescription: Sendable {
     public var name: String
     /// Milliseconds since 1970-01-01.
@@ -199,6 +200,7 @@ public struct StreamDescription: Sendable {
     public var shards: [ShardDescription]
 }
 
+/// What a shard holds, and the keys that go to it.
 public struct ShardDescription: Sendable {
     public var shard: Int
     public var range: HashKeyRange

@@ -53,6 +53,7 @@ public final class ShardReader {
         nextIndex = base
         // The file of a shard that was never written to may be missing until the writer makes it.
         file = try LogFile(Segments.path(directory, base), flags: O_RDONLY, create: bases.isEmpty)
+        try DurableMark.check(directory)
         switch position {
         case .trimHorizon: break
         case .latest: try seekToEnd(bases)

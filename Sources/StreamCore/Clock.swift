@@ -4,6 +4,7 @@ import Glibc
 import Darwin
 #endif
 
+/// The times of this machine.
 public enum Clock {
     /// Wall-clock milliseconds since 1970-01-01.
     public static func milliseconds() -> Int64 {

@@ -1,5 +1,6 @@
 /// A table as a connector sees it: physical columns, keys and options, all checked against each other already.
 public struct TableDescriptor: Sendable {
+    /// A METADATA column: its name in the table, and the key under which the connector knows it.
     public struct MetadataColumn: Sendable {
         /// The column's name in the table, the connector's key for it, and the column's type.
         public var name: String, key: String, type: DataType
@@ -83,6 +84,7 @@ public struct SourceSplit: Hashable, Sendable {
     public init(id: String, position: String? = nil) { (self.id, self.position) = (id, position) }
 }
 
+/// Something to read a table from, as splits that can be read side by side.
 public protocol TableSource: Sendable {
     /// True when every split ends and no new ones appear.
     var isBounded: Bool { get }
@@ -112,6 +114,7 @@ extension SplitReader {
     public func close() {}
 }
 
+/// What a split has to give now.
 public enum ReadResult: Sendable {
     case batch(Batch)
     /// Nothing now; ask again after this long at the latest.
@@ -119,6 +122,7 @@ public enum ReadResult: Sendable {
     case endOfSplit
 }
 
+/// Something to write a table to.
 public protocol TableSink: Sendable {
     /// nil = any; 1 for sinks with a single writer.
     var maxParallelism: Int? { get }

@@ -17,6 +17,7 @@ public enum Value: Hashable, Sendable {
     case map([MapEntry])
     case row([Value])
 
+    /// One key of a MAP and its value.
     public struct MapEntry: Hashable, Sendable {
         public var key: Value, value: Value
         public init(_ key: Value, _ value: Value) { (self.key, self.value) = (key, value) }

@@ -21,6 +21,7 @@ public indirect enum Expr: Sendable {
     /// Part `index` of a ROW value.
     case field(Expr, index: Int, DataType)
 
+    /// One WHEN of a CASE.
     public struct Branch: Sendable {
         public var condition: Expr, result: Expr
         public init(_ condition: Expr, then result: Expr) { (self.condition, self.result) = (condition, result) }

@@ -2,7 +2,9 @@ import StreamCore
 
 /// Clauses that some SQL functions take beside their arguments.
 public struct FunctionOptions: Sendable, Hashable {
+    /// What a JSON function gives ON EMPTY or ON ERROR.
     public enum Fallback: Sendable, Hashable { case null, error, emptyArray, emptyObject, `true`, `false`, unknown, defaultArgument }
+    /// When JSON_QUERY puts its result into an array.
     public enum Wrapper: Sendable, Hashable { case without, conditional, unconditional }
 
     /// JSON_VALUE(... RETURNING type).

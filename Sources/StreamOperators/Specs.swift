@@ -84,6 +84,7 @@ public struct GroupAggregateSpec: Sendable {
 
 /// ORDER BY ... LIMIT over bounded input: everything is emitted at the end of input, as inserts, changes having been netted out.
 public struct SortSpec: Sendable {
+    /// A column to sort by.
     public struct Key: Sendable, Hashable {
         public var column: Int, descending: Bool, nullsFirst: Bool
         public init(column: Int, descending: Bool, nullsFirst: Bool) {

@@ -38,6 +38,7 @@ public final class JobExecution: Sendable {
         metrics = instance.instance.metrics
     }
 
+    /// How a job ended.
     public enum End: Sendable { case finished, stopped, cancelled }
 
     /// Runs to the end on worker threads; the calling thread coordinates commits and barriers.

@@ -52,6 +52,7 @@ public struct SourceVertex: Sendable {
 
 /// One logical step of a job, run as `parallelism` subtasks.
 public struct JobVertex: Sendable {
+    /// What a vertex does.
     public enum Kind: Sendable {
         case source(SourceVertex)
         case transform(@Sendable () throws -> any StreamOperator)
@@ -74,6 +75,7 @@ public struct JobVertex: Sendable {
     }
 }
 
+/// A connection of two vertices, and how rows are spread over the subtasks of the second.
 public struct JobEdge: Sendable, Hashable {
     public var from: Int, to: Int
     /// Which input of `to`: 0, or 1 for the right side of a join. Several edges may feed the same input (UNION ALL).

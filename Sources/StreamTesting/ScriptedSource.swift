@@ -41,6 +41,7 @@ public struct ScriptedSource: TableSource {
 
 /// A sink that keeps committed rows in memory: what is written becomes visible at the commit of its checkpoint.
 public final class CollectingSink: TableSink {
+    /// A row and what it does to the result.
     public struct Row: Hashable, Sendable {
         public var kind: RowKind, values: [Value]
     }

@@ -52,6 +52,21 @@ import Testing
         #expect(try HudiTable.open(folder.path).timeline.count == before, "a delete that finds nothing commits nothing")
     }
 
+    @Test("a trickle of small batches with a constant column fills one file, not many")
+    func trickle() throws {
+        let folder = try TemporaryFolder()
+        let table = TestTable(folder.path, schema: Self.schema, key: ["id"], partitions: ["city"], options: ["write.task.max.size": "8"])
+        let batches = (0..<300).map { i in
+            let batch = table.batch((0..<4).map { Self.row(i * 4 + $0, "oslo", $0, 1) })
+            var columns = batch.columns
+            columns[1] = .constant(.string("oslo"), type: .string, count: 4)
+            return Batch(columns: columns, physicalCount: 4)
+        }
+        try table.commit(batches)
+        try expectSound(folder.path, rows: 1_200, key: "id")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/oslo").filter { $0.hasSuffix(".parquet") }.count == 1)
+    }
+
     @Test("a changelog is followed: -U then +U, also into another partition", arguments: [true, false])
     func changelog(globalKeys: Bool) throws {
         let folder = try TemporaryFolder()

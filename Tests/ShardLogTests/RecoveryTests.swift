@@ -96,6 +96,11 @@ import Darwin
         try Data(bytes.dropLast()).write(to: URL(fileURLWithPath: path))
         let short = #expect(throws: StreamError.self) { try ShardLog(directory: temporary.path).writer("s") }
         #expect(short?.code == .corrupt)
+        for kept in [0, 1, bytes.count - 1] {
+            try Data(bytes.prefix(kept)).write(to: URL(fileURLWithPath: path))
+            let read = #expect(throws: StreamError.self, "\(kept) bytes left") { try ShardLog(directory: temporary.path).texts("s") }
+            #expect(read?.problem == "\(path) has \(kept) bytes; \(bytes.count) had been flushed to disk")
+        }
     }
 
     @Test("a full disk acknowledges nothing, leaves no partial batch, and appending goes on when there is room")

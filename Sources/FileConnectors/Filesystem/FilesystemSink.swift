@@ -122,7 +122,7 @@ private final class FileSinkWriter: SinkWriter {
         var path = sink.directory
         for (column, value) in zip(sink.partitionColumns, key) {
             let field = sink.schema[column]
-            let text = value == .null ? sink.defaultPartition : PartitionValue.text(value, field.type)
+            let text = value == .null ? sink.defaultPartition : value.plainText(as: field.type)
             path += "/" + FileListing.escape(field.name) + "=" + FileListing.escape(text.isEmpty ? sink.defaultPartition : text)
         }
         return path

@@ -36,21 +36,4 @@ enum PartitionValue {
         default: true
         }
     }
-
-    /// Text of a value that is not null.
-    static func text(_ value: Value, _ type: DataType) -> String {
-        switch (value, type) {
-        case (.bool(let v), _): v ? "true" : "false"
-        case (.int(let v), .date): DateTimeText.date(Int32(truncatingIfNeeded: v))
-        case (.int(let v), .time(let p)): DateTimeText.time(Int32(truncatingIfNeeded: v), precision: p)
-        case (.int(let v), .timestamp(let p)), (.int(let v), .timestampLTZ(let p)): DateTimeText.timestamp(v, precision: p)
-        case (.int(let v), _): String(v)
-        case (.float(let v), _): NumberText.string(v)
-        case (.double(let v), _): NumberText.string(v)
-        case (.decimal(let v), .decimal(_, let scale)): NumberText.string(decimal: v, scale: scale)
-        case (.string(let v), _): v
-        case (.binary(let v), _): String(decoding: v, as: UTF8.self)
-        default: preconditionFailure("value \(value) cannot be part of a folder's name")
-        }
-    }
 }

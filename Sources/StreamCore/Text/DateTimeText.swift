@@ -10,6 +10,7 @@ public enum DateTimeText {
     public struct Form: Sendable {
         /// What may stand between date and time.
         public enum Separator: Sendable { case space, letterT, either }
+        /// Whether a text has to end in `Z`.
         public enum Zone: Sendable { case none, optionalZ, requiredZ }
         public var separator: Separator
         public var zone: Zone
@@ -139,6 +140,7 @@ public enum DateTimeText {
         return n + writeFraction(Int(rest) * (1_000_000_000 / Int(perSecond)), precision: precision, fraction, to: out + n)
     }
 
+    /// All digits of a fraction of a second, or none of the zeros at its end.
     public enum Fraction: Sendable { case exact, trimmed }
 
     /// `2024-01-05`. Years beyond 9999 get a plus sign, years before 0 a minus sign.

@@ -2,7 +2,9 @@ import StreamCore
 
 /// Options of `'format' = 'json'`, as Flink names them.
 public struct JSONOptions: Sendable {
+    /// How timestamps are written: `2024-01-31 10:00:00` or `2024-01-31T10:00:00`.
     public enum TimestampStandard: Sendable { case sql, iso8601 }
+    /// What becomes of a MAP entry whose key is null.
     public enum NullKeyMode: Sendable { case fail, drop, literal(String) }
 
     public var failOnMissingField = false

@@ -19,6 +19,7 @@ public struct QualifiedName: Hashable, Sendable {
     public var text: String { parts.joined(separator: ".") }
 }
 
+/// An expression as written.
 public struct SyntaxExpr: Sendable {
     public indirect enum Node: Sendable {
         case name(QualifiedName)
@@ -80,6 +81,7 @@ public struct FunctionCall: Sendable {
     }
 }
 
+/// The window of an OVER.
 public struct OverWindow: Sendable {
     public var partitionBy: [SyntaxExpr]
     public var orderBy: [OrderItem]
@@ -92,6 +94,7 @@ public struct OverWindow: Sendable {
     }
 }
 
+/// One item of ORDER BY.
 public struct OrderItem: Sendable {
     public var expr: SyntaxExpr
     public var descending: Bool
@@ -106,6 +109,7 @@ public struct OrderItem: Sendable {
 
 /// WITH ..., body, ORDER BY, LIMIT.
 public struct Query: Sendable {
+    /// One query of WITH.
     public struct CommonTable: Sendable {
         public var name: String, columns: [String]?, query: Query, span: SourceSpan
         public init(name: String, columns: [String]?, query: Query, span: SourceSpan) {
@@ -131,6 +135,7 @@ public struct Query: Sendable {
     }
 }
 
+/// A SELECT, VALUES or set operation.
 public indirect enum QueryBody: Sendable {
     case select(Select)
     case values([[SyntaxExpr]], SourceSpan)
@@ -138,7 +143,9 @@ public indirect enum QueryBody: Sendable {
     case set(String, all: Bool, Query, Query, SourceSpan)
 }
 
+/// SELECT ... FROM ... WHERE ... GROUP BY ... HAVING.
 public struct Select: Sendable {
+    /// One item behind SELECT.
     public struct Item: Sendable {
         public var expr: SyntaxExpr, alias: String?
         public init(expr: SyntaxExpr, alias: String?) { (self.expr, self.alias) = (expr, alias) }
@@ -162,6 +169,7 @@ public struct Select: Sendable {
     }
 }
 
+/// Something behind FROM.
 public struct TableRef: Sendable {
     public indirect enum Node: Sendable {
         /// With `/*+ OPTIONS('k'='v') */` hints.
@@ -192,6 +200,7 @@ public struct TableRef: Sendable {
     }
 }
 
+/// One column of CREATE TABLE.
 public struct ColumnDefinition: Sendable {
     public enum Kind: Sendable {
         case physical(DataType, nullable: Bool)
@@ -208,6 +217,7 @@ public struct ColumnDefinition: Sendable {
     }
 }
 
+/// CREATE TABLE.
 public struct CreateTable: Sendable {
     public var name: QualifiedName
     public var temporary: Bool, ifNotExists: Bool
@@ -234,6 +244,7 @@ public struct CreateTable: Sendable {
     }
 }
 
+/// INSERT INTO.
 public struct Insert: Sendable {
     public var target: QualifiedName
     public var columns: [String]?
@@ -249,6 +260,7 @@ public struct Insert: Sendable {
     }
 }
 
+/// One statement and its place in the text.
 public struct Statement: Sendable {
     public indirect enum Node: Sendable {
         case createTable(CreateTable)

@@ -3,6 +3,7 @@ import StreamExpressions
 
 /// A table made by CREATE TABLE.
 public struct CatalogTable: Sendable {
+    /// A column of a table: physical, computed or metadata.
     public struct Column: Sendable {
         public enum Kind: Sendable {
             case physical
@@ -18,6 +19,7 @@ public struct CatalogTable: Sendable {
         public var comment: String?
     }
 
+    /// WATERMARK FOR, bound.
     public struct Watermark: Sendable {
         /// Index into ``CatalogTable/columns``.
         public var column: Int
@@ -59,6 +61,7 @@ public struct CatalogView: Sendable {
 
 /// Tables and views by name, in memory. Names are case-sensitive, as in Flink.
 public final class Catalog {
+    /// What a name stands for.
     public enum Entry: Sendable {
         case table(CatalogTable)
         case view(CatalogView)

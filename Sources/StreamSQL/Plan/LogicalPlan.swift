@@ -78,6 +78,7 @@ public indirect enum LogicalPlan: Sendable {
         public var columns: [PlanColumn]
     }
 
+    /// Expressions, and the columns that they make.
     public struct Projection: Sendable {
         public var exprs: [Expr]
         public var columns: [PlanColumn]
@@ -92,6 +93,7 @@ public indirect enum LogicalPlan: Sendable {
 
     /// Output: keys, aggregates, properties.
     public struct WindowAggregate: Sendable {
+        /// How rows get their windows.
         public enum Assignment: Sendable {
             /// Rows are put into windows by their time.
             case time(WindowSpec, column: Int)
@@ -120,6 +122,7 @@ public indirect enum LogicalPlan: Sendable {
         public var columns: [PlanColumn]
     }
 
+    /// ORDER BY with LIMIT and OFFSET.
     public struct Sort: Sendable {
         public var keys: [SortSpec.Key]
         public var offset: Int
