@@ -14,7 +14,6 @@ final class CheckpointCoordinator: Sendable {
     }
     private struct State: Sendable {
         var next: UInt64 = 1
-        var isClosed = false
         /// Sink vertices that have still to prepare the checkpoint under way; one is under way at a time.
         var waitedFor: Set<Int> = []
         var sinks: [Int: SinkState]
@@ -40,20 +39,21 @@ final class CheckpointCoordinator: Sendable {
     /// Called, from any thread, whenever there may be something to commit.
     func onChange(_ action: @escaping @Sendable () -> Void) { changed.withLock { $0 = action } }
 
-    /// The number of a new checkpoint; nil when one is under way or the job is on its last.
+    /// The number of a new checkpoint; nil when one is under way or every sink has finished.
     func start() -> UInt64? {
         state.withLock { state in
-            guard !state.isClosed, state.waitedFor.isEmpty else { return nil }
+            guard state.waitedFor.isEmpty else { return nil }
             state.waitedFor = Set(state.sinks.filter { $0.value.finished < $0.value.parallelism }.keys)
+            guard !state.waitedFor.isEmpty else { return nil }
             defer { state.next += 1 }
             return state.next
         }
     }
 
-    /// The checkpoint that ends the job; no other starts after it was asked for.
+    /// The number under which a writer whose input has ended prepares its last part. Other sinks go on.
     func finalCheckpoint() -> UInt64 {
         state.withLock { state in
-            state.isClosed = true
+            defer { state.next += 1 }
             return state.next
         }
     }

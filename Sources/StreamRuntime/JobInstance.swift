@@ -127,6 +127,8 @@ package final class JobInstance {
                 subtasks.append(try makeSubtask(id, chain, index, depths[chain[0].id]!, inputs[id] ?? [], targets[id] ?? [], options))
             }
         }
+        // Source subtasks without a split say so before any row moves. Whether a row is late must not depend on when they get their turn.
+        for subtask in subtasks where subtask.hasNothingToRead { while try subtask.step(budget: 1) == .progress {} }
     }
 
     private func makeSubtask(_ id: Int, _ chain: [JobVertex], _ index: Int, _ depth: Int, _ inputs: [Subtask.InputChannel], _ targets: [Router.Target],

@@ -59,6 +59,8 @@ final class SourceInput {
 
     func add(_ more: [SourceSplit]) { waitingSplits += more }
 
+    var hasNoSplits: Bool { splits.isEmpty && waitingSplits.isEmpty }
+
     func step(maxRows: Int) throws -> Step {
         try open()
         guard !splits.isEmpty else { return growing ? try allWaiting(until: .max) : .ended }
@@ -136,8 +138,9 @@ final class SourceInput {
         return advance() + tellIdleIfAll()
     }
 
+    /// A subtask without splits holds no watermark back, with or without a timeout.
     private func tellIdleIfAll() -> [ChainElement] {
-        guard vertex.watermark?.idleTimeout != nil, !toldIdle, splits.allSatisfy(\.isIdle) else { return [] }
+        guard !toldIdle, splits.isEmpty || vertex.watermark?.idleTimeout != nil, splits.allSatisfy(\.isIdle) else { return [] }
         toldIdle = true
         return [.idle(true)]
     }

@@ -55,6 +55,12 @@ package final class Subtask {
         alignment = BarrierAlignment(inputs: count)
     }
 
+    /// Whether it is a source without a split that others wait for.
+    var hasNothingToRead: Bool {
+        guard case .source(let source, _) = input else { return false }
+        return source.hasNoSplits && chain.router != nil
+    }
+
     /// Takes at most `budget` elements.
     package func step(budget: Int = 4) throws -> StepResult {
         if isDone && chain.isClear { return .finished }

@@ -151,6 +151,45 @@ private func asSums(_ rows: [CollectingSink.Row]) -> [Int64: Int64] {
     }
 }
 
+@Suite("Sources without splits") struct EmptySourceTests {
+    /// Notes the watermark that was out when each row came.
+    private final class Lateness: StreamOperator {
+        private var watermark = EventTime.min
+        func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
+            for row in batch.rows() {
+                guard case .int(let time) = row[2] else { continue }
+                try output.emit(StreamRuntimeTests.batch([(time <= watermark.milliseconds ? 1 : 0, time, time)]))
+            }
+            return .done
+        }
+        func advance(to watermark: EventTime, output: any Output) throws -> Progress {
+            self.watermark = watermark
+            return .done
+        }
+    }
+
+    @Test("a subtask that has none holds no watermark back, in any order of steps", arguments: UInt64(0)..<20, [true, false])
+    func late(seed: UInt64, isBounded: Bool) throws {
+        let rows = batch([(0, 0, 100), (0, 0, 50), (0, 0, 101)])
+        let source = SourceVertex(source: ScriptedSource(splits: [[rows]], isBounded: isBounded), watermark: WatermarkStrategy(timeColumn: 2, columnName: "ts"))
+        let sink = CollectingSink()
+        let graph = JobGraph(name: "late", vertices: [
+            JobVertex(id: 0, name: "source", kind: .source(source), parallelism: 3, outputSchema: numbers),
+            JobVertex(id: 1, name: "late", kind: .transform { Lateness() }, parallelism: 1, outputSchema: numbers),
+            JobVertex(id: 2, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: numbers),
+        ], edges: [JobEdge(from: 0, to: 1, partitioning: .single), JobEdge(from: 1, to: 2)])
+        let execution = try SteppedExecution(graph, options: JobOptions(batchRows: 16, queueCapacity: 2))
+        var random = SeededRandom(seed)
+        while execution.status()[1].rowsIn < 3 { _ = try execution.step(execution.open.randomElement(using: &random)!) }
+        execution.stopSources()
+        while let next = execution.open.randomElement(using: &random) { _ = try execution.step(next) }
+        try execution.commitPending()
+        #expect(sink.rows.map(\.values) == [[.int(0), .int(100), .int(100)], [.int(1), .int(50), .int(50)], [.int(0), .int(101), .int(101)]],
+                "seed \(seed)")
+        execution.close()
+    }
+}
+
 @Suite("Barrier alignment") struct BarrierAlignmentTests {
     @Test("every arrival order ends in exactly one snapshot", arguments: UInt64(0)..<100)
     func anyOrder(seed: UInt64) {

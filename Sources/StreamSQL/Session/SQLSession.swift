@@ -67,7 +67,7 @@ public final class SQLSession {
         case .explain(let inner, let graphviz): return try explain(inner, graphviz, script)
         case .set(let key, let value):
             let warning = try settings.set(key, to: value)
-            return .message("'\(key)' = '\(value)'" + (warning.map { ". Note: \($0)" } ?? ""))
+            return .message(warning.map { "warning: \($0)" } ?? "'\(key)' = '\(value)'")
         case .reset(let key):
             try settings.reset(key)
             return .message(key.map { "'\($0)' has its default again" } ?? "all settings have their defaults again")

@@ -23,6 +23,10 @@ struct RunCommand: ParsableCommand {
 
     enum Output: String, ExpressibleByArgument, CaseIterable { case text, json }
 
+    func validate() throws {
+        if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
+    }
+
     func run() throws {
         data.apply()
         let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism))

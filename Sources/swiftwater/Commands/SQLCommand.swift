@@ -30,6 +30,7 @@ struct SQLCommand: ParsableCommand {
 
     func validate() throws {
         if statements != nil && file != nil { throw ValidationError("-e and -f exclude each other") }
+        if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
     }
 
     func run() throws {
