@@ -76,7 +76,12 @@ public final class JobExecution: Sendable {
             abandon(job)
             return end
         }
-        try job.coordinator.commitPending()
+        do {
+            try job.coordinator.commitPending()
+        } catch {
+            abandon(job)
+            throw error
+        }
         job.coordinator.close()
         job.subtasks.forEach { $0.close() }
         return end

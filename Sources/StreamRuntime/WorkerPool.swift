@@ -50,8 +50,9 @@ package final class WorkerPool: Waker {
             guard head < ids.count else { return nil }
             defer {
                 head += 1
-                if head == ids.count {
-                    ids.removeAll(keepingCapacity: true)
+                // Also when it never runs empty, what was taken must not pile up.
+                if head == ids.count || head >= 64 && head * 2 >= ids.count {
+                    ids.removeFirst(head)
                     head = 0
                 }
             }

@@ -40,9 +40,9 @@ final class ScriptRunner {
         func run(_ statement: Statement) throws {
             switch try session.execute(statement) {
             case .message(let message): if showsRows, showsMessages || message.hasPrefix("warning") { Terminal.error(message) }
-            case .rows(let schema, let rows): if showsRows { show(schema, rows) }
+            case .rows(let schema, let rows): if showsRows { try show(schema, rows) }
             case .query(let query):
-                let sink = ResultSink(schema: query.schema, format: resultFormat, isBounded: query.isBounded, isChangelog: query.isChangelog,
+                let sink = try ResultSink(schema: query.schema, format: resultFormat, isBounded: query.isBounded, isChangelog: query.isChangelog,
                                       timeZone: session.settings.timeZone)
                 try job(try query.jobGraph(into: sink, name: name ?? "query"), sink)
             case .insert(var graph):
@@ -65,12 +65,12 @@ final class ScriptRunner {
         try runInserts()
     }
 
-    private func show(_ schema: Schema, _ rows: [[Value]]) {
+    private func show(_ schema: Schema, _ rows: [[Value]]) throws {
         // One cell of text, such as a plan, is shown as it is.
         if resultFormat == .table, schema.count == 1, rows.count == 1, case .string(let text) = rows[0][0], text.contains("\n") {
             return Terminal.write(text.hasSuffix("\n") ? text : text + "\n")
         }
-        let sink = ResultSink(schema: schema, format: resultFormat, isBounded: true, isChangelog: false, timeZone: session.settings.timeZone)
+        let sink = try ResultSink(schema: schema, format: resultFormat, isBounded: true, isChangelog: false, timeZone: session.settings.timeZone)
         sink.add(Batch(schema: schema, rows: rows))
         sink.finish(footer: footer)
     }

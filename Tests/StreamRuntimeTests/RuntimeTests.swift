@@ -137,6 +137,37 @@ private func asSums(_ rows: [CollectingSink.Row]) -> [Int64: Int64] {
         #expect(sink.rows.isEmpty)
     }
 
+    @Test("a failed commit fails the job, and the committer is let go")
+    func failedCommit() throws {
+        let sink = RefusingSink()
+        let execution = try JobExecution(JobGraph(name: "refused", vertices: [
+            JobVertex(id: 0, name: "source", kind: .source(SourceVertex(source: ScriptedSource(splits: [[batch([(1, 5, 0)])]]))), parallelism: 1, outputSchema: numbers),
+            JobVertex(id: 1, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: numbers),
+        ], edges: [JobEdge(from: 0, to: 1)]))
+        #expect(throws: StreamError.self) { try execution.run() }
+        #expect(sink.closed.withLock { $0 })
+    }
+
+    /// Takes rows, and refuses every commit.
+    private final class RefusingSink: TableSink, Sendable {
+        let closed = Mutex(false)
+
+        private final class Committer: SinkCommitter {
+            private let sink: RefusingSink
+            init(_ sink: RefusingSink) { self.sink = sink }
+            func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws { throw StreamError(.io, "no room") }
+            func close() { sink.closed.withLock { $0 = true } }
+        }
+
+        private final class Writer: SinkWriter {
+            func write(_ batch: Batch) throws {}
+            func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] { [Committable([1])] }
+        }
+
+        func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter { Writer() }
+        func committer() throws -> (any SinkCommitter)? { Committer(self) }
+    }
+
     @Test("an error in an operator fails the job and commits nothing")
     func failure() throws {
         final class Failing: StreamOperator {

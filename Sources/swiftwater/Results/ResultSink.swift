@@ -29,9 +29,8 @@ final class ResultSink: TableSink {
         var dirty = false
     }
 
-    init(schema: Schema, format: OutputFormat, isBounded: Bool, isChangelog: Bool, timeZone: String) {
-        // The session refuses names that are no time zones.
-        zone = (try? TimeZoneRules.named(timeZone)) ?? .utc
+    init(schema: Schema, format: OutputFormat, isBounded: Bool, isChangelog: Bool, timeZone: String) throws {
+        zone = try TimeZoneRules.named(timeZone)
         self.schema = schema
         self.format = format
         self.isBounded = isBounded
