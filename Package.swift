@@ -33,8 +33,9 @@ let package = Package(
         .target(name: "StreamCore", dependencies: ["CArrowData"], swiftSettings: ours),
         .target(name: "StreamExpressions", dependencies: ["StreamCore"], swiftSettings: ours),
         .target(name: "StreamFormats", dependencies: ["StreamCore"], swiftSettings: ours),
-        .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions"], swiftSettings: ours),
-        .target(name: "StreamRuntime", dependencies: ["StreamCore"], swiftSettings: ours),
+        .target(name: "StreamState", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
+        .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions", "StreamState"], swiftSettings: ours),
+        .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
         .target(
             name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
         .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),

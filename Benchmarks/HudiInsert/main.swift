@@ -65,9 +65,9 @@ func run() throws {
     for pass in 0..<(operation == "upsert" ? 2 : 1) {
         let sink = try HudiConnector().sink(for: table, timeZone: "UTC")
         let start = Clock.monotonicNanoseconds(), before = cpuSeconds()
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         for batch in batches { try writer.write(batch) }
-        let committer = try sink.committer()!
+        let committer = try sink.committer(SinkContext())!
         try committer.commit(1, try writer.prepareCommit(1))
         let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9, used = cpuSeconds() - before
         try writer.close()

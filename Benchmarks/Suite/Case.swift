@@ -112,8 +112,8 @@ enum Case {
             "connector": "hudi", "path": path, "write.operation": "insert", "precombine.field": "ts",
         ])
         let sink = try HudiConnector().sink(for: table, timeZone: "UTC")
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-        let committer = try sink.committer()
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        let committer = try sink.committer(SinkContext())
         let total = 5_000_000
         let cities = ["Oslo", "Rome", "Lima", "Cairo", "Quito"]
         var row = 0

@@ -12,7 +12,7 @@ public struct BlackholeConnector: TableConnector {
 private struct BlackholeSink: TableSink {
     var acceptsChanges: Bool { true }
 
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter { Writer(metrics) }
+    func writer(_ context: SinkContext) throws -> any SinkWriter { Writer(context.metrics) }
 
     private final class Writer: SinkWriter {
         let metrics: OperatorMetrics

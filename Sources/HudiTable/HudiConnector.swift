@@ -70,10 +70,10 @@ struct HudiSink: TableSink {
     var maxParallelism: Int? { 1 }
     var acceptsChanges: Bool { configuration.operation == .upsert }
 
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
-        precondition(parallelism == 1, "a Hudi sink has one writer, not \(parallelism)")
-        return try HudiSinkWriter(session: session, configuration: configuration, metrics: metrics)
+    func writer(_ context: SinkContext) throws -> any SinkWriter {
+        precondition(context.parallelism == 1, "a Hudi sink has one writer, not \(context.parallelism)")
+        return try HudiSinkWriter(session: session, configuration: configuration, metrics: context.metrics)
     }
 
-    func committer() throws -> (any SinkCommitter)? { try HudiCommitter(session) }
+    func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { try HudiCommitter(session) }
 }

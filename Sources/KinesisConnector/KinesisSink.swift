@@ -9,14 +9,14 @@ struct KinesisSink: TableSink {
     let log: ShardLog
     let acceptsChanges: Bool
 
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
+    func writer(_ context: SinkContext) throws -> any SinkWriter {
         let keys: PartitionKeys = switch options.partitioner {
         case .random: .random(SystemRandomNumberGenerator())
-        case .fixed: .fixed("subtask-\(subtask)")
+        case .fixed: .fixed("subtask-\(context.subtask)")
         case .columns(let columns, let delimiter): .columns(columns, table.schema, delimiter: delimiter)
         }
         try options.makeStream(in: log)
-        return KinesisWriter(try log.writer(options.stream, flush: options.flush), encoder: try FormatFactory.encoder(for: table), keys: keys, metrics: metrics)
+        return KinesisWriter(try log.writer(options.stream, flush: options.flush), encoder: try FormatFactory.encoder(for: table), keys: keys, metrics: context.metrics)
     }
 }
 

@@ -132,9 +132,40 @@ public protocol TableSink: Sendable {
     var acceptsChanges: Bool { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter
+    func writer(_ context: SinkContext) throws -> any SinkWriter
     /// Makes what the writers prepared visible; nil when writes are visible at once.
-    func committer() throws -> (any SinkCommitter)?
+    func committer(_ context: SinkContext) throws -> (any SinkCommitter)?
+}
+
+/// What a sink may know of the job that it is part of.
+public struct SinkContext: Sendable {
+    /// Stays the same when the job is started again from one of its checkpoints; no other job has it.
+    public var jobID: String
+    /// Identifies the sink within the job, across restarts.
+    public var operatorID: String
+    public var subtask: Int
+    public var parallelism: Int
+    public var metrics: OperatorMetrics
+    /// The job has checkpoints that it can be recovered from. Without them a crash leaves nothing to go on from, and what
+    /// is pending then is never committed.
+    public var isRecoverable: Bool
+    /// The checkpoint that the job resumes from; nil at its first start.
+    public var restoredCheckpoint: UInt64?
+    /// What ``SinkWriter/state()`` of this sink's writers gave at that checkpoint, dealt out to the writers of now.
+    public var restoredStates: [[UInt8]]
+
+    public init(jobID: String = "job", operatorID: String = "sink", subtask: Int = 0, parallelism: Int = 1,
+                metrics: OperatorMetrics = OperatorMetrics(), isRecoverable: Bool = false, restoredCheckpoint: UInt64? = nil,
+                restoredStates: [[UInt8]] = []) {
+        self.jobID = jobID
+        self.operatorID = operatorID
+        self.subtask = subtask
+        self.parallelism = parallelism
+        self.metrics = metrics
+        self.isRecoverable = isRecoverable
+        self.restoredCheckpoint = restoredCheckpoint
+        self.restoredStates = restoredStates
+    }
 }
 
 extension TableSink {
@@ -142,26 +173,32 @@ extension TableSink {
     public var distributionKeys: [Int] { [] }
     public var acceptsChanges: Bool { false }
     public var commitInterval: Duration? { nil }
-    public func committer() throws -> (any SinkCommitter)? { nil }
+    public func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { nil }
 }
 
 /// Writes one subtask's rows. One thread.
 ///
-///     write*  prepareCommit(n)  write*  prepareCommit(n + 1)  ...  close
+///     write*  prepareCommit(n)  state()  write*  prepareCommit(n + 1)  state()  ...  close
 ///
 /// What `prepareCommit(n)` returns is durable, but not yet visible. Without a committer it has only to flush.
 public protocol SinkWriter: AnyObject {
     func write(_ batch: Batch) throws
     /// Called when no input is at hand, so that rows buffered only for batching reach the outside soon.
     func idle() throws
+    /// Ends what belongs to checkpoint n. Numbers grow; some may be left out.
     func prepareCommit(_ checkpoint: UInt64) throws -> [Committable]
-    /// After an error or a cancellation nothing of the open checkpoint may become visible.
+    /// What the writer has to know after a recovery from the checkpoint that was just prepared, beyond the committables: for
+    /// example a file that goes on growing. nil = nothing.
+    func state() throws -> [UInt8]?
+    /// After an error or a cancellation nothing of the open checkpoint may become visible. What was prepared stays: it may
+    /// be part of a checkpoint that the job resumes from.
     func abort()
     func close() throws
 }
 
 extension SinkWriter {
     public func idle() throws {}
+    public func state() throws -> [UInt8]? { nil }
     public func abort() {}
     public func close() throws {}
 }
@@ -172,14 +209,23 @@ public struct Committable: Hashable, Sendable {
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
 }
 
-/// Publishes the committables of all writers of a checkpoint, all or nothing. Idempotent per checkpoint.
+/// Publishes the committables of all writers of a checkpoint, all or nothing.
+///
+///     recover(n, parts)?  commit(n + 1, parts)  commit(n + 2, parts)  ...  close
 public protocol SinkCommitter: AnyObject {
+    /// Called once after a restart, before any writer is made: checkpoint n is the one that the job resumes from, and these
+    /// are its committables, which may have been committed before the crash, in part or all. Commits what was not, and undoes
+    /// whatever was prepared after the checkpoint.
+    func recover(_ checkpoint: UInt64, _ committables: [Committable]) throws
+    /// Idempotent: the same committables may come again, after a crash in the middle or at the end of the first time.
     func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws
+    /// Checkpoint n will never complete; what its writers prepared comes again with the next one's committables.
     func abort(_ checkpoint: UInt64)
     func close()
 }
 
 extension SinkCommitter {
+    public func recover(_ checkpoint: UInt64, _ committables: [Committable]) throws { try commit(checkpoint, committables) }
     public func abort(_ checkpoint: UInt64) {}
     public func close() {}
 }

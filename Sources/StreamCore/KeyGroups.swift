@@ -13,6 +13,13 @@ public enum KeyGroups {
     public static func subtask(ofGroup group: Int, parallelism: Int, maxParallelism: Int) -> Int {
         group &* parallelism / maxParallelism
     }
+
+    /// The key groups that a subtask owns: the inverse of ``subtask(ofGroup:parallelism:maxParallelism:)``.
+    public static func groups(ofSubtask subtask: Int, parallelism: Int, maxParallelism: Int) -> Range<Int> {
+        let first = (subtask * maxParallelism + parallelism - 1) / parallelism
+        let end = ((subtask + 1) * maxParallelism + parallelism - 1) / parallelism
+        return first..<end
+    }
 }
 
 /// Hashes of rows over key columns. Equal values hash alike whatever their encoding (plain, dictionary, inline or heap).

@@ -50,10 +50,14 @@ public protocol StreamOperator: AnyObject {
     func idle(output: any Output) throws
     /// Makes everything before the barrier ready to be snapshot: emits what is held only for batching.
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws
-    /// The state by key group, empty for operators without state. Called after `prepareSnapshot`, with all inputs aligned.
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState]
+    /// The state, empty for operators without any. Called after `prepareSnapshot`, with all inputs aligned. Costs a copy at most.
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
     /// Gives back what snapshots held, for the key groups of this subtask. Called after `open`, before any input.
-    func restore(_ state: [KeyGroupState]) throws
+    func restore(_ state: RestoredState) throws
+    /// Wall-clock milliseconds at which ``onTime(_:output:)`` is to be called; nil = never. Asked after every step.
+    var wakeAt: Int64? { get }
+    /// The wall clock has reached ``wakeAt``: fires processing-time timers.
+    func onTime(_ now: Int64, output: any Output) throws -> Progress
     func close()
 }
 
@@ -64,26 +68,16 @@ extension StreamOperator {
     public func resume(_ output: any Output) throws -> Progress { .done }
     public func idle(output: any Output) throws {}
     public func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws {}
-    public func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] { [] }
-    public func restore(_ state: [KeyGroupState]) throws {
+    public var wakeAt: Int64? { nil }
+    public func onTime(_ now: Int64, output: any Output) throws -> Progress { .done }
+    public func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { .empty }
+    public func restore(_ state: RestoredState) throws {
         if !state.isEmpty {
             throw StreamError(.runtime, "\(type(of: self)) was given state but keeps none",
                               fix: "start the job from a checkpoint of the same plan")
         }
     }
     public func close() {}
-}
-
-/// State of one operator for one key group: named columnar pieces.
-public struct KeyGroupState: Sendable {
-    public var keyGroup: UInt16
-    public var name: String
-    public var batch: Batch
-    public init(keyGroup: UInt16, name: String, batch: Batch) {
-        self.keyGroup = keyGroup
-        self.name = name
-        self.batch = batch
-    }
 }
 
 /// What an operator may know of the subtask that runs it.
@@ -93,12 +87,28 @@ public struct OperatorContext: Sendable {
     public var parallelism: Int
     public var maxParallelism: Int
     public var metrics: OperatorMetrics
+    /// The embedded store that state is to be kept in; nil = the operator's own memory.
+    public var backend: (any StateBackend)?
+    /// A directory for stores of this subtask, not made yet.
+    public var workDirectory: String
+    /// Wall-clock milliseconds, for processing time and the age of state.
+    public var now: @Sendable () -> Int64
+
     public init(name: String, subtask: Int = 0, parallelism: Int = 1, maxParallelism: Int = KeyGroups.defaultMaxParallelism,
-                metrics: OperatorMetrics = OperatorMetrics()) {
+                metrics: OperatorMetrics = OperatorMetrics(), backend: (any StateBackend)? = nil, workDirectory: String = "",
+                now: @escaping @Sendable () -> Int64 = { Clock.milliseconds() }) {
+        self.backend = backend
+        self.workDirectory = workDirectory
+        self.now = now
         self.name = name
         self.subtask = subtask
         self.parallelism = parallelism
         self.maxParallelism = maxParallelism
         self.metrics = metrics
     }
+}
+
+extension OperatorContext {
+    /// Key groups of this subtask.
+    public var keyGroups: Range<Int> { KeyGroups.groups(ofSubtask: subtask, parallelism: parallelism, maxParallelism: maxParallelism) }
 }

@@ -139,7 +139,9 @@ final class GroupAggregateOperator: StreamOperator {
 
     // MARK: State
 
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] {
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+
+    private func keyGroupStates() throws -> [KeyGroupState] {
         let groups = (0..<Int32(min(table.count, set.rows.values.capacity))).filter { set.rowCounts[Int($0)] > 0 }
         let states = KeyedSnapshot.broadcast([arrivals], name: "progress", context: context)
         return states + groups.withUnsafeBufferPointer {
@@ -150,7 +152,8 @@ final class GroupAggregateOperator: StreamOperator {
         }
     }
 
-    func restore(_ state: [KeyGroupState]) throws {
+    func restore(_ state: RestoredState) throws {
+        let state = try state.loaded()
         for piece in state {
             if piece.name == "progress" {
                 arrivals = max(arrivals, piece.batch.columns[0].pointer(as: Int64.self)[0])

@@ -127,7 +127,9 @@ final class JoinOperator: StreamOperator {
 
     // MARK: State
 
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] {
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+
+    private func keyGroupStates() throws -> [KeyGroupState] {
         let all = Selection.all(table.count)
         return sides.enumerated().flatMap { side, multiset -> [KeyGroupState] in
             let members = withExtendedLifetime(all) { multiset.members(all.rows, count: table.count) }
@@ -141,7 +143,8 @@ final class JoinOperator: StreamOperator {
         }
     }
 
-    func restore(_ state: [KeyGroupState]) throws {
+    func restore(_ state: RestoredState) throws {
+        let state = try state.loaded()
         for piece in state {
             let batch = piece.batch.compacted(), n = batch.count
             guard n > 0 else { continue }

@@ -28,12 +28,15 @@ final class LimitOperator: StreamOperator {
 
     // MARK: State
 
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] {
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+
+    private func keyGroupStates() throws -> [KeyGroupState] {
         let left = Batch(schema: [Field("skip", .bigint), Field("pass", .bigint)], rows: [[.int(Int64(toSkip)), .int(Int64(toPass))]])
         return [KeyGroupState(keyGroup: 0, name: "left", batch: left)]
     }
 
-    func restore(_ state: [KeyGroupState]) throws {
+    func restore(_ state: RestoredState) throws {
+        let state = try state.loaded()
         guard let left = state.first?.batch.rows().first, case .int(let skip) = left[0], case .int(let pass) = left[1] else { return }
         (toSkip, toPass) = (Int(skip), Int(pass))
     }

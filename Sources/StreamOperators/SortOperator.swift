@@ -115,9 +115,12 @@ final class SortOperator: StreamOperator {
     // MARK: State
 
     /// All rows are of key group 0: a sort runs in one subtask.
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] { held.map { KeyGroupState(keyGroup: 0, name: "rows", batch: $0) } }
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
 
-    func restore(_ state: [KeyGroupState]) throws {
+    private func keyGroupStates() throws -> [KeyGroupState] { held.map { KeyGroupState(keyGroup: 0, name: "rows", batch: $0) } }
+
+    func restore(_ state: RestoredState) throws {
+        let state = try state.loaded()
         for piece in state where piece.batch.count > 0 {
             let batch = piece.batch.compacted()
             if batch.rowKinds != nil { hasChanges = true }

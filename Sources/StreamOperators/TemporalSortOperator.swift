@@ -104,12 +104,15 @@ final class TemporalSortOperator: StreamOperator {
     // MARK: State
 
     /// All of it is of key group 0: the sort runs in one subtask.
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] {
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+
+    private func keyGroupStates() throws -> [KeyGroupState] {
         let last = Batch(schema: [Field("last", .bigint)], rows: [[.int(lastEmitted)]])
         return [KeyGroupState(keyGroup: 0, name: "last", batch: last)] + held.map { KeyGroupState(keyGroup: 0, name: "rows", batch: $0) }
     }
 
-    func restore(_ state: [KeyGroupState]) throws {
+    func restore(_ state: RestoredState) throws {
+        let state = try state.loaded()
         for piece in state where piece.batch.count > 0 {
             let batch = piece.batch.compacted()
             if piece.name == "last" {

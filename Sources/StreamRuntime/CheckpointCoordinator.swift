@@ -32,7 +32,7 @@ final class CheckpointCoordinator: Sendable {
 
     init(sinks: [(vertex: Int, sink: any TableSink, parallelism: Int)]) throws {
         committers = Committers()
-        for (vertex, sink, _) in sinks { committers.byVertex[vertex] = try sink.committer() }
+        for (vertex, sink, _) in sinks { committers.byVertex[vertex] = try sink.committer(SinkContext()) }
         state = Mutex(State(sinks: Dictionary(uniqueKeysWithValues: sinks.map { ($0.vertex, SinkState(parallelism: $0.parallelism)) })))
     }
 

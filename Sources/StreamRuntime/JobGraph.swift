@@ -60,14 +60,19 @@ public struct JobVertex: Sendable {
     }
 
     public var id: Int
+    /// Identifies the vertex's state in checkpoints: the same for as long as it and what it reads from mean the same, whatever
+    /// the parallelism; unique within the graph.
+    public var operatorID: String
     /// Short and readable: `HOP(10 s, 1 min) status: COUNT(*), AVG(current_temperature)`.
     public var name: String
     public var kind: Kind
     public var parallelism: Int
     public var outputSchema: Schema
 
-    public init(id: Int, name: String, kind: Kind, parallelism: Int, outputSchema: Schema) {
+    /// - Parameter operatorID: by default made of the id and the name.
+    public init(id: Int, name: String, kind: Kind, parallelism: Int, outputSchema: Schema, operatorID: String? = nil) {
         self.id = id
+        self.operatorID = operatorID ?? "\(id)-\(name)"
         self.name = name
         self.kind = kind
         self.parallelism = parallelism

@@ -155,7 +155,7 @@ package final class JobInstance {
                                             maxParallelism: graph.maxParallelism, metrics: counters))
                 return ChainNode(vertex: vertex.id, kind: .transform(op), metrics: counters)
             case .sink(let sink):
-                let writer = try sink.writer(subtask: index, parallelism: vertex.parallelism, metrics: counters)
+                let writer = try sink.writer(SinkContext(subtask: index, parallelism: vertex.parallelism, metrics: counters))
                 let coordinator = coordinator
                 let driver = SinkDriver(writer: writer, finalCheckpoint: { coordinator.finalCheckpoint() },
                                         acknowledge: { coordinator.acknowledge(vertex.id, $0) })

@@ -68,8 +68,8 @@ public final class CollectingSink: TableSink {
     public var commits: [UInt64] { state.withLock { $0.commits } }
     public var wasAborted: Bool { state.withLock { $0.aborted } }
 
-    public func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter { Writer(self, subtask) }
-    public func committer() throws -> (any SinkCommitter)? { Committer(self) }
+    public func writer(_ context: SinkContext) throws -> any SinkWriter { Writer(self, context.subtask) }
+    public func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { Committer(self) }
 
     private final class Writer: SinkWriter {
         private let sink: CollectingSink

@@ -177,11 +177,11 @@ import Testing
         let out = temporary.path + "/out"
         let sink = try FilesystemConnector().sink(for: table(out), timeZone: "UTC")
         #expect(!sink.acceptsChanges && sink.commitInterval == nil)
-        let writers = try (0..<2).map { try sink.writer(subtask: $0, parallelism: 2, metrics: OperatorMetrics()) }
+        let writers = try (0..<2).map { try sink.writer(SinkContext(subtask: $0, parallelism: 2, metrics: OperatorMetrics())) }
         for (i, writer) in writers.enumerated() { try writer.write(batch(i * 10..<i * 10 + 5)) }
         let committables = try writers.flatMap { try $0.prepareCommit(1) }
         #expect(try source(table(out)).rows().isEmpty && temporary.files().count == 2)
-        let committer = try #require(try sink.committer())
+        let committer = try #require(try sink.committer(SinkContext()))
         try committer.commit(1, committables)
         try committer.commit(1, committables)
         let expected = Array(0..<5) + Array(10..<15)
@@ -201,9 +201,9 @@ import Testing
         let table = table(temporary.path + "/out", ["sink.rolling-policy.file-size": "100 b", "sink.rolling-policy.rollover-interval": "2 s"])
         let sink = try FilesystemConnector().sink(for: table, timeZone: "UTC")
         #expect(sink.commitInterval == .seconds(2))
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         for i in 0..<4 { try writer.write(batch(i * 10..<i * 10 + 10)) }
-        try sink.committer()!.commit(1, try writer.prepareCommit(1))
+        try sink.committer(SinkContext())!.commit(1, try writer.prepareCommit(1))
         #expect(temporary.files().count == 4)
         #expect(try source(table).rows().count == 40)
     }
@@ -214,14 +214,14 @@ import Testing
         let schema: Schema = [Field("id", .bigint), Field("day", .date), Field("kind", .string)]
         let table = table(temporary.path + "/out", schema: schema, partitionKeys: ["day", "kind"])
         let sink = try FilesystemConnector().sink(for: table, timeZone: "UTC")
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         let kinds: [Value] = [.string("a"), .string("x/y=z"), .null, .string(".."), .string("é%")]
         let rows: [[Value]] = (0..<200).map { [.int(Int64($0)), .int(Int64(19_723 + $0 % 3)), kinds[$0 % 5]] }
         try writer.write(Batch(schema: schema, rows: Array(rows[..<150])))
         var rest = Batch(schema: schema, rows: Array(rows[100...]))
         rest.selection = Selection((50..<100).map { Int32($0) })
         try writer.write(rest)
-        try sink.committer()!.commit(1, try writer.prepareCommit(1))
+        try sink.committer(SinkContext())!.commit(1, try writer.prepareCommit(1))
         #expect(temporary.files().count == 15 && temporary.files().contains { $0.hasPrefix("out/day=2024-01-01/kind=x%2Fy%3Dz/part-") })
         #expect(try Set(source(table).rows()) == Set(rows))
         #expect(try source(table, filter: ["kind": [.null]]).rows().count == 40)
@@ -237,9 +237,9 @@ import Testing
             format == "csv" ? [.int(Int64(i)), i % 3 == 0 ? .null : .string("a \"quoted\", text \(i)"), .int(Int64(i) * 1_001)] : [.string("line \(i)")]
         }
         let sink = try FilesystemConnector().sink(for: table, timeZone: "UTC")
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         try writer.write(Batch(schema: schema, rows: rows))
-        try sink.committer()!.commit(1, try writer.prepareCommit(1))
+        try sink.committer(SinkContext())!.commit(1, try writer.prepareCommit(1))
         #expect(temporary.files()[0].hasSuffix(".\(format)"))
         let source = try source(table)
         let reader = try source.reader(for: try source.splits()[0], metrics: OperatorMetrics())
@@ -256,7 +256,7 @@ import Testing
         let temporary = TemporaryDirectory()
         try temporary.write("f", "x")
         let sink = try FilesystemConnector().sink(for: table(temporary.path + "/f"), timeZone: "UTC")
-        let error = #expect(throws: StreamError.self) { try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics()) }
+        let error = #expect(throws: StreamError.self) { try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics())) }
         #expect(error?.problem == "\(temporary.path)/f is a file; a table is written into a directory")
         #expect(throws: StreamError.self) { try FilesystemConnector().sink(for: table(temporary.path + "/*"), timeZone: "UTC") }
     }

@@ -13,7 +13,7 @@ import Testing
         let connector = PrintConnector(output: file.fileDescriptor, error: 2)
         let table = TableDescriptor(name: "p", schema: schema, options: options.merging(["connector": "print"]) { a, _ in a })
         try connector.validate(table)
-        let writer = try connector.sink(for: table, timeZone: "UTC").writer(subtask: subtask, parallelism: parallelism, metrics: OperatorMetrics())
+        let writer = try connector.sink(for: table, timeZone: "UTC").writer(SinkContext(subtask: subtask, parallelism: parallelism, metrics: OperatorMetrics()))
         try writer.write(Batch(schema: schema, rows: rows, kinds: kinds))
         try writer.close()
         return try temporary.read("out")
@@ -60,7 +60,7 @@ import Testing
     func blackhole() throws {
         let sink = try BlackholeConnector().sink(for: TableDescriptor(name: "b", schema: [Field("a", .int)]), timeZone: "UTC")
         let metrics = OperatorMetrics()
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: metrics)
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: metrics))
         try writer.write(Batch(schema: [Field("a", .int)], rows: [[.int(1)], [.int(2)]], kinds: [.insert, .delete]))
         #expect(sink.acceptsChanges && metrics.rowsOut.get() == 2)
     }

@@ -122,7 +122,7 @@ import Testing
         let table = TestTable(folder.path, schema: Self.schema, key: ["id"], partitions: ["city"], options: ["write.operation": "insert"])
         try table.commit((0..<20).map(Self.row))
         do {
-            let writer = try table.sink().writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+            let writer = try table.sink().writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
             try writer.write(table.batch((20..<40).map(Self.row)))
             #expect(try writer.prepareCommit(2).count == 1)
             #expect(try table.read().count == 20)
@@ -139,8 +139,8 @@ import Testing
         let folder = try TemporaryFolder()
         let table = TestTable(folder.path, schema: Self.schema, key: ["id"], options: ["write.operation": "insert"])
         let sink = try table.sink()
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-        let committer = try #require(try sink.committer())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        let committer = try #require(try sink.committer(SinkContext()))
         try writer.write(table.batch((0..<10).map(Self.row)))
         let first = try writer.prepareCommit(1)
         // The next commit's rows come before the first one is completed.

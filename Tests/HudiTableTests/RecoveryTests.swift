@@ -33,8 +33,8 @@ import Testing
         table.connector = HudiConnector(reached: { try death.reached($0) })
         do {
             let sink = try table.sink()
-            let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-            let committer = try #require(try sink.committer())
+            let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+            let committer = try #require(try sink.committer(SinkContext()))
             try writer.write(table.batch(rows))
             try committer.commit(1, try writer.prepareCommit(1))
             return false
@@ -116,14 +116,14 @@ import Testing
         try table.commit(Self.rows)
         var prepared: [Committable] = []
         do {
-            let writer = try table.sink().writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+            let writer = try table.sink().writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
             try writer.write(table.batch(Self.change))
             prepared = try writer.prepareCommit(2)
         }
         let sink = try table.sink()
         // Whichever of the two comes first.
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-        let committer = try #require(try sink.committer())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        let committer = try #require(try sink.committer(SinkContext()))
         try committer.commit(2, prepared)
         try expectSound(folder.path, rows: 60, key: "id")
         try writer.write(table.batch([UpsertTests.row(20, "oslo", -1, 3)]))
@@ -154,7 +154,7 @@ import Testing
     func secondWriter() throws {
         let folder = try TemporaryFolder()
         let table = TestTable(folder.path, schema: Self.schema, key: ["id"])
-        let writer = try table.sink().writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let writer = try table.sink().writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         let error = #expect(throws: StreamError.self) { try table.commit(Self.rows) }
         #expect(error?.code == .conflict)
         #expect(error?.description.contains("being written by another job") == true)
@@ -176,8 +176,8 @@ import Testing
         let folder = try TemporaryFolder()
         let table = TestTable(folder.path, schema: Self.schema, key: ["id"])
         let sink = try table.sink()
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-        let committer = try #require(try sink.committer())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        let committer = try #require(try sink.committer(SinkContext()))
         try writer.write(table.batch(Self.rows))
         let prepared = try writer.prepareCommit(1)
         let sed = Process()

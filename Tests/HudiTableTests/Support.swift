@@ -90,8 +90,8 @@ struct TestTable {
     /// Writes and commits.
     func commit(_ batches: [Batch], checkpoint: UInt64 = 1) throws {
         let sink = try sink()
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-        let committer = try #require(try sink.committer())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        let committer = try #require(try sink.committer(SinkContext()))
         defer { committer.close() }
         do {
             for batch in batches { try writer.write(batch) }

@@ -172,8 +172,8 @@ import Testing
         // One writer for some commits, then a new one, which builds its index from the files.
         for _ in 0..<3 {
             let sink = try table.sink()
-            let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
-            let committer = try #require(try sink.committer())
+            let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+            let committer = try #require(try sink.committer(SinkContext()))
             for checkpoint in 1...UInt64(3) {
                 for _ in 0..<(1 + below(3)) {
                     var rows: [[Value]] = [], kinds: [RowKind] = []

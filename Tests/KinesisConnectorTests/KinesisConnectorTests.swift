@@ -154,7 +154,7 @@ import Testing
         let table = table(data, options, partitionKeys: kind == "columns" ? ["name", "id"] : [])
         let sink = try KinesisConnector().sink(for: table, timeZone: "UTC")
         #expect(!sink.acceptsChanges)
-        let writer = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         let values: [[Value]] = (0..<100).map { [.int(Int64($0)), .string("n\($0 % 7)")] }
         var batch = Batch(schema: Self.schema, rows: values)
         batch.selection = Selection((0..<100).filter { $0 % 2 == 0 }.map { Int32($0) })
@@ -195,7 +195,7 @@ import Testing
         let source = try KinesisConnector().source(for: made, scan: ScanRequest(projection: [0]))
         // A plan makes nothing; a job does.
         #expect(try ShardLog(directory: data.path).listStreams() == ["s"])
-        _ = try sink.writer(subtask: 0, parallelism: 1, metrics: OperatorMetrics())
+        _ = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
         #expect(try source.splits().count == 3)
         #expect(try ShardLog(directory: data.path).shardCount("fresh") == 3)
     }

@@ -41,9 +41,9 @@ import Testing
             if i == 30 {
                 // A crash here: another instance goes on.
                 changes += driver.output.changes
-                let state = try driver.op.snapshot(1)
+                let state = try driver.op.snapshot(1).loaded()
                 driver = try Driver(GroupAggregateOperator(spec))
-                try driver.op.restore(state)
+                try driver.op.restore(RestoredState(state))
             }
         }
         changes += driver.output.changes
@@ -240,9 +240,9 @@ import Testing
             next[side] += 1
             if order.count == 20 {
                 changes += driver.output.changes
-                let state = try driver.op.snapshot(1)
+                let state = try driver.op.snapshot(1).loaded()
                 driver = try Driver(JoinOperator(spec), output: Collector(room: 1))
-                try driver.op.restore(state)
+                try driver.op.restore(RestoredState(state))
             }
         }
         changes += driver.output.changes

@@ -243,7 +243,7 @@ struct WindowModel {
             driver.output.batches = []
         }
         // The keys of earlier rounds are gone: the third round's alone would be half of all.
-        let state = try op.snapshot(1)
+        let state = try op.snapshot(1).loaded()
         #expect(state.allSatisfy { $0.name == "progress" })
     }
 
@@ -261,11 +261,11 @@ struct WindowModel {
             try first.process(Batch(schema: windowSchema, rows: Array(rows[..<150])))
             model.advance(12)
             try first.advance(12)
-            let state = try first.op.snapshot(1)
+            let state = try first.op.snapshot(1).loaded()
 
             let next = try (0..<parallelism).map { try Driver(WindowAggregateOperator(spec), subtask: $0, parallelism: parallelism) }
             func owner(_ group: Int) -> Int { KeyGroups.subtask(ofGroup: group, parallelism: parallelism, maxParallelism: KeyGroups.defaultMaxParallelism) }
-            for (i, driver) in next.enumerated() { try driver.op.restore(state.filter { owner(Int($0.keyGroup)) == i }) }
+            for (i, driver) in next.enumerated() { try driver.op.restore(RestoredState(state.filter { owner(Int($0.keyGroup)) == i })) }
             for row in rows[150...] { model.add(row) }
             let rest = Batch(schema: windowSchema, rows: Array(rows[150...]))
             var hashes = [UInt64](repeating: 0, count: rest.count)

@@ -164,8 +164,8 @@ private func asSums(_ rows: [CollectingSink.Row]) -> [Int64: Int64] {
             func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] { [Committable([1])] }
         }
 
-        func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter { Writer() }
-        func committer() throws -> (any SinkCommitter)? { Committer(self) }
+        func writer(_ context: SinkContext) throws -> any SinkWriter { Writer() }
+        func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { Committer(self) }
     }
 
     @Test("an error in an operator fails the job and commits nothing")

@@ -65,10 +65,10 @@ final class MemoryConnector: TableConnector {
 
     struct AppendOnly: TableSink {
         var sink: CollectingSink
-        func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
-            try sink.writer(subtask: subtask, parallelism: parallelism, metrics: metrics)
+        func writer(_ context: SinkContext) throws -> any SinkWriter {
+            try sink.writer(context)
         }
-        func committer() throws -> (any SinkCommitter)? { try sink.committer() }
+        func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { try sink.committer(context) }
     }
 }
 

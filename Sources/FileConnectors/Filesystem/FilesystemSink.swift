@@ -28,12 +28,12 @@ struct FilesystemSink: TableSink {
 
     var commitInterval: Duration? { rollInterval }
 
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
+    func writer(_ context: SinkContext) throws -> any SinkWriter {
         try FilePaths.createDirectory(directory)
-        return FileSinkWriter(self, encoder: try makeEncoder(), subtask: subtask, metrics: metrics)
+        return FileSinkWriter(self, encoder: try makeEncoder(), subtask: context.subtask, metrics: context.metrics)
     }
 
-    func committer() throws -> (any SinkCommitter)? { FileSinkCommitter() }
+    func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { FileSinkCommitter() }
 }
 
 private final class FileSinkWriter: SinkWriter {

@@ -41,9 +41,9 @@ private struct PrintSink: TableSink {
 
     var acceptsChanges: Bool { true }
 
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
+    func writer(_ context: SinkContext) throws -> any SinkWriter {
         // As Flink marks lines: `name> `, with several subtasks `name:2> `, without a name `2> `.
-        let number = parallelism > 1 ? String(subtask + 1) : ""
+        let number = context.parallelism > 1 ? String(context.subtask + 1) : ""
         let mark = prefix + (prefix.isEmpty || number.isEmpty ? "" : ":") + number
         return PrintWriter(types: types, mark: mark.isEmpty ? [] : Array((mark + "> ").utf8), descriptor: descriptor)
     }

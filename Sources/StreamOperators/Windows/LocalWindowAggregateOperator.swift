@@ -76,7 +76,7 @@ final class LocalWindowAggregateOperator: StreamOperator {
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws { try flush(output) }
 
     /// What was held is downstream by now: there is nothing to keep.
-    func restore(_ state: [KeyGroupState]) throws {}
+    func restore(_ state: RestoredState) throws {}
 
     private func flush(_ output: any Output) throws {
         var emitted = 0

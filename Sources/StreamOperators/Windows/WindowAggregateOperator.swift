@@ -189,7 +189,9 @@ final class WindowAggregateOperator: StreamOperator {
 
     // MARK: State
 
-    func snapshot(_ checkpoint: UInt64) throws -> [KeyGroupState] {
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+
+    private func keyGroupStates() throws -> [KeyGroupState] {
         var states = KeyedSnapshot.broadcast([firedEnd, arrivals], name: "progress", context: context)
         for slice in store.slices.values.sorted(by: { $0.index < $1.index }) {
             let groups = store.liveGroups(of: slice)
@@ -204,7 +206,8 @@ final class WindowAggregateOperator: StreamOperator {
         return states
     }
 
-    func restore(_ state: [KeyGroupState]) throws {
+    func restore(_ state: RestoredState) throws {
+        let state = try state.loaded()
         // The least progress of all: a window that one subtask has not fired yet must not be taken for fired.
         var progress: Int64?
         for piece in state where piece.name == "progress" {

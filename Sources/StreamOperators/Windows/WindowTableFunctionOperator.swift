@@ -79,5 +79,5 @@ final class WindowTableFunctionOperator: StreamOperator {
     }
 
     /// A batch is through before a barrier is.
-    func restore(_ state: [KeyGroupState]) throws {}
+    func restore(_ state: RestoredState) throws {}
 }

@@ -197,7 +197,7 @@ public final class SQLSession {
 private struct ExplainSink: TableSink {
     var acceptsChanges: Bool { true }
     var maxParallelism: Int? { 1 }
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter {
+    func writer(_ context: SinkContext) throws -> any SinkWriter {
         throw StreamError(.plan, "EXPLAIN does not run its query")
     }
 }

@@ -45,7 +45,7 @@ final class ResultSink: TableSink {
 
     private var streams: Bool { isBounded ? !isChangelog && format != .table : !inPlace }
 
-    func writer(subtask: Int, parallelism: Int, metrics: OperatorMetrics) throws -> any SinkWriter { Writer(self) }
+    func writer(_ context: SinkContext) throws -> any SinkWriter { Writer(self) }
 
     private final class Writer: SinkWriter {
         private let sink: ResultSink
