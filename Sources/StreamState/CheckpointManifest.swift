@@ -150,7 +150,10 @@ public struct CheckpointManifest: Codable, Sendable {
     public struct FileEntry: Codable, Sendable, Hashable {
         public var name: String
         public var bytes: Int
-        public init(name: String, bytes: Int) { (self.name, self.bytes) = (name, bytes) }
+        /// Of the whole file; nil for state files, whose parts have their own, and for files of stores that were not copied.
+        public var crc32c: UInt32?
+
+        public init(name: String, bytes: Int, crc32c: UInt32? = nil) { (self.name, self.bytes, self.crc32c) = (name, bytes, crc32c) }
     }
 
     /// Raw bytes; Base64 in JSON.
