@@ -46,7 +46,7 @@ import Testing
     @Test func aCrashAtAnyCallLeavesACompleteCheckpoint() throws {
         try forEveryCall(.crash) { k, directory, _, faulty, isComplete in
             let what = Comment("call \(k): \(faulty.calls.prefix(k).last ?? "")")
-            let storage = try CheckpointStorage(directory: directory, retained: 2)
+            let storage = try CheckpointStorage(directory: directory, host: FaultyHost().host, retained: 2)
             let found = try #require(try storage.newest { Issue.record("call \(k): \($0)") }, what)
             let number = Int(found.manifest.checkpoint)
             #expect(number == 3 || number == 2 && !isComplete, what)
