@@ -162,7 +162,6 @@ public final class CheckpointStorage: Sendable {
     /// Begins to write a checkpoint. Its number is taken from now on, whatever becomes of it.
     /// - Throws: `.conflict` when the number is in use; `.io` when the directory cannot be written to.
     public func begin(_ checkpoint: UInt64) throws -> CheckpointWriter {
-        let path = Self.checkpointDirectory(checkpoint, in: directory)
         // The files of the checkpoint that is built upon must stay while that goes on.
         let (last, run) = try contents.withLock { contents in
             guard contents.complete[checkpoint] == nil, contents.active[checkpoint] == nil else {
@@ -174,14 +173,25 @@ public final class CheckpointStorage: Sendable {
             return (last, contents.run)
         }
         do {
-            // It may be there, empty, when only its name became durable before a crash.
-            if host.mkdir(path, 0o755) != 0, errno != EEXIST { throw Host.failure("create directory", path) }
-            try host.syncDirectory(directory)
+            try makeDirectory(checkpoint)
         } catch {
             finished(checkpoint)
             throw error
         }
         return CheckpointWriter(checkpoint: checkpoint, storage: self, base: last, run: run)
+    }
+
+    private func makeDirectory(_ checkpoint: UInt64) throws {
+        let path = Self.checkpointDirectory(checkpoint, in: directory)
+        // It may be there, empty, when only its name became durable before a crash.
+        if host.mkdir(path, 0o755) != 0, errno != EEXIST { throw Host.failure("create directory", path) }
+        try host.syncDirectory(directory)
+    }
+
+    /// Takes a number, durably, for something that is not written here: a savepoint.
+    public func reserve(_ checkpoint: UInt64) throws {
+        contents.withLock { $0.greatest = max($0.greatest, checkpoint) }
+        try makeDirectory(checkpoint)
     }
 
     /// A file in `state/` belongs to a checkpoint that is being written.
