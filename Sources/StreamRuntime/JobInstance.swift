@@ -243,8 +243,9 @@ package final class JobInstance {
     private func starts(of vertex: JobVertex, _ source: any TableSource) throws -> (starts: [SplitStart], finished: [CheckpointManifest.SplitEntry]) {
         // All subtasks of a vertex get theirs out of one list.
         if let known = splitLists[vertex.id] { return known }
-        let listed = try source.splits()
         let known = restored?.splits(of: vertex.operatorID) ?? [:]
+        // How a source is cut up may depend on the parallelism; only one that grows can have splits that were never given out.
+        let listed = known.isEmpty || source.discoveryInterval != nil ? try source.splits() : []
         var starts: [SplitStart] = []
         for split in listed {
             guard let entry = known[split.id] else {
