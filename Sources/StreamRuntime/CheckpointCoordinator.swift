@@ -28,6 +28,8 @@ final class CheckpointCoordinator: Sendable {
     /// All of a checkpoint but its operators' states.
     struct Summary: Sendable {
         var startedAt: Int64
+        /// Greatest number given out so far.
+        var lastNumber: UInt64
         var isFinal: Bool
         var isUnaligned: Bool
         /// Reports of all subtasks without their snapshots, and which subtasks had finished.
@@ -203,7 +205,7 @@ final class CheckpointCoordinator: Sendable {
         let isFinal = pending.purpose == .stop
         state.writing[checkpoint] = pending.purpose
         state.work.append(.complete(checkpoint, pending.purpose, Summary(
-            startedAt: pending.startedAt, isFinal: isFinal, isUnaligned: pending.isUnaligned,
+            startedAt: pending.startedAt, lastNumber: state.next - 1, isFinal: isFinal, isUnaligned: pending.isUnaligned,
             reports: pending.reports + finished.sorted { $0.key < $1.key }.map(\.value), finished: Set(finished.keys), parts: parts)))
     }
 
@@ -229,7 +231,7 @@ final class CheckpointCoordinator: Sendable {
             state.next += 1
             state.writing[checkpoint] = .periodic
             state.work.append(.complete(checkpoint, .periodic, Summary(
-                startedAt: host.now(), isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
+                startedAt: host.now(), lastNumber: checkpoint, isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
                 finished: Set(state.finished.keys), parts: state.parts)))
         }
         tell()

@@ -81,6 +81,7 @@ final class CheckpointWriting {
             kind: kind, checkpoint: n, jobID: jobID, jobName: graph.name,
             planFingerprint: graph.fingerprint, maxParallelism: graph.maxParallelism, startedAt: summary.startedAt, completedAt: storage.host.now(),
             isUnaligned: summary.isUnaligned)
+        manifest.lastNumber = summary.lastNumber
         for vertex in graph.vertices {
             let reports = summary.reports.flatMap(\.operators).filter { $0.vertex == vertex.id }
             manifest.operators.append(.init(

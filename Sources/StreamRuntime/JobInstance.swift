@@ -104,7 +104,7 @@ package final class JobInstance {
             for committer in committers.values { committer.close() }
             throw error
         }
-        let next = try max(recovery?.storage.lastNumber() ?? 0, restored?.manifest.checkpoint ?? 0) + 1
+        let next = try max(recovery?.storage.lastNumber() ?? 0, restored?.manifest.lastNumber ?? 0) + 1
         let chains = Self.chains(of: graph)
         coordinator = CheckpointCoordinator(subtasks: 0..<chains.reduce(0) { $0 + $1[0].parallelism }, committers: committers, options: options.checkpoints,
                                             isDurable: recovery != nil, next: next, host: options.host)

@@ -14,7 +14,7 @@ private final class Numbering: StreamOperator {
 
     func open(_ context: OperatorContext) throws { self.context = context }
 
-    func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
+    func process(_ batch: Batch, input: Int, output: any Output) throws -> StreamCore.Progress {
         let rows = batch.rows().map { row -> (Int64, Int64, Int64) in
             guard case .int(let k) = row[0], case .int(let v) = row[1] else { return (-1, -1, -1) }
             counts[k, default: 0] += 1
@@ -170,7 +170,7 @@ private struct Trial {
         final class FailsAtFirst: StreamOperator {
             let left: Counter
             init(_ left: Counter) { self.left = left }
-            func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
+            func process(_ batch: Batch, input: Int, output: any Output) throws -> StreamCore.Progress {
                 if left.take() { throw StreamError(.io, "no luck") }
                 try output.emit(batch)
                 return .done
