@@ -68,7 +68,10 @@ final class Chain {
         case .watermark(let watermark):
             node.metrics.watermark.set(watermark.milliseconds)
             node.watermark = watermark
-            if case .transform(let op) = node.kind { node.isEmitting = try op.advance(to: watermark, output: output) == .more }
+            switch node.kind {
+            case .transform(let op): node.isEmitting = try op.advance(to: watermark, output: output) == .more
+            case .sink(let sink): try sink.watermark(watermark)
+            }
             try finish(element, at: index)
         case .finishInput(let input, _):
             if case .transform(let op) = node.kind { node.isEmitting = try op.finish(input: input, output: output) == .more }

@@ -18,8 +18,11 @@ final class SinkDriver {
         try writer.write(batch)
     }
 
+    func watermark(_ time: EventTime) throws { if !isFinished { try writer.watermark(time) } }
+
     func barrier(_ barrier: Barrier, into report: inout OperatorReport) throws {
         guard !isFinished else { return }
+        if barrier.final { try writer.finish() }
         report.preparedAs = barrier.checkpoint
         report.committables = try writer.prepareCommit(barrier.checkpoint)
         report.writerState = try writer.state()
@@ -29,6 +32,7 @@ final class SinkDriver {
     /// The input has ended.
     func finish(into report: inout OperatorReport) throws {
         guard !isFinished else { return }
+        try writer.finish()
         report.preparedAs = finalCheckpoint()
         report.committables = try writer.prepareCommit(report.preparedAs)
         report.writerState = try writer.state()
