@@ -69,7 +69,7 @@ let package = Package(
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
-        .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators"], swiftSettings: ours),
+        .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
