@@ -52,6 +52,8 @@ public protocol StreamOperator: AnyObject {
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws
     /// The state, empty for operators without any. Called after `prepareSnapshot`, with all inputs aligned. Costs a copy at most.
     func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
+    /// As `snapshot`, with all state cut into key groups that any backend can restore: for savepoints.
+    func portableSnapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
     /// Gives back what snapshots held, for the key groups of this subtask. Called after `open`, before any input.
     func restore(_ state: RestoredState) throws
     /// Wall-clock milliseconds at which ``onTime(_:output:)`` is to be called; nil = never. Asked after every step.
@@ -71,6 +73,7 @@ extension StreamOperator {
     public var wakeAt: Int64? { nil }
     public func onTime(_ now: Int64, output: any Output) throws -> Progress { .done }
     public func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { .empty }
+    public func portableSnapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { try snapshot(checkpoint) }
     public func restore(_ state: RestoredState) throws {
         if !state.isEmpty {
             throw StreamError(.runtime, "\(type(of: self)) was given state but keeps none",

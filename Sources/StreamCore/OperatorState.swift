@@ -148,10 +148,12 @@ public struct StoreChanges: Sendable {
     /// Value of the put with the same number.
     public var values = ByteList()
     public var deletes = ByteList()
+    /// Ranges that are emptied before anything else is changed: the first key of each, and the key behind its last one.
+    public var rangeStarts = ByteList(), rangeEnds = ByteList()
 
     public init() {}
 
-    public var isEmpty: Bool { puts.count == 0 && deletes.count == 0 }
+    public var isEmpty: Bool { puts.count == 0 && deletes.count == 0 && rangeStarts.count == 0 }
 
     public mutating func put(_ key: [UInt8], _ value: [UInt8]) {
         puts.append(key)
@@ -160,7 +162,15 @@ public struct StoreChanges: Sendable {
 
     public mutating func delete(_ key: [UInt8]) { deletes.append(key) }
 
+    /// Deletes all keys from `low` up to, not including, `high`, as far as they are older than these changes.
+    public mutating func deleteRange(_ low: [UInt8], _ high: [UInt8]) {
+        rangeStarts.append(low)
+        rangeEnds.append(high)
+    }
+
     public mutating func removeAll() {
+        rangeStarts.removeAll()
+        rangeEnds.removeAll()
         puts.removeAll()
         values.removeAll()
         deletes.removeAll()
@@ -177,11 +187,21 @@ public protocol KeyedStore: AnyObject {
     /// Calls `body` with entries from `low` up to, not including, `high` (nil = the end) in the order of their keys, until it
     /// returns false.
     func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws
+    /// The contents as they are now, to be read later and on any thread.
+    func view() throws -> any KeyedStoreView
     /// Freezes the contents as files.
     func snapshot(_ checkpoint: UInt64) throws -> StoreFiles
     /// Takes over the entries of other stores whose key group is in the range. The store must be empty.
     func restore(_ stores: [StoreFiles], keyGroups: Range<Int>) throws
+    /// Bytes that the operator may use for entries that it holds in front of the store. May change as stores come and go.
+    var operatorCacheBytes: Int { get }
     func close()
+}
+
+/// Frozen contents of a ``KeyedStore``. Outlives the store; lets go of what it holds when the last reference to it goes.
+public protocol KeyedStoreView: AnyObject, Sendable {
+    /// As ``KeyedStore/scan(from:to:_:)``.
+    func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws
 }
 
 /// Where operators keep state: `nil` in an ``OperatorContext`` stands for their own memory.
