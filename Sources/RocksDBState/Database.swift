@@ -59,6 +59,7 @@ final class Database: @unchecked Sendable {  // SAFETY: RocksDB may be called by
         rocksdb_block_based_options_destroy(tableOptions)
         // Working files: what is left behind by a failure here is removed with the job's work directory.
         try? host.removeTree(directory)
+        _ = host.rmdir(Host.parent(of: directory))
     }
 
     private static func makeOptions(cache: OpaquePointer, writeBuffer: Int) -> (OpaquePointer, OpaquePointer) {
@@ -121,6 +122,30 @@ final class Database: @unchecked Sendable {  // SAFETY: RocksDB may be called by
                 guard try body(UnsafeRawBufferPointer(start: key, count: keyLength), UnsafeRawBufferPointer(start: value, count: valueLength))
                 else { return }
                 rocksdb_iter_next(iterator)
+            }
+            try RocksDBError.check("read the store", directory) { rocksdb_iter_get_error(iterator, $0) }
+        }
+    }
+}
+
+extension Database {
+    /// Calls `body` with the number of each prefix and every entry that has it.
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws {
+        let readOptions = rocksdb_readoptions_create()!
+        defer { rocksdb_readoptions_destroy(readOptions) }
+        let iterator = rocksdb_create_iterator(pointer, readOptions)!
+        defer { rocksdb_iter_destroy(iterator) }
+        for i in 0..<prefixes.count {
+            try prefixes.withBytes(i) { prefix in
+                rocksdb_iter_seek(iterator, prefix.baseAddress?.assumingMemoryBound(to: CChar.self), prefix.count)
+                while rocksdb_iter_valid(iterator) != 0 {
+                    var (keyLength, valueLength) = (0, 0)
+                    let key = UnsafeRawBufferPointer(start: rocksdb_iter_key(iterator, &keyLength), count: keyLength)
+                    guard key.count >= prefix.count, key[0..<prefix.count].elementsEqual(prefix) else { break }
+                    let value = rocksdb_iter_value(iterator, &valueLength)
+                    try body(i, key, UnsafeRawBufferPointer(start: value, count: valueLength))
+                    rocksdb_iter_next(iterator)
+                }
             }
             try RocksDBError.check("read the store", directory) { rocksdb_iter_get_error(iterator, $0) }
         }

@@ -18,7 +18,7 @@ public struct RocksDBOptions: Sendable {
     /// - Throws: `.validate` for a size that cannot be read or is too small.
     public init(_ configuration: [String: String]) throws {
         guard let text = configuration[Self.managedLimitKey] else { return }
-        guard let bytes = MemorySize.parse(text) else {
+        guard let bytes = TableOptions.bytes(of: text) else {
             throw StreamError(.validate, "\(Self.managedLimitKey) is '\(text)', which is no size", fix: "write it like '256 mb'")
         }
         managedLimit = bytes

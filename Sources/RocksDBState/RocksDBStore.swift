@@ -28,7 +28,7 @@ final class RocksDBStore: KeyedStore {
     private static let levelZeroMaximum: UInt64 = 16
 
     init(name: String, identity: String, directory: String, memory: SharedMemory, host: Host) throws {
-        (self.name, self.identity, self.directory, self.memory, self.host) = (name, identity, directory, memory, host)
+        (self.name, self.identity, self.directory, self.memory, self.host) = (name, identity + "-" + host.uuid(), directory, memory, host)
         try host.removeTree(directory)
         try host.createDirectories(directory)
         readOptions = rocksdb_readoptions_create()
@@ -41,11 +41,8 @@ final class RocksDBStore: KeyedStore {
     }
 
     func close() {
-        guard opened != nil else { return }
+        // The database removes its files and the directory, later if somebody still reads a view of it.
         opened = nil
-        // The database removes its own files, later if somebody still reads a view of it.
-        try? host.removeTree(directory + "/import")
-        _ = host.rmdir(directory)
     }
 
     private func database() throws -> Database {
@@ -123,6 +120,10 @@ final class RocksDBStore: KeyedStore {
 
     func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws {
         try database().scan(from: low, to: high, body)
+    }
+
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws {
+        try database().scan(prefixes: prefixes, body)
     }
 
     func view() throws -> any KeyedStoreView { DatabaseView(try database()) }

@@ -133,6 +133,20 @@ public struct ByteList: Sendable {
 
     public mutating func append(_ more: [UInt8]) { more.withUnsafeBytes { append($0) } }
 
+    /// Appends an item that consists of three parts.
+    public mutating func append(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer, _ c: UnsafeRawBufferPointer) {
+        bytes.append(contentsOf: a)
+        bytes.append(contentsOf: b)
+        bytes.append(contentsOf: c)
+        ends.append(bytes.count)
+    }
+
+    /// Lengthens the last item.
+    public mutating func extendLast(_ more: UnsafeRawBufferPointer) {
+        bytes.append(contentsOf: more)
+        ends[ends.count - 1] = bytes.count
+    }
+
     public mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
@@ -187,6 +201,8 @@ public protocol KeyedStore: AnyObject {
     /// Calls `body` with entries from `low` up to, not including, `high` (nil = the end) in the order of their keys, until it
     /// returns false.
     func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws
+    /// Calls `body` with the number of each prefix and every entry whose key begins with it. Fastest when the prefixes ascend.
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws
     /// The contents as they are now, to be read later and on any thread.
     func view() throws -> any KeyedStoreView
     /// Freezes the contents as files.
