@@ -24,6 +24,7 @@ let package = Package(
         // C and C++ behind small shims.
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
         .systemLibrary(name: "CLibEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
+        .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"]), .brew(["rocksdb"])]),
         .systemLibrary(name: "CParquet", pkgConfig: "parquet", providers: [.apt(["libparquet-dev"]), .brew(["apache-arrow"])]),
         .target(name: "CArrowData"),
         .target(name: "CArrowShim", dependencies: ["CParquet", "CArrowData"]),
@@ -41,6 +42,7 @@ let package = Package(
         .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),
 
         // One target per outside system.
+        .target(name: "RocksDBState", dependencies: ["StreamCore", "CRocksDB"], swiftSettings: ours),
         .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
@@ -63,6 +65,9 @@ let package = Package(
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
         .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
         .executableTarget(
+            name: "bench-large-state", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], path: "Benchmarks/LargeState",
+            swiftSettings: ours),
+        .executableTarget(
             name: "bench-hudi", dependencies: ["HudiTable", "StreamCore"], path: "Benchmarks/HudiInsert", swiftSettings: ours,
             linkerSettings: arrowPath),
 
@@ -72,6 +77,7 @@ let package = Package(
         .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
+        .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors"], swiftSettings: ours),
