@@ -38,7 +38,7 @@ let package = Package(
         .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
         .target(
             name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
-        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),
+        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamState", "StreamRuntime"], swiftSettings: ours),
 
         // One target per outside system.
         .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
@@ -77,6 +77,9 @@ let package = Package(
         .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["StreamTesting", "StreamCore", "StreamRuntime", "StreamState"], swiftSettings: ours,
+            linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
