@@ -75,7 +75,7 @@ public final class SimulatedDisk: Sendable {
     public var calls: Int { state.withLock { $0.calls } }
 
     /// The power fails at this many changing calls from now: that call and all after it fail. nil = not.
-    public func cutPower(afterCalls count: Int?) { state.withLock { $0.cutAt = count.map { count in $0.calls + count } } }
+    public func cutPower(afterCalls count: Int?) { state.withLock { state in state.cutAt = count.map { state.calls + $0 } } }
 
     /// The power is off: nothing works until ``crash(_:)`` has been called.
     public var isPowerless: Bool { state.withLock { $0.isPowerless } }
@@ -102,8 +102,8 @@ public final class SimulatedDisk: Sendable {
     public var host: Host {
         let life = state.withLock { $0.life }
         /// The result and `errno` of a call, which may be set only once the lock is released.
-        @Sendable func call<T: FixedWidthInteger>(_ body: (inout State) -> T) -> T {
-            let (result, code, pause) = state.withLock { state -> (T, Int32, Duration) in
+        @Sendable func call(_ body: (inout State) -> Int) -> Int {
+            let (result, code, pause) = state.withLock { state -> (Int, Int32, Duration) in
                 guard state.life == life, !state.isPowerless else { return (-1, EIO, .zero) }
                 errno = 0
                 state.pause = .zero
@@ -116,16 +116,16 @@ public final class SimulatedDisk: Sendable {
         }
         let clock = clock
         return Host(
-            open: { path, flags, mode in call { $0.open(path, flags, mode) } },
+            open: { path, flags, mode in Int32(call { Int($0.open(path, flags, mode)) }) },
             close: { [self] fd in state.withLock { $0.close(fd) } },
             write: { fd, bytes, count, offset in call { $0.write(fd, UnsafeRawBufferPointer(start: bytes, count: count), offset) } },
-            sync: { fd in call { $0.sync(fd) } },
-            truncate: { fd, size in call { $0.truncate(fd, size) } },
-            rename: { from, to in call { $0.rename(from, to) } },
-            link: { from, to in call { $0.link(from, to) } },
-            unlink: { path in call { $0.unlink(path) } },
-            mkdir: { path, mode in call { $0.mkdir(path, mode) } },
-            rmdir: { path in call { $0.rmdir(path) } },
+            sync: { fd in Int32(call { Int($0.sync(fd)) }) },
+            truncate: { fd, size in Int32(call { Int($0.truncate(fd, size)) }) },
+            rename: { from, to in Int32(call { Int($0.rename(from, to)) }) },
+            link: { from, to in Int32(call { Int($0.link(from, to)) }) },
+            unlink: { path in Int32(call { Int($0.unlink(path)) }) },
+            mkdir: { path, mode in Int32(call { Int($0.mkdir(path, mode)) }) },
+            rmdir: { path in Int32(call { Int($0.rmdir(path)) }) },
             now: { SimulatedClock.epochMilliseconds + Int64(clock.now / 1_000_000) },
             randomBits: { [self] in state.withLock { $0.ids.next() } })
     }

@@ -114,14 +114,14 @@ extension SimulatedDisk {
         }
 
         /// Counts a changing call; false when the power fails at it.
-        private mutating func begin(_ line: @autoclosure () -> String) -> Bool {
+        private mutating func begin(_ call: String, _ path: String, _ detail: @autoclosure () -> String = "") -> Bool {
             if let cutAt, calls >= cutAt {
                 isPowerless = true
                 errno = EIO
                 return false
             }
             calls += 1
-            observer?("\(calls) " + line())
+            if let observer { observer("\(calls) \(call) \(short(path)) \(short(detail()))") }
             return true
         }
 
@@ -144,7 +144,7 @@ extension SimulatedDisk {
             case .root: node = DurableTree.root
             case .place(var place):
                 let isNew = place.node == nil && flags & O_CREAT != 0
-                if changes, isNew || flags & O_TRUNC != 0, !begin("open \(short(path))") { return -1 }
+                if changes, isNew || flags & O_TRUNC != 0, !begin("open", path) { return -1 }
                 if isNew, isFull() { return -1 }
                 let fd = SystemCalls.open(place.path, flags, mode)
                 guard fd >= 0 else { return fd }
@@ -189,7 +189,7 @@ extension SimulatedDisk {
 
         mutating func write(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, _ offset: Int) -> Int {
             guard let node = node(of: fd) else { return -1 }
-            guard begin("write \(short(descriptors[fd]!.path)) \(offset)+\(bytes.count)") else { return -1 }
+            guard begin("write", descriptors[fd]!.path, "\(offset)+\(bytes.count)") else { return -1 }
             if happens(oneIn: faults.failingWrites) {
                 errno = EIO
                 return -1
@@ -212,7 +212,7 @@ extension SimulatedDisk {
         }
 
         mutating func truncate(_ fd: Int32, _ size: Int) -> Int32 {
-            guard let node = node(of: fd), begin("truncate \(short(descriptors[fd]!.path)) \(size)") else { return -1 }
+            guard let node = node(of: fd), begin("truncate", descriptors[fd]!.path, "\(size)") else { return -1 }
             let result = Host.system.truncate(fd, size)
             if result == 0 { tree.change(node, .truncate(size: size)) }
             return result
@@ -224,7 +224,7 @@ extension SimulatedDisk {
                 return -1
             }
             guard let node = descriptor.node else { return 0 }
-            guard begin("sync \(short(descriptor.path))") else { return -1 }
+            guard begin("sync", descriptor.path) else { return -1 }
             let latency = faults.syncLatency
             if latency.upperBound > .zero {
                 pause = .nanoseconds(Int64.random(in: Int64(latency.lowerBound / .nanoseconds(1))...Int64(latency.upperBound / .nanoseconds(1)), using: &chance))
@@ -266,7 +266,7 @@ extension SimulatedDisk {
 
         mutating func rename(_ from: String, _ to: String) -> Int32 {
             guard let source = place(from), let target = place(to) else { return -1 }
-            guard begin("rename \(short(from)) -> \(short(to))") else { return -1 }
+            guard begin("rename", from, to) else { return -1 }
             let replaced = SystemCalls.status(of: target.path)
             let result = Host.system.rename(source.path, target.path)
             guard result == 0, let node = source.node, source.node != target.node else { return result }
@@ -280,7 +280,7 @@ extension SimulatedDisk {
 
         mutating func link(_ from: String, _ to: String) -> Int32 {
             guard let source = place(from), let target = place(to) else { return -1 }
-            guard begin("link \(short(from)) -> \(short(to))") else { return -1 }
+            guard begin("link", from, to) else { return -1 }
             if isFull() { return -1 }
             let result = Host.system.link(source.path, target.path)
             if result == 0 { setName(target.directory, target.name, source.node) }
@@ -288,7 +288,7 @@ extension SimulatedDisk {
         }
 
         mutating func unlink(_ path: String) -> Int32 {
-            guard let place = place(path), begin("unlink \(short(path))") else { return -1 }
+            guard let place = place(path), begin("unlink", path) else { return -1 }
             return removeName(place, Host.system.unlink)
         }
 
@@ -297,7 +297,7 @@ extension SimulatedDisk {
                 errno = EEXIST
                 return -1
             }
-            guard let place = place(path), begin("mkdir \(short(path))") else { return -1 }
+            guard let place = place(path), begin("mkdir", path) else { return -1 }
             if place.node == nil, isFull() { return -1 }
             let result = Host.system.mkdir(place.path, mode)
             if result == 0 {
@@ -309,7 +309,7 @@ extension SimulatedDisk {
         }
 
         mutating func rmdir(_ path: String) -> Int32 {
-            guard let place = place(path), begin("rmdir \(short(path))") else { return -1 }
+            guard let place = place(path), begin("rmdir", path) else { return -1 }
             return removeName(place, Host.system.rmdir)
         }
 

@@ -9,6 +9,9 @@ import Glibc
 import Darwin
 #endif
 
+/// Foundation has one too.
+typealias Host = StreamCore.Host
+
 @Suite("Simulated disk") struct SimulatedDiskTests {
     /// Contents of all files by path, and directories with an empty value of their own.
     static func contents(_ disk: SimulatedDisk) throws -> [String: String] {
@@ -50,7 +53,7 @@ import Darwin
 
     @Test("without a flush a file may be there or not, whole, cut or torn")
     func nothingFlushed() throws {
-        let found = try Self.outcomes { try Self.write($0.host, $0.root + "/a", "hello", sync: false) }
+        let found = try Self.outcomes(0..<300) { try Self.write($0.host, $0.root + "/a", "hello", sync: false) }
         #expect(found.contains([:]))
         #expect(found.contains(["a": ""]))
         #expect(found.contains(["a": "hello"]))
@@ -361,6 +364,12 @@ import Darwin
                 }
             }
             try disk.crash(&random)
+            for directory in directories {
+                for name in try Host.names(in: disk.root + directory) where name.hasSuffix("-link") {
+                    try disk.host.remove(disk.root + directory + "/" + name)
+                    try disk.host.syncDirectory(disk.root + directory)
+                }
+            }
             for (path, text) in certain.sorted(by: { $0.key < $1.key }) {
                 #expect(try String(decoding: Host.read(path), as: UTF8.self) == text, "\(path), seed \(seed), round \(round)")
             }
