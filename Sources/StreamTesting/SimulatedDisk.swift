@@ -44,9 +44,17 @@ public final class SimulatedDisk: Sendable {
     public init(seed: UInt64, clock: SimulatedClock = SimulatedClock(), directory: String? = nil) throws {
         self.clock = clock
         let parent = directory ?? (Host.isDirectory("/dev/shm") ? "/dev/shm" : Self.temporaryDirectory())
-        base = parent + "/swiftwater-disk-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        let made = parent + "/swiftwater-disk-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        guard mkdir(made, 0o755) == 0 else { throw Host.failure("create directory", made) }
+        // Others may use the name without its symbolic links.
+        if let resolved = realpath(made, nil) {
+            base = String(cString: resolved)
+            free(resolved)
+        } else {
+            base = made
+        }
         root = base + "/disk"
-        guard mkdir(base, 0o755) == 0, mkdir(root, 0o755) == 0 else { throw Host.failure("create directory", root) }
+        guard mkdir(root, 0o755) == 0 else { throw Host.failure("create directory", root) }
         state = Mutex(State(root: root, seed: seed))
     }
 
@@ -70,6 +78,9 @@ public final class SimulatedDisk: Sendable {
         get { state.withLock { $0.freeBytes } }
         set { state.withLock { $0.freeBytes = newValue } }
     }
+
+    /// Calls that a fault has made fail so far.
+    public var injectedFaults: Int { state.withLock { $0.injectedFaults } }
 
     /// Changing calls so far.
     public var calls: Int { state.withLock { $0.calls } }

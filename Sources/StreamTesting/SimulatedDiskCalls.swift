@@ -27,6 +27,7 @@ extension SimulatedDisk {
         var chance: SeededRandom
         var ids: SeededRandom
         var calls = 0
+        var injectedFaults = 0
         var fileSyncs = 0
         var cutAt: Int?
         var isPowerless = false
@@ -131,6 +132,7 @@ extension SimulatedDisk {
 
         private mutating func isFull() -> Bool {
             guard let freeBytes, freeBytes <= 0 else { return false }
+            injectedFaults += 1
             errno = ENOSPC
             return true
         }
@@ -191,6 +193,7 @@ extension SimulatedDisk {
             guard let node = node(of: fd) else { return -1 }
             guard begin("write", descriptors[fd]!.path, "\(offset)+\(bytes.count)") else { return -1 }
             if happens(oneIn: faults.failingWrites) {
+                injectedFaults += 1
                 errno = EIO
                 return -1
             }
@@ -200,6 +203,7 @@ extension SimulatedDisk {
             if let free = freeBytes, offset + count > size {
                 count = max(0, min(count, size + max(free, 0) - offset))
                 if count == 0, !bytes.isEmpty {
+                    injectedFaults += 1
                     errno = ENOSPC
                     return -1
                 }
@@ -238,6 +242,7 @@ extension SimulatedDisk {
             if faults.lostSyncs.contains(fileSyncs - 1) { return 0 }
             noticeContent(node, of: fd)
             if happens(oneIn: faults.failingSyncs) {
+                injectedFaults += 1
                 tree.failSync(node)
                 errno = EIO
                 return -1
