@@ -61,6 +61,7 @@ let package = Package(
 
         .executableTarget(name: "bench-json", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/JSONRead", swiftSettings: ours),
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
+        .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
         .executableTarget(
             name: "bench-hudi", dependencies: ["HudiTable", "StreamCore"], path: "Benchmarks/HudiInsert", swiftSettings: ours,
             linkerSettings: arrowPath),

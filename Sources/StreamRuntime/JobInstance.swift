@@ -315,8 +315,11 @@ package final class JobInstance {
         graph.vertices.compactMap { if case .source(let s) = $0.kind { s.source.discoveryInterval } else { nil } }.min()
     }
 
+    /// Time between checkpoints when no setting says it: as often as the sinks want to commit. A job without end has them in any case.
     var commitInterval: Duration? {
-        graph.vertices.compactMap { if case .sink(let s) = $0.kind { s.commitInterval } else { nil } }.min()
+        let wanted = graph.vertices.compactMap { if case .sink(let s) = $0.kind { s.commitInterval } else { nil } }.min()
+        let isBounded = graph.vertices.allSatisfy { if case .source(let s) = $0.kind { s.source.isBounded } else { true } }
+        return wanted ?? (isBounded || recovery == nil ? nil : CheckpointOptions.defaultInterval)
     }
 
     /// Removes what stores left on the disk.

@@ -25,9 +25,10 @@ struct RestorePlan: Sendable {
             throw StreamError(.validate, "\(what) has \(manifest.maxParallelism) key groups, the job has \(graph.maxParallelism)",
                               fix: "set pipeline.max-parallelism to \(manifest.maxParallelism)")
         }
+        let hasRowsInFlight = manifest.operators.contains { $0.subtasks.contains { $0.channels != nil } }
         for vertex in graph.vertices {
-            guard let entry = entries[vertex.operatorID], entry.parallelism != vertex.parallelism, entry.subtasks.contains(where: { $0.channels != nil }) else { continue }
-            throw StreamError(.validate, "\(what) holds rows in flight to the \(entry.parallelism) subtasks of \(vertex.name), which has \(vertex.parallelism) now",
+            guard hasRowsInFlight, let entry = entries[vertex.operatorID], entry.parallelism != vertex.parallelism else { continue }
+            throw StreamError(.validate, "\(what) holds rows in flight between subtasks, and \(vertex.name) had \(entry.parallelism) of them and has \(vertex.parallelism) now",
                               fix: "resume with the parallelism of before, then take a savepoint, which has no rows in flight")
         }
     }

@@ -1,6 +1,12 @@
 import StreamCore
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// The checkpoints of one job on a disk.
 ///
 ///     <directory>/lock                       locked while a process runs the job
@@ -158,7 +164,8 @@ public final class CheckpointStorage: Sendable {
             return last
         }
         do {
-            if host.mkdir(path, 0o755) != 0, !Host.isDirectory(path) { throw Host.failure("create directory", path) }
+            // It may be there, empty, when only its name became durable before a crash.
+            if host.mkdir(path, 0o755) != 0, errno != EEXIST { throw Host.failure("create directory", path) }
             try host.syncDirectory(directory)
         } catch {
             finished(checkpoint)

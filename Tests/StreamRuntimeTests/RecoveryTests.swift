@@ -2,6 +2,7 @@ import Foundation
 import StreamCore
 import StreamState
 import StreamTesting
+import Synchronization
 import Testing
 @testable import StreamRuntime
 
@@ -163,6 +164,99 @@ private struct Trial {
             found += try trial.run(parallelism: 3, crashAfter: nil, random: &random).unaligned
         }
         #expect(found > 10)
+    }
+
+    /// A job of one split, and a disk that is full while `isFull` says so.
+    private func fullDisk(tolerable: Int, isFull: @escaping @Sendable (Int) -> Bool) throws -> (CollectingSink, failures: Int, (any Error)?) {
+        let directory = NSTemporaryDirectory() + "swiftwater-full-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let writes = Mutex(0), system = Host.system
+        var host = system
+        host.write = { fd, bytes, count, offset in
+            if isFull(writes.withLock { $0 += 1; return $0 }) {
+                errno = ENOSPC
+                return -1
+            }
+            return system.write(fd, bytes, count, offset)
+        }
+        let sink = CollectingSink()
+        let splits = [(0..<30).map { batch([(1, Int64($0), 0)]) }]
+        let graph = JobGraph(name: "full", vertices: [
+            JobVertex(id: 0, name: "source", kind: .source(SourceVertex(source: ScriptedSource(splits: splits))), parallelism: 1, outputSchema: numbers),
+            JobVertex(id: 1, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: numbers),
+        ], edges: [JobEdge(from: 0, to: 1)])
+        var options = JobOptions(host: host)
+        options.checkpoints.tolerableFailures = tolerable
+        let storage = try CheckpointStorage(directory: directory, host: host)
+        let job = try SteppedExecution(graph, options: options, recovery: JobRecovery(jobID: "full", storage: storage))
+        var failures = 0
+        do {
+            while let next = job.open.first {
+                job.startCheckpoint()
+                _ = try job.step(next)
+                while job.writeStep() {}
+                try job.commitPending()
+                for case (_, .failure(let error)) in job.takeOutcomes() {
+                    failures += 1
+                    #expect(error.description.contains(directory) && error.description.contains("free disk space"), "\(error)")
+                }
+            }
+            while !job.conclude() {
+                _ = job.writeStep()
+                try job.commitPending()
+            }
+            job.close()
+            return (sink, failures, nil)
+        } catch {
+            job.abandon()
+            return (sink, failures, error)
+        }
+    }
+
+    @Test("what a failed checkpoint's sinks prepared is committed with the next one")
+    func toleratedFailures() throws {
+        let (sink, failures, error) = try fullDisk(tolerable: 100) { (10..<25).contains($0) }
+        #expect(error == nil)
+        #expect(failures > 0)
+        #expect(sink.rows.map { $0.values[1] } == (0..<30).map { .int($0) })
+    }
+
+    @Test("more failures in a row than allowed fail the job; what is committed stays")
+    func tooManyFailures() throws {
+        let (sink, _, error) = try fullDisk(tolerable: 2) { $0 >= 12 }
+        #expect("\(try #require(error))".contains("failed"))
+        #expect(!sink.rows.isEmpty && sink.rows.map { $0.values[1] } == (0..<Int64(sink.rows.count)).map { .int($0) })
+    }
+
+    @Test("a checkpoint that takes too long is given up, and the next one has its rows")
+    func timeout() throws {
+        let directory = NSTemporaryDirectory() + "swiftwater-timeout-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let clock = SimulatedClock(), sink = CollectingSink()
+        let graph = JobGraph(name: "slow", vertices: [
+            JobVertex(id: 0, name: "source", kind: .source(SourceVertex(source: ScriptedSource(splits: [[batch([(1, 1, 0)])], [batch([(1, 2, 0)])]], isBounded: false))),
+                      parallelism: 2, outputSchema: numbers),
+            JobVertex(id: 1, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: numbers),
+        ], edges: [JobEdge(from: 0, to: 1, partitioning: .single)])
+        var options = JobOptions(clock: { clock.now })
+        options.checkpoints.timeout = .seconds(5)
+        options.checkpoints.tolerableFailures = 1
+        let job = try SteppedExecution(graph, options: options, recovery: JobRecovery(jobID: "slow", storage: try CheckpointStorage(directory: directory)))
+        let first = try #require(job.startCheckpoint())
+        // One source subtask does not get its turn: alignment cannot end.
+        for _ in 0..<10 { for subtask in [0, 2] { _ = try job.step(subtask) } }
+        #expect(job.startCheckpoint() == nil, "one at a time")
+        clock.advance(by: .seconds(6))
+        job.checkTimes()
+        guard case .failure(let error)? = job.takeOutcomes().first?.1 else { Issue.record("no failure"); return }
+        #expect(error.description.contains("execution.checkpointing.timeout"))
+        let second = try #require(job.startCheckpoint())
+        #expect(second > first)
+        for _ in 0..<10 { for subtask in 0..<3 { _ = try job.step(subtask) } }
+        while job.writeStep() {}
+        try job.commitPending()
+        #expect(Set(sink.rows.map { $0.values[1] }) == [.int(1), .int(2)])
+        job.abandon()
     }
 
     @Test("a runner goes on after failures, as often as its strategy allows", arguments: [0, 3])
