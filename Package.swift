@@ -39,7 +39,7 @@ let package = Package(
         .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
         .target(
             name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
-        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),
+        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamState", "StreamRuntime"], swiftSettings: ours),
 
         // One target per outside system.
         .target(name: "RocksDBState", dependencies: ["StreamCore", "CRocksDB"], swiftSettings: ours),
@@ -71,6 +71,16 @@ let package = Package(
             name: "bench-hudi", dependencies: ["HudiTable", "StreamCore"], path: "Benchmarks/HudiInsert", swiftSettings: ours,
             linkerSettings: arrowPath),
 
+        // Whole jobs under a seeded scheduler: `make simulate`.
+        .target(
+            name: "Simulations",
+            dependencies: ["StreamTesting", "StreamSQL", "Topology", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
+            path: "Tests/Simulations", swiftSettings: ours),
+        .executableTarget(
+            name: "swiftwater-simulate",
+            dependencies: ["Simulations", "StreamTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/Simulate", swiftSettings: ours, linkerSettings: arrowPath),
+
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
@@ -85,6 +95,7 @@ let package = Package(
         .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
