@@ -34,6 +34,11 @@ final class SortedStore: KeyedStore {
     }
 
     func apply(_ changes: StoreChanges) {
+        for i in 0..<changes.rangeStarts.count {
+            let range = place(Array(changes.rangeStarts[i]))..<place(Array(changes.rangeEnds[i]))
+            for key in order[range] { entries[key] = nil }
+            order.removeSubrange(range)
+        }
         for i in 0..<changes.puts.count {
             let key = Array(changes.puts[i])
             if entries.updateValue(Array(changes.values[i]), forKey: key) == nil { order.insert(key, at: place(key)) }
@@ -50,6 +55,23 @@ final class SortedStore: KeyedStore {
             guard try key.withUnsafeBytes({ key in try entries[Array(key)]!.withUnsafeBytes { try body(key, $0) } }) else { return }
         }
     }
+
+    private struct Entry: Sendable { var key: [UInt8], value: [UInt8] }
+
+    private final class View: KeyedStoreView {
+        private let entries: [Entry]
+        init(_ entries: [Entry]) { self.entries = entries }
+
+        func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws {
+            for entry in entries where !entry.key.lexicographicallyPrecedes(low) && (high.map { entry.key.lexicographicallyPrecedes($0) } ?? true) {
+                guard try entry.key.withUnsafeBytes({ key in try entry.value.withUnsafeBytes { try body(key, $0) } }) else { return }
+            }
+        }
+    }
+
+    func view() -> any KeyedStoreView { View(order.map { Entry(key: $0, value: entries[$0]!) }) }
+
+    var operatorCacheBytes: Int { 1 << 20 }
 
     func snapshot(_ checkpoint: UInt64) -> StoreFiles {
         let directory = "frozen-\(Self.names.wrappingAdd(1, ordering: .relaxed).newValue)"
