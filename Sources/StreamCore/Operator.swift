@@ -1,11 +1,15 @@
 /// A numbered marker that flows through the stream and separates what belongs to a checkpoint from what comes after.
 public struct Barrier: Hashable, Sendable {
     public var checkpoint: UInt64
-    /// The last barrier of a job that is stopping or whose input has ended.
+    /// The last barrier of a job that is stopping: nothing comes after it.
     public var final: Bool
-    public init(checkpoint: UInt64, final: Bool = false) {
+    /// State is to be given in the form that any backend and parallelism can take back.
+    public var isSavepoint: Bool
+
+    public init(checkpoint: UInt64, final: Bool = false, isSavepoint: Bool = false) {
         self.checkpoint = checkpoint
         self.final = final
+        self.isSavepoint = isSavepoint
     }
 }
 
