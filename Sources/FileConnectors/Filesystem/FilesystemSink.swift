@@ -4,8 +4,8 @@ import StreamFormats
 
 /// Writes part files that appear, whole, when a checkpoint commits.
 ///
-///     <path>/[key=value/]part-<tag>-<try>-<subtask>-<n>.<format>               committed
-///     <path>/[key=value/].part-<tag>-<try>-<subtask>-<n>.<format>.inprogress   until then, and after a crash
+///     <path>/[key=value/]part-<tag>-<subtask>-<try>-<n>.<format>               committed
+///     <path>/[key=value/].part-<tag>-<subtask>-<try>-<n>.<format>.inprogress   until then, and after a crash
 ///     <path>/[key=value/]_SUCCESS                                              the partition is complete
 ///     <path>/.partitions-<tag>                                                 partitions that are not, yet
 ///
@@ -76,7 +76,7 @@ final class FileSinkWriter: SinkWriter {
         subtask = context.subtask
         metrics = context.metrics
         let digits = String(UInt32(truncatingIfNeeded: sink.host.randomBits()), radix: 16)
-        namePrefix = "part-\(context.tag)-\(String(repeating: "0", count: 8 - digits.count))\(digits)-\(context.subtask)-"
+        namePrefix = "part-\(context.tag)-\(context.subtask)-\(String(repeating: "0", count: 8 - digits.count))\(digits)-"
         lastCheck = sink.host.now()
         for state in context.restoredStates { try resume(state) }
     }
