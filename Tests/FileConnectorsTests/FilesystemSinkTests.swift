@@ -177,7 +177,7 @@ import Testing
         let state = try #require(try writer.state())
         try committer.commit(2, committables)
         #expect(try ids(directory).isEmpty && directory.files().count == 1)
-        try writer.write(Self.batch(50..<5_000))
+        try writer.write(Self.batch(50..<40_000))
         writer.abort()
         #expect(directory.files().count == 1)
 

@@ -61,6 +61,8 @@ final class FileSinkWriter: SinkWriter {
     private var growing: [PartNote] = []
     /// Folders with names that are not durable yet.
     private var unsynced: Set<String> = []
+    /// Relative folders that this writer has made durable, or will with the next checkpoint.
+    private var knownFolders: Set<String> = []
     private var uses = 0
     private var lastCheck: Int64
     private var watermark = EventTime.min
@@ -165,9 +167,20 @@ final class FileSinkWriter: SinkWriter {
         let part = try PartFile(note, in: sink.directory, host: sink.host)
         count += 1
         unsynced.insert(part.folder)
+        if knownFolders.insert(folder).inserted { noteParents(of: part.folder) }
         encoder.startFile(into: &part.bytes)
         parts[folder] = part
         return part
+    }
+
+    /// The names of folders have to be durable too, also of those that another writer made a moment ago.
+    private func noteParents(of folder: String) {
+        var folder = folder
+        while folder != sink.directory {
+            folder = StreamCore.Host.parent(of: folder)
+            unsynced.insert(folder)
+        }
+        unsynced.insert(StreamCore.Host.parent(of: sink.directory))
     }
 
     private func finish(_ part: PartFile) throws {
