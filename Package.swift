@@ -72,9 +72,9 @@ let package = Package(
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
-        .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors"], swiftSettings: ours),
+        .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
-        .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
+        .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog", "StreamTesting"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
