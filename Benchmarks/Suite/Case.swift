@@ -13,6 +13,7 @@ import Darwin
 enum Case {
     static let names = [
         "read3", "hop3", "hop3x2", "hop3x1", "read4", "filter", "filterx2", "filterx1", "read-keys", "keys", "keysx2", "keysx1", "hudi",
+        "hop3-long", "hop3-checkpoints", "keys-long", "keys-checkpoints",
     ]
 
     /// Prints `rows wall-seconds cpu-seconds peak-bytes`.
@@ -32,6 +33,10 @@ enum Case {
         case "keysx1": try sql(hop("sensor_id", "\(directory)/keys"), workers: 1)
         case "keysx2": try sql(hop("sensor_id", "\(directory)/keys"), workers: 2)
         case "hudi": try hudi(directory)
+        case "hop3-long": try long(hop("status", "\(directory)/sensors-a.json"), span: 500_000, checkpoints: nil)
+        case "hop3-checkpoints": try long(hop("status", "\(directory)/sensors-a.json"), span: 500_000, checkpoints: "\(directory)/checkpoints")
+        case "keys-long": try long(hop("sensor_id", "\(directory)/keys-a.json"), span: 100_000, checkpoints: nil)
+        case "keys-checkpoints": try long(hop("sensor_id", "\(directory)/keys-a.json"), span: 100_000, checkpoints: "\(directory)/checkpoints")
         default: throw StreamError(.validate, "there is no case \(name)", fix: "use one of " + names.joined(separator: ", "))
         }
         let wall = Double(Clock.monotonicNanoseconds() - started) / 1e9
@@ -76,6 +81,34 @@ enum Case {
             let execution = try JobExecution(graph, options: JobOptions(workers: workers))
             try execution.run()
             for (vertex, status) in zip(graph.vertices, execution.status()) {
+                if case .source = vertex.kind { rows += status.rowsOut }
+            }
+        }
+        return rows
+    }
+
+    /// The input several times over, with a checkpoint every second if there is a directory for them.
+    ///
+    /// - Parameter span: milliseconds of event time in the input.
+    private static func long(_ script: String, span: Int64, checkpoints: String?) throws -> Int64 {
+        let session = SQLSession(connectors: [FilesystemConnector(), BlackholeConnector()])
+        var rows: Int64 = 0
+        for statement in try SQLParser(text: script, file: nil).parseScript() {
+            guard case .insert(var graph) = try session.execute(statement) else { continue }
+            for i in graph.vertices.indices {
+                guard case .source(var source) = graph.vertices[i].kind, let watermark = source.watermark else { continue }
+                source.source = LoopSource(inner: source.source, turns: 8, timeColumn: watermark.timeColumn, span: span)
+                graph.vertices[i].kind = .source(source)
+            }
+            var options = JobOptions(workers: 1)
+            options.checkpoints.interval = checkpoints == nil ? nil : .seconds(1)
+            let runner = try JobRunner(graph, options: options, recovery: checkpoints.map { RecoveryOptions(directory: $0, jobID: "bench") })
+            runner.onEvent { event in
+                guard case .checkpointCompleted(let manifest, let bytes) = event else { return }
+                note("checkpoint \(manifest.checkpoint): \(manifest.completedAt - manifest.startedAt) ms, \(bytes) bytes")
+            }
+            try runner.run()
+            for (vertex, status) in zip(graph.vertices, runner.status()) {
                 if case .source = vertex.kind { rows += status.rowsOut }
             }
         }

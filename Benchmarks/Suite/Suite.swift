@@ -41,6 +41,8 @@ struct Suite {
         let filterx1 = try measure("filterx1"), filterx2 = try measure("filterx2")
         let keysx1 = try measure("keysx1"), keysx2 = try measure("keysx2")
         let hudi = try measure("hudi", fresh: "hudi-table")
+        let long3 = try measure("hop3-long"), checkpoints3 = try measure("hop3-checkpoints", fresh: "checkpoints")
+        let longKeys = try measure("keys-long"), checkpointsKeys = try measure("keys-checkpoints", fresh: "checkpoints")
         line("case", "M rows/s", "peak MiB", "ratio", "wanted")
         line("read 3 of 4 columns", rate(read3.perSecond), mib(read3.peak), "-", "-")
         line("HOP 10 s/1 min, 3 statuses, 1 worker", rate(hop3.perSecond), mib(hop3.peak),
@@ -51,6 +53,10 @@ struct Suite {
         line("HOP 3 statuses, 2 workers", rate(hop3x2.perSecond), mib(hop3x2.peak), "\(number(hop3x2.perSecond / hop3x1.perSecond, 2)) of 1 worker", "1.7 of 1 worker")
         line("filter, 2 workers", rate(filterx2.perSecond), mib(filterx2.peak), "\(number(filterx2.perSecond / filterx1.perSecond, 2)) of 1 worker", "1.7 of 1 worker")
         line("HOP by 1 M keys, 2 workers", rate(keysx2.perSecond), mib(keysx2.peak), "\(number(keysx2.perSecond / keysx1.perSecond, 2)) of 1 worker", "1.7 of 1 worker")
+        line("HOP 3 statuses, checkpoint each second", rate(checkpoints3.perSecond), mib(checkpoints3.peak),
+             "\(number(checkpoints3.perSecond / long3.perSecond, 2)) of without", "0.95 of without")
+        line("HOP by 1 M keys, checkpoint each second", rate(checkpointsKeys.perSecond), mib(checkpointsKeys.peak),
+             "\(number(checkpointsKeys.perSecond / longKeys.perSecond, 2)) of without", "0.85 of without")
         line("Hudi insert, 5 columns, zstd", rate(hudi.perSecond), mib(hudi.peak), "-", "1.2 M/s, < 1024 MiB")
         if let binary { try startUp(binary) }
     }

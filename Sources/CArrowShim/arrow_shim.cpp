@@ -28,7 +28,6 @@ extern "C" void sw_error_free(char *error) { std::free(error); }
 #include <parquet/arrow/writer.h>
 #include <parquet/file_reader.h>
 #include <parquet/properties.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -108,7 +107,7 @@ extern "C" sw_parquet_writer *sw_parquet_writer_open(const char *path, struct Ar
     for (int64_t i = 0; i < options->plain_column_count; ++i) properties.disable_dictionary(options->plain_columns[i]);
     if (options->dictionary_bytes > 0) properties.dictionary_pagesize_limit(options->dictionary_bytes);
     if (options->row_group_rows > 0) properties.max_row_group_length(options->row_group_rows);
-    int fd = ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    int fd = ::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) throw std::runtime_error(std::string("cannot create ") + path + ": " + std::strerror(errno));
     writer->file = check(arrow::io::FileOutputStream::Open(fd));
     writer->writer = check(parquet::arrow::FileWriter::Open(*writer->schema, arrow::default_memory_pool(), writer->file,
@@ -155,7 +154,6 @@ extern "C" bool sw_parquet_writer_close(sw_parquet_writer *writer, int64_t *byte
     check(writer->writer->Close());
     check(writer->file->Flush());
     *bytes = check(writer->file->Tell());
-    if (::fsync(writer->file->file_descriptor()) != 0) throw std::runtime_error(std::string("fsync: ") + std::strerror(errno));
     check(writer->file->Close());
     return true;
   });

@@ -3,8 +3,9 @@ import Foundation
 import StreamCore
 
 /// What every base file of one commit has in common.
-struct BaseFileContext: Sendable {
+struct BaseFileContext {
     let files: TableFiles
+    let markers: CommitMarkers
     let tableName: String
     /// The columns as stored.
     let schema: Schema
@@ -49,13 +50,13 @@ final class BaseFileWriter {
     init(_ context: BaseFileContext, partition: String, previous: FileSlice?, fileId: String? = nil, task: Int, attempt: Int) throws {
         self.context = context
         self.task = task
-        let fileId = fileId ?? previous?.fileId ?? UUID().uuidString.lowercased() + "-0"
+        let fileId = fileId ?? previous?.fileId ?? context.files.host.uuid() + "-0"
         let name = "\(fileId)_\(task)-\(attempt)-0_\(context.instant).parquet"
         slice = FileSlice(partition: partition, fileId: fileId, name: name, instant: context.instant)
         stat = WriteStat(fileId: fileId, path: slice.path, previous: previous?.instant, partition: partition)
 
         let files = context.files
-        try files.makeFolder(partition)
+        try files.makeFolder(partition, flushing: false)
         let partitionFile = (partition.isEmpty ? "" : partition + "/") + ".hoodie_partition_metadata"
         if !files.exists(partitionFile) {
             try files.publish(partitionFile, PropertiesText.format(
@@ -63,10 +64,7 @@ final class BaseFileWriter {
                 flushingFolder: false)
         }
         try files.reached(.partitionMetadata)
-        let markers = TableFiles.temporaryFolder + "/" + context.instant + (partition.isEmpty ? "" : "/" + partition)
-        try files.makeFolder(markers)
-        // What a rollback must delete is found by name: markers are for other engines, and need not be durable.
-        try files.touch("\(markers)/\(name).marker.\(previous == nil ? "CREATE" : "MERGE")")
+        try context.markers.add(name, partition: partition, isNew: previous == nil)
         try files.reached(.marker)
 
         meta = AvroSchema.metaColumns.map { _ in ArrowArrayBuilder(type: .string, layout: Self.layout) }
@@ -83,6 +81,7 @@ final class BaseFileWriter {
         if let parquet { return parquet.writer }
         let fields = AvroSchema.metaColumns.map { Field($0, .string) } + context.schema.map { Field($0.name, $0.type) }
         let temporary = try context.files.temporaryName()
+        try context.files.touch(temporary)
         let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: Self.layout.schema(fields), codec: context.codec,
                                        plain: ["_hoodie_commit_seqno", "_hoodie_record_key"], rowGroupRows: BaseFileContext.rowGroupRows)
         parquet = (writer, temporary)
@@ -281,6 +280,8 @@ final class BaseFileWriter {
         try parquet.setMetadata("parquet.avro.schema", AvroSchema.json(context.schema, table: context.tableName, withMetaColumns: true))
         try parquet.setMetadata("writer.model.name", "avro")
         stat.bytes = try parquet.close()
+        try context.files.flush(self.parquet!.temporary)
+        try context.markers.flush()
         try context.files.reached(.baseFileWritten)
         try context.files.publish(temporary: self.parquet!.temporary, as: slice.path, flushingFolder: false)
         closed = true

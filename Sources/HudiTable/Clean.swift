@@ -143,19 +143,20 @@ struct Cleaner {
 
     /// Every step may have been done already.
     private func finish(_ plan: CleanPlan, at time: String) throws {
-        let started = Clock.milliseconds()
+        let started = files.host.now()
         let inflight = Timeline.fileName(time, "clean", .inflight, version: version)
         if !files.exists(inflight) { try files.publish(inflight, plan.encoded()) }
         try files.reached(.cleanInflight)
-        for (partition, paths) in plan.files {
+        for (partition, paths) in plan.files.sorted(by: { $0.key < $1.key }) {
             for path in paths {
                 let name = path.split(separator: "/").last.map(String.init) ?? path
                 try files.remove(partition.isEmpty ? name : "\(partition)/\(name)")
             }
         }
+        try files.flush(folders: Set(plan.files.keys))
         try files.reached(.cleanFilesDeleted)
         let newest = try Timeline.load(files, version: version).newestCompletedWrite?.time ?? ""
         try files.publish(Timeline.fileName(time, "clean", .completed, version: version),
-                          plan.completed(at: time, milliseconds: max(1, Clock.milliseconds() - started), newestCommit: newest))
+                          plan.completed(at: time, milliseconds: max(1, files.host.now() - started), newestCommit: newest))
     }
 }

@@ -25,6 +25,10 @@ struct CommitMetadata: Sendable, Hashable {
     var replaced: [String: [String]] = [:]
     var extra: [String: String] = [:]
 
+    /// Keys of `extra`: which checkpoint of which job the commit belongs to.
+    static let checkpointKey = "swiftwater.checkpoint"
+    static let jobKey = "swiftwater.job"
+
     var schemaText: String? { extra["schema"] }
 
     func json() -> [UInt8] {

@@ -104,7 +104,9 @@ final class FileRouter {
         var held = open.values.reduce(0) { $0 + $1.writer.heldBytes }
         guard held > limits.maxBufferedBytes else { return }
         var opened = open.values.reduce(0) { $0 + ($1.writer.isOpen ? 1 : 0) }
-        for (partition, file) in open.sorted(by: { $0.value.writer.heldBytes > $1.value.writer.heldBytes }) where held > limits.maxBufferedBytes / 2 {
+        let largestFirst = open.map { (partition: $0.key, file: $0.value, bytes: $0.value.writer.heldBytes) }
+            .sorted { ($1.bytes, $0.partition) < ($0.bytes, $1.partition) }
+        for (partition, file, _) in largestFirst where held > limits.maxBufferedBytes / 2 {
             held -= file.writer.heldBytes
             if !file.writer.isOpen, opened >= limits.maxOpenFiles {
                 try close(partition)
@@ -169,13 +171,7 @@ final class FileRouter {
     /// Flushes the folders and gives the stats of the commit.
     func stats() throws -> [WriteStat] {
         try closeAll()
-        // A new folder is durable when the one above it is flushed.
-        var folders: Set<String> = [""]
-        for partition in Set(written.values.map(\.partition)) {
-            let levels = partition.split(separator: "/")
-            for depth in levels.indices { folders.insert(levels[...depth].joined(separator: "/")) }
-        }
-        for folder in folders { try context.files.flushFolder(folder) }
+        try context.files.flush(folders: Set(written.values.map(\.partition)))
         return written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) }
     }
 }

@@ -14,15 +14,21 @@ import StreamCore
 ///
 ///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for
 ///     write     'write.operation' = upsert (default), insert or bulk_insert; one writer per table
-///     commit    at the barriers that 'write.commit.interval' asks for, and at the end of input
+///     commit    one instant per checkpoint, or per 'write.commit.interval' and at the end of input
+///     recover   instants that a checkpoint names are completed after a crash, all others are rolled back
 public struct HudiConnector: TableConnector {
     public let identifier = "hudi"
+    /// Makes all changes of the disk, and tells the time that instants are named after.
+    let host: Host
     /// For tests: called after each step of a write.
     let reached: @Sendable (WriteStep) throws -> Void
 
-    public init() { reached = { _ in } }
+    public init(host: Host = .system) { self.init(host: host, reached: { _ in }) }
 
-    init(reached: @escaping @Sendable (WriteStep) throws -> Void) { self.reached = reached }
+    init(host: Host = .system, reached: @escaping @Sendable (WriteStep) throws -> Void) {
+        self.host = host
+        self.reached = reached
+    }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all }
 
@@ -46,6 +52,7 @@ public struct HudiConnector: TableConnector {
         try Parquet.require()
         let options = HudiOptions(table: table)
         var files = try options.files()
+        files.host = host
         files.reached = reached
         let configuration = try options.writeConfiguration()
         let properties = try options.agreedProperties(files, stored: configuration.stored)
@@ -72,7 +79,7 @@ struct HudiSink: TableSink {
 
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         precondition(context.parallelism == 1, "a Hudi sink has one writer, not \(context.parallelism)")
-        return try HudiSinkWriter(session: session, configuration: configuration, metrics: context.metrics)
+        return try HudiSinkWriter(session: session, configuration: configuration, context: context)
     }
 
     func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { try HudiCommitter(session) }

@@ -24,28 +24,32 @@ final class HudiSinkWriter: SinkWriter {
     private let session: WriteSession
     private let configuration: WriteConfiguration
     private let metrics: OperatorMetrics
+    private let jobID: String
+    private let seeds: KeyHash.Seeds
     private let keys: KeyGenerator
     private let orderingColumn: Int?
     private var schema: Schema
     private var groups: FileGroupTable
     private var index: KeyIndex?
     private var buffer: UpsertBuffer
-    /// Completed writes that `groups` and `index` reflect, and our own.
+    /// Completed writes that `groups` and `index` reflect, and our own: also those that are prepared and not completed yet,
+    /// since the next commit is built on their files.
     private var known: Set<String> = []
     private var instant: String?
     private var router: FileRouter?
     private var attempts = 0
     private var released = false
 
-    init(session: WriteSession, configuration: WriteConfiguration, metrics: OperatorMetrics) throws {
+    init(session: WriteSession, configuration: WriteConfiguration, context: SinkContext) throws {
         self.session = session
         self.configuration = configuration
-        self.metrics = metrics
+        (metrics, jobID) = (context.metrics, context.jobID)
+        seeds = KeyHash.Seeds(session.files.host)
         try session.acquire()
         keys = KeyGenerator(session.properties, schema: configuration.stored)
         orderingColumn = session.properties.orderingField.flatMap { name in configuration.stored.firstIndex { $0.name == name } }
         schema = configuration.stored
-        buffer = UpsertBuffer(orderingColumn: orderingColumn)
+        buffer = UpsertBuffer(orderingColumn: orderingColumn, seeds: seeds)
         groups = FileGroupTable([], keys: keys, files: session.files)
         do { try loadTable() } catch {
             session.release()
@@ -68,12 +72,12 @@ final class HudiSinkWriter: SinkWriter {
         known = Set(snapshot.timeline.instants.lazy.filter(\.isCompletedWrite).map(\.time))
         groups = FileGroupTable(snapshot.slices, keys: keys, files: session.files)
         guard configuration.operation == .upsert else { return }
-        let index = KeyIndex()
+        let index = KeyIndex(), seeds = seeds
         for group in groups.slices.indices {
             let reader = try BaseFileReader(path: session.files.absolute(groups.slices[group].path), wanted: [Field("_hoodie_record_key", .string)])
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {
-                for row in 0..<batch.physicalCount { index.set(KeyHash(batch.columns[0].bytes(at: row), salt: salt), group: group) }
+                for row in 0..<batch.physicalCount { index.set(KeyHash(batch.columns[0].bytes(at: row), salt: salt, seeds: seeds), group: group) }
             }
         }
         self.index = index
@@ -87,8 +91,9 @@ final class HudiSinkWriter: SinkWriter {
         instant = time
         known.insert(time)
         attempts += 1
-        let context = BaseFileContext(files: session.files, tableName: session.properties.name, schema: schema, codec: configuration.codec,
-                                      instant: time, partitionDepth: session.properties.partitionFields.count)
+        let context = BaseFileContext(files: session.files, markers: CommitMarkers(session.files, instant: time), tableName: session.properties.name,
+                                      schema: schema, codec: configuration.codec, instant: time,
+                                      partitionDepth: session.properties.partitionFields.count)
         let fill = configuration.operation == .upsert || configuration.mergeSmallFilesOnInsert
         let router = FileRouter(context, groups: groups, limits: configuration.limits, attempt: attempts, fillSmallFiles: fill)
         self.router = router
@@ -177,7 +182,8 @@ final class HudiSinkWriter: SinkWriter {
         guard let router, let instant else { return [] }
         var metadata = CommitMetadata(operation: configuration.operation.commitName)
         metadata.stats = try router.stats()
-        metadata.extra = ["schema": AvroSchema.json(schema, table: session.properties.name), "swiftwater.checkpoint": String(checkpoint)]
+        metadata.extra = ["schema": AvroSchema.json(schema, table: session.properties.name),
+                          CommitMetadata.checkpointKey: String(checkpoint), CommitMetadata.jobKey: jobID]
         try session.files.reached(.prepared)
         metrics.bytesOut.add(Int(metadata.stats.reduce(0) { $0 + $1.bytes }))
         self.router = nil
@@ -185,6 +191,7 @@ final class HudiSinkWriter: SinkWriter {
         return [PreparedCommit(instant: instant, metadata: metadata).committable()]
     }
 
+    /// Undoes the open commit. Prepared ones stay pending: the checkpoint that the job resumes from decides on them.
     func abort() {
         buffer.clear()
         router = nil
@@ -199,45 +206,5 @@ final class HudiSinkWriter: SinkWriter {
     func close() throws {
         if instant != nil { return abort() }
         releaseLock()
-    }
-}
-
-/// A commit whose files are durable but not visible: what goes into a checkpoint.
-struct PreparedCommit: Equatable {
-    var instant: String
-    var metadata: CommitMetadata
-
-    func committable() -> Committable { Committable(Array(instant.utf8) + [0x0A] + metadata.json()) }
-
-    init(instant: String, metadata: CommitMetadata) { (self.instant, self.metadata) = (instant, metadata) }
-
-    init(_ committable: Committable) throws {
-        guard let end = committable.bytes.firstIndex(of: 0x0A) else { throw StreamError(.corrupt, "a committable of a Hudi sink is damaged") }
-        instant = String(decoding: committable.bytes[..<end], as: UTF8.self)
-        metadata = try CommitMetadata.parse(Array(committable.bytes[(end + 1)...]), file: "a committable of a Hudi sink")
-    }
-}
-
-/// Completes prepared commits.
-final class HudiCommitter: SinkCommitter {
-    private let session: WriteSession
-    private var released = false
-
-    init(_ session: WriteSession) throws {
-        self.session = session
-        try session.acquire()
-    }
-
-    deinit { close() }
-
-    func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws {
-        for prepared in try committables.map({ try PreparedCommit($0) }).sorted(by: { $0.instant < $1.instant }) {
-            try session.complete(prepared.instant, prepared.metadata)
-        }
-    }
-
-    func close() {
-        if !released { session.release() }
-        released = true
     }
 }

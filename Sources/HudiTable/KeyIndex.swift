@@ -2,21 +2,21 @@ import StreamCore
 
 /// A record key (with its partition, when keys are unique per partition only) as 128 bits.
 ///
-/// Two of 100 million keys have the same hash with a chance of 1e-23, so a hash stands for its key. The seeds are drawn anew
-/// in every process: nobody can prepare keys that collide.
+/// Two of 100 million keys have the same hash with a chance of 1e-23, so a hash stands for its key.
 struct KeyHash: Hashable {
     var high: UInt64, low: UInt64
 
-    private static let seeds: (UInt64, UInt64) = {
-        var random = SystemRandomNumberGenerator()
-        return (random.next(), random.next())
-    }()
+    /// Drawn anew by every writer: nobody can prepare keys that collide.
+    struct Seeds: Sendable {
+        let high: UInt64, low: UInt64
+        init(_ host: Host) { (high, low) = (host.randomBits(), host.randomBits()) }
+    }
 
     /// - Parameter salt: 0 for keys that are unique in the table, else something that differs between partitions.
     @inline(__always)
-    init(_ key: UnsafeRawBufferPointer, salt: Int) {
-        var a = Self.seeds.0 ^ UInt64(truncatingIfNeeded: key.count)
-        var b = Self.seeds.1 ^ UInt64(truncatingIfNeeded: salt) &* 0x9E37_79B9_7F4A_7C15
+    init(_ key: UnsafeRawBufferPointer, salt: Int, seeds: Seeds) {
+        var a = seeds.high ^ UInt64(truncatingIfNeeded: key.count)
+        var b = seeds.low ^ UInt64(truncatingIfNeeded: salt) &* 0x9E37_79B9_7F4A_7C15
         let p = key.baseAddress!
         var i = 0
         while i &+ 8 <= key.count {

@@ -82,7 +82,7 @@ final class ParquetWriter {
         guard done else { throw failure("write", path, error) }
     }
 
-    /// Ends and flushes the file to disk.
+    /// Ends the file; the caller flushes it to disk.
     /// - Returns: its size in bytes.
     func close() throws -> Int64 {
         var bytes: Int64 = 0, error: UnsafeMutablePointer<CChar>?

@@ -88,6 +88,18 @@ struct Rollback {
     /// - Returns: the instants undone.
     @discardableResult
     func undoPending(keeping: Set<String>) throws -> [String] {
+        var undone = try finishPending()
+        for instant in try Timeline.load(files, version: version).pendingWrites where !keeping.contains(instant.time) {
+            try undo(instant)
+            undone.append(instant.time)
+        }
+        return undone
+    }
+
+    /// Finishes rollbacks that were interrupted.
+    /// - Returns: the instants undone.
+    @discardableResult
+    func finishPending() throws -> [String] {
         var undone: [String] = []
         for rollback in try Timeline.load(files, version: version).pendingRollbacks {
             let plan = try RollbackPlan.parse(try files.read(Timeline.fileName(rollback.time, "rollback", .requested, version: version)))
@@ -96,11 +108,15 @@ struct Rollback {
             try finish(plan, at: rollback.time)
             undone.append(plan.instant)
         }
-        for instant in try Timeline.load(files, version: version).pendingWrites where !keeping.contains(instant.time) {
-            try undo(instant)
-            undone.append(instant.time)
-        }
         return undone
+    }
+
+    /// Whether a rollback, finished or not, that is still on the timeline undoes an instant.
+    func undoes(_ instant: String, on timeline: Timeline) throws -> Bool {
+        try timeline.rollbacks.contains { rollback in
+            let file = Timeline.fileName(rollback.time, "rollback", .requested, version: version)
+            return try files.exists(file) && RollbackPlan.parse(try files.read(file)).instant == instant
+        }
     }
 
     func undo(_ instant: Instant) throws {
@@ -118,23 +134,29 @@ struct Rollback {
 
     /// Every step may have been done already.
     private func finish(_ plan: RollbackPlan, at time: String) throws {
-        let started = Clock.milliseconds()
+        let started = files.host.now()
         // The plan's paths are absolute and go stale when a table is copied: only their names count.
-        for (partition, paths) in plan.files {
+        for (partition, paths) in plan.files.sorted(by: { $0.key < $1.key }) {
             for path in paths {
                 let name = path.split(separator: "/").last.map(String.init) ?? path
                 try files.remove(partition.isEmpty ? name : "\(partition)/\(name)")
             }
         }
-        for (partition, name) in try baseFiles(of: plan.instant) { try files.remove(partition.isEmpty ? name : "\(partition)/\(name)") }
+        var touched = Set(plan.files.keys)
+        for (partition, name) in try baseFiles(of: plan.instant) {
+            try files.remove(partition.isEmpty ? name : "\(partition)/\(name)")
+            touched.insert(partition)
+        }
+        // A file that came back after its instant has left the timeline would count as one of an archived commit.
+        try files.flush(folders: touched)
         let markers = TableFiles.temporaryFolder + "/" + plan.instant
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.rollbackFilesDeleted)
         for state in [InstantState.inflight, .requested] { try files.remove(Timeline.fileName(plan.instant, plan.action, state, version: version)) }
-        try files.flushFolder(version.timelineFolder)
+        try files.flush(version.timelineFolder)
         try files.reached(.rollbackInstantDeleted)
         try files.publish(Timeline.fileName(time, "rollback", .completed, version: version),
-                          plan.completed(at: time, milliseconds: max(1, Clock.milliseconds() - started)))
+                          plan.completed(at: time, milliseconds: max(1, files.host.now() - started)))
         try files.reached(.rollbackCompleted)
     }
 

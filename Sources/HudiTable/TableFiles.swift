@@ -18,6 +18,8 @@ enum WriteStep: String, CaseIterable, Sendable {
 struct TableFiles: Sendable {
     /// Absolute, without a slash at the end.
     let root: String
+    /// Makes all changes, and tells the time.
+    var host = Host.system
     /// Called after each step of a write; throws where a test wants the writer to die.
     var reached: @Sendable (WriteStep) throws -> Void = { _ in }
 
@@ -106,19 +108,26 @@ struct TableFiles: Sendable {
 
     // MARK: Writing
 
-    func makeFolder(_ relative: String) throws {
-        var made = ""
-        for part in absolute(relative).split(separator: "/") {
-            made += "/" + part
-            if mkdir(made, 0o755) != 0, errno != EEXIST { throw Self.failure("create folder", made) }
+    /// Makes a folder and those above it.
+    /// - Parameter flushing: false when the caller flushes the folders themselves, before anything depends on them.
+    func makeFolder(_ relative: String, flushing: Bool = true) throws { try makeFolder(at: absolute(relative), flushing: flushing) }
+
+    private func makeFolder(at path: String, flushing: Bool) throws {
+        var info = stat()
+        if stat(path, &info) == 0 {
+            guard info.st_mode & S_IFMT == S_IFDIR else { throw StreamError(.io, "\(path) is not a folder") }
+            return
         }
-        guard isFolder(relative) else { throw StreamError(.io, "\(absolute(relative)) is not a folder") }
+        let parent = Host.parent(of: path)
+        if parent != path { try makeFolder(at: parent, flushing: flushing) }
+        if host.mkdir(path, 0o755) != 0, errno != EEXIST { throw Self.failure("create folder", path) }
+        if flushing { try flush(at: parent) }
     }
 
     /// A name for a new file in the table's temporary folder.
     func temporaryName() throws -> String {
         try makeFolder(Self.temporaryFolder)
-        return Self.temporaryFolder + "/" + UUID().uuidString.lowercased()
+        return Self.temporaryFolder + "/" + host.uuid()
     }
 
     /// Creates a file that is there whole or not at all and never replaces another one.
@@ -127,22 +136,22 @@ struct TableFiles: Sendable {
     func publish(_ relative: String, _ bytes: [UInt8], flushingFolder: Bool = true) throws {
         let temporary = try temporaryName()
         let path = absolute(temporary)
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        let descriptor = host.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644)
         guard descriptor >= 0 else { throw Self.failure("create", path) }
         do {
-            defer { close(descriptor) }
+            defer { _ = host.close(descriptor) }
             try bytes.withUnsafeBytes { bytes in
                 var done = 0
                 while done < bytes.count {
-                    let n = write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+                    let n = host.write(descriptor, bytes.baseAddress! + done, bytes.count - done, done)
                     if n < 0, errno == EINTR { continue }
                     guard n > 0 else { throw Self.failure("write", path) }
                     done += n
                 }
             }
-            guard fsync(descriptor) == 0 else { throw Self.failure("flush", path) }
+            guard host.sync(descriptor) == 0 else { throw Self.failure("flush", path) }
         } catch {
-            unlink(path)
+            _ = host.unlink(path)
             throw error
         }
         try publish(temporary: temporary, as: relative, flushingFolder: flushingFolder)
@@ -150,9 +159,9 @@ struct TableFiles: Sendable {
 
     /// Gives a finished, flushed temporary file its name; removes it when that fails.
     func publish(temporary: String, as relative: String, flushingFolder: Bool = true) throws {
-        let made = link(absolute(temporary), absolute(relative)) == 0
+        let made = host.link(absolute(temporary), absolute(relative)) == 0
         let code = errno
-        unlink(absolute(temporary))
+        _ = host.unlink(absolute(temporary))
         guard made else {
             if code == EEXIST {
                 throw StreamError(.conflict, "\(absolute(relative)) is already there: another writer is at work on this table",
@@ -160,26 +169,51 @@ struct TableFiles: Sendable {
             }
             throw Self.failure("create", absolute(relative), code)
         }
-        if flushingFolder { try flushFolder((relative as NSString).deletingLastPathComponent) }
+        if flushingFolder { try flush(Self.folder(of: relative)) }
     }
 
-    /// Creates an empty file that need not outlive a power failure.
+    /// The folder that a file of the table is in.
+    static func folder(of relative: String) -> String { relative.lastIndex(of: "/").map { String(relative[..<$0]) } ?? "" }
+
+    /// Creates an empty file.
     func touch(_ relative: String) throws {
-        let descriptor = open(absolute(relative), O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        let descriptor = host.open(absolute(relative), O_WRONLY | O_CREAT, 0o644)
         guard descriptor >= 0 else { throw Self.failure("create", absolute(relative)) }
-        close(descriptor)
+        _ = host.close(descriptor)
     }
 
-    func flushFolder(_ relative: String) throws {
-        let descriptor = open(absolute(relative), O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Self.failure("open folder", absolute(relative)) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw Self.failure("flush folder", absolute(relative)) }
+    /// Makes the content of a file, or the names in a folder, outlive a power failure.
+    func flush(_ relative: String) throws { try flush(at: absolute(relative)) }
+
+    /// Makes the table's own folder outlive a power failure.
+    func flushRoot() throws {
+        try flush(at: Host.parent(of: root))
+        try flush("")
+    }
+
+    private func flush(at path: String) throws {
+        let descriptor = host.open(path, O_RDONLY, 0)
+        guard descriptor >= 0 else { throw Self.failure("open", path) }
+        let done = host.sync(descriptor) == 0
+        let code = errno
+        _ = host.close(descriptor)
+        guard done else { throw Self.failure("flush", path, code) }
+    }
+
+    /// Flushes folders with all those above them inside the table; those that are missing have nothing to lose.
+    func flush(folders: Set<String>) throws {
+        // A new folder is durable when the one above it is flushed.
+        var all: Set<String> = [""]
+        for folder in folders {
+            let levels = folder.split(separator: "/")
+            for depth in levels.indices { all.insert(levels[...depth].joined(separator: "/")) }
+        }
+        for folder in all.sorted() where exists(folder) { try flush(folder) }
     }
 
     /// Deletes a file; one that is missing counts as deleted.
     func remove(_ relative: String) throws {
-        if unlink(absolute(relative)) != 0, errno != ENOENT { throw Self.failure("delete", absolute(relative)) }
+        if host.unlink(absolute(relative)) != 0, errno != ENOENT { throw Self.failure("delete", absolute(relative)) }
     }
 
     /// Deletes a folder with all that is in it.
@@ -188,7 +222,7 @@ struct TableFiles: Sendable {
             let path = relative + "/" + name
             if isFolder(path) { try removeTree(path) } else { try remove(path) }
         }
-        if rmdir(absolute(relative)) != 0, errno != ENOENT { throw Self.failure("delete folder", absolute(relative)) }
+        if host.rmdir(absolute(relative)) != 0, errno != ENOENT { throw Self.failure("delete folder", absolute(relative)) }
     }
 }
 
@@ -199,8 +233,10 @@ final class TableLock: Sendable {
     /// - Throws: `.conflict` when another writer holds it.
     init(_ files: TableFiles) throws {
         // Readers of the format skip names that start with a dot.
-        let path = files.absolute(TableFiles.metaFolder + "/.swiftwater.lock")
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let file = TableFiles.metaFolder + "/.swiftwater.lock", path = files.absolute(file)
+        if !files.exists(file) { try files.touch(file) }
+        // Locking changes nothing on the disk, and must not depend on whether the disk still takes changes.
+        descriptor = open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { throw TableFiles.failure("open", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let code = errno

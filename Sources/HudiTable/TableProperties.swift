@@ -104,6 +104,8 @@ struct TableProperties: Sendable, Equatable {
 
     func create(in files: TableFiles) throws {
         for folder in [".temp", ".aux", ".schema", "archived"] { try files.makeFolder(TableFiles.metaFolder + "/" + folder) }
+        // The last step: with this file there, the folders above it are known to be durable.
+        try files.flushRoot()
         try files.publish(Self.file, PropertiesText.format(pairs, comment: "Properties saved by swiftwater"))
     }
 

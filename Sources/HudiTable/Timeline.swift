@@ -53,7 +53,7 @@ struct Timeline: Sendable {
 
     init(version: TableVersion, instants: [Instant]) {
         self.version = version
-        self.instants = instants.sorted { $0.time < $1.time }
+        self.instants = instants.sorted { ($0.time, $0.action) < ($1.time, $1.action) }
         completedWrites = Set(instants.lazy.filter(\.isCompletedWrite).map(\.time))
         known = Set(instants.lazy.filter(\.isWrite).map(\.time))
         firstCompleted = completedWrites.min()
@@ -95,12 +95,16 @@ struct Timeline: Sendable {
 
     /// Pending writes, oldest first.
     var pendingWrites: [Instant] { instants.filter { $0.isWrite && $0.state != .completed } }
+    var rollbacks: [Instant] { instants.filter { $0.action == "rollback" } }
     var pendingRollbacks: [Instant] { instants.filter { $0.action == "rollback" && $0.state != .completed } }
 
     /// Whether files of this instant may be shown. Instants older than the first one on the timeline are archived, hence done.
     func isCommitted(_ time: String) -> Bool {
         completedWrites.contains(time) || (firstCompleted.map { time < $0 } ?? false) && !known.contains(time)
     }
+
+    /// Whether any action on the timeline has this time.
+    func has(_ time: String) -> Bool { instants.contains { $0.time == time } }
 
     /// A time later than every instant on the timeline, and not before the clock.
     func nextTime(now: Int64, after last: String? = nil) -> String {

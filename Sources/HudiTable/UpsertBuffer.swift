@@ -60,9 +60,11 @@ final class UpsertBuffer {
     private(set) var bytes = 0
     private var slots: [Int32] = []
     private let orderingColumn: Int?
+    let seeds: KeyHash.Seeds
 
-    init(orderingColumn: Int?) {
+    init(orderingColumn: Int?, seeds: KeyHash.Seeds) {
         self.orderingColumn = orderingColumn
+        self.seeds = seeds
         clear()
     }
 
@@ -93,11 +95,12 @@ final class UpsertBuffer {
         let number = Int32(parts.count)
         parts.append(part)
         bytes += part.columns.reduce(0) { $0 + Self.size($1) } + part.keys.bytes.capacity + part.keys.offsets.capacity
+        let seeds = seeds
         for row in 0..<part.keys.count {
             let kind = kinds.map { RowKind(rawValue: $0[row])! } ?? .insert
             // With keys unique in the table the +U that follows says all.
             if kind == .updateBefore, globalKeys { continue }
-            let hash = KeyHash(part.keys.value(row), salt: globalKeys ? 0 : Int(partitions[row]) + 1)
+            let hash = KeyHash(part.keys.value(row), salt: globalKeys ? 0 : Int(partitions[row]) + 1, seeds: seeds)
             let entry = Entry(hash: hash, batch: number, row: Int32(row), partition: partitions[row], isDelete: !kind.isAdd,
                               isRetraction: kind == .updateBefore)
             let i = slot(of: hash)

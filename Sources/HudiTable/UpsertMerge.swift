@@ -26,7 +26,7 @@ struct UpsertMerge {
     /// Writes a new version of one group; decides the fate of the entries whose keys it has.
     private func merge(_ group: Int, _ target: [Int], _ fates: inout [Fate]) throws {
         let partition = groups.partition(of: group)
-        let salt = globalKeys ? 0 : partition + 1
+        let salt = globalKeys ? 0 : partition + 1, seeds = buffer.seeds
         let path = context.files.absolute(groups.slices[group].path)
         let reader = try BaseFileReader(path: path, wanted: MergeInput.columns(context.schema))
         let writer = try router.writer(replacing: group)
@@ -37,7 +37,7 @@ struct UpsertMerge {
             var kept: [Int32] = []
             kept.reserveCapacity(batch.physicalCount)
             for row in 0..<batch.physicalCount {
-                let hash = KeyHash(keys.bytes(at: row), salt: salt)
+                let hash = KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds)
                 let at = buffer.find(hash)
                 guard at >= 0, target[at] == group, wins(at, over: batch, row) else {
                     if at >= 0, target[at] == group { fates[at] = .done }

@@ -42,16 +42,23 @@ final class WriteSession: Sendable {
                     state.lock = nil
                     throw error
                 }
+                // What earlier users prepared is completed by a recovery or not at all.
+                state.open = []
             }
             state.users += 1
         }
     }
 
-    /// Temporary files of writers that died. Folders there are markers, which a rollback removes.
+    /// Temporary files of writers that died, and markers of writes that are done.
     private func removeLeftovers() throws {
-        for name in try files.names(in: TableFiles.temporaryFolder) where name.utf8.count == 36 && name.utf8.filter({ $0 == 0x2D }).count == 4 {
+        let pending = Set(try Timeline.load(files, version: properties.version).pendingWrites.map(\.time))
+        for name in try files.names(in: TableFiles.temporaryFolder) {
             let path = TableFiles.temporaryFolder + "/" + name
-            if !files.isFolder(path) { try files.remove(path) }
+            if name.utf8.count == 36, name.utf8.filter({ $0 == 0x2D }).count == 4 {
+                if !files.isFolder(path) { try files.remove(path) }
+            } else if InstantTime.parse(name) != nil, !pending.contains(name), files.isFolder(path) {
+                try files.removeTree(path)
+            }
         }
     }
 
@@ -83,18 +90,23 @@ final class WriteSession: Sendable {
         try rollBackPending()
         let time = try newTime()
         state.withLock { _ = $0.open.insert(time) }
-        try files.publish(Timeline.fileName(time, "commit", .requested, version: properties.version), [])
-        try files.reached(.requested)
-        // Rows stream in, so the plan has no counts yet.
-        try files.publish(Timeline.fileName(time, "commit", .inflight, version: properties.version), CommitMetadata(operation: operation).json())
-        try files.reached(.inflight)
+        do {
+            try files.publish(Timeline.fileName(time, "commit", .requested, version: properties.version), [])
+            try files.reached(.requested)
+            // Rows stream in, so the plan has no counts yet.
+            try files.publish(Timeline.fileName(time, "commit", .inflight, version: properties.version), CommitMetadata(operation: operation).json())
+            try files.reached(.inflight)
+        } catch {
+            state.withLock { _ = $0.open.remove(time) }
+            throw error
+        }
         return time
     }
 
     /// A time for a new instant, later than all others; the writer's and the committer's threads never get the same.
     private func newTime() throws -> String {
         try state.withLock { state in
-            let time = try Timeline.load(files, version: properties.version).nextTime(now: Clock.milliseconds(), after: state.last)
+            let time = try Timeline.load(files, version: properties.version).nextTime(now: files.host.now(), after: state.last)
             state.last = time
             return time
         }
@@ -108,30 +120,76 @@ final class WriteSession: Sendable {
         try rollback.undoPending(keeping: keeping)
     }
 
+    /// Brings the table to the state of a checkpoint: completes the instants that it names, in the order of their times, and
+    /// rolls back all other pending ones. May be repeated, also after it failed in the middle.
+    /// - Throws: `.conflict` when a named instant was rolled back or its files are gone, `.corrupt` when they are damaged.
+    func recover(_ prepared: [PreparedCommit]) throws {
+        // Whatever an earlier attempt in this process had open is decided on here.
+        state.withLock { $0.open = [] }
+        try requireUnchanged()
+        // One that was begun is finished first: it may undo what is about to be completed, which must then be refused.
+        try rollback.finishPending()
+        let named = Set(prepared.map(\.instant))
+        let pending = try Timeline.load(files, version: properties.version).pendingWrites.map(\.time)
+        if let last = pending.last(where: named.contains), let missing = pending.first(where: { !named.contains($0) && $0 < last }) {
+            throw StreamError(.conflict, "commit \(last) of Hudi table \(files.root) is built on commit \(missing), which is neither completed nor part of the checkpoint",
+                              fix: "run one writer per table, and restore from another checkpoint")
+        }
+        for commit in prepared { try complete(commit.instant, commit.metadata) }
+        try rollback.undoPending(keeping: [])
+    }
+
     /// The commit point. Does nothing when the instant is completed already.
-    /// - Throws: `.conflict` when the instant was rolled back.
+    /// - Throws: `.conflict` when the instant was rolled back or its files are gone, `.corrupt` when they are damaged.
     func complete(_ time: String, _ metadata: CommitMetadata) throws {
         let completed = Timeline.fileName(time, "commit", .completed, version: properties.version)
-        if !files.exists(completed) {
+        if files.exists(completed) {
+            // The attempt that made it may have failed before it was durable.
+            try files.flush(version.timelineFolder)
+        } else if try !isArchived(time) {
             try requireUnchanged()
-            guard files.exists(Timeline.fileName(time, "commit", .inflight, version: properties.version)) else {
-                throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: it was rolled back",
-                                  fix: "run one writer per table, and restore from the newest checkpoint")
-            }
-            for stat in metadata.stats { if let path = stat.path { try requireFile(path, time) } }
+            try requirePending(time)
+            for stat in metadata.stats { try requireFile(stat, time) }
             try files.publish(completed, metadata.json())
         }
         try files.reached(.committed)
         state.withLock { _ = $0.open.remove(time) }
-        let markers = TableFiles.temporaryFolder + "/" + time
+        let markers = CommitMarkers.folder(of: time)
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.markersDeleted)
         if let plan = try cleaner.plan(retaining: retainedCommits) { try cleaner.run(plan, at: try newTime()) }
     }
 
-    private func requireFile(_ path: String, _ time: String) throws {
+    private var version: TableVersion { properties.version }
+
+    /// Whether another engine has moved the completed instant off the timeline since. Those that were rolled back are missing
+    /// there as well, but their rollback is not.
+    private func isArchived(_ time: String) throws -> Bool {
+        let timeline = try Timeline.load(files, version: version)
+        return try !timeline.has(time) && timeline.isCommitted(time) && !files.names(in: TableFiles.metaFolder + "/archived").isEmpty
+            && !rollback.undoes(time, on: timeline)
+    }
+
+    private func requirePending(_ time: String) throws {
+        if let earlier = state.withLock({ $0.open.min() }), earlier < time {
+            throw StreamError(.runtime, "commit \(time) of Hudi table \(files.root) cannot be completed before commit \(earlier), which it is built on",
+                              fix: "start the job again from its newest checkpoint")
+        }
+        let timeline = try Timeline.load(files, version: version)
+        guard files.exists(Timeline.fileName(time, "commit", .inflight, version: version)), try !rollback.undoes(time, on: timeline) else {
+            throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: it was rolled back",
+                              fix: "run one writer per table, and restore from the newest checkpoint")
+        }
+    }
+
+    private func requireFile(_ stat: WriteStat, _ time: String) throws {
+        guard let path = stat.path else { return }
         guard files.exists(path) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: \(path) is gone", fix: "restore from the newest checkpoint")
+        }
+        guard files.size(path) == stat.bytes else {
+            throw StreamError(.corrupt, "commit \(time) of Hudi table \(files.root) cannot be completed: \(path) has \(files.size(path)) bytes instead of \(stat.bytes)",
+                              fix: "restore from an older checkpoint, or put the file back")
         }
     }
 

@@ -22,13 +22,16 @@ struct KinesisOptions: Sendable {
     let createShards: Int?
     let partitioner: Partitioner
     let flush: FlushPolicy
+    /// Rows become readable with the commit of their checkpoint; otherwise at once, and again after a recovery.
+    let isExactlyOnce: Bool
+    let commitInterval: Duration?
     let skipsBadRecords: Bool
 
     static let keys: Set<String> = [
         "connector", "stream", "stream.arn", "format", "aws.region", "aws.endpoint", "log.directory", "stream.create-shards",
         "scan.bounded.mode", "scan.stream.initpos", "scan.stream.initpos-timestamp", "scan.stream.initpos-timestamp-format",
         "source.init.position", "source.init.timestamp", "source.init.timestamp.format", "sink.partitioner",
-        "sink.partitioner-field-delimiter", "sink.flush", "scan.parallelism", "sink.parallelism",
+        "sink.partitioner-field-delimiter", "sink.flush", "sink.delivery-guarantee", "sink.commit.interval", "scan.parallelism", "sink.parallelism",
     ]
 
     init(_ table: TableDescriptor) throws {
@@ -55,6 +58,13 @@ struct KinesisOptions: Sendable {
         case "os": .operatingSystem
         default: .interval(milliseconds: 50)
         }
+        isExactlyOnce = try options.choice("sink.delivery-guarantee", ["exactly-once", "at-least-once"]) != "at-least-once"
+        if isExactlyOnce, options.has("sink.flush") {
+            throw options.error("sink.flush", "has no effect with exactly-once delivery, which flushes with each commit",
+                                fix: "leave the option out, or set 'sink.delivery-guarantee' = 'at-least-once'")
+        }
+        commitInterval = try options.duration("sink.commit.interval") ?? (isExactlyOnce ? .seconds(1) : nil)
+        if commitInterval == .zero { throw options.error("sink.commit.interval", "is not positive") }
         for column in table.metadata { try KinesisMetadata.check(column, table) }
     }
 
@@ -117,7 +127,7 @@ struct KinesisOptions: Sendable {
         return try options.choice("sink.partitioner", ["random", "fixed"]) == "fixed" ? .fixed : .random
     }
 
-    func openLog() throws -> ShardLog { try ShardLog(directory: directory) }
+    func openLog(_ host: StreamCore.Host) throws -> ShardLog { try ShardLog(directory: directory, host: host) }
 
     /// Makes the stream if it is missing and `stream.create-shards` is given; throws if it is missing then.
     func makeStream(in log: ShardLog) throws {

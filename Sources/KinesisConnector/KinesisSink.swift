@@ -2,87 +2,61 @@ import ShardLog
 import StreamCore
 import StreamFormats
 
-/// Appends rows as records. They are readable at once; a commit makes sure that they are on disk.
+/// Appends rows as records.
+///
+/// Exactly once: a writer keeps a checkpoint's records aside, in its committable or in a file beside the stream
+/// (``RecordStager``); the committer appends them under a producer id and sequence, so that a repetition is left out.
+/// At least once: records are appended as they come, and a commit makes sure that they are on disk.
 struct KinesisSink: TableSink {
     let table: TableDescriptor
     let options: KinesisOptions
     let log: ShardLog
     let acceptsChanges: Bool
 
+    var commitInterval: Duration? { options.commitInterval }
+
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         let keys: PartitionKeys = switch options.partitioner {
-        case .random: .random(SystemRandomNumberGenerator())
+        case .random: .random(.init(state: log.host.randomBits()))
         case .fixed: .fixed("subtask-\(context.subtask)")
         case .columns(let columns, let delimiter): .columns(columns, table.schema, delimiter: delimiter)
         }
         try options.makeStream(in: log)
-        return KinesisWriter(try log.writer(options.stream, flush: options.flush), encoder: try FormatFactory.encoder(for: table), keys: keys, metrics: context.metrics)
+        let records = RecordEncoding(try FormatFactory.encoder(for: table), keys, context.metrics)
+        guard options.isExactlyOnce else { return AppendingWriter(try log.writer(options.stream, flush: options.flush), records) }
+        return StagingWriter(try log.stager(options.stream, owner: context.tag), records, isRecoverable: context.isRecoverable)
+    }
+
+    func committer(_ context: SinkContext) throws -> (any SinkCommitter)? {
+        guard options.isExactlyOnce else { return nil }
+        // Before its first checkpoint a job has nothing to go on from: what an earlier try left is of no use.
+        if context.isRecoverable, context.restoredCheckpoint == nil, log.exists(options.stream) {
+            try log.removeStaged(options.stream, owner: context.tag)
+        }
+        return StagedCommitter(log, stream: options.stream, owner: context.tag)
     }
 }
 
-/// Makes partition keys.
-private enum PartitionKeys {
-    case random(SystemRandomNumberGenerator)
-    case fixed(String)
-    case columns([Int], Schema, delimiter: String)
-
-    /// Calls `use` with the key of each selected row.
-    mutating func forEach(_ batch: Batch, _ use: (Int, UnsafeRawBufferPointer) -> Void) {
-        switch self {
-        case .random(var generator):
-            var key: (UInt64, UInt64) = (0, 0)
-            for i in 0..<batch.count {
-                key = (Self.digits(generator.next()), Self.digits(generator.next()))
-                withUnsafeBytes(of: &key) { use(i, $0) }
-            }
-            self = .random(generator)
-        case .fixed(var key):
-            key.withUTF8 { for i in 0..<batch.count { use(i, UnsafeRawBufferPointer($0)) } }
-        case .columns(let columns, let schema, let delimiter):
-            for i in 0..<batch.count {
-                var key = ""
-                for (k, column) in columns.enumerated() {
-                    if k > 0 { key += delimiter }
-                    key += batch.columns[column].value(at: batch.row(i)).plainText(as: schema[column].type)
-                }
-                // The service takes 1 to 256 characters; Flink cuts there too.
-                if key.isEmpty { key = " " }
-                if key.utf8.count > 256 { key = String(String.UnicodeScalarView(key.unicodeScalars.prefix(256))) }
-                key.withUTF8 { use(i, UnsafeRawBufferPointer($0)) }
-            }
-        }
-    }
-
-    /// Eight hexadecimal digits, as bytes.
-    private static func digits(_ bits: UInt64) -> UInt64 {
-        var digits: UInt64 = 0
-        for d in 0..<8 {
-            let nibble = bits >> UInt64(4 * d) & 15
-            digits |= (nibble < 10 ? 0x30 + nibble : 0x57 + nibble) << UInt64(8 * d)
-        }
-        return digits
-    }
-}
-
-private final class KinesisWriter: SinkWriter {
-    private let writer: StreamWriter
+/// Rows as records with partition keys.
+private struct RecordEncoding {
     private let encoder: any RecordEncoder
     private var keys: PartitionKeys
     private let metrics: OperatorMetrics
-    private var bytes = EncodedBytes(capacity: 1 << 16)
     private var ends: [Int] = []
-    private var pending = RecordBatch()
+    private(set) var pending = RecordBatch()
 
+    /// More are passed on.
     private static let pendingBytesMax = 1 << 20
 
-    init(_ writer: StreamWriter, encoder: any RecordEncoder, keys: PartitionKeys, metrics: OperatorMetrics) {
-        self.writer = writer
+    init(_ encoder: any RecordEncoder, _ keys: PartitionKeys, _ metrics: OperatorMetrics) {
         self.encoder = encoder
         self.keys = keys
         self.metrics = metrics
     }
 
-    func write(_ batch: Batch) throws {
+    var isFull: Bool { pending.byteCount >= Self.pendingBytesMax }
+
+    mutating func append(_ batch: Batch, by bytes: inout EncodedBytes) throws {
         bytes.removeAll()
         ends.removeAll(keepingCapacity: true)
         try encoder.encode(batch, into: &bytes, ends: &ends)
@@ -93,12 +67,29 @@ private final class KinesisWriter: SinkWriter {
             start = ends[i]
         }
         metrics.bytesOut.add(all.count)
-        if pending.byteCount >= Self.pendingBytesMax { try send() }
+    }
+
+    mutating func removeAll() { pending.removeAll() }
+}
+
+private final class AppendingWriter: SinkWriter {
+    private let writer: StreamWriter
+    private var records: RecordEncoding
+    private var bytes = EncodedBytes(capacity: 1 << 16)
+
+    init(_ writer: StreamWriter, _ records: RecordEncoding) {
+        self.writer = writer
+        self.records = records
+    }
+
+    func write(_ batch: Batch) throws {
+        try records.append(batch, by: &bytes)
+        if records.isFull { try send() }
     }
 
     private func send() throws {
-        try writer.append(pending)
-        pending.removeAll()
+        try writer.append(records.pending)
+        records.removeAll()
     }
 
     func idle() throws { try send() }
@@ -110,12 +101,89 @@ private final class KinesisWriter: SinkWriter {
     }
 
     func abort() {
-        pending.removeAll()
+        records.removeAll()
         try? writer.close()
     }
 
     func close() throws {
         try send()
         try writer.close()
+    }
+}
+
+private final class StagingWriter: SinkWriter {
+    private let stager: RecordStager
+    private var records: RecordEncoding
+    private let isRecoverable: Bool
+    private var bytes = EncodedBytes(capacity: 1 << 16)
+
+    init(_ stager: RecordStager, _ records: RecordEncoding, isRecoverable: Bool) {
+        self.stager = stager
+        self.records = records
+        self.isRecoverable = isRecoverable
+    }
+
+    func write(_ batch: Batch) throws {
+        try records.append(batch, by: &bytes)
+        if records.isFull { try stage() }
+    }
+
+    private func stage() throws {
+        try stager.add(records.pending)
+        records.removeAll()
+    }
+
+    func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] {
+        try stage()
+        return try stager.finish(isDurable: isRecoverable).map { [Committable($0.bytes)] } ?? []
+    }
+
+    func abort() {
+        records.removeAll()
+        stager.abandon()
+    }
+
+    func close() throws { abort() }
+}
+
+private final class StagedCommitter: SinkCommitter {
+    private let log: ShardLog
+    private let stream: String
+    private let owner: String
+    /// Opened by the first commit; let go after a failure, as it may not know any more what is on disk.
+    private var writer: StreamWriter?
+
+    init(_ log: ShardLog, stream: String, owner: String) {
+        self.log = log
+        self.stream = stream
+        self.owner = owner
+    }
+
+    func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws {
+        let parts = try committables.map { try StagedRecords(bytes: $0.bytes) }.sorted {
+            ($0.producer, $0.firstSequence) < ($1.producer, $1.firstSequence)
+        }
+        guard !parts.isEmpty else { return }
+        do {
+            let writer = try writer ?? log.writer(stream, flush: .operatingSystem)
+            self.writer = writer
+            for part in parts { try writer.append(part) }
+            try writer.flush()
+        } catch {
+            writer = nil
+            throw error
+        }
+        for part in parts { try log.remove(part, of: stream) }
+    }
+
+    func recover(_ checkpoint: UInt64, _ committables: [Committable]) throws {
+        try commit(checkpoint, committables)
+        // The stream of a job that has not written yet may still have to be made.
+        if log.exists(stream) { try log.removeStaged(stream, owner: owner) }
+    }
+
+    func close() {
+        try? writer?.close()
+        writer = nil
     }
 }

@@ -10,16 +10,12 @@ import Darwin
 final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guarded by `lock`
     private let lock = Lock()
     private let markFile: LogFile
-    private let files: FileOperations
     private var synced: UInt64 = 0
     private var isSyncing = false
     /// After a failed fsync nobody knows what is on disk: no append may be acknowledged any more.
     private var failure: (any Error)?
 
-    init(markFile: LogFile, files: FileOperations) {
-        self.markFile = markFile
-        self.files = files
-    }
+    init(markFile: LogFile) { self.markFile = markFile }
 
     /// Returns once the first `written` bytes of this process's appends are on disk.
     func sync(upTo written: UInt64, _ capture: () -> (LogFile, UInt64, DurableMark)) throws {
@@ -41,7 +37,7 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
 
     private func lead(_ capture: () -> (LogFile, UInt64, DurableMark)) throws {
         let (file, written, mark) = capture()
-        let result = Result { try file.sync(files) }
+        let result = Result { try file.sync() }
         lock.with {
             isSyncing = false
             switch result {
@@ -52,7 +48,7 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
         }
         try result.get()
         // A lost note only costs a longer check at the next opening.
-        try? mark.write(to: markFile, files)
+        try? mark.write(to: markFile)
     }
 }
 
@@ -130,16 +126,16 @@ private struct FlusherThread {
 enum WriterLock {
     static let fileName = "lock"
 
-    static func newEpoch(_ file: LogFile, _ files: FileOperations) throws -> UInt32 {
+    static func newEpoch(_ file: LogFile) throws -> UInt32 {
         let epoch = try number(file, 0) + 1
-        try put(file, epoch, 0, files)
+        try put(file, epoch, 0)
         // Flushed, so that no epoch comes twice even after a power cut.
-        try file.sync(files)
+        try file.sync()
         return epoch
     }
 
     static func lastWriter(_ file: LogFile) throws -> UInt32 { try number(file, 4) }
-    static func setLastWriter(_ file: LogFile, _ epoch: UInt32, _ files: FileOperations) throws { try put(file, epoch, 4, files) }
+    static func setLastWriter(_ file: LogFile, _ epoch: UInt32) throws { try put(file, epoch, 4) }
 
     private static func number(_ file: LogFile, _ offset: Int) throws -> UInt32 {
         var value: UInt32 = 0
@@ -147,7 +143,7 @@ enum WriterLock {
         return UInt32(littleEndian: value)
     }
 
-    private static func put(_ file: LogFile, _ value: UInt32, _ offset: Int, _ files: FileOperations) throws {
-        try withUnsafeBytes(of: value.littleEndian) { try file.write($0.baseAddress!, count: 4, at: offset, files) }
+    private static func put(_ file: LogFile, _ value: UInt32, _ offset: Int) throws {
+        try withUnsafeBytes(of: value.littleEndian) { try file.write($0.baseAddress!, count: 4, at: offset) }
     }
 }

@@ -16,7 +16,7 @@ enum Segments {
 
     /// Ascending base indexes.
     static func list(_ shardDirectory: String) throws -> [UInt64] {
-        try Directory.names(shardDirectory).compactMap { $0.hasSuffix(".log") ? UInt64($0.dropLast(4)) : nil }
+        try Host.names(in: shardDirectory).compactMap { $0.hasSuffix(".log") ? UInt64($0.dropLast(4)) : nil }
     }
 }
 
@@ -35,16 +35,16 @@ struct DurableMark: Equatable {
 
     static let fileName = "durable"
 
-    func write(to file: LogFile, _ files: FileOperations) throws {
+    func write(to file: LogFile) throws {
         var words: [UInt64] = [segment, size, nextIndex, UInt64(bitPattern: timestamp), UInt64(epoch)].map(\.littleEndian)
         words.append(UInt64(words.withUnsafeBytes { sw_crc32c(0, $0.baseAddress!, 40) }).littleEndian)
-        try words.withUnsafeBytes { try file.write($0.baseAddress!, count: 48, at: 0, files) }
+        try words.withUnsafeBytes { try file.write($0.baseAddress!, count: 48, at: 0) }
     }
 
     /// nil when there is none, or it was torn.
     static func read(_ shardDirectory: String) throws -> DurableMark? {
         let path = shardDirectory + "/" + fileName
-        guard Directory.exists(path) else { return nil }
+        guard Host.exists(path) else { return nil }
         return try read(LogFile(path, flags: O_RDONLY))
     }
 
@@ -52,7 +52,7 @@ struct DurableMark: Equatable {
     static func check(_ shardDirectory: String) throws {
         guard let mark = try read(shardDirectory) else { return }
         let path = Segments.path(shardDirectory, mark.segment)
-        guard Directory.exists(path) else { return }
+        guard Host.exists(path) else { return }
         let size = try LogFile(path, flags: O_RDONLY).size()
         if size < Int(mark.size) { throw tooShort(path, size, Int(mark.size)) }
     }

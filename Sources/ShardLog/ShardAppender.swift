@@ -10,7 +10,7 @@ import Darwin
 final class ShardAppender {
     let shard: Int
     let directory: String
-    private let files: FileOperations
+    private let host: Host
     private let settings: StreamSettings
     let markFile: LogFile
 
@@ -23,19 +23,21 @@ final class ShardAppender {
     private(set) var epoch: UInt32
     /// Bytes that recoveries cut off since this was opened.
     private(set) var tornBytes = 0
-    /// Newest sequence of each producer; nil until an append with a producer needs it.
-    private var producers: [UInt64: UInt64]?
+    /// Newest append of each producer; nil until an append with a producer or retention needs it.
+    private var producers: ProducerTable?
+    /// Of the snapshot on disk: everything before this index is in it.
+    private var snapshotUpTo: UInt64?
 
-    /// Bytes appended in this process: what group commit counts by.
+    /// Bytes appended in this process, or found without proof that they were flushed: what group commit counts by.
     private(set) var written: UInt64 = 0
 
-    init(shard: Int, directory: String, settings: StreamSettings, epoch: UInt32, files: FileOperations) throws {
+    init(shard: Int, directory: String, settings: StreamSettings, epoch: UInt32, host: Host) throws {
         self.shard = shard
         self.directory = directory
         self.settings = settings
         self.epoch = epoch
-        self.files = files
-        markFile = try LogFile(directory + "/" + DurableMark.fileName, flags: O_RDWR, create: true)
+        self.host = host
+        markFile = try LogFile(directory + "/" + DurableMark.fileName, flags: O_RDWR, create: true, host: host)
     }
 
     var mark: DurableMark {
@@ -48,7 +50,9 @@ final class ShardAppender {
         let bases = try Segments.list(directory)
         guard let last = bases.last else { return try start(at: mark?.nextIndex ?? 0) }
         if segment == nil || base != last {
-            segment = try LogFile(Segments.path(directory, last), flags: O_RDWR)
+            segment = try LogFile(Segments.path(directory, last), flags: O_RDWR, host: host)
+            // Whoever made the file may have died before its name was on disk.
+            if mark?.segment != last { try host.syncDirectory(directory) }
             (base, size, nextIndex) = (last, 0, last)
             producers = nil
         }
@@ -70,6 +74,7 @@ final class ShardAppender {
             note(header)
             return true
         }
+        written += UInt64(scanner.offset - size)
         (size, nextIndex) = (scanner.offset, scanner.nextIndex)
         guard end != .endOfFile else { return }
         if try scanner.findsBatch(from: size, size: fileSize) {
@@ -81,25 +86,37 @@ final class ShardAppender {
     }
 
     private func start(at index: UInt64) throws {
-        segment = try LogFile(Segments.path(directory, index), flags: O_RDWR, create: true)
-        try Directory.sync(directory)
+        segment = try LogFile(Segments.path(directory, index), flags: O_RDWR, create: true, host: host)
+        try host.syncDirectory(directory)
         (base, size, nextIndex) = (index, 0, index)
     }
 
-    private func note(_ header: BatchHeader) {
-        guard header.producer != 0, producers != nil else { return }
-        producers![header.producer] = max(producers![header.producer] ?? 0, header.producerSequence)
-    }
+    private func note(_ header: BatchHeader) { producers?.note(header) }
+
+    // MARK: Producers
 
     /// Whether this shard has that append already.
     func has(_ id: ProducerSequence) throws -> Bool {
         if producers == nil { try loadProducers() }
-        return (producers![id.producer] ?? 0) >= id.sequence
+        return producers!.has(id)
     }
 
     private func loadProducers() throws {
-        producers = [:]
-        for base in try Segments.list(directory) {
+        let bases = try Segments.list(directory)
+        let path = directory + "/" + ProducerTable.fileName
+        var table = ProducerTable()
+        if Host.exists(path) {
+            if let snapshot = ProducerTable(try Host.read(path)) {
+                table = snapshot
+                snapshotUpTo = snapshot.upTo
+            } else if bases.first ?? 0 > 0 {
+                throw StreamError(.corrupt, "\(path) is damaged, and the records that it stands for have expired",
+                                  fix: "restore the file from a backup; or delete it, if no job that writes to the stream has an unfinished commit")
+            }
+        }
+        producers = table
+        let first = bases.last { $0 <= table.upTo } ?? 0
+        for base in bases where base >= first {
             let file = try LogFile(Segments.path(directory, base), flags: O_RDONLY)
             var scanner = SegmentScanner(file, from: 0, nextIndex: base, verifies: false)
             let limit = base == self.base ? size : try file.size()
@@ -114,6 +131,17 @@ final class ShardAppender {
         }
     }
 
+    /// Replaces the snapshot by one of now. Batches count as known only once they are on disk.
+    private func saveProducers() throws {
+        if producers == nil { try loadProducers() }
+        try segment!.sync()
+        producers!.upTo = nextIndex
+        try host.replaceFile(directory + "/" + ProducerTable.fileName, producers!.bytes())
+        snapshotUpTo = nextIndex
+    }
+
+    // MARK: Appending
+
     /// Appends one batch: `bytes` holds room for the header, then the payload in its final form. Returns the first record's
     /// index. On failure the shard is as it was.
     func append(_ bytes: UnsafeMutableRawPointer, header partial: BatchHeader, now: Int64) throws -> UInt64 {
@@ -125,7 +153,7 @@ final class ShardAppender {
         header.write(to: bytes)
         let file = segment!
         do {
-            try file.write(bytes, count: header.length, at: size, files)
+            try file.write(bytes, count: header.length, at: size)
         } catch {
             // Cut what got there, so that the next append does not write behind a gap; recovery does the same if this fails too.
             try? file.cut(to: size)
@@ -143,9 +171,10 @@ final class ShardAppender {
 
     /// Closes the segment, flushed so that only the newest one can ever have a torn tail, and opens the next.
     private func roll(now: Int64) throws {
-        try segment!.sync(files)
+        try segment!.sync()
         try start(at: nextIndex)
-        try mark.write(to: markFile, files)
+        try mark.write(to: markFile)
+        if producers?.isEmpty == false { try saveProducers() }
         try retain(now: now)
     }
 
@@ -163,8 +192,8 @@ final class ShardAppender {
                 tooOld = newest > 0 && newest < now - keep
             }
             guard tooBig || tooOld else { return }
-            let path = Segments.path(directory, bases.removeFirst())
-            guard unlink(path) == 0 || errno == ENOENT else { throw LogFile.failure("remove", path) }
+            if snapshotUpTo ?? 0 < bases[1] { try saveProducers() }
+            try host.remove(Segments.path(directory, bases.removeFirst()))
             sizes.removeFirst()
         }
     }

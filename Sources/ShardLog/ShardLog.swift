@@ -13,27 +13,23 @@ import Darwin
 ///     <directory>/streams/<name>/lock                                     held during each append
 ///     <directory>/streams/<name>/shardId-000000000000/<first record>.log  segments
 ///     <directory>/streams/<name>/shardId-000000000000/durable             how far it is flushed
+///     <directory>/streams/<name>/shardId-000000000000/producers           newest append of each producer
+///     <directory>/streams/<name>/staged/...                               records that are to be appended later
 ///
 /// Several of them, in one process or many, may work on the same directory at the same time.
 ///
 /// Where to look: ``StreamWriter`` appends through ``ShardAppender`` (one per shard: end of the log, recovery, rolling) and
 /// ``GroupCommit`` (fsync); ``ShardReader`` reads, positioned by ``SegmentIndex``; ``BatchHeader`` is the format on disk,
-/// ``DurableMark`` and ``WriterLock`` are the two small files beside it.
+/// ``DurableMark``, ``ProducerTable`` and ``WriterLock`` are the small files beside it. ``RecordStager`` keeps records until a commit.
 public final class ShardLog: Sendable {
     public let directory: String
-    private let files: FileOperations
-    private let now: @Sendable () -> Int64
+    public let host: Host
     private let indexes = Mutex<[String: SegmentIndex]>([:])
 
     /// The directory is created with the first stream.
-    public convenience init(directory: String) throws {
-        try self.init(directory: directory, files: .system, now: { Clock.milliseconds() })
-    }
-
-    package init(directory: String, files: FileOperations, now: @escaping @Sendable () -> Int64) throws {
+    public init(directory: String, host: Host = .system) throws {
         self.directory = Self.resolve(directory)
-        self.files = files
-        self.now = now
+        self.host = host
     }
 
     /// Without symbolic links, so that every name of a directory gives the same signals; the end of the path need not exist.
@@ -61,53 +57,53 @@ public final class ShardLog: Sendable {
         guard (1...Self.shardsMax).contains(shards) else {
             throw StreamError(.validate, "stream \(name) cannot have \(shards) shards", fix: "use 1 to \(Self.shardsMax) shards")
         }
-        let metadata = StreamMetadata(name: name, created: now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
+        let metadata = StreamMetadata(name: name, created: host.now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
             .init(id: $0, firstHashKey: String($1.first), lastHashKey: String($1.last))
         })
         // Built aside and renamed into place: a stream is there as a whole or not at all.
-        let building = directory + "/streams/.creating-\(name)-\(getpid())-\(Clock.monotonicNanoseconds())"
-        try Directory.create(building)
+        let building = directory + "/streams/.creating-\(name)-\(host.uuid())"
+        try host.createDirectories(building)
         do {
             for shard in 0..<shards {
                 let shardDirectory = building + "/" + StreamMetadata.shardName(shard)
-                try Directory.create(shardDirectory)
-                _ = try LogFile(Segments.path(shardDirectory, 0), flags: O_RDWR, create: true)
-                try Directory.sync(shardDirectory)
+                guard host.mkdir(shardDirectory, 0o755) == 0 else { throw Host.failure("create directory", shardDirectory) }
+                _ = try LogFile(Segments.path(shardDirectory, 0), flags: O_RDWR, create: true, host: host)
+                try host.syncDirectory(shardDirectory)
             }
-            _ = try LogFile(building + "/" + WriterLock.fileName, flags: O_RDWR, create: true)
-            try metadata.write(to: building)
+            _ = try LogFile(building + "/" + WriterLock.fileName, flags: O_RDWR, create: true, host: host)
+            // Its flush of the directory takes the shards' names along.
+            try metadata.write(to: building, host)
             // rename() replaces an empty directory only, and a stream is never one.
             guard !exists(name) else { throw StreamError(.conflict, "stream \(name) exists already", fix: "choose another name, or delete it first") }
-            try Directory.rename(building, path(name))
+            guard host.rename(building, path(name)) == 0 else { throw Host.failure("rename \(building) to", path(name)) }
         } catch {
-            try? Directory.removeTree(building)
+            try? host.removeTree(building)
             if exists(name) { throw StreamError(.conflict, "stream \(name) exists already", fix: "choose another name, or delete it first") }
             throw error
         }
-        try Directory.sync(directory + "/streams")
+        try host.syncDirectory(directory + "/streams")
     }
 
     /// Removes a stream and its records. Writers that have it open fail from then on.
     public func deleteStream(_ name: String) throws {
         try requireStream(name)
         let lock = try LogFile(path(name) + "/" + WriterLock.fileName, flags: O_RDWR)
-        let doomed = directory + "/streams/.deleting-\(name)-\(getpid())-\(Clock.monotonicNanoseconds())"
+        let doomed = directory + "/streams/.deleting-\(name)-\(host.uuid())"
         try lock.exclusively {
-            try Directory.rename(path(name), doomed)
-            _ = unlink(doomed + "/" + WriterLock.fileName)
+            guard host.rename(path(name), doomed) == 0 else { throw Host.failure("rename \(path(name)) to", doomed) }
+            _ = host.unlink(doomed + "/" + WriterLock.fileName)
         }
         indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path(name) + "/") } }
-        try Directory.removeTree(doomed)
-        try Directory.sync(directory + "/streams")
+        try host.removeTree(doomed)
+        try host.syncDirectory(directory + "/streams")
     }
 
     /// Names in alphabetical order.
     public func listStreams() throws -> [String] {
-        guard Directory.exists(directory + "/streams") else { return [] }
-        return try Directory.names(directory + "/streams").filter { !$0.hasPrefix(".creating-") && !$0.hasPrefix(".deleting-") }
+        try Host.names(in: directory + "/streams").filter { !$0.hasPrefix(".creating-") && !$0.hasPrefix(".deleting-") }
     }
 
-    public func exists(_ stream: String) -> Bool { Directory.exists(path(stream) + "/" + StreamMetadata.fileName) }
+    public func exists(_ stream: String) -> Bool { Host.exists(path(stream) + "/" + StreamMetadata.fileName) }
 
     public static func check(name: String) throws {
         let isAllowed = name.utf8.allSatisfy {
@@ -128,12 +124,17 @@ public final class ShardLog: Sendable {
         }
     }
 
+    /// Where a stream is, and its metadata; throws when there is none of that name.
+    func open(_ stream: String) throws -> (directory: String, metadata: StreamMetadata) {
+        try requireStream(stream)
+        return (path(stream), try .read(from: path(stream)))
+    }
+
     // MARK: Reading and writing
 
     public func writer(_ stream: String, flush: FlushPolicy = .everyAppend) throws -> StreamWriter {
         try requireStream(stream)
-        return try StreamWriter(stream: stream, directory: path(stream), metadata: .read(from: path(stream)), policy: flush,
-                                files: files, now: now)
+        return try StreamWriter(stream: stream, directory: path(stream), metadata: .read(from: path(stream)), policy: flush, host: host)
     }
 
     public func reader(_ stream: String, shard: Int, position: ShardPosition) throws -> ShardReader {
@@ -144,7 +145,7 @@ public final class ShardLog: Sendable {
         }
         let shardDirectory = path(stream) + "/" + StreamMetadata.shardName(shard)
         return try ShardReader(stream: stream, shard: shard, directory: shardDirectory, metadata: metadata, signal: .of(path(stream)),
-                               position: position) { [self] in index(shardDirectory, $0) }
+                               position: position, host: host) { [self] in index(shardDirectory, $0) }
     }
 
     private func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {

@@ -40,7 +40,7 @@ public final class ShardReader {
     private var seenSignal: UInt64
 
     init(stream: String, shard: Int, directory: String, metadata: StreamMetadata, signal: StreamSignal, position: ShardPosition,
-         index: @escaping (UInt64) -> SegmentIndex) throws {
+         host: Host, index: @escaping (UInt64) -> SegmentIndex) throws {
         self.stream = stream
         self.shard = shard
         self.directory = directory
@@ -52,7 +52,7 @@ public final class ShardReader {
         base = bases.first ?? 0
         nextIndex = base
         // The file of a shard that was never written to may be missing until the writer makes it.
-        file = try LogFile(Segments.path(directory, base), flags: O_RDONLY, create: bases.isEmpty)
+        file = try LogFile(Segments.path(directory, base), flags: O_RDONLY, create: bases.isEmpty, host: bases.isEmpty ? host : .system)
         try DurableMark.check(directory)
         switch position {
         case .trimHorizon: break
@@ -161,7 +161,7 @@ public final class ShardReader {
     private func moveToNextSegment() throws -> Bool {
         guard nextIndex > base else { return false }
         let path = Segments.path(directory, nextIndex)
-        guard Directory.exists(path) else {
+        guard Host.exists(path) else {
             // Retention may have taken it.
             let bases = try Segments.list(directory)
             guard let oldest = bases.first, oldest > nextIndex else { return false }
@@ -313,13 +313,13 @@ public final class ShardReader {
 
     private func mayHaveMore() throws -> Bool {
         if try file.size() > offset { return true }
-        return nextIndex > base && Directory.exists(Segments.path(directory, nextIndex))
+        return nextIndex > base && Host.exists(Segments.path(directory, nextIndex))
     }
 
     /// Records between here and the end of the shard: 0 at the end, else an estimate from the bytes that are left.
     public func recordsBehind() throws -> Int64 {
         let left = try file.size() - offset
-        if left <= 0, nextIndex == base || !Directory.exists(Segments.path(directory, nextIndex)) { return 0 }
+        if left <= 0, nextIndex == base || !Host.exists(Segments.path(directory, nextIndex)) { return 0 }
         if let later = try Segments.list(directory).last, later > base {
             let size = try LogFile(Segments.path(directory, later), flags: O_RDONLY).size()
             return Int64(later - nextIndex) + Int64(bytesPerRecord > 0 ? Double(size) / bytesPerRecord : 0)

@@ -62,15 +62,15 @@ struct StreamMetadata: Codable {
         try shards.map { HashKeyRange(first: try HashKey.parse($0.firstHashKey), last: try HashKey.parse($0.lastHashKey)) }
     }
 
-    func write(to directory: String) throws {
+    func write(to directory: String, _ host: StreamCore.Host) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try Directory.replaceFile(directory + "/" + Self.fileName, Array(try encoder.encode(self)) + [0x0A])
+        try host.replaceFile(directory + "/" + Self.fileName, Array(try encoder.encode(self)) + [0x0A])
     }
 
     static func read(from directory: String) throws -> StreamMetadata {
         let path = directory + "/" + fileName
-        let bytes = try Directory.readFile(path)
+        let bytes = try StreamCore.Host.read(path)
         do {
             let metadata = try JSONDecoder().decode(StreamMetadata.self, from: Data(bytes))
             guard metadata.formatVersion == 1, !metadata.shards.isEmpty else {

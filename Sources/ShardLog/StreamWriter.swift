@@ -10,13 +10,12 @@ import Darwin
 /// lands in a shard as a whole and in order.
 public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state is guarded by `lock`
     public let stream: String
-    private let directory: String
+    let directory: String
     private let created: Int64
     private let ranges: [HashKeyRange]
     private let settings: StreamSettings
     private let policy: FlushPolicy
-    private let files: FileOperations
-    private let now: @Sendable () -> Int64
+    private let host: Host
     private let signal: StreamSignal
     private let lockFile: LogFile
     private let epoch: UInt32
@@ -29,31 +28,29 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     private var scratch = [Buffer.empty, Buffer.empty]
     private var flusher: IntervalFlusher?
 
-    init(stream: String, directory: String, metadata: StreamMetadata, policy: FlushPolicy, files: FileOperations,
-         now: @escaping @Sendable () -> Int64) throws {
+    init(stream: String, directory: String, metadata: StreamMetadata, policy: FlushPolicy, host: Host) throws {
         self.stream = stream
         self.directory = directory
         self.policy = policy
-        self.files = files
-        self.now = now
+        self.host = host
         created = metadata.created
         settings = metadata.settings
         ranges = try metadata.ranges()
         signal = .of(directory)
-        let lockFile = try LogFile(directory + "/" + WriterLock.fileName, flags: O_RDWR)
+        let lockFile = try LogFile(directory + "/" + WriterLock.fileName, flags: O_RDWR, host: host)
         self.lockFile = lockFile
-        let epoch = try lockFile.exclusively { try WriterLock.newEpoch(lockFile, files) }
+        let epoch = try lockFile.exclusively { try WriterLock.newEpoch(lockFile) }
         self.epoch = epoch
         shards = try metadata.shards.map {
             try ShardAppender(shard: $0.id, directory: directory + "/" + StreamMetadata.shardName($0.id), settings: metadata.settings,
-                          epoch: epoch, files: files)
+                          epoch: epoch, host: host)
         }
-        commits = shards.map { GroupCommit(markFile: $0.markFile, files: files) }
+        commits = shards.map { GroupCommit(markFile: $0.markFile) }
         // Recovery happens now rather than at the first append, so that damage shows at once.
         try lockFile.exclusively {
             for shard in shards {
                 try shard.refresh()
-                try shard.retain(now: now())
+                try shard.retain(now: host.now())
             }
         }
         if case .interval(let milliseconds) = policy {
@@ -70,7 +67,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     /// part. With `producer` a shard that has the append already is left as it is.
     @discardableResult
     public func append(_ batch: RecordBatch, producer: ProducerSequence? = nil) throws -> AppendResult {
-        try check(batch)
+        try batch.check(settings, stream: stream)
         guard !batch.isEmpty else { return AppendResult(shards: [], ordinals: [], firsts: []) }
         try flusher?.check()
         let plan = ShardPlan(batch, ranges: ranges)
@@ -101,6 +98,17 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         return AppendResult(shards: plan.shards, ordinals: plan.ordinals, firsts: firsts)
     }
 
+    /// Whether any shard has that append of the producer, or a later one.
+    public func hasAppended(_ id: ProducerSequence) throws -> Bool {
+        try lock.with {
+            try lockFile.exclusively {
+                try takeOver()
+                for shard in shards where try shard.has(id) { return true }
+                return false
+            }
+        }
+    }
+
     @discardableResult
     public func append(_ records: [Record]) throws -> [AppendResult.Placement] {
         var batch = RecordBatch()
@@ -128,25 +136,6 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     /// Batches below this size are not worth compressing.
     static let compressedBytesMin = 1_024
 
-    private func check(_ batch: RecordBatch) throws {
-        var data: UInt32 = 0, key: UInt32 = 0
-        for i in 0..<batch.count {
-            let bytes = Int(batch.dataEnds[i] - data), keyBytes = Int(batch.keyEnds[i] - key)
-            guard bytes + keyBytes <= settings.recordBytesMax else {
-                throw StreamError(.validate, "record \(i) for stream \(stream) has \(bytes + keyBytes) bytes of data and partition key; \(settings.recordBytesMax) are allowed",
-                                  fix: "split the record, or create the stream with a larger record limit (at most \(StreamSettings.recordBytesLimit))")
-            }
-            // Kinesis counts characters; only keys long enough in bytes need counting.
-            if keyBytes == 0 || keyBytes > 256 {
-                let text = String(decoding: batch.keys[Int(key)..<Int(batch.keyEnds[i])], as: UTF8.self)
-                guard (1...256).contains(text.unicodeScalars.count) else {
-                    throw StreamError(.validate, "record \(i) for stream \(stream) has a partition key of \(text.unicodeScalars.count) characters; 1 to 256 are allowed")
-                }
-            }
-            (data, key) = (batch.dataEnds[i], batch.keyEnds[i])
-        }
-    }
-
     /// Under the file lock: learns what other writers appended since this one last did.
     private func takeOver() throws {
         guard try lockFile.status().links > 0 else {
@@ -156,7 +145,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         guard try WriterLock.lastWriter(lockFile) != epoch || needsRefresh else { return }
         needsRefresh = true
         for shard in shards { try shard.refresh() }
-        try WriterLock.setLastWriter(lockFile, epoch, files)
+        try WriterLock.setLastWriter(lockFile, epoch)
         needsRefresh = false
     }
 
@@ -199,7 +188,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
                                  timestamp: 0, producer: producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
                                  payloadBytes: payload)
         do {
-            let index = try shards[shard].append(out.base, header: header, now: now())
+            let index = try shards[shard].append(out.base, header: header, now: host.now())
             from += count
             return index
         } catch {

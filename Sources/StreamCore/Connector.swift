@@ -168,6 +168,15 @@ public struct SinkContext: Sendable {
         self.restoredCheckpoint = restoredCheckpoint
         self.restoredStates = restoredStates
     }
+
+    /// 16 hexadecimal digits that stay the same for this sink of this job, whatever the subtask: to tell what it left outside from
+    /// what others did.
+    public var tag: String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
+        for byte in jobID.utf8 + [0] + operatorID.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
 }
 
 extension TableSink {
@@ -181,11 +190,13 @@ extension TableSink {
 
 /// Writes one subtask's rows. One thread.
 ///
-///     write*  prepareCommit(n)  state()  write*  prepareCommit(n + 1)  state()  ...  close
+///     write*  prepareCommit(n)  state()  write*  prepareCommit(n + 1)  state()  ...  finish  prepareCommit(m)  state()  close
 ///
 /// What `prepareCommit(n)` returns is durable, but not yet visible. Without a committer it has only to flush.
 public protocol SinkWriter: AnyObject {
     func write(_ batch: Batch) throws
+    /// Event time has come to here: rows before it are late. `.max` at the end of the input.
+    func watermark(_ time: EventTime) throws
     /// Called when no input is at hand, so that rows buffered only for batching reach the outside soon.
     func idle() throws
     /// Ends what belongs to checkpoint n. Numbers grow; some may be left out.
@@ -193,6 +204,9 @@ public protocol SinkWriter: AnyObject {
     /// What the writer has to know after a recovery from the checkpoint that was just prepared, beyond the committables: for
     /// example a file that goes on growing. nil = nothing.
     func state() throws -> [UInt8]?
+    /// No row comes any more, as the input has ended or the job stops: what goes on across checkpoints ends with the next
+    /// `prepareCommit`, which is the last.
+    func finish() throws
     /// After an error or a cancellation nothing of the open checkpoint may become visible. What was prepared stays: it may
     /// be part of a checkpoint that the job resumes from.
     func abort()
@@ -200,7 +214,9 @@ public protocol SinkWriter: AnyObject {
 }
 
 extension SinkWriter {
+    public func watermark(_ time: EventTime) throws {}
     public func idle() throws {}
+    public func finish() throws {}
     public func state() throws -> [UInt8]? { nil }
     public func abort() {}
     public func close() throws {}

@@ -1,11 +1,15 @@
 /// A numbered marker that flows through the stream and separates what belongs to a checkpoint from what comes after.
 public struct Barrier: Hashable, Sendable {
     public var checkpoint: UInt64
-    /// The last barrier of a job that is stopping or whose input has ended.
+    /// The last barrier of a job that is stopping: nothing comes after it.
     public var final: Bool
-    public init(checkpoint: UInt64, final: Bool = false) {
+    /// State is to be given in the form that any backend and parallelism can take back.
+    public var isSavepoint: Bool
+
+    public init(checkpoint: UInt64, final: Bool = false, isSavepoint: Bool = false) {
         self.checkpoint = checkpoint
         self.final = final
+        self.isSavepoint = isSavepoint
     }
 }
 
@@ -52,6 +56,8 @@ public protocol StreamOperator: AnyObject {
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws
     /// The state, empty for operators without any. Called after `prepareSnapshot`, with all inputs aligned. Costs a copy at most.
     func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
+    /// The state in a form that does not depend on the backend, for savepoints.
+    func portableSnapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
     /// Gives back what snapshots held, for the key groups of this subtask. Called after `open`, before any input.
     func restore(_ state: RestoredState) throws
     /// Wall-clock milliseconds at which ``onTime(_:output:)`` is to be called; nil = never. Asked after every step.
@@ -71,6 +77,7 @@ extension StreamOperator {
     public var wakeAt: Int64? { nil }
     public func onTime(_ now: Int64, output: any Output) throws -> Progress { .done }
     public func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { .empty }
+    public func portableSnapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { try snapshot(checkpoint) }
     public func restore(_ state: RestoredState) throws {
         if !state.isEmpty {
             throw StreamError(.runtime, "\(type(of: self)) was given state but keeps none",

@@ -5,14 +5,20 @@ import StreamCore
 /// A group's first row gives +I, a change of its results -U and +U, taking back its last row -D. Several changes of a group
 /// within one batch become one, and none if the results are what they were.
 final class GroupAggregateOperator: StreamOperator {
-    private let spec: GroupAggregateSpec
-    private let plan: AggregatePlan
-    private let table: GroupTable
-    private let set: AccumulatorSet
-    private var context = OperatorContext(name: "group aggregate")
-    private var arrivals: Int64 = 0
-    private var liveGroups = 0
-    private let ids = Scratch<Int32>(), splitRows = Scratch<Int32>(), splitGroups = Scratch<Int32>()
+    let spec: GroupAggregateSpec
+    let plan: AggregatePlan
+    let table: GroupTable
+    var content: Freezable<AccumulatorSet>
+    private(set) var context = OperatorContext(name: "group aggregate")
+    var arrivals: Int64 = 0
+    var liveGroups = 0
+    /// Which groups differ from those of the last snapshot.
+    let changes: ChunkVersions
+    private let versions = VersionCounter()
+    /// When each group was last written, if groups are forgotten.
+    let expiry: GroupExpiry?
+    let ids = Scratch<Int32>()
+    private let splitRows = Scratch<Int32>(), splitGroups = Scratch<Int32>()
     /// Number of the last batch that touched the group.
     private let touchedIn = GroupArray<Int32>(fill: 0)
     private var batchNumber: Int32 = 0
@@ -22,10 +28,18 @@ final class GroupAggregateOperator: StreamOperator {
         self.spec = spec
         plan = try AggregatePlan(spec.aggregates, inputSchema: spec.inputSchema, retracts: spec.inputChanges)
         table = GroupTable(types: spec.keys.map { spec.inputSchema[$0].type })
-        set = plan.makeSet()
+        content = Freezable(plan.makeSet())
+        changes = ChunkVersions(versions)
+        expiry = spec.stateTTL.map { GroupExpiry(milliseconds: $0.wholeMilliseconds) }
     }
 
-    func open(_ context: OperatorContext) { self.context = context }
+    func open(_ context: OperatorContext) {
+        self.context = context
+        versions.start(at: context.now())
+    }
+
+    /// The accumulators; to be made fit for writing once a batch.
+    private var set: AccumulatorSet { content.state }
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         let n = batch.count
@@ -33,8 +47,10 @@ final class GroupAggregateOperator: StreamOperator {
         let rows = batch.selection?.rows
         let groups = ids.reserve(n)
         table.lookup(spec.keys.map { batch.columns[$0] }, rows: rows, count: n, into: groups)
+        content.thaw { $0.copy() }
         set.reserve(table.count)
         let touched = touchedGroups(groups, n)
+        if expiry != nil { expire(touched) }
         try touched.withUnsafeBufferPointer { touched in
             let (list, m) = (touched.baseAddress!, touched.count)
             let before = set.results(list, count: m).map { $0.flat() }
@@ -57,7 +73,23 @@ final class GroupAggregateOperator: StreamOperator {
             marks[Int(groups[i])] = number
             touched.append(groups[i])
         }
+        for group in touched { changes.mark(Int(group)) }
         return touched
+    }
+
+    /// Forgets the groups among those touched that are too old, and some others that are.
+    private func expire(_ touched: [Int32]) {
+        guard let expiry else { return }
+        let now = context.now()
+        expiry.reserve(table.count)
+        var gone = touched.filter { expiry.isExpired($0, now) && set.rowCounts[Int($0)] > 0 }
+        expiry.touch(touched, now)
+        // As many as the batch can have added twice over, so that a round through all groups comes to its end.
+        gone += expiry.sweep(2 * touched.count + 1_024, of: table.count, now).filter { set.rowCounts[Int($0)] > 0 }
+        guard !gone.isEmpty else { return }
+        for group in gone { changes.mark(Int(group)) }
+        gone.withUnsafeBufferPointer { set.reset($0.baseAddress!, count: $0.count) }
+        liveGroups -= gone.count
     }
 
     private func update(_ batch: Batch, groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?) {
@@ -135,36 +167,7 @@ final class GroupAggregateOperator: StreamOperator {
         table.keep(kept)
         set.remap(kept)
         touchedIn.remap(kept)
-    }
-
-    // MARK: State
-
-    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
-
-    private func keyGroupStates() throws -> [KeyGroupState] {
-        let groups = (0..<Int32(min(table.count, set.rows.values.capacity))).filter { set.rowCounts[Int($0)] > 0 }
-        let states = KeyedSnapshot.broadcast([arrivals], name: "progress", context: context)
-        return states + groups.withUnsafeBufferPointer {
-            guard let ids = $0.baseAddress, $0.count > 0 else { return [] }
-            let columns = table.keyColumns(ids, count: $0.count) + set.state(ids, count: $0.count)
-            return KeyedSnapshot.split(columns, count: $0.count, keys: spec.keys.count, name: "groups",
-                                       maxParallelism: context.maxParallelism)
-        }
-    }
-
-    func restore(_ state: RestoredState) throws {
-        let state = try state.loaded()
-        for piece in state {
-            if piece.name == "progress" {
-                arrivals = max(arrivals, piece.batch.columns[0].pointer(as: Int64.self)[0])
-                continue
-            }
-            let batch = piece.batch.compacted(), n = batch.count
-            let groups = ids.reserve(n)
-            table.lookup(Array(batch.columns[0..<spec.keys.count]), rows: nil, count: n, into: groups)
-            set.reserve(table.count)
-            set.absorb(batch.columns[spec.keys.count...].map { $0.flat() }, groups: groups, rows: nil, count: n)
-            liveGroups += n
-        }
+        expiry?.remap(kept)
+        changes.markAll()
     }
 }

@@ -3,12 +3,19 @@ import StreamCore
 /// Regular inner join: each side's rows are kept, and each arriving row is paired with the other side's rows of its key. The
 /// results have the row kind of the row that arrived. A null key matches nothing; such rows are not kept.
 final class JoinOperator: StreamOperator {
-    private let spec: JoinSpec
-    private var context = OperatorContext(name: "join")
+    let spec: JoinSpec
+    private(set) var context = OperatorContext(name: "join")
+    private let versions = VersionCounter()
     /// Keys of both sides.
-    private let table: GroupTable
-    private let sides: [GroupedMultiset]
-    private let ids = Scratch<Int32>()
+    let table: GroupTable
+    let sides: [GroupedMultiset]
+    /// Which rows of each side differ from those of the last snapshot.
+    let changes: [ChunkVersions]
+    /// Milliseconds after which rows of each side are forgotten.
+    let timeToLive: [Int64?]
+    let ids = Scratch<Int32>()
+    private var evictionCheckAt = JoinOperator.evictionMinimum
+    private static let evictionMinimum = 65_536
 
     /// The part of an arrived batch that has not been paired yet.
     private struct Probe {
@@ -37,16 +44,26 @@ final class JoinOperator: StreamOperator {
         }
         self.spec = spec
         table = GroupTable(types: spec.leftKeys.map { spec.leftSchema[$0].type })
-        sides = [GroupedMultiset(types: spec.leftSchema.map(\.type)), GroupedMultiset(types: spec.rightSchema.map(\.type))]
+        let versions = versions
+        let changes = [ChunkVersions(versions), ChunkVersions(versions)]
+        let timeToLive = [spec.leftTTL, spec.rightTTL].map { $0?.wholeMilliseconds }
+        sides = [spec.leftSchema, spec.rightSchema].enumerated().map { side, schema in
+            GroupedMultiset(types: schema.map(\.type), changes: changes[side], timeToLive: timeToLive[side])
+        }
+        (self.changes, self.timeToLive) = (changes, timeToLive)
     }
 
-    func open(_ context: OperatorContext) { self.context = context }
+    func open(_ context: OperatorContext) {
+        self.context = context
+        versions.start(at: context.now())
+    }
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         let keys = (input == 0 ? spec.leftKeys : spec.rightKeys).map { batch.columns[$0] }
         let rows = (0..<batch.count).map { Int32(truncatingIfNeeded: batch.row($0)) }
             .filter { row in keys.allSatisfy { $0.isValid(Int(row)) } }
         guard !rows.isEmpty else { return .done }
+        forget(rows.count)
         let groups = rows.withUnsafeBufferPointer {
             let groups = ids.reserve($0.count)
             table.lookup(keys, rows: $0.baseAddress, count: $0.count, into: groups)
@@ -58,13 +75,38 @@ final class JoinOperator: StreamOperator {
         return try resume(output)
     }
 
+    /// Drops some of the rows that have expired, and gives up keys once most of many have no rows.
+    private func forget(_ arriving: Int) {
+        if timeToLive.contains(where: { $0 != nil }) {
+            let now = context.now()
+            for side in sides {
+                side.setTime(now)
+                side.sweep(2 * arriving + 1_024)
+            }
+        }
+        let n = table.count
+        guard n > evictionCheckAt else { return }
+        var isLive = [Bool](repeating: false, count: n)
+        isLive.withUnsafeMutableBufferPointer { for side in sides { side.markOwners($0.baseAddress!) } }
+        let kept = (0..<Int32(n)).filter { isLive[Int($0)] }
+        if kept.count * 2 < n {
+            table.keep(kept)
+            for side in sides { side.remap(kept) }
+        }
+        evictionCheckAt = max(Self.evictionMinimum, 2 * kept.count)
+    }
+
     private func store(_ batch: Batch, _ rows: [Int32], _ groups: [Int32], side: Int) {
         func add(_ rows: [Int32], _ groups: [Int32], _ weight: Int64) {
             rows.withUnsafeBufferPointer { rows in
                 groups.withUnsafeBufferPointer { groups in
                     guard let from = rows.baseAddress, rows.count > 0 else { return }
-                    sides[side].add(batch.columns.map { $0.gather(from, count: rows.count).flat() }, groups: groups.baseAddress!,
-                                    count: rows.count, weight: weight)
+                    let columns = batch.columns.map { $0.gather(from, count: rows.count).flat() }
+                    if timeToLive[side] == nil {
+                        sides[side].add(columns, groups: groups.baseAddress!, count: rows.count, weight: weight)
+                    } else {
+                        sides[side].addTimed(columns, groups: groups.baseAddress!, count: rows.count, weight: weight)
+                    }
                 }
             }
         }
@@ -91,12 +133,13 @@ final class JoinOperator: StreamOperator {
         while work.next < work.rows.count, rows.count < Batch.targetRows {
             var pair = work.pair ?? other.first(of: work.groups[work.next])
             while pair >= 0, rows.count < Batch.targetRows {
-                while work.copies < other.multiplicity(pair), rows.count < Batch.targetRows {
+                let copies = other.liveMultiplicity(pair)
+                while work.copies < copies, rows.count < Batch.targetRows {
                     rows.append(work.rows[work.next])
                     pairs.append(pair)
                     work.copies += 1
                 }
-                guard work.copies >= other.multiplicity(pair) else { break }
+                guard work.copies >= copies else { break }
                 work.copies = 0
                 pair = other.following(pair)
             }
@@ -121,41 +164,6 @@ final class JoinOperator: StreamOperator {
                     kinds = to
                 }
                 return Batch(columns: work.side == 0 ? arrived + matched : matched + arrived, physicalCount: n, rowKinds: kinds)
-            }
-        }
-    }
-
-    // MARK: State
-
-    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
-
-    private func keyGroupStates() throws -> [KeyGroupState] {
-        let all = Selection.all(table.count)
-        return sides.enumerated().flatMap { side, multiset -> [KeyGroupState] in
-            let members = withExtendedLifetime(all) { multiset.members(all.rows, count: table.count) }
-            let n = members.pairs.count
-            guard n > 0 else { return [] }
-            let keys = members.positions.withUnsafeBufferPointer { table.keyColumns($0.baseAddress!, count: n) }
-            let rows = members.pairs.withUnsafeBufferPointer { multiset.rows($0.baseAddress!, count: n) }
-            let counts = members.counts.withUnsafeBufferPointer { Column.fixed(.bigint, $0.baseAddress!, count: n) }
-            return KeyedSnapshot.split(keys + rows + [counts], count: n, keys: keys.count, name: side == 0 ? "left" : "right",
-                                       maxParallelism: context.maxParallelism)
-        }
-    }
-
-    func restore(_ state: RestoredState) throws {
-        let state = try state.loaded()
-        for piece in state {
-            let batch = piece.batch.compacted(), n = batch.count
-            guard n > 0 else { continue }
-            let k = spec.leftKeys.count
-            let groups = ids.reserve(n)
-            table.lookup(Array(batch.columns[0..<k]), rows: nil, count: n, into: groups)
-            for side in sides { side.reserve(table.count) }
-            let counts = batch.columns[batch.columns.count - 1].flat()
-            withExtendedLifetime(counts) {
-                sides[piece.name == "left" ? 0 : 1].add(batch.columns[k..<(batch.columns.count - 1)].map { $0.flat() }, groups: groups, count: n,
-                                                        weight: 1, weights: counts.pointer(as: Int64.self))
             }
         }
     }

@@ -11,6 +11,7 @@ extension Operators {
 final class LimitOperator: StreamOperator {
     private var toSkip: Int
     private var toPass: Int
+    private var name = "limit"
 
     init(offset: Int, limit: Int?) {
         toSkip = offset
@@ -28,16 +29,22 @@ final class LimitOperator: StreamOperator {
 
     // MARK: State
 
-    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+    private static let progress = StateColumns([("skip", .bigint), ("pass", .bigint)])
 
-    private func keyGroupStates() throws -> [KeyGroupState] {
-        let left = Batch(schema: [Field("skip", .bigint), Field("pass", .bigint)], rows: [[.int(Int64(toSkip)), .int(Int64(toPass))]])
-        return [KeyGroupState(keyGroup: 0, name: "left", batch: left)]
+    func open(_ context: OperatorContext) { name = context.name }
+
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot {
+        OperatorSnapshot([.broadcast("progress", Self.progress, rows: [[Int64(toSkip), Int64(toPass)]])])
     }
 
     func restore(_ state: RestoredState) throws {
-        let state = try state.loaded()
-        guard let left = state.first?.batch.rows().first, case .int(let skip) = left[0], case .int(let pass) = left[1] else { return }
-        (toSkip, toPass) = (Int(skip), Int(pass))
+        try state.forEach { piece in
+            guard piece.name == "progress" else { throw piece.unknown(operator: name) }
+            let columns = try Self.progress.columns(of: piece, operator: name)
+            for row in 0..<piece.batch.count {
+                toSkip = min(toSkip, Int(columns[0].pointer(as: Int64.self)[row]))
+                toPass = min(toPass, Int(columns[1].pointer(as: Int64.self)[row]))
+            }
+        }
     }
 }

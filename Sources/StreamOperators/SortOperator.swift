@@ -5,9 +5,8 @@ import StreamCore
 final class SortOperator: StreamOperator {
     private let spec: SortSpec
     private var context = OperatorContext(name: "sort")
-    /// Compacted batches in order of arrival.
-    private var held: [Batch] = []
-    private var heldRows = 0
+    private var held = HeldBatches()
+    private let versions = VersionCounter()
     private var hasChanges = false
     private var sorted: (columns: [Column], order: [Int32])?
     private var emitted = 0
@@ -20,23 +19,25 @@ final class SortOperator: StreamOperator {
         self.spec = spec
     }
 
-    func open(_ context: OperatorContext) { self.context = context }
+    func open(_ context: OperatorContext) {
+        self.context = context
+        versions.start(at: context.now())
+    }
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         guard batch.count > 0 else { return .done }
         let batch = batch.compacted()
-        if let kinds = batch.rowKinds?.pointer(as: UInt8.self), (0..<batch.count).contains(where: { kinds[$0] & 1 == 1 }) { hasChanges = true }
+        noteChanges(batch)
         held.append(batch)
-        heldRows += batch.count
         if let limit = spec.limit, !hasChanges {
             let wanted = spec.offset + limit
-            if heldRows > max(2 * wanted, 65_536) { keepFirst(wanted) }
+            if held.rowCount > max(2 * wanted, 65_536) { keepFirst(wanted) }
         }
         return .done
     }
 
-    private func joined() -> [Column] {
-        spec.inputSchema.indices.map { c in Column.concatenated(held.map { $0.columns[c] }) }
+    private func noteChanges(_ batch: Batch) {
+        if let kinds = batch.rowKinds?.pointer(as: UInt8.self), (0..<batch.count).contains(where: { kinds[$0] & 1 == 1 }) { hasChanges = true }
     }
 
     private func order(_ columns: [Column], _ n: Int) -> [Int32] {
@@ -45,22 +46,21 @@ final class SortOperator: StreamOperator {
 
     /// Drops what cannot be among the first `n` rows any more. Equal rows stay in order of arrival.
     private func keepFirst(_ n: Int) {
-        let columns = joined()
-        let first = order(columns, heldRows).prefix(n).sorted()
-        held = first.isEmpty ? [] : [first.withUnsafeBufferPointer { rows in
+        let columns = held.joined(spec.inputSchema.count)
+        let first = order(columns, held.rowCount).prefix(n).sorted()
+        held.replaceAll(first.isEmpty ? [] : [first.withUnsafeBufferPointer { rows in
             Batch(columns: columns.map { $0.gather(rows.baseAddress!, count: rows.count) }, physicalCount: rows.count)
-        }]
-        heldRows = first.count
+        }])
     }
 
     func finish(input: Int, output: any Output) throws -> Progress {
         if hasChanges { netOut() }
-        guard heldRows > 0 else { return .done }
-        let columns = joined()
-        var order = order(columns, heldRows)
+        guard held.rowCount > 0 else { return .done }
+        let columns = held.joined(spec.inputSchema.count)
+        var order = order(columns, held.rowCount)
         let end = spec.limit.map { min(order.count, spec.offset + $0) } ?? order.count
         order = spec.offset < end ? Array(order[spec.offset..<end]) : []
-        held = []
+        held.replaceAll([])
         sorted = (columns, order)
         emitted = 0
         return try resume(output)
@@ -72,7 +72,7 @@ final class SortOperator: StreamOperator {
         let ids = Scratch<Int32>()
         var open: [[Int32]] = []
         var kept: [Bool] = []
-        for batch in held {
+        for batch in held.batches {
             let n = batch.count, groups = ids.reserve(n)
             table.lookup(batch.columns, rows: nil, count: n, into: groups)
             while open.count < table.count { open.append([]) }
@@ -88,13 +88,12 @@ final class SortOperator: StreamOperator {
             }
         }
         var at = 0
-        held = held.compactMap { batch in
+        held.replaceAll(held.batches.compactMap { batch in
             let rows = (0..<Int32(batch.count)).filter { kept[at + Int($0)] }
             at += batch.count
             guard !rows.isEmpty else { return nil }
             return Batch(columns: batch.columns, physicalCount: batch.physicalCount, selection: Selection(rows)).compacted()
-        }
-        heldRows = held.reduce(0) { $0 + $1.count }
+        })
     }
 
     func resume(_ output: any Output) throws -> Progress {
@@ -114,18 +113,12 @@ final class SortOperator: StreamOperator {
 
     // MARK: State
 
-    /// All rows are of key group 0: a sort runs in one subtask.
-    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
-
-    private func keyGroupStates() throws -> [KeyGroupState] { held.map { KeyGroupState(keyGroup: 0, name: "rows", batch: $0) } }
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(units: held.units(spec.inputSchema, versions)) }
 
     func restore(_ state: RestoredState) throws {
-        let state = try state.loaded()
-        for piece in state where piece.batch.count > 0 {
-            let batch = piece.batch.compacted()
-            if batch.rowKinds != nil { hasChanges = true }
-            held.append(batch)
-            heldRows += batch.count
-        }
+        let pieces = try state.loaded()
+        if let other = pieces.first(where: { $0.name != "rows" }) { throw other.unknown(operator: context.name) }
+        try held.restore(pieces, spec.inputSchema, operator: context.name)
+        for batch in held.batches { noteChanges(batch) }
     }
 }

@@ -73,12 +73,16 @@ public struct GroupAggregateSpec: Sendable {
     public var keys: [Int]
     public var aggregates: [AggregateCall]
     public var inputChanges: Bool
+    /// Wall-clock time after its last row at which a group is forgotten (`table.exec.state.ttl`); nil = never. A row of its
+    /// key that comes later starts a group anew, with +I.
+    public var stateTTL: Duration?
 
-    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool) {
+    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil) {
         self.inputSchema = inputSchema
         self.keys = keys
         self.aggregates = aggregates
         self.inputChanges = inputChanges
+        self.stateTTL = stateTTL
     }
 }
 
@@ -112,8 +116,13 @@ public struct SortSpec: Sendable {
 public struct JoinSpec: Sendable {
     public var leftSchema: Schema, rightSchema: Schema
     public var leftKeys: [Int], rightKeys: [Int]
+    /// Wall-clock time after its last write at which a row of the side is forgotten and matches no more; nil = never.
+    public var leftTTL: Duration?, rightTTL: Duration?
 
-    public init(leftSchema: Schema, rightSchema: Schema, leftKeys: [Int], rightKeys: [Int]) {
+    public init(leftSchema: Schema, rightSchema: Schema, leftKeys: [Int], rightKeys: [Int], leftTTL: Duration? = nil,
+                rightTTL: Duration? = nil) {
+        self.leftTTL = leftTTL
+        self.rightTTL = rightTTL
         self.leftSchema = leftSchema
         self.rightSchema = rightSchema
         self.leftKeys = leftKeys

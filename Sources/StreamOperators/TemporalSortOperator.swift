@@ -15,7 +15,8 @@ final class TemporalSortOperator: StreamOperator {
     private let spec: SortSpec
     private let timeColumn: Int
     private var context = OperatorContext(name: "sort")
-    private var held: [Batch] = []
+    private var held = HeldBatches()
+    private let versions = VersionCounter()
     private var earliestHeld = Int64.max
     private var lastEmitted = Int64.min
     private var due: (columns: [Column], order: [Int32])?
@@ -32,7 +33,10 @@ final class TemporalSortOperator: StreamOperator {
         timeColumn = key.column
     }
 
-    func open(_ context: OperatorContext) { self.context = context }
+    func open(_ context: OperatorContext) {
+        self.context = context
+        versions.start(at: context.now())
+    }
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         guard batch.count > 0 else { return .done }
@@ -59,9 +63,7 @@ final class TemporalSortOperator: StreamOperator {
 
     func advance(to watermark: EventTime, output: any Output) throws -> Progress {
         guard earliestHeld <= watermark.milliseconds else { return .done }
-        let all = Batch(
-            columns: spec.inputSchema.indices.map { c in Column.concatenated(held.map { $0.columns[c] }) },
-            physicalCount: held.reduce(0) { $0 + $1.count })
+        let all = Batch(columns: held.joined(spec.inputSchema.count), physicalCount: held.rowCount)
         let column = all.columns[timeColumn].flat()
         var now: [Int32] = [], later: [Int32] = []
         earliestHeld = .max
@@ -80,7 +82,7 @@ final class TemporalSortOperator: StreamOperator {
         func part(_ rows: [Int32]) -> Batch {
             Batch(columns: all.columns, physicalCount: all.physicalCount, selection: Selection(rows)).compacted()
         }
-        held = later.isEmpty ? [] : [part(later)]
+        held.replaceAll(later.isEmpty ? [] : [part(later)])
         let columns = part(now).columns
         due = (columns, SortKeys(columns, keys: spec.keys, count: now.count).order())
         emitted = 0
@@ -103,28 +105,28 @@ final class TemporalSortOperator: StreamOperator {
 
     // MARK: State
 
-    /// All of it is of key group 0: the sort runs in one subtask.
-    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
+    private static let progress = StateColumns([("last_emitted", .bigint)])
 
-    private func keyGroupStates() throws -> [KeyGroupState] {
-        let last = Batch(schema: [Field("last", .bigint)], rows: [[.int(lastEmitted)]])
-        return [KeyGroupState(keyGroup: 0, name: "last", batch: last)] + held.map { KeyGroupState(keyGroup: 0, name: "rows", batch: $0) }
+    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot {
+        let progress = KeyGroupState.broadcast("progress", Self.progress, rows: [[lastEmitted]])
+        return OperatorSnapshot(units: [StateUnit(name: "progress") { [progress] }] + held.units(spec.inputSchema, versions))
     }
 
     func restore(_ state: RestoredState) throws {
-        let state = try state.loaded()
-        for piece in state where piece.batch.count > 0 {
-            let batch = piece.batch.compacted()
-            if piece.name == "last" {
-                if case .int(let last) = batch.columns[0].value(at: 0) { lastEmitted = last }
-                continue
+        var rows: [KeyGroupState] = []
+        try state.forEach { piece in
+            switch piece.name {
+            case "progress":
+                let last = try Self.progress.columns(of: piece, operator: context.name)[0]
+                for row in 0..<last.count { lastEmitted = max(lastEmitted, last.pointer(as: Int64.self)[row]) }
+            case "rows": rows.append(piece)
+            default: throw piece.unknown(operator: context.name)
             }
-            let column = batch.columns[timeColumn].flat()
-            withExtendedLifetime(column) {
-                let times = column.pointer(as: Int64.self)
-                for i in 0..<batch.count { earliestHeld = min(earliestHeld, times[i]) }
-            }
-            held.append(batch)
+        }
+        try held.restore(rows, spec.inputSchema, operator: context.name)
+        for batch in held.batches {
+            let column = batch.columns[timeColumn]
+            for i in 0..<batch.count { earliestHeld = min(earliestHeld, column.pointer(as: Int64.self)[i]) }
         }
     }
 }

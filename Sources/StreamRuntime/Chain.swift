@@ -9,6 +9,13 @@ import StreamCore
 final class Chain {
     let nodes: [ChainNode]
     let router: Router?
+    /// Called when a barrier has passed all nodes, with what they had to say.
+    var onBarrier: ((Barrier, [OperatorReport]) throws -> Void)?
+    /// Called when the end of input has passed all nodes, with what sinks prepared last.
+    var onEnd: (([OperatorReport]) -> Void)?
+    /// Reports of barriers on their way through the nodes.
+    private var reports: [UInt64: [OperatorReport]] = [:]
+    private var endReports: [OperatorReport] = []
 
     init(nodes: [ChainNode], router: Router?) {
         self.nodes = nodes
@@ -22,14 +29,25 @@ final class Chain {
 
     func push(_ element: ChainElement) throws { try deliver(element, to: 0) }
 
+    /// Sends a barrier through, with the report of a source in front of the chain.
+    func push(_ barrier: Barrier, source: OperatorReport? = nil) throws {
+        reports[barrier.checkpoint] = source.map { [$0] } ?? []
+        try push(.barrier(barrier))
+    }
+
     fileprivate func deliver(_ element: ChainElement, to index: Int) throws {
         guard index < nodes.count else {
             switch element {
             case .batch(let batch, _): try router?.emit(batch)
             case .watermark(let watermark): router?.broadcast(.watermark(watermark))
-            case .barrier(let barrier): router?.broadcast(.barrier(barrier))
+            case .barrier(let barrier):
+                router?.broadcast(.barrier(barrier))
+                try onBarrier?(barrier, reports.removeValue(forKey: barrier.checkpoint) ?? [])
             case .idle(let idle): router?.broadcast(.idle(idle))
-            case .finishInput(_, let isLast): if isLast { router?.broadcast(.endOfInput) }
+            case .finishInput(_, let isLast):
+                guard isLast else { break }
+                router?.broadcast(.endOfInput)
+                onEnd?(endReports)
             }
             return
         }
@@ -49,16 +67,25 @@ final class Chain {
             }
         case .watermark(let watermark):
             node.metrics.watermark.set(watermark.milliseconds)
-            if case .transform(let op) = node.kind { node.isEmitting = try op.advance(to: watermark, output: output) == .more }
+            node.watermark = watermark
+            switch node.kind {
+            case .transform(let op): node.isEmitting = try op.advance(to: watermark, output: output) == .more
+            case .sink(let sink): try sink.watermark(watermark)
+            }
             try finish(element, at: index)
         case .finishInput(let input, _):
             if case .transform(let op) = node.kind { node.isEmitting = try op.finish(input: input, output: output) == .more }
             try finish(element, at: index)
         case .barrier(let barrier):
+            var report = OperatorReport(vertex: node.vertex, index: node.index)
+            if node.watermark != .min { report.watermark = node.watermark.milliseconds }
             switch node.kind {
-            case .transform(let op): try op.prepareSnapshot(barrier.checkpoint, output: output)
-            case .sink(let sink): try sink.barrier(barrier)
+            case .transform(let op):
+                try op.prepareSnapshot(barrier.checkpoint, output: output)
+                report.snapshot = try barrier.isSavepoint ? op.portableSnapshot(barrier.checkpoint) : op.snapshot(barrier.checkpoint)
+            case .sink(let sink): try sink.barrier(barrier, into: &report)
             }
+            reports[barrier.checkpoint, default: []].append(report)
             try finish(element, at: index)
         case .idle(let isIdle):
             if isIdle, case .transform(let op) = node.kind { try op.idle(output: output) }
@@ -75,7 +102,11 @@ final class Chain {
         switch element {
         case .finishInput(_, let isLast):
             guard isLast else { return }
-            if case .sink(let sink) = nodes[index].kind { try sink.finish() }
+            if case .sink(let sink) = nodes[index].kind {
+                var report = OperatorReport(vertex: nodes[index].vertex, index: nodes[index].index)
+                try sink.finish(into: &report)
+                endReports.append(report)
+            }
             try deliver(.finishInput(0, isLast: true), to: index + 1)
         default: try deliver(element, to: index + 1)
         }
@@ -103,6 +134,24 @@ final class Chain {
         return true
     }
 
+    /// When a processing-time timer of a node is due (wall-clock milliseconds); nil = there is none.
+    var wakeAt: Int64? {
+        var earliest: Int64?
+        for node in nodes {
+            if case .transform(let op) = node.kind, let time = op.wakeAt { earliest = min(earliest ?? time, time) }
+        }
+        return earliest
+    }
+
+    /// Fires processing-time timers that are due. To be called when all nodes are clear.
+    func fireTimers(_ now: Int64) throws {
+        for node in nodes {
+            guard case .transform(let op) = node.kind, let due = op.wakeAt, due <= now else { continue }
+            node.isEmitting = try op.onTime(now, output: node.output!) == .more
+            if node.isEmitting { return }
+        }
+    }
+
     func close() {
         for node in nodes { if case .transform(let op) = node.kind { op.close() } }
     }
@@ -124,6 +173,8 @@ final class ChainNode {
     }
 
     let vertex: Int
+    /// Number of the subtask among those of the vertex.
+    let index: Int
     let kind: Kind
     let metrics: OperatorMetrics
     var queue: [ChainElement] = []
@@ -131,8 +182,11 @@ final class ChainNode {
     var forwardAfter: ChainElement?
     fileprivate(set) var output: NodeOutput?
 
-    init(vertex: Int, kind: Kind, metrics: OperatorMetrics) {
+    fileprivate(set) var watermark = EventTime.min
+
+    init(vertex: Int, index: Int, kind: Kind, metrics: OperatorMetrics) {
         self.vertex = vertex
+        self.index = index
         self.kind = kind
         self.metrics = metrics
     }
@@ -161,51 +215,4 @@ final class NodeOutput: Output {
         for later in chain.nodes[(index + 1)...] where !later.isClear { return false }
         return chain.isTailReady
     }
-}
-
-/// A sink's writer at the end of a chain.
-final class SinkDriver {
-    private let writer: any SinkWriter
-    private let acknowledge: (SinkAcknowledgement) -> Void
-    private let finalCheckpoint: () -> UInt64
-    private var isFinished = false
-    private var wroteSinceIdle = false
-
-    enum SinkAcknowledgement: Sendable {
-        case prepared(UInt64, [Committable])
-        case finished(UInt64, [Committable])
-    }
-
-    init(writer: any SinkWriter, finalCheckpoint: @escaping () -> UInt64, acknowledge: @escaping (SinkAcknowledgement) -> Void) {
-        self.writer = writer
-        self.finalCheckpoint = finalCheckpoint
-        self.acknowledge = acknowledge
-    }
-
-    func write(_ batch: Batch) throws {
-        wroteSinceIdle = true
-        try writer.write(batch)
-    }
-
-    func barrier(_ barrier: Barrier) throws {
-        if barrier.final { return try finish() }
-        acknowledge(.prepared(barrier.checkpoint, try writer.prepareCommit(barrier.checkpoint)))
-    }
-
-    func finish() throws {
-        guard !isFinished else { return }
-        isFinished = true
-        let checkpoint = finalCheckpoint()
-        let committables = try writer.prepareCommit(checkpoint)
-        try writer.close()
-        acknowledge(.finished(checkpoint, committables))
-    }
-
-    func idle() throws {
-        guard wroteSinceIdle, !isFinished else { return }
-        wroteSinceIdle = false
-        try writer.idle()
-    }
-
-    func abort() { if !isFinished { writer.abort() } }
 }

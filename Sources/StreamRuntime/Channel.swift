@@ -35,6 +35,13 @@ package final class Channel: Sendable {
         }
     }
 
+    /// Whether a barrier waits in the queue, and what is in front of it.
+    package enum Overtaken: Sendable {
+        case notHere
+        /// The barrier was taken out; these elements are in front of it and stay.
+        case barrier(inFront: [StreamElement])
+    }
+
     private let queue: Mutex<Queue>
     private let capacity: Int
     private let sender: Int, receiver: Int
@@ -57,6 +64,20 @@ package final class Channel: Sendable {
             return queue.count == 1
         }
         if wasEmpty { waker.wake(receiver) }
+    }
+
+    /// Takes a checkpoint's barrier out of the queue, past what is in front of it.
+    package func overtake(_ checkpoint: UInt64) -> Overtaken {
+        queue.withLock { queue in
+            let all = (0..<queue.count).map { queue.elements[(queue.head + $0) % queue.elements.count]! }
+            guard let at = all.firstIndex(where: { if case .barrier(let b) = $0 { b.checkpoint == checkpoint && !b.final } else { false } })
+            else { return .notHere }
+            var rest = all
+            rest.remove(at: at)
+            queue.elements = rest + Array(repeating: nil, count: max(queue.elements.count - rest.count, 1))
+            (queue.head, queue.count) = (0, rest.count)
+            return .barrier(inFront: Array(all[..<at]))
+        }
     }
 
     package func receive() -> StreamElement? {

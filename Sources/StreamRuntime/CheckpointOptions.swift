@@ -2,6 +2,9 @@ import StreamCore
 
 /// When checkpoints are taken and what happens when they fail. Names in brackets are Flink's settings.
 public struct CheckpointOptions: Sendable {
+    /// Of a job without end whose sinks ask for nothing.
+    public static let defaultInterval = Duration.seconds(10)
+
     /// Time between the starts of two [execution.checkpointing.interval]; nil = as often as the sinks want to commit.
     public var interval: Duration?
     /// A checkpoint that takes longer is given up [execution.checkpointing.timeout].

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamState
 import Synchronization
 
 /// Settings of a run.
@@ -9,18 +10,41 @@ public struct JobOptions: Sendable {
     public var batchRows: Int
     /// Elements (batches, watermarks, barriers) that may wait between two subtasks.
     public var queueCapacity: Int
-    /// Wanted time between barriers; nil = as the sinks ask.
-    public var checkpointInterval: Duration?
+    public var checkpoints: CheckpointOptions
+    /// The embedded store that operators keep their state in; nil = memory.
+    public var backend: (any StateBackend)?
+    /// For the stores of a run; removed at its end. Needed with a backend only.
+    public var workDirectory: String
     /// Monotonic nanoseconds; injected in tests.
     public var clock: @Sendable () -> UInt64
+    public var host: Host
 
-    public init(workers: Int? = nil, batchRows: Int = Batch.targetRows, queueCapacity: Int = 32, checkpointInterval: Duration? = nil,
-                clock: @escaping @Sendable () -> UInt64 = { Clock.monotonicNanoseconds() }) {
+    public init(workers: Int? = nil, batchRows: Int = Batch.targetRows, queueCapacity: Int = 32, checkpoints: CheckpointOptions = .init(),
+                backend: (any StateBackend)? = nil, workDirectory: String = "", clock: @escaping @Sendable () -> UInt64 = { Clock.monotonicNanoseconds() },
+                host: Host = .system) {
         self.workers = workers
         self.batchRows = batchRows
         self.queueCapacity = queueCapacity
-        self.checkpointInterval = checkpointInterval
+        self.checkpoints = checkpoints
+        self.backend = backend
+        self.workDirectory = workDirectory
         self.clock = clock
+        self.host = host
+    }
+}
+
+/// What a run keeps beyond itself: where its checkpoints go, and the one that it goes on from.
+package struct JobRecovery: Sendable {
+    package var jobID: String
+    package var storage: CheckpointStorage
+    package var restored: Checkpoint?
+    package var allowsNonRestoredState: Bool
+
+    package init(jobID: String, storage: CheckpointStorage, restored: Checkpoint? = nil, allowsNonRestoredState: Bool = false) {
+        self.jobID = jobID
+        self.storage = storage
+        self.restored = restored
+        self.allowsNonRestoredState = allowsNonRestoredState
     }
 }
 
@@ -45,29 +69,64 @@ package final class JobInstance {
     package let metrics: [Int: [OperatorMetrics]]
     let coordinator: CheckpointCoordinator
     private(set) var mailboxes: [(subtask: Int, mailbox: SourceMailbox, vertex: Int)] = []
-    private var knownSplits: [Int: Set<SourceSplit>] = [:]
+    private var knownSplits: [Int: Set<String>] = [:]
     private let waker: any Waker
 
-    package init(graph: JobGraph, options: JobOptions, waker: any Waker) throws {
+    /// What the run goes on from.
+    private let restored: RestorePlan?
+    private let recovery: JobRecovery?
+    private let workDirectory: String
+    private let host: Host
+    /// Writes checkpoints; nil when the job has none.
+    let writing: CheckpointWriting?
+
+    package init(graph: JobGraph, options: JobOptions, recovery: JobRecovery? = nil, waker: any Waker) throws {
         self.graph = graph
+        self.recovery = recovery
+        host = options.host
+        workDirectory = options.workDirectory
+        restored = try recovery.flatMap { recovery in
+            try recovery.restored.map { try RestorePlan($0, graph: graph, allowsNonRestoredState: recovery.allowsNonRestoredState) }
+        }
         self.waker = waker
         metrics = Dictionary(uniqueKeysWithValues: graph.vertices.map { vertex in
             (vertex.id, (0..<vertex.parallelism).map { _ in OperatorMetrics() })
         })
-        let sinks = graph.vertices.compactMap { vertex -> (Int, any TableSink, Int)? in
-            if case .sink(let sink) = vertex.kind { (vertex.id, sink, vertex.parallelism) } else { nil }
-        }
-        coordinator = try CheckpointCoordinator(sinks: sinks)
+        var committers: [Int: any SinkCommitter] = [:]
         do {
-            try build(options)
+            for vertex in graph.vertices {
+                guard case .sink(let sink) = vertex.kind, let committer = try sink.committer(Self.sinkContext(vertex, 0, OperatorMetrics(), recovery)) else { continue }
+                committers[vertex.id] = committer
+                // What the checkpoint holds is published, and what came after it undone, before anyone reads or writes the table.
+                if let restored { try committer.recover(restored.manifest.checkpoint, restored.committables(of: vertex.operatorID)) }
+            }
+        } catch {
+            for committer in committers.values { committer.close() }
+            throw error
+        }
+        let next = try max(recovery?.storage.lastNumber() ?? 0, restored?.manifest.lastNumber ?? 0) + 1
+        let chains = Self.chains(of: graph)
+        coordinator = CheckpointCoordinator(subtasks: 0..<chains.reduce(0) { $0 + $1[0].parallelism }, committers: committers, options: options.checkpoints,
+                                            isDurable: recovery != nil, next: next, host: options.host)
+        writing = recovery.map { [coordinator] in
+            CheckpointWriting(graph: graph, jobID: $0.jobID, coordinator: coordinator, storage: $0.storage, now: options.clock)
+        }
+        do {
+            try build(chains, options)
         } catch {
             for subtask in subtasks { subtask.abort() }
+            coordinator.close()
             throw error
         }
     }
 
+    static func sinkContext(_ vertex: JobVertex, _ subtask: Int, _ metrics: OperatorMetrics, _ recovery: JobRecovery?) -> SinkContext {
+        SinkContext(jobID: recovery?.jobID ?? "job", operatorID: vertex.operatorID, subtask: subtask, parallelism: vertex.parallelism, metrics: metrics,
+                    isRecoverable: recovery != nil, restoredCheckpoint: recovery?.restored?.manifest.checkpoint)
+    }
+
     /// Vertices that are fused, first to last, by the id of the first.
-    private func chains() -> [[JobVertex]] {
+    private static func chains(of graph: JobGraph) -> [[JobVertex]] {
         let byID = Dictionary(uniqueKeysWithValues: graph.vertices.map { ($0.id, $0) })
         func fused(_ edge: JobEdge) -> Bool {
             let (from, to) = (byID[edge.from]!, byID[edge.to]!)
@@ -84,8 +143,7 @@ package final class JobInstance {
         }
     }
 
-    private func build(_ options: JobOptions) throws {
-        let chains = chains()
+    private func build(_ chains: [[JobVertex]], _ options: JobOptions) throws {
         // Subtask ids: chain by chain.
         var firstID: [Int: Int] = [:]  // by head vertex
         var headOf: [Int: Int] = [:]
@@ -137,12 +195,11 @@ package final class JobInstance {
         var input = Subtask.Input.channels(inputs)
         var rest = chain[...]
         if case .source(let source) = head.kind {
-            let splits = try source.source.splits()
-            knownSplits[head.id] = Set(splits.map { SourceSplit(id: $0.id) })
             let mailbox = SourceMailbox()
             mailboxes.append((id, mailbox, head.id))
-            let own = splits.enumerated().filter { $0.offset % head.parallelism == index }.map(\.element)
-            input = .source(try SourceInput(source, splits: own, metrics: metrics[head.id]![index], now: options.clock), mailbox)
+            let (starts, finished) = try starts(of: head, source.source)
+            func own<T>(_ all: [T]) -> [T] { all.enumerated().filter { $0.offset % head.parallelism == index }.map(\.element) }
+            input = .source(try SourceInput(source, splits: own(starts), finished: own(finished), metrics: metrics[head.id]![index], now: options.clock), mailbox)
             rest = chain.dropFirst()
         }
         let nodes = try rest.map { vertex in
@@ -151,35 +208,92 @@ package final class JobInstance {
             case .source: preconditionFailure("a source inside of a chain")
             case .transform(let make):
                 let op = try make()
-                try op.open(OperatorContext(name: vertex.name, subtask: index, parallelism: vertex.parallelism,
-                                            maxParallelism: graph.maxParallelism, metrics: counters))
-                return ChainNode(vertex: vertex.id, kind: .transform(op), metrics: counters)
+                let context = OperatorContext(
+                    name: vertex.name, subtask: index, parallelism: vertex.parallelism, maxParallelism: graph.maxParallelism, metrics: counters,
+                    backend: options.backend, workDirectory: options.workDirectory + "/\(vertex.id)-\(index)", now: options.host.now)
+                try op.open(context)
+                if let state = try restored?.state(of: vertex.operatorID, keyGroups: context.keyGroups), !state.isEmpty {
+                    do {
+                        try op.restore(state)
+                    } catch let error as StreamError {
+                        op.close()
+                        throw StreamError(error.code, "the state of \(vertex.name) cannot be restored: \(error.problem)", fix: error.fix, at: error.location)
+                    }
+                }
+                return ChainNode(vertex: vertex.id, index: index, kind: .transform(op), metrics: counters)
             case .sink(let sink):
-                let writer = try sink.writer(SinkContext(subtask: index, parallelism: vertex.parallelism, metrics: counters))
-                let coordinator = coordinator
-                let driver = SinkDriver(writer: writer, finalCheckpoint: { coordinator.finalCheckpoint() },
-                                        acknowledge: { coordinator.acknowledge(vertex.id, $0) })
-                return ChainNode(vertex: vertex.id, kind: .sink(driver), metrics: counters)
+                var context = Self.sinkContext(vertex, index, counters, recovery)
+                context.restoredStates = restored?.writerStates(of: vertex.operatorID, subtask: index, parallelism: vertex.parallelism) ?? []
+                let coordinator = self.coordinator
+                coordinator.sinkSubtasks.withLock { _ = $0[vertex.id, default: []].insert(id) }
+                let driver = SinkDriver(writer: try sink.writer(context), finalCheckpoint: { coordinator.finalCheckpoint() })
+                return ChainNode(vertex: vertex.id, index: index, kind: .sink(driver), metrics: counters)
             }
         }
         let router = targets.isEmpty ? nil : Router(targets, maxParallelism: graph.maxParallelism, metrics: metrics[chain.last!.id]![index])
-        return Subtask(id: id, name: chain.map(\.name).joined(separator: " -> "), depth: depth, input: input, chain: Chain(nodes: nodes, router: router),
-                       batchRows: options.batchRows, metrics: metrics[head.id]![index], now: options.clock)
+        let coordinator = self.coordinator
+        return Subtask(
+            id: id, name: chain.map(\.name).joined(separator: " -> "), depth: depth, head: (head.id, index), input: input,
+            chain: Chain(nodes: nodes, router: router), replay: try restored?.channels(of: head, subtask: index) ?? [], batchRows: options.batchRows,
+            metrics: metrics[head.id]![index], now: options.clock, wallClock: options.host.now,
+            reporter: .init(snapshot: { coordinator.acknowledge($0, $1) }, finished: { coordinator.finish($0) }))
     }
 
-    /// Sends a barrier through the job; nil when the last one has been sent already.
-    package func startCheckpoint() {
-        guard let checkpoint = coordinator.start() else { return }
+    /// The splits of a source, with where reading goes on in those that an earlier run has begun.
+    private func starts(of vertex: JobVertex, _ source: any TableSource) throws -> (starts: [SplitStart], finished: [CheckpointManifest.SplitEntry]) {
+        // All subtasks of a vertex get theirs out of one list.
+        if let known = splitLists[vertex.id] { return known }
+        let known = restored?.splits(of: vertex.operatorID) ?? [:]
+        // How a source is cut up may depend on the parallelism; only one that grows can have splits that were never given out.
+        let listed = known.isEmpty || source.discoveryInterval != nil ? try source.splits() : []
+        var starts: [SplitStart] = []
+        for split in listed {
+            guard let entry = known[split.id] else {
+                starts.append(SplitStart(split: split))
+                continue
+            }
+            if !entry.isFinished { starts.append(entry.start) }
+        }
+        // A split that is gone before it was read to its end: its reader says what that means.
+        let ids = Set(listed.map(\.id))
+        for (id, entry) in known.sorted(by: { $0.key < $1.key }) where !ids.contains(id) && !entry.isFinished { starts.append(entry.start) }
+        let finished = known.values.filter(\.isFinished).sorted { $0.id < $1.id }
+        knownSplits[vertex.id] = ids.union(known.keys)
+        splitLists[vertex.id] = (starts, finished)
+        return (starts, finished)
+    }
+    private var splitLists: [Int: (starts: [SplitStart], finished: [CheckpointManifest.SplitEntry])] = [:]
+
+    /// Sends a barrier through the job; false when that cannot be now.
+    @discardableResult
+    package func startCheckpoint(savepointIn directory: String? = nil, now: UInt64) -> UInt64? {
+        if directory == nil, !coordinator.mayStart(now).0 { return nil }
+        guard let barrier = coordinator.start(directory.map { .savepoint(directory: $0) } ?? .periodic, now: now) else { return nil }
+        post(.barrier(barrier))
+        return barrier.checkpoint
+    }
+
+    /// Ends all sources behind a last checkpoint, and a savepoint in front of it if that is wanted.
+    /// - Returns: the savepoint's number.
+    package func stopSources(savepointIn directory: String? = nil, drain: Bool = false, now: UInt64) -> UInt64? {
+        let savepoint = directory.flatMap { coordinator.start(.savepoint(directory: $0), now: now) }
+        guard let last = coordinator.start(.stop, now: now) else { return nil }
+        post(.stop([savepoint, last].compactMap { $0 }, drain: drain))
+        return savepoint?.checkpoint
+    }
+
+    private func post(_ command: SourceMailbox.Command) {
         for (subtask, mailbox, _) in mailboxes {
-            mailbox.post(.barrier(checkpoint))
+            mailbox.post(command)
             waker.wake(subtask)
         }
     }
 
-    package func stopSources() {
-        for (subtask, mailbox, _) in mailboxes {
-            mailbox.post(.stop)
-            waker.wake(subtask)
+    /// Lets a checkpoint's barriers overtake rows in flight.
+    func overtake(_ checkpoint: UInt64) {
+        for subtask in subtasks {
+            subtask.control.overtake.store(checkpoint, ordering: .releasing)
+            waker.wake(subtask.id)
         }
     }
 
@@ -188,9 +302,9 @@ package final class JobInstance {
         for vertex in graph.vertices {
             guard case .source(let source) = vertex.kind, source.source.discoveryInterval != nil else { continue }
             let boxes = mailboxes.filter { $0.vertex == vertex.id }
-            for split in try source.source.splits() where !knownSplits[vertex.id]!.contains(SourceSplit(id: split.id)) {
+            for split in try source.source.splits() where !knownSplits[vertex.id]!.contains(split.id) {
                 let box = boxes[knownSplits[vertex.id]!.count % boxes.count]
-                knownSplits[vertex.id]!.insert(SourceSplit(id: split.id))
+                knownSplits[vertex.id]!.insert(split.id)
                 box.mailbox.post(.addSplits([split]))
                 waker.wake(box.subtask)
             }
@@ -201,9 +315,15 @@ package final class JobInstance {
         graph.vertices.compactMap { if case .source(let s) = $0.kind { s.source.discoveryInterval } else { nil } }.min()
     }
 
+    /// Time between checkpoints when no setting says it: as often as the sinks want to commit. A job without end has them in any case.
     var commitInterval: Duration? {
-        graph.vertices.compactMap { if case .sink(let s) = $0.kind { s.commitInterval } else { nil } }.min()
+        let wanted = graph.vertices.compactMap { if case .sink(let s) = $0.kind { s.commitInterval } else { nil } }.min()
+        let isBounded = graph.vertices.allSatisfy { if case .source(let s) = $0.kind { s.source.isBounded } else { true } }
+        return wanted ?? (isBounded || recovery == nil ? nil : CheckpointOptions.defaultInterval)
     }
+
+    /// Removes what stores left on the disk.
+    func removeWorkDirectory() { if !workDirectory.isEmpty { try? host.removeTree(workDirectory) } }
 
     static func status(_ graph: JobGraph, _ metrics: [Int: [OperatorMetrics]]) -> [VertexStatus] {
         graph.vertices.map { vertex in

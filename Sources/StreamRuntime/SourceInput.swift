@@ -1,12 +1,14 @@
 import StreamCore
+import StreamState
 import Synchronization
 
 /// Commands for one source subtask: the only state its thread shares with the coordinator.
 final class SourceMailbox: Sendable {
     enum Command: Sendable {
-        case barrier(UInt64)
-        /// Read no more; what has been read goes through, windows that are open stay unfired.
-        case stop
+        case barrier(Barrier)
+        /// Read no more; what has been read goes through. Windows that are open stay unfired, unless event time is to be
+        /// brought to its end first. Of several barriers the last is final.
+        case stop([Barrier], drain: Bool)
         case addSplits([SourceSplit])
     }
     private let pending = Mutex<[Command]>([])
@@ -14,11 +16,18 @@ final class SourceMailbox: Sendable {
     func drain() -> [Command] { pending.withLock { queue in defer { queue = [] }; return queue } }
 }
 
+/// A split to read, with the watermark it had reached in an earlier run.
+struct SplitStart {
+    var split: SourceSplit
+    var watermark: EventTime?
+}
+
 /// Reads the splits of one source subtask and merges their watermarks.
 ///
 /// With event time the split that is furthest behind is read first, so that splits advance together and windows stay few.
 final class SourceInput {
     private struct Split {
+        var id: String
         var reader: any SplitReader
         var assigner: WatermarkAssigner?
         var watermark = EventTime.min
@@ -41,28 +50,46 @@ final class SourceInput {
     private let prepare: ((Batch) throws -> Batch)?
     private let metrics: OperatorMetrics
     private let now: @Sendable () -> UInt64
-    private var waitingSplits: [SourceSplit]
+    private var waitingSplits: [SplitStart]
+    private var finishedSplits: [CheckpointManifest.SplitEntry]
     private var splits: [Split] = []
     private var watermark = EventTime.min
     private var next = 0
     private var toldIdle = false
     private let growing: Bool
+    /// Splits came with watermarks of an earlier run, which are still to be told.
+    private var isRestored: Bool
 
-    init(_ vertex: SourceVertex, splits: [SourceSplit], metrics: OperatorMetrics, now: @escaping @Sendable () -> UInt64) throws {
+    /// - Parameter finished: splits that were read to their end in an earlier run.
+    init(_ vertex: SourceVertex, splits: [SplitStart], finished: [CheckpointManifest.SplitEntry] = [], metrics: OperatorMetrics, now: @escaping @Sendable () -> UInt64) throws {
         self.vertex = vertex
         self.metrics = metrics
         self.now = now
         prepare = try vertex.prepare?()
         waitingSplits = splits
+        finishedSplits = finished
+        isRestored = splits.contains { $0.watermark != nil }
         growing = !vertex.source.isBounded
     }
 
-    func add(_ more: [SourceSplit]) { waitingSplits += more }
+    func add(_ more: [SourceSplit]) { waitingSplits += more.map { SplitStart(split: $0) } }
+
+    /// Where reading would go on, for every split that it was ever given.
+    func positions() -> [CheckpointManifest.SplitEntry] {
+        finishedSplits + splits.map { split in
+            .init(id: split.id, position: split.reader.position, watermark: split.watermark == .min ? nil : split.watermark.milliseconds)
+        } + waitingSplits.map { .init(id: $0.split.id, position: $0.split.position, watermark: $0.watermark?.milliseconds) }
+    }
 
     var hasNoSplits: Bool { splits.isEmpty && waitingSplits.isEmpty }
 
     func step(maxRows: Int) throws -> Step {
         try open()
+        if isRestored {
+            isRestored = false
+            let told = advance()
+            if !told.isEmpty { return .elements(told) }
+        }
         guard !splits.isEmpty else { return growing ? try allWaiting(until: .max) : .ended }
         let time = now()
         guard let chosen = choose(time) else {
@@ -76,16 +103,23 @@ final class SourceInput {
             splits[chosen].retryAt = time + UInt64(max(pause / .nanoseconds(1), 0))
             return .elements(markIdle(chosen, time))
         case .endOfSplit:
-            splits.remove(at: chosen).reader.close()
+            let ended = splits.remove(at: chosen)
+            finishedSplits.append(.init(id: ended.id, position: ended.reader.position, isFinished: true))
+            ended.reader.close()
             return .elements(advance())
         }
     }
 
     private func open() throws {
         while splits.count < Self.openSplitsMax, !waitingSplits.isEmpty {
-            let split = waitingSplits.removeFirst()
-            splits.append(Split(reader: try vertex.source.reader(for: split, metrics: metrics),
-                                assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now()))
+            let start = waitingSplits.removeFirst()
+            var split = Split(id: start.split.id, reader: try vertex.source.reader(for: start.split, metrics: metrics),
+                              assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now())
+            if let watermark = start.watermark {
+                split.watermark = watermark
+                split.assigner?.resume(at: watermark)
+            }
+            splits.append(split)
         }
     }
 

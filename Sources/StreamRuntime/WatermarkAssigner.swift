@@ -11,6 +11,9 @@ package struct WatermarkAssigner {
 
     package init(_ strategy: WatermarkStrategy) { self.strategy = strategy }
 
+    /// Goes on from the watermark of an earlier run.
+    package mutating func resume(at earlier: EventTime) { (watermark, emitted) = (earlier.milliseconds, earlier.milliseconds) }
+
     package enum Piece {
         case rows(Batch)
         case watermark(EventTime)

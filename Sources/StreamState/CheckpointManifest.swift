@@ -16,6 +16,8 @@ public struct CheckpointManifest: Codable, Sendable {
     public var version = CheckpointManifest.currentVersion
     public var kind: Kind
     public var checkpoint: UInt64
+    /// Greatest number under which a sink may have prepared something that is part of it.
+    public var lastNumber: UInt64
     public var jobID: String
     public var jobName: String
     /// Of all operators and how they are connected; see ``OperatorEntry/id`` for the parts.
@@ -34,6 +36,7 @@ public struct CheckpointManifest: Codable, Sendable {
                 completedAt: Int64 = 0, isUnaligned: Bool = false, operators: [OperatorEntry] = [], files: [FileEntry] = []) {
         self.kind = kind
         self.checkpoint = checkpoint
+        lastNumber = checkpoint
         self.jobID = jobID
         self.jobName = jobName
         self.planFingerprint = planFingerprint
@@ -150,7 +153,10 @@ public struct CheckpointManifest: Codable, Sendable {
     public struct FileEntry: Codable, Sendable, Hashable {
         public var name: String
         public var bytes: Int
-        public init(name: String, bytes: Int) { (self.name, self.bytes) = (name, bytes) }
+        /// Of the whole file; nil for state files, whose parts have their own, and for files of stores that were not copied.
+        public var crc32c: UInt32?
+
+        public init(name: String, bytes: Int, crc32c: UInt32? = nil) { (self.name, self.bytes, self.crc32c) = (name, bytes, crc32c) }
     }
 
     /// Raw bytes; Base64 in JSON.

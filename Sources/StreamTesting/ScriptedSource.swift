@@ -50,6 +50,7 @@ public final class CollectingSink: TableSink {
         var pending: [String: [Row]] = [:]
         var commits: [UInt64] = []
         var aborted = false
+        var prepared = 0
     }
     private let state = Mutex(State())
     public let maxParallelism: Int?
@@ -83,8 +84,13 @@ public final class CollectingSink: TableSink {
         }
 
         func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] {
-            let id = "\(checkpoint)/\(subtask)"
-            sink.state.withLock { $0.pending[id, default: []] += rows }
+            // Numbers of checkpoints that never completed may come again.
+            let id = sink.state.withLock { state in
+                state.prepared += 1
+                let id = "\(checkpoint)/\(subtask)/\(state.prepared)"
+                state.pending[id] = rows
+                return id
+            }
             rows = []
             return [Committable(Array(id.utf8))]
         }

@@ -80,7 +80,9 @@ final class ScriptRunner {
         let handover = Handover()
         Signals.onStop { handover.stop() }
         defer { Signals.forget() }
-        let execution = try JobExecution(graph, options: JobOptions(workers: workers, checkpointInterval: session.settings.checkpointInterval))
+        var options = JobOptions(workers: workers)
+        options.checkpoints.interval = session.settings.checkpointInterval
+        let execution = try JobExecution(graph, options: options)
         handover.set(execution)
         if let stopAfter { stop(execution, after: stopAfter) }
         let view = StatusView(execution, mode: status)

@@ -82,7 +82,7 @@ import Testing
         var builder = JobGraphBuilder(catalog: session.catalog, settings: settings, evaluation: session.evaluation, name: "test")
         let sink = CollectingSink(maxParallelism: 1)
         try builder.addSink(sink, name: "collect", after: try builder.add(plan))
-        try JobExecution(builder.graph, options: .init(workers: min(2, parallelism))).run()
+        try JobExecution(builder.finished, options: .init(workers: min(2, parallelism))).run()
         return SQLHarness.collapsed(sink.rows)
     }
 

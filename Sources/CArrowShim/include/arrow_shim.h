@@ -38,7 +38,7 @@ typedef struct sw_parquet_options {
 
 typedef struct sw_parquet_writer sw_parquet_writer;
 
-/// Creates the file `path`, which must not exist. `schema` is a struct; it is released in any case.
+/// Creates the file `path`, or empties the one that is there. `schema` is a struct; it is released in any case.
 sw_parquet_writer *sw_parquet_writer_open(const char *path, struct ArrowSchema *schema, const sw_parquet_options *options,
                                           char **error);
 /// Appends a struct array of the schema; it is released in any case.
@@ -49,7 +49,7 @@ bool sw_parquet_writer_end_row_group(sw_parquet_writer *writer, char **error);
 int64_t sw_parquet_writer_bytes(const sw_parquet_writer *writer);
 /// Adds a key and value to the footer; `value` need not end in a zero.
 bool sw_parquet_writer_metadata(sw_parquet_writer *writer, const char *key, const char *value, int64_t value_length, char **error);
-/// Writes the footer, flushes to disk (fsync) and tells the size of the file.
+/// Writes the footer and tells the size of the file. It is not flushed to disk (fsync): that is left to the caller.
 bool sw_parquet_writer_close(sw_parquet_writer *writer, int64_t *bytes, char **error);
 /// Releases the writer; a file that was not closed is left incomplete.
 void sw_parquet_writer_free(sw_parquet_writer *writer);

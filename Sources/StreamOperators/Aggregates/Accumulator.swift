@@ -35,7 +35,10 @@ class Accumulator {
     func reset(_ groups: UnsafePointer<Int32>, count: Int) { preconditionFailure("abstract") }
     /// Group kept[i] becomes group i, all others go.
     func remap(_ kept: [Int32]) { preconditionFailure("abstract") }
-    /// What `absorb` needs to make the groups again, here or in another subtask.
+    /// Takes over the groups of another one of the same kind; this one must be empty. The other one stays as it is.
+    func assign(_ other: Accumulator) { preconditionFailure("abstract") }
+    /// What `absorb` needs to make the groups again, here or in another subtask. Only reads, and nothing that results write: a
+    /// snapshot may call it on another thread while the operator reads too.
     func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { preconditionFailure("abstract") }
     /// Takes in partial results: row `rows[i]` of the state columns belongs to group `groups[i]`.
     func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
@@ -56,6 +59,7 @@ class ArrayAccumulator: Accumulator {
     override func clear(_ n: Int) { values.clear(n) }
     override func reset(_ groups: UnsafePointer<Int32>, count: Int) { values.reset(groups, count: count) }
     override func remap(_ kept: [Int32]) { values.remap(kept) }
+    override func assign(_ other: Accumulator) { values.assign(unsafeDowncast(other, to: ArrayAccumulator.self).values) }
 
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
         let buffer = Buffer(capacity: count * values.width)
@@ -126,9 +130,14 @@ final class CountAccumulator: ArrayAccumulator {
     override func reset(_ groups: UnsafePointer<Int32>, count: Int) { if !isShared { super.reset(groups, count: count) } }
     override func remap(_ kept: [Int32]) { if !isShared { super.remap(kept) } }
 
+    override func assign(_ other: Accumulator) {
+        let other = unsafeDowncast(other, to: CountAccumulator.self)
+        isShared = other.isShared
+        if !isShared { values.assign(other.values) }
+    }
+
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
-        let from = counts
-        return [.make(.bigint, count: count, zero: Int64(0)) { from[Int(groups[$0])] }]
+        isShared ? rows!.state(groups, count: count) : super.state(groups, count: count)
     }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {

@@ -135,6 +135,29 @@ final class AggregatePlan {
         }
     }
 
+    /// Names of the columns that a set's `state` gives, for people.
+    func stateNames(_ inputNames: [String]) -> [String] {
+        func listed(_ arguments: [Int]) -> String { arguments.map { inputNames[$0] }.joined(separator: ", ") }
+        return wanted.flatMap { item -> [String] in
+            let filter = item.selector.filter.map { " filter(\(inputNames[$0]))" } ?? ""
+            let names: [String]
+            switch item.part {
+            case .count: names = [item.selector.nonNull.isEmpty ? "count" : "count(\(listed(item.selector.nonNull)))"]
+            case .sum(let argument, _, let squared): names = ["\(squared ? "sum_of_squares" : "sum")(\(inputNames[argument]))"]
+            case .extreme(let argument, _, let isMin): names = ["\(isMin ? "min" : "max")(\(inputNames[argument]))"]
+            case .end(let argument, _, let isFirst):
+                let name = "\(isFirst ? "first_value" : "last_value")(\(inputNames[argument]))"
+                names = ["\(name) arrival", name]
+            case .list(let arguments, _): names = ["values(\(listed(arguments)))"]
+            case .multiset(let argument, _): names = ["values(\(inputNames[argument])) with counts"]
+            case .distinct(let call):
+                let values = "distinct \(listed(call.arguments))"
+                names = [values] + innerPlans[call]!.stateNames(call.arguments.map { inputNames[$0] }).map { "\($0) of \(values)" }
+            }
+            return names.map { $0 + filter }
+        }
+    }
+
     func makeSet() -> AccumulatorSet {
         let rows = CountAccumulator()
         let rest = wanted.dropFirst().map { make($0, rows: rows) }
@@ -226,6 +249,17 @@ final class AccumulatorSet {
     /// Rows by group; a group with none does not exist.
     var rowCounts: UnsafePointer<Int64> { rows.counts }
 
+    /// Numbers of the groups in a range that have rows, ascending.
+    func liveGroups(_ range: Range<Int>) -> [Int32] {
+        let counts = rowCounts
+        return [Int32](unsafeUninitializedCapacity: range.count) { ids, n in
+            for g in range {
+                ids[n] = Int32(truncatingIfNeeded: g)
+                n &+= counts[g] > 0 ? 1 : 0
+            }
+        }
+    }
+
     func reserve(_ groups: Int) { for a in accumulators { a.reserve(groups) } }
 
     func update(_ input: UpdateInput) {
@@ -258,6 +292,26 @@ final class AccumulatorSet {
             }
             at += a.stateTypes.count
         }
+    }
+
+    /// The same groups in memory of their own.
+    /// - Parameter made: an empty set of the same plan to take them, if there is one.
+    func copy(into made: AccumulatorSet? = nil) -> AccumulatorSet {
+        let made = made ?? plan.makeSet()
+        made.assign(self)
+        return made
+    }
+
+    func assign(_ other: AccumulatorSet) { for (a, b) in zip(accumulators, other.accumulators) { a.assign(b) } }
+
+    /// Takes in state of groups that are empty, as a snapshot held it.
+    func restore(_ state: [Column], groups: UnsafePointer<Int32>, count n: Int) {
+        // Counts that were one with the row counts are again.
+        let columns = state.map { column in
+            column.type == .bigint && column.validity == nil && state[0].values.base.isEqual(to: column.values.base, bytes: n * 8)
+                ? state[0] : column
+        }
+        absorb(columns, groups: groups, rows: nil, count: n)
     }
 
     func clear(_ groups: Int) { for a in accumulators { a.clear(groups) } }

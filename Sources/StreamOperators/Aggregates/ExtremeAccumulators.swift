@@ -120,6 +120,7 @@ final class BytesExtreme: Accumulator {
     override func reset(_ groups: UnsafePointer<Int32>, count: Int) {
         for i in 0..<count where Int(groups[i]) < best.count { best[Int(groups[i])] = nil }
     }
+    override func assign(_ other: Accumulator) { best = unsafeDowncast(other, to: BytesExtreme.self).best }
     override func remap(_ kept: [Int32]) { best = kept.map { Int($0) < best.count ? best[Int($0)] : nil } }
 
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {

@@ -6,21 +6,48 @@ import StreamCore
 /// while, when a row is taken back before it is added; such rows are not in the multiset.
 final class GroupedMultiset {
     let types: [DataType]
-    private let table: GroupTable
-    private let counts = GroupArray<Int64>(fill: 0)
-    private let next = GroupArray<Int32>(fill: -1)
-    private let heads = GroupArray<Int32>(fill: -1)
+    private var table: GroupTable
+    private var counts = GroupArray<Int64>(fill: 0)
+    private var next = GroupArray<Int32>(fill: -1)
+    private var heads = GroupArray<Int32>(fill: -1)
     /// 1 = a row of the group came back that had been gone: it does not stand at the front of the list.
-    private let revived = GroupArray<UInt8>(fill: 0)
+    private var revived = GroupArray<UInt8>(fill: 0)
     /// Counts the times that pairs got new numbers.
     private(set) var renumberings = 0
     private var linked = 0
     private var zeros = 0
     private let pairScratch = Scratch<Int32>()
+    /// Which pairs changed since the last snapshot, for owners that ask.
+    private let changes: ChunkVersions?
+    /// When each pair was last written, for rows that expire.
+    private var writtenAt: GroupArray<Int64>?
+    private let timeToLive: Int64
+    private var now: Int64 = 0
+    /// The pair at which the search for expired ones goes on.
+    private var sweepAt = 0
 
-    init(types: [DataType]) {
+    /// - Parameters:
+    ///   - changes: is told of every pair that changes.
+    ///   - timeToLive: milliseconds after its last write at which a row is gone; nil = never.
+    init(types: [DataType], changes: ChunkVersions? = nil, timeToLive: Int64? = nil) {
         self.types = types
+        self.changes = changes
+        self.timeToLive = timeToLive ?? .max
+        writtenAt = timeToLive.map { _ in GroupArray(fill: 0) }
         table = GroupTable(types: [.int] + types)
+    }
+
+    /// Pairs by number, those that are gone too.
+    var pairCount: Int { table.count }
+    /// Group and row of each pair, as columns: the group first.
+    var pairKeys: GroupKeys { table.keys }
+    func frozenCounts(_ pairs: Range<Int>) -> MemoryBlock { counts.frozen(pairs) }
+
+    /// Takes over the pairs of another one, with their numbers.
+    func assign(_ other: GroupedMultiset) {
+        (table, counts, next) = (other.table.copy(), other.counts.copy(), other.next.copy())
+        (heads, revived) = (other.heads.copy(), other.revived.copy())
+        (renumberings, linked, zeros) = (other.renumberings, other.linked, other.zeros)
     }
 
     func reserve(_ groups: Int) {
@@ -33,10 +60,7 @@ final class GroupedMultiset {
     func add(_ columns: [Column], groups: UnsafePointer<Int32>, count n: Int, weight: Int64, weights: UnsafePointer<Int64>? = nil,
              appeared: inout [Int32], vanished: inout [Int32]) {
         guard n > 0 else { return }
-        let pairs = pairScratch.reserve(n)
-        table.lookup([.fixed(.int, groups, count: n)] + columns, rows: nil, count: n, into: pairs)
-        counts.reserve(table.count)
-        next.reserve(table.count)
+        let pairs = lookup(columns, groups, n)
         let (counts, next, heads) = (counts.base, next.base, heads.base)
         for i in 0..<n {
             let pair = Int(pairs[i]), group = Int(groups[i])
@@ -56,7 +80,16 @@ final class GroupedMultiset {
             if before <= 0, after > 0 { appeared.append(Int32(truncatingIfNeeded: i)) }
             if before > 0, after <= 0 { vanished.append(Int32(truncatingIfNeeded: i)) }
         }
+        changes?.mark(pairs, count: n)
         if zeros > 1_024, zeros * 2 > table.count { compact() }
+    }
+
+    private func lookup(_ columns: [Column], _ groups: UnsafePointer<Int32>, _ n: Int) -> UnsafeMutablePointer<Int32> {
+        let pairs = pairScratch.reserve(n)
+        table.lookup([.fixed(.int, groups, count: n)] + columns, rows: nil, count: n, into: pairs)
+        counts.reserve(table.count)
+        next.reserve(table.count)
+        return pairs
     }
 
     func add(_ columns: [Column], groups: UnsafePointer<Int32>, count n: Int, weight: Int64, weights: UnsafePointer<Int64>? = nil) {
@@ -111,28 +144,50 @@ final class GroupedMultiset {
         next.clear(linked)
         heads.clear(heads.capacity)
         revived.clear(revived.capacity)
+        writtenAt?.clear(linked)
         table.removeAll()
         (linked, zeros) = (0, 0)
         renumberings += 1
+        sweepAt = 0
+        changes?.markAll()
     }
 
     private func compact() {
         let kept = (0..<Int32(table.count)).filter { counts.base[Int($0)] != 0 }
         table.keep(kept)
         counts.remap(kept)
+        writtenAt?.remap(kept)
         relink()
     }
 
-    /// Group kept[i] becomes group i.
+    /// Group kept[i] becomes group i, the others go.
     func remap(_ kept: [Int32]) {
-        guard !kept.isEmpty else { return removeAll() }
-        let members = kept.withUnsafeBufferPointer { self.members($0.baseAddress!, count: kept.count) }
-        let columns = members.pairs.withUnsafeBufferPointer { $0.isEmpty ? [] : rows($0.baseAddress!, count: $0.count) }
+        let n = table.count
+        guard !kept.isEmpty, n > 0 else { return removeAll() }
+        var numbers = [Int32](repeating: -1, count: heads.capacity)
+        for (i, group) in kept.enumerated() where Int(group) < numbers.count { numbers[Int(group)] = Int32(i) }
+        let all = Selection.all(n)
+        let groups = withExtendedLifetime(all) { table.keyColumns(all.rows, count: n)[0] }
+        // In the order of their numbers, which is that of the lists.
+        let pairs = (0..<Int32(n)).filter { counts.base[Int($0)] != 0 && numbers[Int(groups.pointer(as: Int32.self)[Int($0)])] >= 0 }
+        let owners = pairs.map { numbers[Int(groups.pointer(as: Int32.self)[Int($0)])] }
+        let multiplicities = pairs.map { counts.base[Int($0)] }
+        let columns = pairs.withUnsafeBufferPointer { $0.isEmpty ? [] : rows($0.baseAddress!, count: $0.count) }
+        let times = writtenAt.map { times in pairs.map { times.base[Int($0)] } }
         removeAll()
+        heads = GroupArray(fill: -1)
+        revived = GroupArray(fill: 0)
         reserve(kept.count)
-        members.positions.withUnsafeBufferPointer { positions in
-            members.counts.withUnsafeBufferPointer {
-                if positions.count > 0 { add(columns, groups: positions.baseAddress!, count: positions.count, weight: 1, weights: $0.baseAddress) }
+        guard !pairs.isEmpty else { return }
+        owners.withUnsafeBufferPointer { owners in
+            multiplicities.withUnsafeBufferPointer { counts in
+                if let times {
+                    times.withUnsafeBufferPointer {
+                        addTimed(columns, groups: owners.baseAddress!, count: owners.count, weights: counts.baseAddress!, times: $0.baseAddress!)
+                    }
+                } else {
+                    add(columns, groups: owners.baseAddress!, count: owners.count, weight: 1, weights: counts.baseAddress)
+                }
             }
         }
     }
@@ -153,21 +208,29 @@ final class GroupedMultiset {
         linked = n
         zeros = 0
         renumberings += 1
+        sweepAt = 0
+        changes?.markAll()
     }
 
-    /// ARRAY<ROW<values..., n BIGINT>> of each group's rows.
+    /// ARRAY<ROW<values..., n BIGINT>> of each group's rows, in the order in which they first came, with counts below zero too.
     func state(_ groups: UnsafePointer<Int32>, count n: Int) -> Column {
-        let members = members(groups, count: n)
-        let columns = members.pairs.withUnsafeBufferPointer { $0.isEmpty ? [] : rows($0.baseAddress!, count: $0.count) }
+        var pairs: [Int32] = [], ends: [Int] = []
+        for i in 0..<n {
+            let start = pairs.count
+            var pair = first(of: groups[i])
+            while pair >= 0 {
+                if counts.base[Int(pair)] != 0 { pairs.append(pair) }
+                pair = next.base[Int(pair)]
+            }
+            pairs[start...].reverse()
+            ends.append(pairs.count)
+        }
+        let columns = pairs.withUnsafeBufferPointer { $0.isEmpty ? [] : rows($0.baseAddress!, count: $0.count) }
         let builder = ColumnBuilder(type: Self.stateType(types), capacity: n)
         var at = 0
-        for i in 0..<n {
-            var items: [Value] = []
-            while at < members.positions.count, members.positions[at] == Int32(i) {
-                items.append(.row(columns.map { $0.value(at: at) } + [.int(members.counts[at])]))
-                at += 1
-            }
-            builder.append(.array(items))
+        for end in ends {
+            builder.append(.array((at..<end).map { k in .row(columns.map { $0.value(at: k) } + [.int(counts.base[Int(pairs[k])])]) }))
+            at = end
         }
         return builder.finish()
     }
@@ -190,5 +253,78 @@ final class GroupedMultiset {
             }
         }
         return (builders.map { $0.finish() }, owners, counts)
+    }
+}
+
+// MARK: Rows that expire
+
+extension GroupedMultiset {
+    /// Tells the time that "expired" refers to from now on.
+    func setTime(_ milliseconds: Int64) { now = milliseconds }
+
+    /// How often a pair's row is there: not at all once it has expired.
+    @inline(__always) func liveMultiplicity(_ pair: Int32) -> Int64 {
+        if let writtenAt, now - writtenAt.base[Int(pair)] >= timeToLive { return 0 }
+        return counts.base[Int(pair)]
+    }
+
+    /// As `add`, for rows that expire. Taking back a row that is not there does nothing, since it may have expired.
+    ///
+    /// - Parameter times: when each row was last written, as a snapshot held it; nil = now.
+    func addTimed(_ columns: [Column], groups: UnsafePointer<Int32>, count n: Int, weight: Int64 = 1, weights: UnsafePointer<Int64>? = nil,
+                  times: UnsafePointer<Int64>? = nil) {
+        guard n > 0, let writtenAt else { return }
+        let pairs = lookup(columns, groups, n)
+        writtenAt.reserve(table.count)
+        for i in 0..<n {
+            let pair = Int(pairs[i]), group = Int(groups[i])
+            if pair == linked {
+                next.base[pair] = heads.base[group]
+                heads.base[group] = Int32(truncatingIfNeeded: pair)
+                linked += 1
+                zeros += 1
+            }
+            let before = counts.base[pair]
+            let present = liveMultiplicity(Int32(truncatingIfNeeded: pair))
+            let change = weights.map { $0[i] * weight } ?? weight
+            let after = present <= 0 && change < 0 ? 0 : present + change
+            counts.base[pair] = after
+            writtenAt.base[pair] = times?[i] ?? now
+            if before == 0 { zeros -= 1 }
+            if after == 0 { zeros += 1 }
+        }
+        changes?.mark(pairs, count: n)
+    }
+
+    /// Looks at the next `budget` pairs, drops the expired ones, and gives memory back once most are gone.
+    func sweep(_ budget: Int) {
+        guard let writtenAt, table.count > 0 else { return }
+        var budget = min(budget, table.count)
+        while budget > 0 {
+            if sweepAt >= table.count { sweepAt = 0 }
+            if counts.base[sweepAt] != 0, now - writtenAt.base[sweepAt] >= timeToLive {
+                counts.base[sweepAt] = 0
+                zeros += 1
+                changes?.mark(sweepAt)
+            }
+            sweepAt += 1
+            budget -= 1
+        }
+        if zeros > 1_024, zeros * 2 > table.count { compact() }
+    }
+
+    func frozenTimes(_ pairs: Range<Int>) -> MemoryBlock? { writtenAt?.frozen(pairs) }
+
+    /// Marks the groups that have a row, however often.
+    func markOwners(_ isLive: UnsafeMutablePointer<Bool>) {
+        let n = table.count
+        for start in stride(from: 0, to: n, by: 65_536) {
+            let rows = Selection.range(start..<min(start + 65_536, n))
+            let groups = withExtendedLifetime(rows) { table.keyColumns(rows.rows, count: rows.count)[0] }
+            let owners = groups.pointer(as: Int32.self)
+            withExtendedLifetime(groups) {
+                for i in 0..<rows.count where counts.base[start + i] != 0 { isLive[Int(owners[i])] = true }
+            }
+        }
     }
 }

@@ -39,6 +39,13 @@ final class ValueMultiset: Accumulator {
     override func clear(_ n: Int) { multiset.removeAll() }
     override func reset(_ groups: UnsafePointer<Int32>, count: Int) { multiset.removeAll(groups, count: count) }
     override func remap(_ kept: [Int32]) { multiset.remap(kept) }
+
+    override func assign(_ other: Accumulator) {
+        let other = unsafeDowncast(other, to: ValueMultiset.self)
+        multiset.assign(other.multiset)
+        (known, knownAt) = (other.known, other.knownAt)
+    }
+
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { [multiset.state(groups, count: count)] }
 
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
@@ -144,7 +151,7 @@ final class DistinctAccumulator: Accumulator {
     init(arguments: [Int], types: [DataType], inner: AccumulatorSet) {
         (self.arguments, self.inner) = (arguments, inner)
         multiset = GroupedMultiset(types: types)
-        super.init(stateTypes: [GroupedMultiset.stateType(types)])
+        super.init(stateTypes: [GroupedMultiset.stateType(types)] + inner.plan.stateTypes)
     }
 
     override func reserve(_ n: Int) {
@@ -201,16 +208,25 @@ final class DistinctAccumulator: Accumulator {
         inner.remap(kept)
     }
 
-    override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { [multiset.state(groups, count: count)] }
+    override func assign(_ other: Accumulator) {
+        let other = unsafeDowncast(other, to: DistinctAccumulator.self)
+        multiset.assign(other.multiset)
+        inner.assign(other.inner)
+    }
 
+    /// The inner state goes along, as it may depend on the order in which values appeared.
+    override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
+        [multiset.state(groups, count: count)] + inner.state(groups, count: count)
+    }
+
+    /// Only for groups that are empty: values that both held would count twice.
     override func absorb(_ state: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count: Int) {
         let (columns, owners, counts) = GroupedMultiset.unpack(state[0], types: multiset.types, groups: groups, rows: rows, count: count)
         counts.withUnsafeBufferPointer { counts in
             owners.withUnsafeBufferPointer {
-                if let owners = $0.baseAddress {
-                    add(columns, groups: owners, count: $0.count, weight: 1, weights: counts.baseAddress, firstArrival: 0)
-                }
+                if let owners = $0.baseAddress { multiset.add(columns, groups: owners, count: $0.count, weight: 1, weights: counts.baseAddress) }
             }
         }
+        inner.absorb(Array(state.dropFirst()), groups: groups, rows: rows, count: count)
     }
 }

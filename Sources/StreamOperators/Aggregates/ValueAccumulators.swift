@@ -39,6 +39,7 @@ final class EndValue: Accumulator {
     override func reset(_ groups: UnsafePointer<Int32>, count: Int) {
         for i in 0..<count where Int(groups[i]) < held.count { held[Int(groups[i])] = nil }
     }
+    override func assign(_ other: Accumulator) { held = unsafeDowncast(other, to: EndValue.self).held }
     override func remap(_ kept: [Int32]) { held = kept.map { Int($0) < held.count ? held[Int($0)] : nil } }
 
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
@@ -104,6 +105,7 @@ final class ValueList: Accumulator {
     override func reset(_ groups: UnsafePointer<Int32>, count: Int) {
         for i in 0..<count where Int(groups[i]) < lists.count { lists[Int(groups[i])] = [] }
     }
+    override func assign(_ other: Accumulator) { lists = unsafeDowncast(other, to: ValueList.self).lists }
     override func remap(_ kept: [Int32]) { lists = kept.map { Int($0) < lists.count ? lists[Int($0)] : [] } }
 
     override func state(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] {

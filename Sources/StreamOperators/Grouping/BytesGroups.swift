@@ -27,6 +27,18 @@ final class BytesGroups {
 
     deinit { slots.deallocate() }
 
+    /// Shares the blocks of long values, behind whose used part either may not write: the copy begins a block of its own.
+    func copy() -> BytesGroups {
+        let made = BytesGroups()
+        (made.views, made.heaps, made.count, made.nullGroup) = (views.copy(), heaps, count, nullGroup)
+        made.heapUsed = heaps.last?.capacity ?? 0
+        made.slots.deallocate()
+        made.slots = .allocateLarge(capacity: 1 << slotBits)
+        made.slots.update(from: slots, count: 1 << slotBits)
+        made.slotBits = slotBits
+        return made
+    }
+
     func lookup(_ column: Column, rows: UnsafePointer<Int32>?, count n: Int, into ids: UnsafeMutablePointer<Int32>) {
         let bases = column.heaps.map { UnsafeRawPointer($0.base) }
         withExtendedLifetime(column) {
@@ -156,13 +168,5 @@ final class BytesGroups {
             while slots[s].group >= 0 { s = (s &+ 1) & mask }
             slots[s] = Slot(tag: UInt32(truncatingIfNeeded: h), group: Int32(g))
         }
-    }
-
-    func keyColumn(_ type: DataType, _ ids: UnsafePointer<Int32>, count n: Int) -> Column {
-        let values = Buffer(capacity: n * 16)
-        let to = values.pointer(as: StringView.self), views = views.base
-        for i in 0..<n { to[i] = views[Int(ids[i])] }
-        return Column(type: type, count: n, validity: GroupTable.validity(ids, count: n, nullGroup: nullGroup), values: values,
-                      heaps: heaps)
     }
 }

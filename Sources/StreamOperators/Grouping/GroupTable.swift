@@ -120,14 +120,33 @@ package final class GroupTable {
     }
 
     /// The key columns of n groups.
-    package func keyColumns(_ ids: UnsafePointer<Int32>, count n: Int) -> [Column] {
+    package func keyColumns(_ ids: UnsafePointer<Int32>, count n: Int) -> [Column] { keys.columns(ids, count: n) }
+
+    /// The keys of the groups so far, unmoved by whatever becomes of the table.
+    package var keys: GroupKeys {
+        let form: GroupKeys.Form, nullGroup: Int32
         switch storage {
-        case .none: []
-        case .int32(let table): [table.keyColumn(types[0], ids, count: n)]
-        case .int64(let table): [table.keyColumn(types[0], ids, count: n)]
-        case .bytes(let table): [table.keyColumn(types[0], ids, count: n)]
-        case .rows(let table, let codec): codec.decode(table.keyColumn(.bytes, ids, count: n))
+        case .none: (form, nullGroup) = (.none, -1)
+        case .int32(let table): (form, nullGroup) = (.int32(table.keys.block), table.nullGroup)
+        case .int64(let table): (form, nullGroup) = (.int64(table.keys.block), table.nullGroup)
+        case .bytes(let table): (form, nullGroup) = (.bytes(table.views.block, table.heaps), table.nullGroup)
+        case .rows(let table, let codec): (form, nullGroup) = (.rows(table.views.block, table.heaps, codec), table.nullGroup)
         }
+        return GroupKeys(types: types, count: count, nullGroup: nullGroup, form: form)
+    }
+
+    /// The same groups with the same numbers.
+    func copy() -> GroupTable {
+        let made = GroupTable(types: types)
+        made.isSeen = isSeen
+        made.storage = switch storage {
+        case .none: .none
+        case .int32(let table): .int32(table.copy())
+        case .int64(let table): .int64(table.copy())
+        case .bytes(let table): .bytes(table.copy())
+        case .rows(let table, let codec): .rows(table.copy(), codec)
+        }
+        return made
     }
 
     /// Forgets all groups but `kept`; group kept[i] becomes group i.
@@ -148,16 +167,5 @@ package final class GroupTable {
     private init(types: [DataType], storage: Storage) {
         self.types = types
         self.storage = storage
-    }
-
-    /// Valid wherever the group is not the null group; nil when that is everywhere.
-    static func validity(_ ids: UnsafePointer<Int32>, count n: Int, nullGroup: Int32) -> Buffer? {
-        guard nullGroup >= 0 else { return nil }
-        var bits: Buffer?
-        for i in 0..<n where ids[i] == nullGroup {
-            if bits == nil { bits = Bitmap.make(n, valid: true) }
-            Bitmap.clear(bits!.base, i)
-        }
-        return bits
     }
 }

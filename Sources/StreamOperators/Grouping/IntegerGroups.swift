@@ -23,6 +23,17 @@ final class IntegerGroups<Key: FixedWidthInteger & SignedInteger & BitwiseCopyab
 
     deinit { slots?.deallocate() }
 
+    func copy() -> IntegerGroups {
+        let made = IntegerGroups()
+        (made.keys, made.count, made.nullGroup, made.smallest, made.largest) = (keys.copy(), count, nullGroup, smallest, largest)
+        (made.direct, made.directBase, made.slotBits) = (direct?.copy(), directBase, slotBits)
+        if let slots {
+            made.slots = .allocateLarge(capacity: 1 << slotBits)
+            made.slots!.update(from: slots, count: 1 << slotBits)
+        }
+        return made
+    }
+
     func lookup(_ values: UnsafePointer<Key>, rows: UnsafePointer<Int32>?, validity: UnsafeRawPointer?, count n: Int,
                 into ids: UnsafeMutablePointer<Int32>) {
         guard n > 0 else { return }
@@ -209,12 +220,5 @@ final class IntegerGroups<Key: FixedWidthInteger & SignedInteger & BitwiseCopyab
             largest = max(largest, Int64(key))
         }
         slots = fresh
-    }
-
-    func keyColumn(_ type: DataType, _ ids: UnsafePointer<Int32>, count n: Int) -> Column {
-        let values = Buffer(capacity: n * MemoryLayout<Key>.stride)
-        let to = values.pointer(as: Key.self), keys = keys.base
-        for i in 0..<n { to[i] = keys[Int(ids[i])] }
-        return Column(type: type, count: n, validity: GroupTable.validity(ids, count: n, nullGroup: nullGroup), values: values)
     }
 }

@@ -51,6 +51,16 @@ final class GroupValues {
         for i in 0..<count where Int(groups[i]) < capacity { write(Int(groups[i])..<Int(groups[i]) + 1) }
     }
 
+    /// Takes the values of another one of the same kind; this one must be clear.
+    func assign(_ other: GroupValues) {
+        if other.capacity > capacity {
+            base.deallocate()
+            capacity = other.capacity
+            base = LargeMemory.allocate(capacity * width)
+        }
+        base.copyMemory(from: other.base, byteCount: other.capacity * width)
+    }
+
     /// Place i takes the value of place `kept[i]`; the rest is filled anew.
     func remap(_ kept: [Int32]) {
         let (old, oldCapacity) = (base, capacity)

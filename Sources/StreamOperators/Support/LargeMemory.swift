@@ -23,8 +23,20 @@ enum LargeMemory {
     }
 }
 
+/// A block of memory that goes with the last who holds it: what is written once may be read by a snapshot while the array that
+/// it belonged to has long moved to a larger one.
+final class MemoryBlock: @unchecked Sendable {  // SAFETY: the address never changes; the owner alone writes, and only where no snapshot reads
+    let base: UnsafeMutableRawPointer
+    init(bytes: Int) { base = LargeMemory.allocate(bytes) }
+    deinit { base.deallocate() }
+}
+
 extension UnsafeMutablePointer {
     static func allocateLarge(capacity: Int) -> Self {
         LargeMemory.allocate(capacity * MemoryLayout<Pointee>.stride).bindMemory(to: Pointee.self, capacity: capacity)
     }
+}
+
+extension UnsafeMutableRawPointer {
+    func isEqual(to other: UnsafeMutableRawPointer, bytes: Int) -> Bool { self == other || memcmp(self, other, bytes) == 0 }
 }

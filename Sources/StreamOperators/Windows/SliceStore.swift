@@ -4,11 +4,28 @@ import StreamCore
 final class SliceStore {
     final class Slice {
         let index: Int64
-        let set: AccumulatorSet
+        fileprivate var content: Freezable<AccumulatorSet>
         /// Groups that the accumulators have room for; later ones have no rows here.
         fileprivate(set) var groups = 0
+        private var isChanged = true
+        private var version: UInt64 = 0
 
-        init(index: Int64, set: AccumulatorSet) { (self.index, self.set) = (index, set) }
+        init(index: Int64, set: AccumulatorSet) { (self.index, content) = (index, Freezable(set)) }
+
+        /// For reading; what is to be written to is asked for with ``SliceStore/slice(_:)``.
+        var set: AccumulatorSet { content.state }
+
+        fileprivate func willChange(_ copy: (AccumulatorSet) -> AccumulatorSet) {
+            content.thaw(copy)
+            isChanged = true
+        }
+
+        /// The contents for another thread to read, with a version that differs whenever they do.
+        func freeze(_ counter: VersionCounter) -> (set: Frozen<AccumulatorSet>, version: UInt64) {
+            if isChanged { version = counter.next() }
+            isChanged = false
+            return (content.freeze(), version)
+        }
     }
 
     let plan: AggregatePlan
@@ -26,11 +43,14 @@ final class SliceStore {
 
     var isEmpty: Bool { slices.isEmpty }
 
-    /// The slice, made when it is new, with room for all groups.
+    private func copy(_ set: AccumulatorSet) -> AccumulatorSet { set.copy(into: recycled.popLast()) }
+
+    /// The slice to write to, made when it is new, with room for all groups.
     func slice(_ index: Int64) -> Slice {
         let slice: Slice
         if let known = slices[index] {
             slice = known
+            slice.willChange(copy)
         } else {
             slice = Slice(index: index, set: recycled.popLast() ?? plan.makeSet())
             slices[index] = slice
@@ -65,8 +85,9 @@ final class SliceStore {
 
     func remove(_ slice: Slice) {
         slices[slice.index] = nil
+        guard recycled.count < 16, !slice.content.isFrozen else { return }
         slice.set.clear(slice.groups)
-        if recycled.count < 16 { recycled.append(slice.set) }
+        recycled.append(slice.set)
     }
 
     /// Moves all rows of a slice into another one.
@@ -93,6 +114,8 @@ final class SliceStore {
             table.keep(kept)
             recycled = []
             for slice in slices.values {
+                // The contents stay what they are: a snapshot names them by key.
+                slice.content.thaw(copy)
                 slice.set.remap(kept)
                 slice.groups = kept.count
             }
@@ -107,7 +130,6 @@ final class SliceStore {
 
     /// Numbers of the groups with rows in a slice, ascending.
     func liveGroups(of slice: Slice) -> [Int32] {
-        let counts = slice.set.rowCounts
-        return (0..<Int32(slice.groups)).filter { counts[Int($0)] > 0 }
+        slice.set.liveGroups(0..<slice.groups)
     }
 }

@@ -8,23 +8,27 @@ import StreamCore
 ///
 /// - Complexity: O(1) a row; O(groups * slices of the window) a firing.
 final class WindowAggregateOperator: StreamOperator {
-    private let spec: WindowAggregateSpec
+    let spec: WindowAggregateSpec
     /// The input is what ``LocalWindowAggregateOperator`` emits.
     private let takesPartials: Bool
-    private let windowing: Windowing
+    let windowing: Windowing
     private var clock: WindowClock
-    private let store: SliceStore
-    private let partition = SlicePartition()
-    private var context = OperatorContext(name: "window aggregate")
+    let store: SliceStore
+    let partition = SlicePartition()
+    private(set) var context = OperatorContext(name: "window aggregate")
+    let versions = VersionCounter()
 
     /// Windows that end here or before have fired.
-    private var firedEnd = Int64.min
-    private var arrivals: Int64 = 0
+    var firedEnd = Int64.min
+    /// What had fired by key group when state came from subtasks that were not equally far, until all are past that.
+    var firedByKeyGroup: FiredByKeyGroup?
+    var arrivals: Int64 = 0
     private var pending: [Int64] = []
     private var firing: Firing?
     /// The merged groups of a chunk.
     private let merged: AccumulatorSet
-    private let times = Scratch<Int64>(), ids = Scratch<Int32>(), live = Scratch<Int32>(), liveGlobal = Scratch<Int32>()
+    let times = Scratch<Int64>(), ids = Scratch<Int32>()
+    private let live = Scratch<Int32>(), liveGlobal = Scratch<Int32>()
 
     private struct Firing {
         var end: Int64
@@ -54,7 +58,10 @@ final class WindowAggregateOperator: StreamOperator {
         merged = plan.makeSet()
     }
 
-    func open(_ context: OperatorContext) { self.context = context }
+    func open(_ context: OperatorContext) {
+        self.context = context
+        versions.start(at: context.now())
+    }
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         let n = batch.count
@@ -131,6 +138,7 @@ final class WindowAggregateOperator: StreamOperator {
             expire(firing!.end)
             firing = nil
         }
+        if let past = firedByKeyGroup, past.latest <= firedEnd { firedByKeyGroup = nil }
         store.evict()
         return .done
     }
@@ -159,6 +167,9 @@ final class WindowAggregateOperator: StreamOperator {
             liveGlobal[kept] = Int32(truncatingIfNeeded: i &+ start)
             kept &+= counts[i &+ shift] > 0 ? 1 : 0
         }
+        if let past = firedByKeyGroup, past.latest >= firing!.end {
+            kept = past.drop(firedAt: firing!.end, store.table, live, liveGlobal, count: kept)
+        }
         guard kept > 0 else { return }
         var columns = store.table.keyColumns(liveGlobal, count: kept)
         columns += set.results(live, count: kept)
@@ -184,50 +195,6 @@ final class WindowAggregateOperator: StreamOperator {
         let first = windowing.firstSlice(ofWindowEnding: end)
         for slice in store.slices.values.filter({ $0.index > first && $0.index < end }).sorted(by: { $0.index < $1.index }) {
             store.fold(slice, into: first)
-        }
-    }
-
-    // MARK: State
-
-    func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot { OperatorSnapshot(try keyGroupStates()) }
-
-    private func keyGroupStates() throws -> [KeyGroupState] {
-        var states = KeyedSnapshot.broadcast([firedEnd, arrivals], name: "progress", context: context)
-        for slice in store.slices.values.sorted(by: { $0.index < $1.index }) {
-            let groups = store.liveGroups(of: slice)
-            groups.withUnsafeBufferPointer {
-                guard let ids = $0.baseAddress, $0.count > 0 else { return }
-                let index = Column.constant(.int(slice.index), type: .bigint, count: $0.count).flat()
-                let columns = store.table.keyColumns(ids, count: $0.count) + [index] + slice.set.state(ids, count: $0.count)
-                states += KeyedSnapshot.split(columns, count: $0.count, keys: spec.keys.count, name: "slices",
-                                              maxParallelism: context.maxParallelism)
-            }
-        }
-        return states
-    }
-
-    func restore(_ state: RestoredState) throws {
-        let state = try state.loaded()
-        // The least progress of all: a window that one subtask has not fired yet must not be taken for fired.
-        var progress: Int64?
-        for piece in state where piece.name == "progress" {
-            let fired = piece.batch.columns[0].pointer(as: Int64.self)[0]
-            progress = min(progress ?? fired, fired)
-            arrivals = max(arrivals, piece.batch.columns[1].pointer(as: Int64.self)[0])
-        }
-        firedEnd = progress ?? .min
-        for piece in state where piece.name == "slices" {
-            let batch = piece.batch.compacted(), n = batch.count
-            let groups = ids.reserve(n), times = times.reserve(n)
-            store.table.lookup(Array(batch.columns[0..<spec.keys.count]), rows: nil, count: n, into: groups)
-            let indices = batch.columns[spec.keys.count].flat()
-            withExtendedLifetime(indices) {
-                for i in 0..<n { times[i] = windowing.time(ofSlice: indices.pointer(as: Int64.self)[i]) }
-            }
-            let columns = batch.columns[(spec.keys.count + 1)...].map { $0.flat() }
-            for part in partition.split(times, groups: groups, rows: nil, count: n, windowing) {
-                store.slice(part.slice).set.absorb(columns, groups: part.groups, rows: part.rows, count: part.count)
-            }
         }
     }
 }

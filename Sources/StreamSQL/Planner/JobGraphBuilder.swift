@@ -29,7 +29,17 @@ struct JobGraphBuilder: Sendable {
     let connectors: [String: any TableConnector]
     let settings: SessionSettings
     let evaluation: EvaluationContext
-    private(set) var graph: JobGraph
+    private var graph: JobGraph
+    /// Vertices that only some parallelisms have.
+    private var transparent: Set<Int> = []
+
+    /// The graph as far as it is built, with its operators identified.
+    var finished: JobGraph {
+        var graph = graph
+        graph.identifyOperators(transparent: transparent)
+        return graph
+    }
+
     /// Scans that are in the graph already, by what they read.
     private var scans: [String: Stream] = [:]
 
@@ -179,6 +189,7 @@ struct JobGraphBuilder: Sendable {
         if settings.parallelism > 1, spec.supportsTwoPhase {
             let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
             let local = addStep("local " + name, after: stream, .forward, partial, Operators.localWindowAggregate(spec))
+            transparent.formUnion(local.vertices)
             output = addStep(name, after: local, .keys(Array(a.keys.indices)), a.columns, Operators.globalWindowAggregate(spec))
         } else {
             output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.windowAggregate(spec))

@@ -45,7 +45,7 @@ public struct PlannedQuery: Sendable {
         var stream = stream
         stream.columns = zip(schema, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
         try builder.addSink(sink, name: name, after: stream)
-        return builder.graph
+        return builder.finished
     }
 }
 
@@ -94,6 +94,6 @@ struct Planner {
                 try builder.addSink(sink, name: table.name, after: stream, keys: keys)
             }
         }
-        return (builder.graph, plans)
+        return (builder.finished, plans)
     }
 }

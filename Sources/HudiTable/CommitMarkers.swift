@@ -1,0 +1,40 @@
+import StreamCore
+
+/// The markers of one commit: an empty file for each base file that it is going to write, by which other engines find what a
+/// rollback has to delete. (Ours looks at the names of the base files themselves.)
+final class CommitMarkers {
+    private let files: TableFiles
+    private let folder: String
+    /// Folders with names in them that a power failure could still take away.
+    private var unflushed: Set<String> = []
+
+    init(_ files: TableFiles, instant: String) {
+        self.files = files
+        folder = Self.folder(of: instant)
+    }
+
+    static func folder(of instant: String) -> String { TableFiles.temporaryFolder + "/" + instant }
+
+    /// - Parameter isNew: the base file begins a file group, rather than replacing a version of one.
+    func add(_ baseFile: String, partition: String, isNew: Bool) throws {
+        var folder = folder
+        var above = [TableFiles.temporaryFolder, folder]
+        for level in partition.split(separator: "/") {
+            folder += "/" + level
+            above.append(folder)
+        }
+        if !files.exists(folder) {
+            try files.makeFolder(folder, flushing: false)
+            unflushed.formUnion(above)
+        }
+        try files.touch("\(folder)/\(baseFile).marker.\(isNew ? "CREATE" : "MERGE")")
+        unflushed.insert(folder)
+    }
+
+    /// To be called before a base file gets its name. The folders of all open files are flushed at once: after the first one
+    /// the others cost next to nothing.
+    func flush() throws {
+        for folder in unflushed.sorted() { try files.flush(folder) }
+        unflushed = []
+    }
+}

@@ -1,0 +1,48 @@
+import StreamCore
+
+/// The keys of a table's groups at some moment. Keys of groups are written once, behind those that were there: this shares
+/// their memory and may be read by another thread while the table takes in more.
+package struct GroupKeys: Sendable {
+    enum Form: Sendable {
+        case none
+        case int32(MemoryBlock), int64(MemoryBlock)
+        /// Views and the blocks that the long ones point into.
+        case bytes(MemoryBlock, [Buffer])
+        case rows(MemoryBlock, [Buffer], RowCodec)
+    }
+
+    let types: [DataType]
+    package let count: Int
+    let nullGroup: Int32
+    let form: Form
+
+    /// The key columns of n groups.
+    package func columns(_ ids: UnsafePointer<Int32>, count n: Int) -> [Column] {
+        func gathered<T: BitwiseCopyable>(_ block: MemoryBlock, _: T.Type) -> Buffer {
+            let values = Buffer(capacity: n * MemoryLayout<T>.stride)
+            let to = values.pointer(as: T.self), from = block.base.assumingMemoryBound(to: T.self)
+            withExtendedLifetime(block) { for i in 0..<n { to[i] = from[Int(ids[i])] } }
+            return values
+        }
+        switch form {
+        case .none: return []
+        case .int32(let block): return [Column(type: types[0], count: n, validity: validity(ids, n), values: gathered(block, Int32.self))]
+        case .int64(let block): return [Column(type: types[0], count: n, validity: validity(ids, n), values: gathered(block, Int64.self))]
+        case .bytes(let block, let heaps):
+            return [Column(type: types[0], count: n, validity: validity(ids, n), values: gathered(block, StringView.self), heaps: heaps)]
+        case .rows(let block, let heaps, let codec):
+            return codec.decode(Column(type: .bytes, count: n, values: gathered(block, StringView.self), heaps: heaps))
+        }
+    }
+
+    /// Valid wherever the group is not the null group; nil when that is everywhere.
+    private func validity(_ ids: UnsafePointer<Int32>, _ n: Int) -> Buffer? {
+        guard nullGroup >= 0 else { return nil }
+        var bits: Buffer?
+        for i in 0..<n where ids[i] == nullGroup {
+            if bits == nil { bits = Bitmap.make(n, valid: true) }
+            Bitmap.clear(bits!.base, i)
+        }
+        return bits
+    }
+}
