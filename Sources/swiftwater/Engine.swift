@@ -30,6 +30,24 @@ enum Engine {
         return session
     }
 
+    /// The store that operators keep their state in; nil = memory.
+    static func backend(_ settings: SessionSettings) throws -> (any StateBackend)? {
+        switch settings.stateBackend {
+        case .memory: return nil
+        case .rocksdb:
+            #if canImport(RocksDBState)
+            return try RocksDBBackend(RocksDBOptions(managedLimit: settings.recovery.rocksDBMemory))
+            #else
+            throw StreamError(.validate, "state.backend.type = rocksdb is not part of this build", fix: "write 'hashmap'")
+            #endif
+        }
+    }
+
+    /// A directory for what a job without checkpoints keeps on the disk while it runs; it is made when it is needed.
+    static func workDirectory(_ data: String?) -> String {
+        "\(data ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp")/swiftwater-work-\(getpid())"
+    }
+
     static func read(_ path: String) throws -> String {
         guard let file = fopen(path, "r") else {
             throw StreamError(.io, "cannot read \(path): \(String(cString: strerror(errno)))", fix: "name a file that exists")

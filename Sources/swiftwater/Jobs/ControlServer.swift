@@ -1,5 +1,6 @@
 import Foundation
 import StreamCore
+import struct StreamCore.Host
 import StreamRuntime
 #if canImport(Glibc)
 import Glibc
@@ -11,7 +12,9 @@ import Darwin
 struct ControlRequest: Codable, Sendable {
     enum Kind: String, Codable, Sendable { case status, savepoint, stop }
     var request: Kind
-    /// Absolute; where the savepoint goes.
+    /// Stop with a savepoint.
+    var savepoint: Bool?
+    /// Absolute; where the savepoint goes, if not where the job puts them.
     var directory: String?
     var drain: Bool?
 }

@@ -1,5 +1,6 @@
 import Foundation
 import StreamCore
+import struct StreamCore.Host
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)

@@ -1,5 +1,7 @@
 import Foundation
 import StreamCore
+import struct StreamCore.Host
+import Synchronization
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -13,13 +15,14 @@ import Darwin
 ///     <root>/<name>/control      the socket that `swiftwater stop` and its like talk to
 ///     <root>/<name>/chk-<n>/...  checkpoints
 ///
-/// A job's id lives as long as its checkpoints: sinks know by it what they committed already, so that a job that starts
-/// again from nothing must be another one to them.
+/// A job's id lives as long as its checkpoints: sinks mark by it what they prepared and committed, so that a job that starts
+/// again from nothing, or from a place that the user names, must be another one to them. A job that has no checkpoint yet keeps
+/// its id over crashes, so that sinks find what it left.
 final class JobHome {
     let name: String
     let directory: String
     private let host: Host
-    private let lock: Int32
+    private let descriptor: Int32
 
     /// Creates the directory and locks it.
     /// - Throws: `.conflict` when another process runs the job; `.io` when the directory cannot be written to.
@@ -30,13 +33,13 @@ final class JobHome {
         do {
             try host.createDirectories(root)
             Self.clearLeftovers(root, host)
-            var lock = try Self.lock(directory, job: name, host)
+            var held = try Self.lock(directory, job: name, host)
             if startsAnew {
                 try Self.discard(directory, host)
-                _ = host.close(lock)
-                lock = try Self.lock(directory, job: name, host)
+                _ = host.close(held)
+                held = try Self.lock(directory, job: name, host)
             }
-            self.lock = lock
+            descriptor = held
         } catch var error as StreamError where error.code == .io {
             error.problem = "job \(name) has no place for its checkpoints: \(error.problem)"
             error.fix = "name a directory that can be written to with --checkpoint-dir or 'execution.checkpointing.dir'"
@@ -44,7 +47,7 @@ final class JobHome {
         }
     }
 
-    deinit { _ = host.close(lock) }
+    deinit { _ = host.close(descriptor) }
 
     /// Checkpoints that a run can go on from are there.
     var hasCheckpoints: Bool { Self.hasCheckpoints(directory) }
@@ -58,28 +61,52 @@ final class JobHome {
         var id: String
         var name: String
         var createdAt: Int64
+        /// It completed a checkpoint: without one in the directory, these have been removed.
+        var hadCheckpoints = false
     }
 
-    /// The job's id: what the checkpoints here belong to; without any, that of the savepoint it starts from, or a new one.
-    func jobID(startingFrom savepointID: String?) throws -> String {
-        let path = directory + "/job.json"
-        if hasCheckpoints, Host.exists(path) {
-            guard let known = try? JSONDecoder().decode(Identity.self, from: Data(try Host.read(path))), known.version == 1, !known.id.isEmpty else {
-                throw StreamError(
-                    .corrupt, "\(path) does not say who job \(name) is",
-                    fix: "restore the file, or start the job anew with --fresh, which forgets its checkpoints")
-            }
-            return known.id
-        }
-        let identity = Identity(id: savepointID ?? host.uuid(), name: name, createdAt: host.now())
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        try host.replaceFile(path, [UInt8](try encoder.encode(identity)) + [10])
+    private var path: String { directory + "/job.json" }
+
+    /// The job's id.
+    ///
+    /// - Parameter isElsewhere: the job starts from a savepoint, not from the checkpoints here.
+    func jobID(startsElsewhere isElsewhere: Bool) throws -> String {
+        if !isElsewhere, let known = try Self.identity(path, name: name), hasCheckpoints || !known.hadCheckpoints { return known.id }
+        let identity = Identity(id: host.uuid(), name: name, createdAt: host.now())
+        try Self.write(identity, path, host)
         return identity.id
     }
 
-    /// Removes the job's checkpoints and its id, as a whole.
-    func discard() throws { try Self.discard(directory, host) }
+    /// To be called when a checkpoint is complete, from any thread.
+    var checkpointMarker: @Sendable () -> Void {
+        let isNoted = Once(), path = path, host = host
+        return {
+            guard isNoted.isFirst else { return }
+            // Without the note the job keeps its id even if someone removes the checkpoints by hand: nothing to fail for.
+            guard var known = try? Self.identity(path, name: ""), !known.hadCheckpoints else { return }
+            known.hadCheckpoints = true
+            try? Self.write(known, path, host)
+        }
+    }
+
+    /// The job's input has ended and its checkpoints are gone: when it is run again, it is another one.
+    func forget() throws { try host.remove(path) }
+
+    private static func identity(_ path: String, name: String) throws -> Identity? {
+        guard Host.exists(path) else { return nil }
+        guard let known = try? JSONDecoder().decode(Identity.self, from: Data(try Host.read(path))), known.version == 1, !known.id.isEmpty else {
+            throw StreamError(
+                .corrupt, "\(path) does not say who job \(name) is",
+                fix: "restore the file, or start the job anew with --fresh, which forgets its checkpoints")
+        }
+        return known
+    }
+
+    private static func write(_ identity: Identity, _ path: String, _ host: Host) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        try host.replaceFile(path, [UInt8](try encoder.encode(identity)) + [10])
+    }
 
     /// Renamed first: a crash on the way leaves no part of the checkpoints to be taken for all of them.
     private static func discard(_ directory: String, _ host: Host) throws {
@@ -154,5 +181,17 @@ final class JobHome {
     /// FNV-1a over the bytes of a text.
     static func hash(_ text: String) -> UInt64 {
         text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+}
+
+/// True once, whichever thread asks first.
+final class Once: Sendable {
+    private let isDone = Mutex(false)
+
+    var isFirst: Bool {
+        isDone.withLock { done in
+            defer { done = true }
+            return !done
+        }
     }
 }

@@ -50,15 +50,13 @@ final class JobLog: Sendable {
     }
 
     /// How the next run of a job that was stopped begins.
-    func stopped(_ checkpoint: UInt64?) {
-        guard let checkpoint else { return }
-        isJSON
-            ? put("resumable", [("checkpoint", "\(checkpoint)")])
-            : write("the next run of job \(job) goes on from checkpoint \(checkpoint); --fresh starts it anew")
-    }
-
-    func savepoint(_ path: String) {
-        isJSON ? put("savepoint", [("path", JSONText.quote(path))]) : write("savepoint of job \(job): \(path)")
+    /// - Parameter savepoint: what the job was stopped with, if it was.
+    func stopped(_ checkpoint: UInt64?, savepoint: String?) {
+        if isJSON {
+            return put("resumable", [("checkpoint", checkpoint.map { "\($0)" } ?? "null"), ("savepoint", savepoint.map(JSONText.quote) ?? "null")])
+        }
+        if let savepoint { write("savepoint: \(savepoint)") }
+        if let checkpoint { write("the next run of job \(job) goes on from checkpoint \(checkpoint); --fresh starts it anew") }
     }
 
     private func put(_ event: String, _ fields: [(String, String)]) {

@@ -1,5 +1,6 @@
 import Foundation
 import StreamCore
+import struct StreamCore.Host
 import StreamRuntime
 import StreamSQL
 import StreamState

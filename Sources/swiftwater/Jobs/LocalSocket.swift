@@ -1,5 +1,6 @@
 import Foundation
 import StreamCore
+import struct StreamCore.Host
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -37,6 +38,11 @@ enum LocalSocket {
         guard let real = realpath(path, nil) else { return path }
         defer { free(real) }
         return String(cString: real)
+    }
+
+    /// The path from the root, also of what does not exist yet.
+    static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     }
 
     /// A socket that listens, for this user alone.
@@ -115,7 +121,7 @@ enum LocalSocket {
         var done = 0
         while done < line.count {
             #if canImport(Glibc)
-            let n = line[done...].withUnsafeBytes { send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let n = line[done...].withUnsafeBytes { send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             #else
             let n = line[done...].withUnsafeBytes { send(fd, $0.baseAddress, $0.count, 0) }
             #endif

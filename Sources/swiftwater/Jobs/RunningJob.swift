@@ -1,6 +1,8 @@
 import Foundation
 import StreamCore
+import struct StreamCore.Host
 import StreamRuntime
+import StreamSQL
 import StreamState
 import Synchronization
 #if canImport(Glibc)
@@ -8,6 +10,38 @@ import Glibc
 #elseif canImport(Darwin)
 import Darwin
 #endif
+
+/// A job that keeps checkpoints in a directory of its own.
+struct RecoverableJob {
+    let home: JobHome
+    let recovery: RecoveryOptions
+    /// For what the job keeps on the disk while it runs.
+    let workDirectory: String
+
+    /// - Parameters:
+    ///   - base: the name without the number that a script's later jobs have.
+    ///   - number: of the job in its script, from 1.
+    /// - Throws: `.conflict` when another process runs the job; `.io` when its directory cannot be used; errors about the savepoint.
+    init(_ placement: JobPlacement, name: String, base: String, number: Int, _ settings: SessionSettings) throws {
+        let savepoint = try placement.savepoint(for: name, base: base, number: number, settings)
+        home = try JobHome(name: name, root: placement.checkpointRoot(settings), startsAnew: placement.startsAnew)
+        var recovery = RecoveryOptions(directory: home.directory, jobID: try home.jobID(startsElsewhere: savepoint != nil))
+        if let retained = settings.recovery.retained { recovery.retained = retained }
+        recovery.startFrom = savepoint?.directory
+        recovery.allowsNonRestoredState = placement.allowsNonRestoredState || settings.recovery.allowsNonRestoredState
+        recovery.keepsFinished = settings.recovery.keepsCheckpointsAtEnd
+        recovery.restart = settings.restart
+        self.recovery = recovery
+        workDirectory = home.directory + "/work"
+        try Host.system.removeTree(workDirectory)
+        savepoints = LocalSocket.absolute(placement.savepointRoot(settings))
+    }
+
+    private let savepoints: String
+
+    /// Lets others ask for the job's state, for savepoints and for its end.
+    func serve(_ runner: JobRunner) throws -> RunningJob { try RunningJob(runner, home: home, id: recovery.jobID, savepoints: savepoints) }
+}
 
 /// A job under way as others ask about it: its counters, its newest checkpoint, and how it ends.
 final class RunningJob: Sendable {
@@ -17,26 +51,40 @@ final class RunningJob: Sendable {
         var checkpointBytes: Int?
         var failed = 0
         var restarts = 0
+        var savepoint: String?
         /// How the job ended; a failure in the end is an answer too.
         var end: ControlAnswer?
     }
 
-    private let name: String, id: String, directory: String
+    private let name: String, id: String, directory: String, savepoints: String
     private let runner: JobRunner
     private let startedAt = Clock.milliseconds()
     private let state = Monitor(State())
+    private let server = Mutex<ControlServer?>(nil)
+    private let noteFirst: @Sendable () -> Void
 
-    init(_ runner: JobRunner, name: String, id: String, directory: String) {
+    /// - Parameter savepoints: where they go when a request names no directory.
+    init(_ runner: JobRunner, home: JobHome, id: String, savepoints: String) throws {
         self.runner = runner
-        self.name = name
+        (name, directory) = (home.name, home.directory)
         self.id = id
-        self.directory = directory
+        self.savepoints = savepoints
+        noteFirst = home.checkpointMarker
+        let server = try ControlServer(directory: home.directory) { [weak self] request in
+            self?.answer(request) ?? StreamError(.runtime, "the job has ended").asAnswer
+        }
+        self.server.withLock { $0 = server }
     }
 
+    func close() { server.withLock { $0 }?.close() }
+
     func note(_ event: JobRunner.Event) {
+        if case .checkpointCompleted = event { noteFirst() }
         state.withLock { state in
             switch event {
             case .started(_, let from?): (state.checkpoint, state.checkpointAt) = (from.checkpoint, from.completedAt)
+            // A savepoint is nothing that the next run goes on from by itself.
+            case .checkpointCompleted(let manifest, _) where manifest.kind == .savepoint: break
             case .checkpointCompleted(let manifest, let bytes):
                 (state.checkpoint, state.checkpointAt, state.checkpointBytes) = (manifest.checkpoint, manifest.completedAt, bytes)
             case .checkpointFailed: state.failed += 1
@@ -48,8 +96,17 @@ final class RunningJob: Sendable {
 
     var newestCheckpoint: UInt64? { state.withLock { $0.checkpoint } }
 
+    /// The savepoint that the job was stopped with.
+    var savepoint: String? { state.withLock { $0.savepoint } }
+
     /// Tells those who wait for the end.
-    func ended(_ answer: ControlAnswer) {
+    func ended(_ end: JobExecution.End) { ended(ControlAnswer(end: "\(end)")) }
+
+    func failed(_ error: any Error) {
+        ended((error as? StreamError ?? StreamError(.runtime, "\(error)")).asAnswer)
+    }
+
+    private func ended(_ answer: ControlAnswer) {
         state.withLock { $0.end = answer }
         state.broadcast()
     }
@@ -58,13 +115,15 @@ final class RunningJob: Sendable {
         do {
             switch request.request {
             case .status: return ControlAnswer(status: status())
-            case .savepoint: return ControlAnswer(path: try runner.savepoint(in: try directory(of: request)))
+            case .savepoint: return ControlAnswer(path: try runner.savepoint(in: request.directory ?? savepoints))
             case .stop:
-                guard request.directory != nil else {
-                    runner.stop()
+                let drain = request.drain ?? false
+                guard request.savepoint ?? false else {
+                    runner.stop(drain: drain)
                     return end()
                 }
-                let path = try runner.stop(savepointIn: try directory(of: request), drain: request.drain ?? false)
+                let path = try runner.stop(savepointIn: request.directory ?? savepoints, drain: drain)
+                state.withLock { $0.savepoint = path }
                 var answer = end()
                 answer.path = path
                 return answer
@@ -74,11 +133,6 @@ final class RunningJob: Sendable {
         } catch {
             return StreamError(.runtime, "\(error)").asAnswer
         }
-    }
-
-    private func directory(of request: ControlRequest) throws -> String {
-        guard let directory = request.directory else { throw StreamError(.validate, "the request names no directory for the savepoint") }
-        return directory
     }
 
     private func end() -> ControlAnswer {
