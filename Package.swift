@@ -24,6 +24,7 @@ let package = Package(
         // C and C++ behind small shims.
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
         .systemLibrary(name: "CLibEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
+        .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"]), .brew(["rocksdb"])]),
         .systemLibrary(name: "CParquet", pkgConfig: "parquet", providers: [.apt(["libparquet-dev"]), .brew(["apache-arrow"])]),
         .target(name: "CArrowData"),
         .target(name: "CArrowShim", dependencies: ["CParquet", "CArrowData"]),
@@ -38,9 +39,10 @@ let package = Package(
         .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
         .target(
             name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
-        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamRuntime"], swiftSettings: ours),
+        .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamState", "StreamRuntime"], swiftSettings: ours),
 
         // One target per outside system.
+        .target(name: "RocksDBState", dependencies: ["StreamCore", "CRocksDB"], swiftSettings: ours),
         .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
@@ -63,15 +65,29 @@ let package = Package(
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
         .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
         .executableTarget(
+            name: "bench-large-state", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], path: "Benchmarks/LargeState",
+            swiftSettings: ours),
+        .executableTarget(
             name: "bench-hudi", dependencies: ["HudiTable", "StreamCore"], path: "Benchmarks/HudiInsert", swiftSettings: ours,
             linkerSettings: arrowPath),
+
+        // Whole jobs under a seeded scheduler: `make simulate`.
+        .target(
+            name: "Simulations",
+            dependencies: ["StreamTesting", "StreamSQL", "Topology", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
+            path: "Tests/Simulations", swiftSettings: ours),
+        .executableTarget(
+            name: "swiftwater-simulate",
+            dependencies: ["Simulations", "StreamTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/Simulate", swiftSettings: ours, linkerSettings: arrowPath),
 
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
-        .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators"], swiftSettings: ours),
+        .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
+        .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors"], swiftSettings: ours),
@@ -79,6 +95,7 @@ let package = Package(
         .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",

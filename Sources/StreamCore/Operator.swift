@@ -56,7 +56,7 @@ public protocol StreamOperator: AnyObject {
     func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws
     /// The state, empty for operators without any. Called after `prepareSnapshot`, with all inputs aligned. Costs a copy at most.
     func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
-    /// The state in a form that does not depend on the backend, for savepoints.
+    /// As `snapshot`, with all state cut into key groups that any backend can restore: for savepoints.
     func portableSnapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot
     /// Gives back what snapshots held, for the key groups of this subtask. Called after `open`, before any input.
     func restore(_ state: RestoredState) throws

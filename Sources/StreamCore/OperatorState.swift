@@ -133,6 +133,20 @@ public struct ByteList: Sendable {
 
     public mutating func append(_ more: [UInt8]) { more.withUnsafeBytes { append($0) } }
 
+    /// Appends an item that consists of three parts.
+    public mutating func append(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer, _ c: UnsafeRawBufferPointer) {
+        bytes.append(contentsOf: a)
+        bytes.append(contentsOf: b)
+        bytes.append(contentsOf: c)
+        ends.append(bytes.count)
+    }
+
+    /// Lengthens the last item.
+    public mutating func extendLast(_ more: UnsafeRawBufferPointer) {
+        bytes.append(contentsOf: more)
+        ends[ends.count - 1] = bytes.count
+    }
+
     public mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
@@ -148,10 +162,12 @@ public struct StoreChanges: Sendable {
     /// Value of the put with the same number.
     public var values = ByteList()
     public var deletes = ByteList()
+    /// Ranges that are emptied before anything else is changed: the first key of each, and the key behind its last one.
+    public var rangeStarts = ByteList(), rangeEnds = ByteList()
 
     public init() {}
 
-    public var isEmpty: Bool { puts.count == 0 && deletes.count == 0 }
+    public var isEmpty: Bool { puts.count == 0 && deletes.count == 0 && rangeStarts.count == 0 }
 
     public mutating func put(_ key: [UInt8], _ value: [UInt8]) {
         puts.append(key)
@@ -160,7 +176,15 @@ public struct StoreChanges: Sendable {
 
     public mutating func delete(_ key: [UInt8]) { deletes.append(key) }
 
+    /// Deletes all keys from `low` up to, not including, `high`, as far as they are older than these changes.
+    public mutating func deleteRange(_ low: [UInt8], _ high: [UInt8]) {
+        rangeStarts.append(low)
+        rangeEnds.append(high)
+    }
+
     public mutating func removeAll() {
+        rangeStarts.removeAll()
+        rangeEnds.removeAll()
         puts.removeAll()
         values.removeAll()
         deletes.removeAll()
@@ -177,11 +201,23 @@ public protocol KeyedStore: AnyObject {
     /// Calls `body` with entries from `low` up to, not including, `high` (nil = the end) in the order of their keys, until it
     /// returns false.
     func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws
+    /// Calls `body` with the number of each prefix and every entry whose key begins with it. Fastest when the prefixes ascend.
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws
+    /// The contents as they are now, to be read later and on any thread.
+    func view() throws -> any KeyedStoreView
     /// Freezes the contents as files.
     func snapshot(_ checkpoint: UInt64) throws -> StoreFiles
     /// Takes over the entries of other stores whose key group is in the range. The store must be empty.
     func restore(_ stores: [StoreFiles], keyGroups: Range<Int>) throws
+    /// Bytes that the operator may use for entries that it holds in front of the store. May change as stores come and go.
+    var operatorCacheBytes: Int { get }
     func close()
+}
+
+/// Frozen contents of a ``KeyedStore``. Outlives the store; lets go of what it holds when the last reference to it goes.
+public protocol KeyedStoreView: AnyObject, Sendable {
+    /// As ``KeyedStore/scan(from:to:_:)``.
+    func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws
 }
 
 /// Where operators keep state: `nil` in an ``OperatorContext`` stands for their own memory.

@@ -60,12 +60,17 @@ public struct TableOptions: Sendable {
     /// Bytes from `128MB`, `64 kb`, `1g`, or a bare number; the units are powers of 1024, as Flink reads them.
     public func bytes(_ key: String) throws -> Int? {
         guard let text = table.options[key] else { return nil }
+        guard let value = Self.bytes(of: text) else { throw error(key, "is not a size", fix: "write it as in '128MB' or '64kb'") }
+        return value
+    }
+
+    /// The size that a text stands for; nil when it is none.
+    public static func bytes(of text: String) -> Int? {
         let units: [String: Int64] = [
             "": 1, "b": 1, "bytes": 1, "k": 1 << 10, "kb": 1 << 10, "kibibytes": 1 << 10, "m": 1 << 20, "mb": 1 << 20,
             "mebibytes": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "gibibytes": 1 << 30, "t": 1 << 40, "tb": 1 << 40,
         ]
-        guard let value = Self.scaled(text, units) else { throw error(key, "is not a size", fix: "write it as in '128MB' or '64kb'") }
-        return Int(value)
+        return scaled(text, units).map(Int.init)
     }
 
     private static func scaled(_ text: String, _ units: [String: Int64]) -> Int64? {

@@ -21,7 +21,7 @@ public enum Operators {
 
     /// GROUP BY window, keys in one step. Its input must be partitioned by the keys.
     public static func windowAggregate(_ spec: WindowAggregateSpec) -> Factory {
-        { try WindowAggregateOperator(spec) }
+        { BackendOperator(memory: try WindowAggregateOperator(spec)) { try StoredWindowAggregateOperator(spec, takesPartials: false) } }
     }
 
     /// The first of two steps, in front of the exchange: emits rows of ``WindowAggregateSpec/partialSchema()``.
@@ -33,12 +33,12 @@ public enum Operators {
     /// The second of two steps, behind the exchange: takes what ``localWindowAggregate(_:)`` of the same spec emits,
     /// partitioned by its first `spec.keys.count` columns.
     public static func globalWindowAggregate(_ spec: WindowAggregateSpec) -> Factory {
-        { try WindowAggregateOperator(globalOf: spec) }
+        { BackendOperator(memory: try WindowAggregateOperator(globalOf: spec)) { try StoredWindowAggregateOperator(spec, takesPartials: true) } }
     }
 
     /// GROUP BY without a window; emits a changelog. Its input must be partitioned by the keys.
     public static func groupAggregate(_ spec: GroupAggregateSpec) -> Factory {
-        { try GroupAggregateOperator(spec) }
+        { BackendOperator(memory: try GroupAggregateOperator(spec)) { try StoredGroupAggregateOperator(spec) } }
     }
 
     /// ORDER BY ... LIMIT over bounded input, for one subtask.
@@ -48,7 +48,7 @@ public enum Operators {
 
     /// Regular inner join. Input 0 is the left side; both must be partitioned by their keys.
     public static func join(_ spec: JoinSpec) -> Factory {
-        { try JoinOperator(spec) }
+        { BackendOperator(memory: try JoinOperator(spec)) { try StoredJoinOperator(spec) } }
     }
 }
 

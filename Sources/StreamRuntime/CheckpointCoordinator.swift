@@ -140,6 +140,9 @@ final class CheckpointCoordinator: Sendable {
         }
     }
 
+    /// Numbers of checkpoints that not all subtasks have acknowledged yet.
+    var acknowledging: [UInt64] { state.withLock { $0.pending.keys.sorted() } }
+
     var wantsCheckpoint: Bool { state.withLock { $0.wantsCheckpoint } }
 
     /// The number under which a writer whose input has ended prepares its last part.

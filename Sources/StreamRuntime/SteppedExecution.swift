@@ -40,6 +40,13 @@ package final class SteppedExecution {
     /// Gives up checkpoints that take too long, and lets barriers overtake where that is set.
     package func checkTimes() { for n in instance.coordinator.checkTimes(options.clock()) { instance.overtake(n) } }
 
+    /// Plants a bug, for simulations to find: the subtask takes a barrier for arrived that is still behind rows on one of its inputs.
+    /// - Returns: whether there was one.
+    package func loseBarrier(at subtask: Int) throws -> Bool {
+        for checkpoint in instance.coordinator.acknowledging where try instance.subtasks[subtask].loseBarrier(checkpoint) { return true }
+        return false
+    }
+
     /// One piece of checkpoint writing. False when there is none.
     package func writeStep() -> Bool { instance.writing?.step() ?? false }
 

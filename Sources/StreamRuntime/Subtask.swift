@@ -276,6 +276,17 @@ package final class Subtask {
         try snapshotAhead(checkpoint, inFront)
     }
 
+    /// See ``SteppedExecution/loseBarrier(at:)``.
+    func loseBarrier(_ checkpoint: UInt64) throws -> Bool {
+        guard checkpoint > alignment.newest, replay.isEmpty, chain.isClear, case .channels(let channels) = input else { return false }
+        for (i, channel) in channels.enumerated() where !channel.ended && !alignment.held.contains(i) {
+            guard case .barrier(let inFront) = channel.channel.overtake(checkpoint) else { continue }
+            try act(on: alignment.barrier(checkpoint, on: i), Barrier(checkpoint: checkpoint))
+            return inFront.contains { if case .batch = $0 { true } else { false } }
+        }
+        return false
+    }
+
     private func snapshotAhead(_ checkpoint: UInt64, _ inFront: [Int: [StreamElement]]) throws {
         let barrier = Barrier(checkpoint: checkpoint)
         pendingBarrier = nil

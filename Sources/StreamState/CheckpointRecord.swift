@@ -1,6 +1,6 @@
 import StreamCore
 
-/// What this process remembers of a checkpoint that it completed, for the next one to refer to. Not stored: versions of
+/// What a run of a job remembers of a checkpoint that it completed, for the next one to refer to. Not stored: versions of
 /// units mean something within one run only.
 struct CheckpointRecord: Sendable {
     struct UnitKey: Hashable, Sendable {
@@ -22,6 +22,8 @@ struct CheckpointRecord: Sendable {
     }
 
     var checkpoint: UInt64
+    /// The run of the job within this process.
+    var run: Int
     var units: [UnitKey: Unit] = [:]
     /// Path of each immutable file of a store.
     var storeFiles: [StoreFileKey: String] = [:]
@@ -29,7 +31,7 @@ struct CheckpointRecord: Sendable {
     /// Numbers of large files of which little is still needed: units in them are written again, so that the rest can go.
     var sparseFiles: Set<Int> = []
 
-    init(checkpoint: UInt64) { self.checkpoint = checkpoint }
+    init(checkpoint: UInt64, run: Int) { (self.checkpoint, self.run) = (checkpoint, run) }
 
     /// Names in `state/`.
     var stateFiles: Set<String> {

@@ -33,8 +33,10 @@ public final class CheckpointStorage: Sendable {
         /// Being written, with the files that must stay for them.
         var active: [UInt64: Set<String>] = [:]
         var greatest: UInt64 = 0
-        /// The newest one that this process completed.
+        /// The newest one that this run completed.
         var last: CheckpointRecord?
+        /// Number of the run: the job may begin again from a checkpoint within one process.
+        var run = 0
     }
 
     /// Creates the directory, locks it, and removes what a crash left behind.
@@ -113,14 +115,22 @@ public final class CheckpointStorage: Sendable {
     // MARK: Finding
 
     /// The newest complete checkpoint that is undamaged, its pieces and the files it refers to included; nil when none was
-    /// ever completed. Pieces of more than 256 MiB are checked only as they are loaded.
+    /// ever completed. State of more than 256 MiB is checked only as it is loaded.
+    ///
+    /// A new run of the job begins with this: versions of units from before mean nothing any more, and the next checkpoint
+    /// writes everything anew.
     ///
     /// - Parameter problem: called for each newer one that had to be passed over, with an error that names the file.
     /// - Throws: `.validate` when a newer version wrote the newest one; `.corrupt` when all are damaged, as starting from
     ///   nothing would repeat what was committed; `.io` when a file cannot be read for a reason that is not damage.
     public func newest(problem: (StreamError) -> Void) throws -> Checkpoint? {
         var passed: [UInt64] = []
-        for number in contents.withLock({ contents in contents.complete.keys.sorted(by: >) }) {
+        let numbers = contents.withLock { contents in
+            contents.last = nil
+            contents.run += 1
+            return contents.complete.keys.sorted(by: >)
+        }
+        for number in numbers {
             do {
                 let checkpoint = try Checkpoint(reading: Self.checkpointDirectory(number, in: directory))
                 guard checkpoint.manifest.checkpoint == number else {
@@ -152,26 +162,36 @@ public final class CheckpointStorage: Sendable {
     /// Begins to write a checkpoint. Its number is taken from now on, whatever becomes of it.
     /// - Throws: `.conflict` when the number is in use; `.io` when the directory cannot be written to.
     public func begin(_ checkpoint: UInt64) throws -> CheckpointWriter {
-        let path = Self.checkpointDirectory(checkpoint, in: directory)
         // The files of the checkpoint that is built upon must stay while that goes on.
-        let last = try contents.withLock { contents in
+        let (last, run) = try contents.withLock { contents in
             guard contents.complete[checkpoint] == nil, contents.active[checkpoint] == nil else {
                 throw StreamError(.conflict, "there is a checkpoint \(checkpoint) in \(directory) already")
             }
             let last = contents.last.flatMap { $0.checkpoint < checkpoint ? $0 : nil }
             contents.active[checkpoint] = last?.stateFiles ?? []
             contents.greatest = max(contents.greatest, checkpoint)
-            return last
+            return (last, contents.run)
         }
         do {
-            // It may be there, empty, when only its name became durable before a crash.
-            if host.mkdir(path, 0o755) != 0, errno != EEXIST { throw Host.failure("create directory", path) }
-            try host.syncDirectory(directory)
+            try makeDirectory(checkpoint)
         } catch {
             finished(checkpoint)
             throw error
         }
-        return CheckpointWriter(checkpoint: checkpoint, storage: self, base: last)
+        return CheckpointWriter(checkpoint: checkpoint, storage: self, base: last, run: run)
+    }
+
+    private func makeDirectory(_ checkpoint: UInt64) throws {
+        let path = Self.checkpointDirectory(checkpoint, in: directory)
+        // It may be there, empty, when only its name became durable before a crash.
+        if host.mkdir(path, 0o755) != 0, errno != EEXIST { throw Host.failure("create directory", path) }
+        try host.syncDirectory(directory)
+    }
+
+    /// Takes a number, durably, for something that is not written here: a savepoint.
+    public func reserve(_ checkpoint: UInt64) throws {
+        contents.withLock { $0.greatest = max($0.greatest, checkpoint) }
+        try makeDirectory(checkpoint)
     }
 
     /// A file in `state/` belongs to a checkpoint that is being written.
@@ -190,7 +210,7 @@ public final class CheckpointStorage: Sendable {
         contents.withLock { contents in
             contents.active[record.checkpoint] = nil
             contents.complete[record.checkpoint] = .some(record.stateFiles)
-            if record.checkpoint > contents.last?.checkpoint ?? 0 { contents.last = record }
+            if record.run == contents.run, record.checkpoint > contents.last?.checkpoint ?? 0 { contents.last = record }
             do {
                 try removeOld(&contents)
                 return []

@@ -37,7 +37,7 @@ public final class CheckpointWriter {
     private lazy var encoder = PieceEncoder(raw)
 
     private init(_ checkpoint: UInt64, directory: String, workDirectory: String, stateDirectory: String, statePrefix: String, stateName: String,
-                 host: Host, storage: CheckpointStorage?, base: CheckpointRecord?) {
+                 host: Host, storage: CheckpointStorage?, base: CheckpointRecord?, run: Int) {
         self.checkpoint = checkpoint
         self.directory = directory
         self.workDirectory = workDirectory
@@ -47,21 +47,21 @@ public final class CheckpointWriter {
         self.host = host
         self.storage = storage
         self.base = base
-        record = CheckpointRecord(checkpoint: checkpoint)
+        record = CheckpointRecord(checkpoint: checkpoint, run: run)
     }
 
-    convenience init(checkpoint: UInt64, storage: CheckpointStorage, base: CheckpointRecord?) {
+    convenience init(checkpoint: UInt64, storage: CheckpointStorage, base: CheckpointRecord?, run: Int) {
         let directory = CheckpointStorage.checkpointDirectory(checkpoint, in: storage.directory)
         // The random part keeps the name from being that of a file whose checkpoint a power cut has made forgotten.
         self.init(checkpoint, directory: directory, workDirectory: directory, stateDirectory: storage.directory + "/state",
                   statePrefix: CheckpointStorage.stateFilePrefix,
                   stateName: "\(checkpoint)-\(String(storage.host.randomBits() >> 32, radix: 16)).state", host: storage.host, storage: storage,
-                  base: base)
+                  base: base, run: run)
     }
 
     convenience init(checkpoint: UInt64, savepoint directory: String, incomplete: String, host: Host) {
         self.init(checkpoint, directory: directory, workDirectory: incomplete, stateDirectory: incomplete + "/state", statePrefix: "state/",
-                  stateName: "\(checkpoint).state", host: host, storage: nil, base: nil)
+                  stateName: "\(checkpoint).state", host: host, storage: nil, base: nil, run: 0)
     }
 
     deinit {
@@ -211,7 +211,6 @@ public final class CheckpointWriter {
             record.files[outputNumber].bytes = output.size
             try host.syncDirectory(stateDirectory)
         }
-        if storeCount > 0 { try host.syncDirectory(workDirectory + "/stores") }
         var manifest = manifest
         manifest.files = record.files
         if manifest.completedAt == 0 { manifest.completedAt = host.now() }

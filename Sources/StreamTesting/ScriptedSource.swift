@@ -102,6 +102,12 @@ public final class CollectingSink: TableSink {
         private let sink: CollectingSink
         init(_ sink: CollectingSink) { self.sink = sink }
 
+        /// What was prepared after the checkpoint is not going to be committed: its rows come again.
+        func recover(_ checkpoint: UInt64, _ committables: [Committable]) throws {
+            try commit(checkpoint, committables)
+            sink.state.withLock { $0.pending = [:] }
+        }
+
         func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws {
             sink.state.withLock { state in
                 for part in committables {

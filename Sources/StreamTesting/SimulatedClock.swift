@@ -4,6 +4,9 @@ import Synchronization
 public final class SimulatedClock: Sendable {
     private let time = Atomic<UInt64>(1_000_000_000)
 
+    /// What wall clocks of simulated machines show when the clock stands at 0: 2024-01-01T00:00:00Z.
+    public static let epochMilliseconds: Int64 = 1_704_067_200_000
+
     public init() {}
 
     public var now: UInt64 { time.load(ordering: .sequentiallyConsistent) }

@@ -105,7 +105,7 @@ import Testing
         var limits = FileRouter.Limits()
         (limits.maxOpenFiles, limits.maxBufferedBytes) = (3, 20_000)
         let configuration = WriteConfiguration(operation: .insert, stored: schema, codec: .zstd, globalKeys: true, limits: limits, mergeSmallFilesOnInsert: false)
-        let writer = try HudiSinkWriter(session: session, configuration: configuration, metrics: OperatorMetrics())
+        let writer = try HudiSinkWriter(session: session, configuration: configuration, context: SinkContext())
         for b in 0..<3 {
             try writer.write(Batch(schema: schema, rows: (b * 30_000..<(b + 1) * 30_000).map { [.int(Int64($0)), .int(Int64($0 % 20))] }))
         }

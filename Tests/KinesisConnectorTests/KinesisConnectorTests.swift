@@ -144,11 +144,11 @@ import Testing
         #expect(kept.map { $0[0] } == [.int(0), .int(1), .int(3), .int(4)] && metrics.badRecords.get() == 1)
     }
 
-    @Test("rows are appended as records whose keys come from PARTITIONED BY, the subtask, or chance", arguments: ["columns", "fixed", "random"])
-    func sink(kind: String) throws {
+    @Test("rows are appended as records whose keys come from PARTITIONED BY, the subtask, or chance", arguments: ["columns", "fixed", "random"], ["exactly-once", "at-least-once"])
+    func sink(kind: String, guarantee: String) throws {
         let data = Data_()
         let log = try log(data, shards: 4)
-        var options: [String: String] = [:]
+        var options = ["sink.delivery-guarantee": guarantee]
         if kind != "columns" { options["sink.partitioner"] = kind }
         if kind == "columns" { options["sink.partitioner-field-delimiter"] = "-" }
         let table = table(data, options, partitionKeys: kind == "columns" ? ["name", "id"] : [])
@@ -160,10 +160,12 @@ import Testing
         batch.selection = Selection((0..<100).filter { $0 % 2 == 0 }.map { Int32($0) })
         try writer.write(batch)
         try writer.idle()
-        #expect(try log.describe("s").shards.map(\.records).reduce(0, +) == 50)
+        // At least once, rows are readable at once; exactly once, after the commit.
+        #expect(try log.describe("s").shards.map(\.records).reduce(0, +) == (guarantee == "exactly-once" ? 0 : 50))
         try writer.write(Batch(schema: Self.schema, rows: [[.int(500), .string("last")]]))
-        #expect(try writer.prepareCommit(1).isEmpty)
+        let committables = try writer.prepareCommit(1)
         try writer.close()
+        if let committer = try sink.committer(SinkContext()) { try committer.commit(1, committables) } else { #expect(committables.isEmpty) }
         #expect(try Set(rows(source(self.table(data)))) == Set(values.enumerated().filter { $0.offset % 2 == 0 }.map(\.element) + [[.int(500), .string("last")]]))
         var keys: Set<String> = []
         for shard in 0..<4 {

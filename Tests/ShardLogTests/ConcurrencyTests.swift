@@ -56,12 +56,13 @@ import Testing
         let temporary = TemporaryDirectory()
         final class Counter: Sendable { let syncs = Atomic<Int>(0) }
         let counter = Counter()
-        let files = FileOperations(write: FileOperations.system.write, sync: { fd in
+        var host = StreamCore.Host.system
+        host.sync = { fd in
             counter.syncs.add(1, ordering: .relaxed)
             Thread.sleep(forTimeInterval: 0.002)
-            return FileOperations.system.sync(fd)
-        })
-        let log = try ShardLog(directory: temporary.path, files: files) { Clock.milliseconds() }
+            return StreamCore.Host.system.sync(fd)
+        }
+        let log = try ShardLog(directory: temporary.path, host: host)
         try log.createStream("s")
         let writer = try log.writer("s")
         let before = counter.syncs.load(ordering: .relaxed)

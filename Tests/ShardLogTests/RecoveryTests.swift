@@ -108,8 +108,8 @@ import Darwin
         let temporary = TemporaryDirectory()
         final class Disk: Sendable { let room = Atomic<Int>(.max) }
         let disk = Disk()
-        let files = FileOperations(
-            write: { fd, bytes, count, offset in
+        var host = StreamCore.Host.system
+        host.write = { fd, bytes, count, offset in
                 guard offset > 8 else { return pwrite(fd, bytes, count, off_t(offset)) }
                 let room = disk.room.load(ordering: .relaxed)
                 if room == 0 {
@@ -119,8 +119,8 @@ import Darwin
                 let n = pwrite(fd, bytes, min(count, room), off_t(offset))
                 if room != .max { disk.room.store(room - n, ordering: .relaxed) }
                 return n
-            }, sync: FileOperations.system.sync)
-        let log = try ShardLog(directory: temporary.path, files: files) { Clock.milliseconds() }
+            }
+        let log = try ShardLog(directory: temporary.path, host: host)
         try log.createStream("s")
         let writer = try log.writer("s")
         try writer.append([record("before")])
@@ -142,12 +142,13 @@ import Darwin
         let temporary = TemporaryDirectory()
         final class Disk: Sendable { let broken = Atomic<Bool>(false) }
         let disk = Disk()
-        let files = FileOperations(write: FileOperations.system.write, sync: { fd in
-            guard disk.broken.load(ordering: .relaxed) else { return FileOperations.system.sync(fd) }
+        var host = StreamCore.Host.system
+        host.sync = { fd in
+            guard disk.broken.load(ordering: .relaxed) else { return StreamCore.Host.system.sync(fd) }
             errno = EIO
             return -1
-        })
-        let log = try ShardLog(directory: temporary.path, files: files) { Clock.milliseconds() }
+        }
+        let log = try ShardLog(directory: temporary.path, host: host)
         try log.createStream("s")
         let writer = try log.writer("s")
         try writer.append([record("a")])

@@ -83,7 +83,7 @@ import Testing
         let time = Box()
         var settings = StreamSettings()
         settings.segmentBytes = 4_096
-        let log = try ShardLog(directory: temporary.path, files: .system) { time.clock.load(ordering: .relaxed) }
+        let log = try ShardLog(directory: temporary.path, host: .system(now: { time.clock.load(ordering: .relaxed) }))
         try log.createStream("s", settings: settings)
         let writer = try log.writer("s")
         var all: [SequenceNumber] = []
@@ -170,7 +170,7 @@ import Testing
         let temporary = TemporaryDirectory()
         final class Time: Sendable { let ms = Atomic<Int64>(Clock.milliseconds()) }
         let time = Time()
-        let log = try ShardLog(directory: temporary.path, files: .system) { time.ms.load(ordering: .relaxed) }
+        let log = try ShardLog(directory: temporary.path, host: .system(now: { time.ms.load(ordering: .relaxed) }))
         var settings = StreamSettings()
         settings.segmentBytes = 4_096
         settings.retentionBytes = 20_000

@@ -54,3 +54,11 @@ func lastSegment(_ log: ShardLog, _ stream: String, shard: Int = 0) -> String {
 func removeDurableMark(_ log: ShardLog, _ stream: String) {
     try? FileManager.default.removeItem(atPath: "\(log.directory)/streams/\(stream)/shardId-000000000000/durable")
 }
+
+extension StreamCore.Host {
+    static func system(now: @escaping @Sendable () -> Int64) -> StreamCore.Host {
+        var host = StreamCore.Host.system
+        host.now = now
+        return host
+    }
+}

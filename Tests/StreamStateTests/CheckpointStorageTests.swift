@@ -170,6 +170,14 @@ import Testing
         #expect(try storage.lastNumber() == 11)
     }
 
+    @Test func aNumberCanBeTakenForASavepoint() throws {
+        do { try CheckpointStorage(directory: directory).reserve(5) }
+        let storage = try CheckpointStorage(directory: directory)
+        #expect(try storage.lastNumber() == 5)
+        _ = try job.take(6, in: storage)
+        #expect(try Host.names(in: directory) == ["chk-6", "lock", "state"])
+    }
+
     @Test func aCheckpointInProgressKeepsWhatItIsBuiltOn() throws {
         let storage = try CheckpointStorage(directory: directory, retained: 1)
         _ = try job.take(1, in: storage)

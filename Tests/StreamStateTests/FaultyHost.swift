@@ -62,7 +62,8 @@ final class FaultyHost: Sendable {
                 errno = code
                 return -1
             },
-            sync: { self.fails("sync") ? -1 : system.sync($0) },
+            // The machine goes on when a test's process "crashes": nothing needs to be flushed.
+            sync: { _ in self.fails("sync") ? -1 : 0 },
             truncate: { self.fails("truncate") ? -1 : system.truncate($0, $1) },
             rename: { self.fails("rename \($0)") ? -1 : system.rename($0, $1) },
             link: { self.fails("link \($0)") ? -1 : system.link($0, $1) },

@@ -1,0 +1,26 @@
+import StreamCore
+
+/// ``GroupAggregateOperator`` over a store: an entry per group.
+final class StoredGroupAggregateOperator: StoredOperator {
+    private let spec: GroupAggregateSpec
+    private let plan: AggregatePlan
+
+    init(_ spec: GroupAggregateSpec) throws {
+        self.spec = spec
+        plan = try AggregatePlan(spec.aggregates, inputSchema: spec.inputSchema, retracts: spec.inputChanges)
+        // Two hash tables and the accumulators, with room to grow.
+        try super.init(entryBytes: 64 + 2 * StoredLayout.width(spec.keys.map { spec.inputSchema[$0].type } + plan.stateTypes), rowBytes: plan.growsWithRows ? 256 : 0) {
+            try GroupAggregateOperator(spec)
+        }
+    }
+
+    override func layouts() -> [StoredLayout] {
+        [StoredLayout(name: "groups", keys: spec.keys.map { spec.inputSchema[$0].type }, values: plan.storedValues,
+                      maxParallelism: context.maxParallelism)]
+    }
+
+    override func prepare(_ batch: Batch, input: Int) throws {
+        let new = states[0].touch(spec.keys.map { batch.columns[$0] }, rows: batch.selection?.rows, count: batch.count)
+        if !isComplete { try give(states[0].read(new)) }
+    }
+}

@@ -1,0 +1,215 @@
+import StreamCore
+
+/// ``WindowAggregateOperator`` over a store: an entry per slice and group.
+///
+/// Windows fire one key group after the other: its slices are read into an in-memory operator, which fires them and is gone
+/// again. Memory for that is what one key group needs.
+final class StoredWindowAggregateOperator: StoredOperator {
+    private let spec: WindowAggregateSpec
+    private let takesPartials: Bool
+    private let plan: AggregatePlan
+    private let windowing: Windowing
+    private var clock: WindowClock
+    private let times = Scratch<Int64>()
+    /// Windows that end here or before have fired.
+    private var firedEnd = Int64.min
+    /// Slices in the store by key group.
+    private var stored: [Int: Set<Int64>] = [:]
+
+    private struct Firing {
+        var watermark: EventTime
+        var firedBefore: Int64
+        /// Last one first.
+        var groups: [Int]
+        var current: (any StreamOperator)?
+    }
+    private var firing: Firing?
+
+    init(_ spec: WindowAggregateSpec, takesPartials: Bool) throws {
+        (self.spec, self.takesPartials) = (spec, takesPartials)
+        plan = try AggregatePlan(spec.aggregates, inputSchema: spec.inputSchema, retracts: spec.inputChanges)
+        windowing = try Windowing(spec.window)
+        let field = spec.inputSchema[spec.timeColumn]
+        clock = try WindowClock(timeType: field.type, timeZone: spec.timeZone, column: field.name)
+        try super.init(entryBytes: 96 + 2 * StoredLayout.width(spec.keys.map { spec.inputSchema[$0].type } + plan.stateTypes), rowBytes: plan.growsWithRows ? 256 : 0) {
+            try takesPartials ? WindowAggregateOperator(globalOf: spec) : WindowAggregateOperator(spec)
+        }
+    }
+
+    override func layouts() -> [StoredLayout] {
+        [StoredLayout(name: "slices", keys: spec.keys.map { spec.inputSchema[$0].type }, part: .slice, values: plan.storedValues,
+                      maxParallelism: context.maxParallelism)]
+    }
+
+    override func prepare(_ batch: Batch, input: Int) throws {
+        let n = batch.count, rows = batch.selection?.rows
+        let times = times.reserve(n)
+        if takesPartials {
+            let column = batch.columns[spec.keys.count].flat()
+            withExtendedLifetime(column) {
+                let ends = column.pointer(as: Int64.self)
+                forEachRow(rows, n) { i, row in times[i] = ends[row] - 1 }
+            }
+        } else {
+            try WindowTimes.read(batch, column: spec.timeColumn, name: spec.inputSchema[spec.timeColumn].name, clock: &clock, into: times)
+        }
+        let slices = Buffer(zeroed: batch.physicalCount * 8)
+        let to = slices.pointer(as: Int64.self)
+        var from: Int64 = 1, until: Int64 = 0, slice: Int64 = 0
+        forEachRow(rows, n) { i, row in
+            let time = times[i]
+            if time < from || time >= until {
+                slice = windowing.slice(of: time)
+                from = windowing.time(ofSlice: slice)
+                until = from + windowing.width
+            }
+            to[row] = slice
+        }
+        let keys = takesPartials ? Array(batch.columns[0..<spec.keys.count]) : spec.keys.map { batch.columns[$0] }
+        let new = states[0].touch(keys + [Column(type: .bigint, count: batch.physicalCount, values: slices)], rows: rows, count: n)
+        if !isComplete { try give(states[0].read(new)) }
+    }
+
+    /// With the time that windows have fired up to, which the last snapshot may not know yet.
+    override func progressPieces() -> [KeyGroupState] { Self.with(firedEnd, progress) }
+
+    private static func with(_ firedEnd: Int64, _ progress: [KeyGroupState]) -> [KeyGroupState] {
+        progress.map { piece in
+            guard piece.name == "progress", let old = piece.batch.columns.first else { return piece }
+            var piece = piece
+            piece.batch.columns[0] = .make(.bigint, count: old.count, zero: Int64(0)) { _ in firedEnd }
+            return piece
+        }
+    }
+
+    // MARK: Firing
+
+    override func advance(to watermark: EventTime, output: any Output) throws -> Progress {
+        let fired = max(firedEnd, clock.firedEnd(windowing, watermark: watermark))
+        guard fired > firedEnd else { return .done }
+        let before = firedEnd
+        firedEnd = fired
+        if isComplete {
+            // Windows that grow fold their slices when they fire.
+            changedAll = changedAll || windowing.isCumulative
+            return try super.advance(to: watermark, output: output)
+        }
+        try letGo(keepsAll: false)
+        let groups = stored.filter { _, slices in slices.contains { windowing.ends(ofSlice: $0, after: before, upTo: fired) != nil } }.keys
+        firing = Firing(watermark: watermark, firedBefore: before, groups: groups.sorted(by: >))
+        return try resume(output)
+    }
+
+    override func resume(_ output: any Output) throws -> Progress {
+        guard firing != nil else { return try super.resume(output) }
+        while true {
+            let step: Progress
+            if let current = firing!.current {
+                step = try current.resume(output)
+            } else {
+                guard let group = firing!.groups.last else { break }
+                guard output.isReady else { return .more }
+                let current = try read(group, firedBefore: firing!.firedBefore)
+                firing!.current = current
+                step = try current.advance(to: firing!.watermark, output: output)
+            }
+            if step == .more { return .more }
+            try end(firing!.groups.removeLast(), firing!.current!)
+            firing!.current = nil
+        }
+        firing = nil
+        if stored.isEmpty { storeIsEmpty() }
+        return .done
+    }
+
+    /// An in-memory operator with the slices of one key group that windows about to fire may hold.
+    private func read(_ group: Int, firedBefore: Int64) throws -> any StreamOperator {
+        let other = try makeOther()
+        let reader = StoredLayout.Reader(states[0].layout)
+        try store.scan(from: StoredLayout.prefix(keyGroup: group), to: endOfFired(group)) { key, value in
+            try reader.append(key, value)
+            return true
+        }
+        if let (columns, n) = reader.finish() {
+            let piece = KeyGroupState(keyGroup: UInt16(group), name: "slices", batch: Batch(columns: columns, physicalCount: n))
+            try other.restore(RestoredState(Self.with(firedBefore, oneOfEach(progress)) + [piece]))
+        }
+        return other
+    }
+
+    /// The key behind all slices of windows that have fired.
+    private func endOfFired(_ group: Int) -> [UInt8] {
+        firedEnd == .max ? StoredLayout.prefix(keyGroup: group + 1) : StoredLayout.prefix(keyGroup: group, slice: firedEnd)
+    }
+
+    /// Deletes the slices that no later window holds.
+    private func end(_ group: Int, _ other: any StreamOperator) throws {
+        var changes = StoreChanges()
+        if windowing.isCumulative {
+            changes.deleteRange(StoredLayout.prefix(keyGroup: group), endOfFired(group))
+            try store.apply(changes)
+            stored[group] = stored[group]!.filter { $0 >= firedEnd }
+            let pieces = try other.snapshot(0).loaded().filter { $0.name == "slices" }
+            for piece in pieces { try states[0].load(piece) }
+            try note(pieces)
+        } else {
+            let gone = stored[group]!.filter { windowing.lastEnd(ofSlice: $0) <= firedEnd }
+            if let first = gone.min(), let last = gone.max() {
+                changes.deleteRange(StoredLayout.prefix(keyGroup: group, slice: first), StoredLayout.prefix(keyGroup: group, slice: last + 1))
+                try store.apply(changes)
+            }
+            stored[group]!.subtract(gone)
+        }
+        if stored[group]!.isEmpty { stored[group] = nil }
+        other.close()
+    }
+
+    // MARK: State
+
+    override func wrote(_ pieces: [KeyGroupState]) throws { try note(pieces) }
+
+    /// Remembers which slices of which key groups are in the store.
+    private func note(_ pieces: [KeyGroupState]) throws {
+        for piece in pieces where piece.name == "slices" {
+            let (identity, _, n) = try states[0].layout.columns(of: piece)
+            let slices = identity[identity.count - 1]
+            var last: Int64?
+            withExtendedLifetime(slices) {
+                let slices = slices.pointer(as: Int64.self)
+                for i in 0..<n where slices[i] != last {
+                    last = slices[i]
+                    stored[Int(piece.keyGroup), default: []].insert(slices[i])
+                }
+            }
+        }
+    }
+
+    override func restore(_ state: RestoredState) throws {
+        try super.restore(state)
+        var fired: Int64?
+        for piece in progress where piece.name == "progress" {
+            let own = piece.batch.columns[0].flat().pointer(as: Int64.self)[0]
+            fired = min(fired ?? own, own)
+        }
+        firedEnd = fired ?? .min
+        try findSlices()
+        if stored.isEmpty { storeIsEmpty() }
+    }
+
+    private func findSlices() throws {
+        for group in context.keyGroups {
+            var low = StoredLayout.prefix(keyGroup: group), found: Int64?
+            repeat {
+                found = nil
+                try store.scan(from: low, to: StoredLayout.prefix(keyGroup: group + 1)) { key, _ in
+                    found = StoredLayout.slice(ofKey: key)
+                    return false
+                }
+                if let slice = found {
+                    stored[group, default: []].insert(slice)
+                    low = StoredLayout.prefix(keyGroup: group, slice: slice + 1)
+                }
+            } while found != nil
+        }
+    }
+}
