@@ -1,6 +1,7 @@
 import FileConnectors
 import HudiTable
 import KinesisConnector
+import RocksDBState
 import StreamCore
 import StreamRuntime
 import StreamSQL
@@ -35,11 +36,9 @@ enum Engine {
         switch settings.stateBackend {
         case .memory: return nil
         case .rocksdb:
-            #if canImport(RocksDBState)
-            return try RocksDBBackend(RocksDBOptions(managedLimit: settings.recovery.rocksDBMemory))
-            #else
-            throw StreamError(.validate, "state.backend.type = rocksdb is not part of this build", fix: "write 'hashmap'")
-            #endif
+            var options = RocksDBOptions()
+            if let limit = settings.recovery.rocksDBMemory { options.managedLimit = limit }
+            return try RocksDBBackend(options)
         }
     }
 

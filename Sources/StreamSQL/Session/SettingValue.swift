@@ -42,7 +42,7 @@ enum SettingValue {
     }
 
     static func size(_ key: String, _ value: String) throws -> Int {
-        guard let bytes = MemorySizes.parse(value), bytes > 0 else {
+        guard let bytes = TableOptions.bytes(of: value), bytes > 0 else {
             throw StreamError(.validate, "'\(key)' = '\(value)' is not a size", fix: "write for example '512 mb' or '2 gb'")
         }
         return bytes
@@ -96,24 +96,5 @@ public enum Durations {
             return "\(ns / (size * 1_000_000_000)) \(unit)"
         }
         return ns % 1_000_000 == 0 ? "\(ns / 1_000_000) ms" : "\(ns) ns"
-    }
-}
-
-/// Flink's way to write sizes: a number and a unit of 1,024 bytes and its powers.
-public enum MemorySizes {
-    private static let units: [String: Int] = [
-        "": 1, "b": 1, "bytes": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "kibibytes": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20,
-        "mebibytes": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30, "gibibytes": 1 << 30, "t": 1 << 40, "tb": 1 << 40, "tib": 1 << 40,
-        "tebibytes": 1 << 40,
-    ]
-
-    /// `512mb`, `2 g`, `1048576`; bytes. nil when it is something else.
-    public static func parse(_ text: String) -> Int? {
-        let trimmed = text.drop { $0 == " " }
-        let digits = trimmed.prefix { $0.isNumber }
-        let unit = trimmed.dropFirst(digits.count).filter { $0 != " " }.lowercased()
-        guard let n = Int(digits), let factor = units[unit] else { return nil }
-        let (bytes, overflow) = n.multipliedReportingOverflow(by: factor)
-        return overflow ? nil : bytes
     }
 }
