@@ -37,7 +37,8 @@ struct CheckpointReport: Encodable {
         (bytes, files) = (manifest.files.reduce(0) { $0 + $1.bytes }, manifest.files.count)
         (isUnaligned, maxParallelism, planFingerprint) = (manifest.isUnaligned, manifest.maxParallelism, manifest.planFingerprint)
         operators = manifest.operators.map { entry in
-            let watermarks = entry.subtasks.map(\.watermark)
+            let ends = entry.splits.filter { !$0.isFinished }.map(\.watermark)
+            let watermarks = entry.splits.isEmpty ? entry.subtasks.map(\.watermark) : ends
             return Operator(
                 id: entry.id, name: entry.name, parallelism: entry.parallelism, stateBytes: entry.subtasks.reduce(0) { $0 + $1.stateBytes },
                 watermark: watermarks.contains(nil) ? nil : watermarks.compactMap { $0 }.min(),
@@ -68,7 +69,7 @@ struct CheckpointReport: Encodable {
     var text: String {
         var parts = ["""
             \(kind) \(checkpoint) of job \(job), \(directory)
-            taken \(JobLog.time(completedAt)) in \(grouped(completedAt - startedAt)) ms, \(grouped(Int64(bytes))) bytes in \(files) files\(isUnaligned ? ", with rows in flight" : "")
+            taken \(JobLog.time(completedAt)) in \(grouped(completedAt - startedAt)) ms, \(grouped(Int64(bytes))) bytes in \(files) file\(files == 1 ? "" : "s")\(isUnaligned ? ", with rows in flight" : "")
             job id \(jobID), plan \(planFingerprint), max parallelism \(maxParallelism)
             """]
         parts.append(TextTable(
