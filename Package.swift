@@ -52,8 +52,8 @@ let package = Package(
         .executableTarget(
             name: "swiftwater",
             dependencies: [
-                "StreamCore", "StreamExpressions", "StreamRuntime", "StreamSQL", "FileConnectors", "ShardLog", "KinesisConnector", "HudiTable",
-                "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "FileConnectors", "ShardLog",
+                "KinesisConnector", "HudiTable", "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
         .executableTarget(
