@@ -232,8 +232,9 @@ final class CheckpointCoordinator: Sendable {
             guard isDurable, state.running.isEmpty else { return }
             let checkpoint = state.next
             state.next += 1
-            state.writing[checkpoint] = .periodic
-            state.work.append(.complete(checkpoint, .periodic, Summary(
+            // No later one could make up for it: if it fails, the job does.
+            state.writing[checkpoint] = .stop
+            state.work.append(.complete(checkpoint, .stop, Summary(
                 startedAt: host.now(), lastNumber: checkpoint, isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
                 finished: Set(state.finished.keys), parts: state.parts)))
         }
