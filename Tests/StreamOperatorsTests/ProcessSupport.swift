@@ -10,6 +10,7 @@ final class SortedStore: KeyedStore {
 
     private let name: String, identity: String
     private(set) var entries: [[UInt8]: [UInt8]] = [:]
+    private var order: [[UInt8]] = []
     /// Bytes of all values ever put.
     private(set) var bytesPut = 0
     private(set) var isClosed = false
@@ -22,22 +23,64 @@ final class SortedStore: KeyedStore {
         for i in 0..<keys.count { if let value = entries[Array(keys[i])] { try value.withUnsafeBytes { try found(i, $0) } } }
     }
 
+    /// The number of keys before `key`.
+    private func place(_ key: [UInt8]) -> Int {
+        var (low, high) = (0, order.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if order[middle].lexicographicallyPrecedes(key) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
     func apply(_ changes: StoreChanges) {
+        for i in 0..<changes.rangeStarts.count {
+            let range = place(Array(changes.rangeStarts[i]))..<place(Array(changes.rangeEnds[i]))
+            for key in order[range] { entries[key] = nil }
+            order.removeSubrange(range)
+        }
         for i in 0..<changes.puts.count {
-            entries[Array(changes.puts[i])] = Array(changes.values[i])
+            let key = Array(changes.puts[i])
+            if entries.updateValue(Array(changes.values[i]), forKey: key) == nil { order.insert(key, at: place(key)) }
             bytesPut += changes.values[i].count
         }
-        for i in 0..<changes.deletes.count { entries[Array(changes.deletes[i])] = nil }
+        for i in 0..<changes.deletes.count {
+            let key = Array(changes.deletes[i])
+            if entries.removeValue(forKey: key) != nil { order.remove(at: place(key)) }
+        }
     }
 
     func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws {
-        let found = entries.filter { entry in
-            !entry.key.lexicographicallyPrecedes(low) && (high.map { entry.key.lexicographicallyPrecedes($0) } ?? true)
-        }
-        for (key, value) in found.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-            guard try key.withUnsafeBytes({ key in try value.withUnsafeBytes { try body(key, $0) } }) else { return }
+        for key in order[place(low)..<max(place(low), high.map { place($0) } ?? order.count)] {
+            guard try key.withUnsafeBytes({ key in try entries[Array(key)]!.withUnsafeBytes { try body(key, $0) } }) else { return }
         }
     }
+
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws {
+        for i in 0..<prefixes.count {
+            let prefix = Array(prefixes[i])
+            for key in order[place(prefix)...].prefix(while: { $0.starts(with: prefix) }) {
+                try key.withUnsafeBytes { key in try entries[Array(key)]!.withUnsafeBytes { try body(i, key, $0) } }
+            }
+        }
+    }
+
+    private struct Entry: Sendable { var key: [UInt8], value: [UInt8] }
+
+    private final class View: KeyedStoreView {
+        private let entries: [Entry]
+        init(_ entries: [Entry]) { self.entries = entries }
+
+        func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws {
+            for entry in entries where !entry.key.lexicographicallyPrecedes(low) && (high.map { entry.key.lexicographicallyPrecedes($0) } ?? true) {
+                guard try entry.key.withUnsafeBytes({ key in try entry.value.withUnsafeBytes { try body(key, $0) } }) else { return }
+            }
+        }
+    }
+
+    func view() -> any KeyedStoreView { View(order.map { Entry(key: $0, value: entries[$0]!) }) }
+
+    var operatorCacheBytes: Int { 1 << 20 }
 
     func snapshot(_ checkpoint: UInt64) -> StoreFiles {
         let directory = "frozen-\(Self.names.wrappingAdd(1, ordering: .relaxed).newValue)"
@@ -52,6 +95,7 @@ final class SortedStore: KeyedStore {
             let frozen = Self.frozen.withLock { $0[store.directory]! }
             entries.merge(frozen.filter { keyGroups.contains(Int($0.key[0]) << 8 | Int($0.key[1])) }) { _, new in new }
         }
+        order = entries.keys.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     func close() { isClosed = true }

@@ -94,7 +94,8 @@ extension Optional: StateCodable where Wrapped: StateCodable {
 /// `[UInt8]` is written as bytes, not as an array of numbers.
 extension Array: StateCodable where Element: StateCodable {
     public func write(to state: inout StateWriter) {
-        if let raw = self as? [UInt8] { return raw.withUnsafeBytes { state.escaped($0) } }
+        // The type is asked first, since an empty array of any type can be cast.
+        if Element.self == UInt8.self, let raw = self as? [UInt8] { return raw.withUnsafeBytes { state.escaped($0) } }
         for element in self {
             state.byte(1)
             state.write(element)
