@@ -34,6 +34,11 @@ final class SortedStore: KeyedStore {
     }
 
     func apply(_ changes: StoreChanges) {
+        for i in 0..<changes.rangeStarts.count {
+            let range = place(Array(changes.rangeStarts[i]))..<place(Array(changes.rangeEnds[i]))
+            for key in order[range] { entries[key] = nil }
+            order.removeSubrange(range)
+        }
         for i in 0..<changes.puts.count {
             let key = Array(changes.puts[i])
             if entries.updateValue(Array(changes.values[i]), forKey: key) == nil { order.insert(key, at: place(key)) }
@@ -50,6 +55,31 @@ final class SortedStore: KeyedStore {
             guard try key.withUnsafeBytes({ key in try entries[Array(key)]!.withUnsafeBytes { try body(key, $0) } }) else { return }
         }
     }
+
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws {
+        for i in 0..<prefixes.count {
+            let prefix = Array(prefixes[i])
+            for key in order[place(prefix)...].prefix(while: { $0.starts(with: prefix) }) {
+                try key.withUnsafeBytes { key in try entries[Array(key)]!.withUnsafeBytes { try body(i, key, $0) } }
+            }
+        }
+    }
+
+    private final class View: KeyedStoreView {
+        private let entries: [(key: [UInt8], value: [UInt8])]
+        init(_ entries: [(key: [UInt8], value: [UInt8])]) { self.entries = entries }
+
+        func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws {
+            for (key, value) in entries where !key.lexicographicallyPrecedes(low) {
+                if let high, !key.lexicographicallyPrecedes(high) { return }
+                guard try key.withUnsafeBytes({ key in try value.withUnsafeBytes { try body(key, $0) } }) else { return }
+            }
+        }
+    }
+
+    func view() -> any KeyedStoreView { View(order.map { ($0, entries[$0]!) }) }
+
+    let operatorCacheBytes = 1 << 20
 
     func snapshot(_ checkpoint: UInt64) -> StoreFiles {
         let directory = "frozen-\(Self.names.wrappingAdd(1, ordering: .relaxed).newValue)"
