@@ -11,6 +11,7 @@ public struct BlackholeConnector: TableConnector {
 
 private struct BlackholeSink: TableSink {
     var acceptsChanges: Bool { true }
+    var keepsRows: Bool { false }
 
     func writer(_ context: SinkContext) throws -> any SinkWriter { Writer(context.metrics) }
 

@@ -132,6 +132,8 @@ public protocol TableSink: Sendable {
     var acceptsChanges: Bool { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
+    /// What is written stays behind when the job ends: a job that only shows rows, or drops them, is not worth recovering.
+    var keepsRows: Bool { get }
     func writer(_ context: SinkContext) throws -> any SinkWriter
     /// Makes what the writers prepared visible; nil when writes are visible at once.
     func committer(_ context: SinkContext) throws -> (any SinkCommitter)?
@@ -182,6 +184,7 @@ extension TableSink {
     public var distributionKeys: [Int] { [] }
     public var acceptsChanges: Bool { false }
     public var commitInterval: Duration? { nil }
+    public var keepsRows: Bool { true }
     public func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { nil }
 }
 

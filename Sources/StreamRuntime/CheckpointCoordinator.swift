@@ -263,7 +263,8 @@ final class CheckpointCoordinator: Sendable {
     }
 
     /// The checkpoint will not complete. What its sinks prepared goes with the next one.
-    func fail(_ checkpoint: UInt64, _ error: StreamError, now: UInt64) {
+    /// - Parameter isFatal: the job cannot go on, whatever failures it may have.
+    func fail(_ checkpoint: UInt64, _ error: StreamError, isFatal: Bool = false, now: UInt64) {
         state.withLock { state in
             guard let purpose = state.pending[checkpoint]?.purpose ?? state.writing[checkpoint] else { return }
             let hadBegun = state.work.contains { if case .write(let n, _, _) = $0 { n == checkpoint } else { false } }
@@ -280,6 +281,7 @@ final class CheckpointCoordinator: Sendable {
             state.outcomes.append((checkpoint, .failure(error)))
             switch purpose {
             case .savepoint: break
+            case _ where isFatal: state.fatal = error
             case .stop: state.fatal = error
             case .periodic:
                 state.failuresInARow += 1

@@ -38,8 +38,10 @@ final class CheckpointWriting {
         do {
             try body()
         } catch {
-            open.removeValue(forKey: n)?.writer.abandon()
-            coordinator.fail(n, error as? StreamError ?? StreamError(.io, "\(error)"), now: now())
+            let writer = open.removeValue(forKey: n)?.writer
+            writer?.abandon()
+            // What may yet turn out to be complete must not be passed by: only a restart finds out.
+            coordinator.fail(n, error as? StreamError ?? StreamError(.io, "\(error)"), isFatal: writer?.isIndeterminate ?? false, now: now())
         }
     }
 

@@ -114,10 +114,13 @@ public final class JobRunner: Sendable {
     private func runOnce(_ attempt: Int) throws -> JobExecution.End {
         var jobRecovery: JobRecovery?
         if let recovery, let storage {
-            var newest = try storage.newest { tell(.passedOver($0)) }
-            // What the user names counts until this run has a checkpoint of its own.
-            if let path = recovery.startFrom, newest?.manifest.checkpoint ?? 0 <= control.withLock({ $0.oldest }) {
-                newest = try CheckpointStorage.open(path)
+            var newest: Checkpoint?
+            if let path = recovery.startFrom {
+                // What the user names counts until this run has a checkpoint of its own; whatever earlier runs left does not.
+                do { newest = try storage.newest { _ in } } catch let error as StreamError { tell(.passedOver(error)) }
+                if newest?.manifest.checkpoint ?? 0 <= control.withLock({ $0.oldest }) { newest = try CheckpointStorage.open(path) }
+            } else {
+                newest = try storage.newest { tell(.passedOver($0)) }
             }
             jobRecovery = JobRecovery(jobID: recovery.jobID, storage: storage, restored: newest, allowsNonRestoredState: recovery.allowsNonRestoredState)
         }

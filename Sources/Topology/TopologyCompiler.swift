@@ -78,7 +78,7 @@ struct TopologyCompiler {
             case let other:
                 guard TopologyKeys.settingPrefixes.contains(where: { other.hasPrefix($0) }) else {
                     throw unknown(
-                        key, "settings", TopologyKeys.settings, or: "a Flink key that begins with table., pipeline., execution. or state.")
+                        key, "settings", TopologyKeys.settings, or: "a Flink key that begins with table., pipeline., execution., restart-strategy. or state.")
                 }
                 statements.append(try set(other, try text(value, other), at: value))
             }

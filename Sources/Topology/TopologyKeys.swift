@@ -2,7 +2,7 @@
 enum TopologyKeys {
     static let root = ["name", "description", "settings", "tables", "views", "pipeline"]
     static let settings = ["parallelism", "max-parallelism", "checkpoint", "state", "time-zone", "idle-timeout"]
-    static let settingPrefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state."]
+    static let settingPrefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy"]
     static let checkpoint = ["interval", "directory", "mode", "timeout"]
     static let table = ["description", "columns", "key", "watermark", "partitioned-by", "with"]
     static let column = ["name", "type", "as", "metadata", "virtual", "comment"]

@@ -53,7 +53,7 @@ extension Topology {
                 "idle-timeout": {"$ref": "#/$defs/scalar", "description": "A source that is silent for this long holds no watermark back."}
               },
               "patternProperties": {
-                "^(table|pipeline|execution|parallelism|state)\\.": {"$ref": "#/$defs/scalar"}
+                "^((table|pipeline|execution|parallelism|state|restart-strategy)\\.|restart-strategy$)": {"$ref": "#/$defs/scalar"}
               }
             },
             "table": {

@@ -1,6 +1,7 @@
 import FileConnectors
 import HudiTable
 import KinesisConnector
+import RocksDBState
 import StreamCore
 import StreamRuntime
 import StreamSQL
@@ -28,6 +29,22 @@ enum Engine {
         }
         if let parallelism { _ = try session.set("parallelism.default", to: "\(parallelism)") }
         return session
+    }
+
+    /// The store that operators keep their state in; nil = memory.
+    static func backend(_ settings: SessionSettings) throws -> (any StateBackend)? {
+        switch settings.stateBackend {
+        case .memory: return nil
+        case .rocksdb:
+            var options = RocksDBOptions()
+            if let limit = settings.recovery.rocksDBMemory { options.managedLimit = limit }
+            return try RocksDBBackend(options)
+        }
+    }
+
+    /// A directory for what a job without checkpoints keeps on the disk while it runs; it is made when it is needed.
+    static func workDirectory(_ data: String?) -> String {
+        "\(data ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp")/swiftwater-work-\(getpid())"
     }
 
     static func read(_ path: String) throws -> String {

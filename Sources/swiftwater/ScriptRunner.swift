@@ -12,12 +12,16 @@ final class ScriptRunner {
     /// Whether to say that a statement without a result has been done.
     var showsMessages = false
     var stopAfter: Duration?
+    /// Where jobs keep their checkpoints; nil = they are not to be recovered.
+    var placement: JobPlacement?
+    /// Jobs with checkpoints so far.
+    private var jobs = 0
 
     init(session: SQLSession) { self.session = session }
 
     func run(_ statements: [Statement], name: String?) throws {
         try each(statements, name: name) { graph, result in
-            try execute(graph)
+            try execute(graph, name: name)
             result?.finish(footer: footer)
         }
     }
@@ -75,32 +79,57 @@ final class ScriptRunner {
         sink.finish(footer: footer)
     }
 
-    private func execute(_ graph: JobGraph) throws {
+    private func execute(_ graph: JobGraph, name: String?) throws {
         // Before the workers start: they inherit the signal mask.
         let handover = Handover()
         Signals.onStop { handover.stop() }
         defer { Signals.forget() }
+        let settings = session.settings
         var options = JobOptions(workers: workers)
-        options.checkpoints.interval = session.settings.checkpointInterval
-        let execution = try JobExecution(graph, options: options)
-        handover.set(execution)
-        if let stopAfter { stop(execution, after: stopAfter) }
-        let view = StatusView(execution, mode: status)
+        options.checkpoints = settings.checkpoints
+        options.backend = try Engine.backend(settings)
+        var graph = graph
+        var job: RecoverableJob?
+        if let placement, graph.keepsRows || settings.checkpointInterval != nil {
+            jobs += 1
+            let base = settings.pipelineName ?? name ?? graph.name
+            graph.name = jobs == 1 ? base : "\(base)-\(jobs)"
+            job = try RecoverableJob(placement, name: graph.name, base: base, number: jobs, settings)
+        }
+        options.workDirectory = job?.workDirectory ?? Engine.workDirectory(placement?.data)
+        let runner = try JobRunner(graph, options: options, recovery: job?.recovery)
+        let view = StatusView(runner, mode: status)
+        let log = JobLog(job: graph.name, isJSON: status == .json) { view.log($0) }
+        let running = try job.map { try $0.serve(runner) }
+        defer { running?.close() }
+        let isLogged = job != nil
+        runner.onEvent { event in
+            if isLogged { log.note(event) }
+            running?.note(event)
+        }
+        handover.set(runner)
+        if let stopAfter { stop(runner, after: stopAfter) }
         view.start()
+        let end: JobExecution.End
         do {
-            view.finish("\(try execution.run())")
+            end = try runner.run()
+            if end == .finished, !settings.recovery.keepsCheckpointsAtEnd { try job?.home.forget() }
         } catch {
             view.finish(nil)
+            running?.failed(error)
             throw error
         }
-        let bad = execution.status().reduce(0) { $0 + $1.badRecords }
+        view.finish("\(end)")
+        if end == .stopped, let running { log.stopped(running.newestCheckpoint, savepoint: running.savepoint) }
+        running?.ended(end)
+        let bad = runner.status().reduce(0) { $0 + $1.badRecords }
         if bad > 0, status != .json { Terminal.error("warning: \(grouped(bad)) record\(bad == 1 ? "" : "s") could not be decoded and \(bad == 1 ? "was" : "were") skipped") }
     }
 
-    private func stop(_ execution: JobExecution, after limit: Duration) {
+    private func stop(_ runner: JobRunner, after limit: Duration) {
         Background.run {
             pause(milliseconds: Int(limit / .milliseconds(1)))
-            execution.stop()
+            runner.stop()
         }
     }
 

@@ -18,7 +18,7 @@ struct Swiftwater: ParsableCommand {
         version: swiftwaterVersion,
         subcommands: [
             RunCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, TableCommand.self,
-            GenerateCommand.self, TopologyCommand.self,
+            GenerateCommand.self, TopologyCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
         ])
 
     static func main() {

@@ -65,21 +65,22 @@ final class SortedStore: KeyedStore {
         }
     }
 
+    private struct Entry: Sendable { var key: [UInt8], value: [UInt8] }
+
     private final class View: KeyedStoreView {
-        private let entries: [(key: [UInt8], value: [UInt8])]
-        init(_ entries: [(key: [UInt8], value: [UInt8])]) { self.entries = entries }
+        private let entries: [Entry]
+        init(_ entries: [Entry]) { self.entries = entries }
 
         func scan(from low: [UInt8], to high: [UInt8]?, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool) throws {
-            for (key, value) in entries where !key.lexicographicallyPrecedes(low) {
-                if let high, !key.lexicographicallyPrecedes(high) { return }
-                guard try key.withUnsafeBytes({ key in try value.withUnsafeBytes { try body(key, $0) } }) else { return }
+            for entry in entries where !entry.key.lexicographicallyPrecedes(low) && (high.map { entry.key.lexicographicallyPrecedes($0) } ?? true) {
+                guard try entry.key.withUnsafeBytes({ key in try entry.value.withUnsafeBytes { try body(key, $0) } }) else { return }
             }
         }
     }
 
-    func view() -> any KeyedStoreView { View(order.map { ($0, entries[$0]!) }) }
+    func view() -> any KeyedStoreView { View(order.map { Entry(key: $0, value: entries[$0]!) }) }
 
-    let operatorCacheBytes = 1 << 20
+    var operatorCacheBytes: Int { 1 << 20 }
 
     func snapshot(_ checkpoint: UInt64) -> StoreFiles {
         let directory = "frozen-\(Self.names.wrappingAdd(1, ordering: .relaxed).newValue)"

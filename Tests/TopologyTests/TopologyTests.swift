@@ -265,7 +265,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ),
             (
                 "settings: {foo.bar: 2}\n",
-                "t.yaml:1:12: unknown key \"foo.bar\" in settings\n    settings: {foo.bar: 2}\n               ^\nFix: use one of parallelism, max-parallelism, checkpoint, state, time-zone, idle-timeout, or a Flink key that begins with table., pipeline., execution. or state.."
+                "t.yaml:1:12: unknown key \"foo.bar\" in settings\n    settings: {foo.bar: 2}\n               ^\nFix: use one of parallelism, max-parallelism, checkpoint, state, time-zone, idle-timeout, or a Flink key that begins with table., pipeline., execution., restart-strategy. or state.."
             ),
             (
                 "settings: {parallelism: two}\n",

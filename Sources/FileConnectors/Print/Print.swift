@@ -40,6 +40,7 @@ private struct PrintSink: TableSink {
     let maxParallelism: Int?
 
     var acceptsChanges: Bool { true }
+    var keepsRows: Bool { false }
 
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         // As Flink marks lines: `name> `, with several subtasks `name:2> `, without a name `2> `.

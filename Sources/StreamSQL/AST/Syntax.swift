@@ -156,7 +156,16 @@ public struct Select: Sendable {
     public var filter: SyntaxExpr?
     public var groupBy: [SyntaxExpr]
     public var having: SyntaxExpr?
+    /// `/*+ STATE_TTL('t' = '1 d') */`: how long state about the rows of a table is kept.
+    public var stateTTL: [Hint] = []
     public var span: SourceSpan
+
+    /// One `'key' = 'value'` of a hint.
+    public struct Hint: Sendable {
+        public var key: String, value: String, span: SourceSpan
+        public init(key: String, value: String, span: SourceSpan) { (self.key, self.value, self.span) = (key, value, span) }
+    }
+
     public init(distinct: Bool, items: [Item], from: TableRef?, filter: SyntaxExpr?, groupBy: [SyntaxExpr],
                 having: SyntaxExpr?, span: SourceSpan) {
         self.distinct = distinct

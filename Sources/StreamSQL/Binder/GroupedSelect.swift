@@ -214,7 +214,7 @@ final class GroupedSelect: Grouping {
     // MARK: result
 
     /// The aggregation, with all that was asked of it so far.
-    func plan() throws -> LogicalPlan {
+    func plan(stateTTL: Duration?) throws -> LogicalPlan {
         let projected = LogicalPlan.project(input, prepared)
         let keyOutput = keyColumns.map { prepared.columns[$0] }
         let aggregateOutput = zip(aggregates, aggregateNames).map { call, name in
@@ -222,7 +222,8 @@ final class GroupedSelect: Grouping {
         }
         guard let assignment else {
             let plainKeys = keyOutput.map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
-            return .aggregate(projected, .init(keys: keyColumns, aggregates: aggregates, columns: plainKeys + aggregateOutput))
+            return .aggregate(
+                projected, .init(keys: keyColumns, aggregates: aggregates, columns: plainKeys + aggregateOutput, stateTTL: stateTTL))
         }
         let origin: WindowOrigin? = if case .attached(let origin, _, _) = assignment { origin } else { nil }
         let propertyOutput = properties.map { property in

@@ -12,6 +12,8 @@ struct QueryBinder {
 
     var context: BindingContext
     var commonTables: [String: CommonTable] = [:]
+    /// STATE_TTL of the SELECT that is being bound, by the name of the table.
+    var stateTTL: [String: Duration] = [:]
 
     init(_ context: BindingContext) { self.context = context }
 
@@ -163,9 +165,9 @@ struct QueryBinder {
     }
 
     /// One row of each kind.
-    static func distinct(_ plan: LogicalPlan) -> LogicalPlan {
+    static func distinct(_ plan: LogicalPlan, stateTTL: Duration? = nil) -> LogicalPlan {
         let columns = plan.columns.map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
-        return .aggregate(plan, .init(keys: Array(columns.indices), aggregates: [], columns: columns))
+        return .aggregate(plan, .init(keys: Array(columns.indices), aggregates: [], columns: columns, stateTTL: stateTTL))
     }
 
     /// Both sides with the same types.

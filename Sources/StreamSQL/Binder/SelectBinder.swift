@@ -5,7 +5,10 @@ import StreamOperators
 extension QueryBinder {
     /// SELECT ... FROM ... WHERE ... GROUP BY ... HAVING. Columns behind the first `width` are there to sort by.
     func select(_ select: Select, orderBy: [OrderItem]) throws -> (LogicalPlan, [SortSpec.Key], width: Int) {
-        var (plan, scope) = try select.from.map(table) ?? (.values(.init(rows: [[]], columns: [])), .empty)
+        var inner = self
+        inner.stateTTL = try lengths(select.stateTTL)
+        var (plan, scope) = try select.from.map(inner.table) ?? (.values(.init(rows: [[]], columns: [])), .empty)
+        let stateTTL = try inner.groupTTL(select.stateTTL, scope)
         if let filter = select.filter {
             plan = .filter(plan, try ExpressionBinder(context, scope: scope, clause: "WHERE").condition(filter))
         }
@@ -16,7 +19,7 @@ extension QueryBinder {
         guard isGrouped else {
             let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
-            return finish(plan, scope.columns, projection, select)
+            return finish(plan, scope.columns, projection, select, stateTTL)
         }
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
         let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
@@ -24,10 +27,10 @@ extension QueryBinder {
         let having = try select.having.map {
             try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
         }
-        plan = try grouped.plan()
+        plan = try grouped.plan(stateTTL: stateTTL)
         let columns = plan.columns
         if let having { plan = .filter(plan, grouped.resolved(having)) }
-        return finish(plan, columns, projection.mapped(grouped.resolved), select)
+        return finish(plan, columns, projection.mapped(grouped.resolved), select, stateTTL)
     }
 
     private struct SelectList {
@@ -40,7 +43,7 @@ extension QueryBinder {
         }
     }
 
-    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select)
+    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?)
         -> (LogicalPlan, [SortSpec.Key], width: Int)
     {
         let output = zip(list.exprs, list.names).map { expr, name in
@@ -48,7 +51,7 @@ extension QueryBinder {
             return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
-        if select.distinct { plan = Self.distinct(plan) }
+        if select.distinct { plan = Self.distinct(plan, stateTTL: stateTTL) }
         return (plan, list.keys, list.width)
     }
 
@@ -99,6 +102,36 @@ extension QueryBinder {
                 return Select.Item(expr: SyntaxExpr(.name(QualifiedName(parts, span: item.expr.span)), span: item.expr.span), alias: name)
             }
         }
+    }
+
+    // MARK: STATE_TTL
+
+    private func lengths(_ hints: [Select.Hint]) throws -> [String: Duration] {
+        var lengths: [String: Duration] = [:]
+        for hint in hints {
+            guard let length = Durations.parse(hint.value) else {
+                throw context.error(
+                    .validate, "STATE_TTL('\(hint.key)' = '\(hint.value)'): that is not a length of time",
+                    fix: "write for example '1 d', '12 h' or '30 min'", at: hint.span)
+            }
+            lengths[hint.key] = length
+        }
+        return lengths
+    }
+
+    /// What a grouping of the rows in FROM gets: the hint for the table when there is only one. Refuses names that FROM lacks.
+    private func groupTTL(_ hints: [Select.Hint], _ scope: Scope) throws -> Duration? {
+        let names = scope.relations.compactMap(\.alias)
+        for hint in hints where !names.contains(hint.key) {
+            throw context.error(
+                .validate, "STATE_TTL names '\(hint.key)', but FROM has no such table", fix: NearName.hint(for: hint.key, in: names), at: hint.span)
+        }
+        return lengthOfOnly(scope)
+    }
+
+    /// The hint for a table that is not joined with another one.
+    private func lengthOfOnly(_ scope: Scope) -> Duration? {
+        scope.relations.count == 1 ? scope.relations[0].alias.flatMap { stateTTL[$0] } : nil
     }
 
     // MARK: FROM
@@ -191,7 +224,9 @@ extension QueryBinder {
         }
         if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
         let condition: Expr? = conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
-        let plan = LogicalPlan.join(leftPlan, rightPlan, .init(condition: condition, columns: scope.columns))
+        let plan = LogicalPlan.join(
+            leftPlan, rightPlan,
+            .init(condition: condition, columns: scope.columns, leftTTL: lengthOfOnly(leftScope), rightTTL: lengthOfOnly(rightScope)))
         return (plan, scope)
     }
 }

@@ -154,7 +154,7 @@ extension TokenParser {
     private mutating func select() throws -> Select {
         let start = token.start
         try expectWord("SELECT")
-        _ = try hints(onTable: false)
+        let stateTTL = try queryHints()
         if isWord("STREAM") { throw unsupported("SELECT STREAM", fix: "write SELECT; every query is continuous") }
         let distinct = acceptWord("DISTINCT")
         if !distinct { _ = acceptWord("ALL") }
@@ -185,9 +185,11 @@ extension TokenParser {
             } while accept(",")
         }
         if isWord("QUALIFY") { throw unsupported("QUALIFY", fix: "filter the result of a subquery") }
-        return Select(
+        var select = Select(
             distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy, having: having,
             span: source.span(start, consumedEnd))
+        select.stateTTL = stateTTL
+        return select
     }
 
     mutating func selectItems() throws -> [Select.Item] {
@@ -376,32 +378,42 @@ extension TokenParser {
         if isWord("VALUES") { throw expected("\"(\" before VALUES") }
         if isSymbol("(", ahead: 1), token.kind == .word { return try windowFunction() }
         let name = try qualifiedName("a table")
-        let options = try hints(onTable: true)
+        let options = try tableHints()
         return TableRef(.table(name, hints: options), span: source.span(start, consumedEnd))
     }
 
     /// /*+ OPTIONS('k' = 'v', ...) */
-    private mutating func hints(onTable: Bool) throws -> [String: String] {
-        guard token.kind == .hint else { return [:] }
+    private mutating func tableHints() throws -> [String: String] {
+        let pairs = try hints("OPTIONS", key: "an option key", value: "an option value", usage: "OPTIONS('key' = 'value')")
+        return Dictionary(uniqueKeysWithValues: pairs.map { ($0.key, $0.value) })
+    }
+
+    /// /*+ STATE_TTL('table' = '1 d', ...) */
+    private mutating func queryHints() throws -> [Select.Hint] {
+        try hints("STATE_TTL", key: "the name of a table", value: "a length of time", usage: "STATE_TTL('table' = '1 d')")
+    }
+
+    private mutating func hints(_ name: String, key keyName: String, value valueName: String, usage: String) throws -> [Select.Hint] {
+        guard token.kind == .hint else { return [] }
         advance()
-        var options: [String: String] = [:]
+        var pairs: [Select.Hint] = []
         while !accept("*/") {
-            guard onTable, acceptWord("OPTIONS") else {
-                throw unsupported("the hint \(found)", fix: onTable ? "use OPTIONS('key' = 'value')" : "remove it")
-            }
-            try expect("(", " after OPTIONS")
+            guard acceptWord(name) else { throw unsupported("the hint \(found)", fix: "use \(usage), or remove it") }
+            try expect("(", " after \(name)")
             repeat {
-                let at = span
-                let key = try string("an option key")
-                try expect("=", " after the option key")
-                guard options.updateValue(try string("an option value"), forKey: key) == nil else {
-                    throw source.error(.parse, "the option '\(key)' is given twice", fix: "remove one", at: at)
+                let start = token.start, at = span
+                let key = try string(keyName)
+                try expect("=", " after \(keyName)")
+                let value = try string(valueName)
+                guard !pairs.contains(where: { $0.key == key }) else {
+                    throw source.error(.parse, "'\(key)' is given twice in \(name)", fix: "remove one", at: at)
                 }
+                pairs.append(.init(key: key, value: value, span: source.span(start, consumedEnd)))
             } while accept(",")
-            try expect(")", " or \",\" in OPTIONS")
+            try expect(")", " or \",\" in \(name)")
             _ = accept(",")
         }
-        return options
+        return pairs
     }
 
     // MARK: Window functions
@@ -475,7 +487,7 @@ extension TokenParser {
         var table: TableRef
         if acceptWord("TABLE"), !isSymbol("(") {
             let name = try qualifiedName("a table after TABLE")
-            table = TableRef(.table(name, hints: try hints(onTable: true)), span: name.span)
+            table = TableRef(.table(name, hints: try tableHints()), span: name.span)
         } else if accept("(") {
             table = TableRef(.query(try subquery()), span: source.span(start, consumedEnd))
         } else {

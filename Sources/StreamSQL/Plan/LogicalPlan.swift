@@ -112,6 +112,8 @@ public indirect enum LogicalPlan: Sendable {
         public var keys: [Int]
         public var aggregates: [AggregateCall]
         public var columns: [PlanColumn]
+        /// How long the state of a group is kept since its last row, as a hint says: zero = for ever; nil = as the session says.
+        public var stateTTL: Duration?
     }
 
     /// Inner join; with neither keys nor condition a cross join.
@@ -120,6 +122,8 @@ public indirect enum LogicalPlan: Sendable {
         /// Over the left columns and then the right ones.
         public var condition: Expr?
         public var columns: [PlanColumn]
+        /// As ``Aggregate/stateTTL``, of the rows of each side.
+        public var leftTTL: Duration?, rightTTL: Duration?
     }
 
     /// ORDER BY with LIMIT and OFFSET.

@@ -41,11 +41,14 @@ extension LogicalPlan {
             return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
         case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"
         case .aggregate(let input, let a):
-            return "GroupAggregate(\(Self.aggregation(keys: a.keys, a.aggregates, input.columns)))"
+            let ttl = a.stateTTL.map { ", state TTL: " + Durations.text($0) } ?? ""
+            return "GroupAggregate(\(Self.aggregation(keys: a.keys, a.aggregates, input.columns))\(ttl))"
         case .join(let l, let r, let j):
             var parts = zip(j.leftKeys, j.rightKeys).map { "\(l.columns[$0].name) = \(r.columns[$1].name)" }
             if let condition = j.condition { parts.append(ExprText.of(condition, j.columns)) }
-            return parts.isEmpty ? "CrossJoin" : "Join(\(parts.joined(separator: " AND ")))"
+            let ttls = [j.leftTTL.map { "left " + Durations.text($0) }, j.rightTTL.map { "right " + Durations.text($0) }].compactMap { $0 }
+            let ttl = ttls.isEmpty ? "" : ", state TTL: " + ttls.joined(separator: ", ")
+            return parts.isEmpty ? "CrossJoin" : "Join(\(parts.joined(separator: " AND "))\(ttl))"
         case .union(let inputs, _): return "UnionAll(\(inputs.count) inputs)"
         case .sort(let input, let s):
             var parts: [String] = []

@@ -109,7 +109,8 @@ struct ColumnPruning {
         for (old, new) in rightMap { map[old + n] = new + left.columns.count }
         let join = LogicalPlan.Join(
             leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
-            condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns)
+            condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns, leftTTL: j.leftTTL,
+            rightTTL: j.rightTTL)
         return (.join(left, right, join), map)
     }
 

@@ -160,7 +160,8 @@ struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ a: LogicalPlan.Aggregate, _ stream: Stream) throws -> Stream {
         let spec = GroupAggregateSpec(
-            inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog)
+            inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog,
+            stateTTL: timeToLive(a.stateTTL))
         let name = Self.aggregationName(a.keys.isEmpty ? "" : "GROUP BY", a.keys, a.aggregates, stream.columns)
         var output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
         // Over inserts alone, rows without aggregates come once and never change.
@@ -169,6 +170,12 @@ struct JobGraphBuilder: Sendable {
             output.updatedBy = "GroupAggregate(\(LogicalPlan.aggregation(keys: a.keys, a.aggregates, stream.columns)))"
         }
         return output
+    }
+
+    /// How long keyed state is kept: as a hint says, else as the session says; nil = for ever.
+    private func timeToLive(_ hint: Duration?) -> Duration? {
+        let length = hint ?? settings.stateTTL
+        return length == .zero ? nil : length
     }
 
     private static func aggregationName(_ head: String, _ keys: [Int], _ calls: [AggregateCall], _ input: [PlanColumn]) -> String {
@@ -201,7 +208,8 @@ struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
         let spec = JoinSpec(
-            leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys)
+            leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys,
+            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL))
         let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
         let vertex = addVertex(
             on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),

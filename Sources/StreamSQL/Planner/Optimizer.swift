@@ -170,7 +170,7 @@ struct JoinKeys {
         let (n, m) = (l.columns.count, r.columns.count)
         var left = LogicalPlan.Projection.columns(Array(0..<n), of: l.columns)
         var right = LogicalPlan.Projection.columns(Array(0..<m), of: r.columns)
-        var join = LogicalPlan.Join(columns: [])
+        var join = LogicalPlan.Join(columns: [], leftTTL: j.leftTTL, rightTTL: j.rightTTL)
         var residual: [Expr] = []
         for part in condition.conjuncts {
             guard case .call(let f, let args) = part, f.name == "=", args.count == 2, let (a, b) = sides(args[0], args[1], n),

@@ -1,5 +1,6 @@
 import StreamCore
 import StreamExpressions
+import StreamRuntime
 
 /// What SET changes. Keys are Flink's.
 public struct SessionSettings: Sendable {
@@ -11,17 +12,16 @@ public struct SessionSettings: Sendable {
     public private(set) var maxParallelism = 128
     public private(set) var pipelineName: String?
     public private(set) var idleTimeout: Duration?
-    /// Wanted time between barriers; nil = as the sinks ask.
-    public private(set) var checkpointInterval: Duration?
+    /// Checkpoints, restarts and state.
+    public private(set) var recovery = RecoverySettings()
 
     public init() {}
 
-    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "sql-client."]
+    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy.", "sql-client."]
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
-        "scan.watermark.idle-timeout", "execution.runtime-mode", "execution.checkpointing.interval",
-        "table.exec.resource.default-parallelism",
-        "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode",
+        "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
+        "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
 
     /// Sets one key.
@@ -32,20 +32,12 @@ public struct SessionSettings: Sendable {
         switch key {
         case "table.local-time-zone": timeZone = try Self.zone(value)
         case "parallelism.default", "table.exec.resource.default-parallelism":
-            parallelism = try Self.number(key, value, 1...4_096)
-        case "pipeline.max-parallelism": maxParallelism = try Self.number(key, value, 1...32_768)
+            parallelism = try SettingValue.number(key, value, 1...4_096)
+        case "pipeline.max-parallelism": maxParallelism = try SettingValue.number(key, value, 1...32_768)
         case "pipeline.name": pipelineName = value
         case "table.exec.source.idle-timeout", "scan.watermark.idle-timeout":
-            guard let duration = Durations.parse(value) else {
-                throw StreamError(
-                    .validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
-            }
+            let duration = try SettingValue.duration(key, value)
             idleTimeout = duration == .zero ? nil : duration
-        case "execution.checkpointing.interval":
-            guard let duration = Durations.parse(value) else {
-                throw StreamError(.validate, "'\(key)' = '\(value)' is not a length of time", fix: "write for example '10 s', '500 ms' or '2 min'")
-            }
-            checkpointInterval = duration == .zero ? nil : duration
         case "execution.runtime-mode":
             guard ["streaming", "batch", "automatic"].contains(value.lowercased()) else {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not a mode", fix: "write 'streaming'")
@@ -55,12 +47,13 @@ public struct SessionSettings: Sendable {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not known", fix: "write 'ERROR' or 'DROP'")
             }
         default:
+            if try recovery.set(key, to: value) { break }
             guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {
-                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.known))
+                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.known + RecoverySettings.known))
             }
         }
         values[key] = value
-        return Self.known.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
+        return Self.known.contains(key) || RecoverySettings.known.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
     }
 
     /// Undoes SET of one key, or of all.
@@ -74,13 +67,6 @@ public struct SessionSettings: Sendable {
     /// Rows with a null for a NOT NULL column are left out instead of failing the job.
     var dropsNullsForNotNull: Bool { values["table.exec.sink.not-null-enforcer"]?.uppercased() == "DROP" }
 
-    private static func number(_ key: String, _ value: String, _ range: ClosedRange<Int>) throws -> Int {
-        guard let n = Int(value), range.contains(n) else {
-            throw StreamError(.validate, "'\(key)' = '\(value)' is not a number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return n
-    }
-
     private static func zone(_ value: String) throws -> String {
         if value.lowercased() == "default" { return "UTC" }
         _ = try TimeZoneRules.named(value)
@@ -88,24 +74,13 @@ public struct SessionSettings: Sendable {
     }
 }
 
-/// Flink's way to write lengths of time: a number and a unit.
-public enum Durations {
-    private static let units: [String: Int64] = [
-        "ns": 1, "nano": 1, "nanosecond": 1, "us": 1_000, "µs": 1_000, "micro": 1_000, "microsecond": 1_000, "ms": 1_000_000,
-        "milli": 1_000_000, "millisecond": 1_000_000, "s": 1_000_000_000, "sec": 1_000_000_000, "second": 1_000_000_000,
-        "m": 60_000_000_000, "min": 60_000_000_000, "minute": 60_000_000_000, "h": 3_600_000_000_000, "hour": 3_600_000_000_000,
-        "d": 86_400_000_000_000, "day": 86_400_000_000_000,
-    ]
-
-    /// `10 s`, `500ms`, `2 min`; a number alone is milliseconds. nil when it is something else.
-    public static func parse(_ text: String) -> Duration? {
-        let trimmed = text.drop { $0 == " " }
-        let digits = trimmed.prefix { $0.isNumber }
-        var unit = trimmed.dropFirst(digits.count).filter { $0 != " " }.lowercased()
-        if unit.isEmpty { unit = "ms" }
-        if units[unit] == nil, unit.hasSuffix("s") { unit.removeLast() }
-        guard let n = Int64(digits), let factor = units[unit] else { return nil }
-        let (value, overflow) = n.multipliedReportingOverflow(by: factor)
-        return overflow ? nil : .nanoseconds(value)
-    }
+extension SessionSettings {
+    /// Wanted time between barriers; nil = as the sinks ask.
+    public var checkpointInterval: Duration? { recovery.checkpoints.interval }
+    public var checkpoints: CheckpointOptions { recovery.checkpoints }
+    /// As set; by default Flink's exponential delay when a checkpoint interval is set, else none.
+    public var restart: RestartStrategy { recovery.restart }
+    public var stateBackend: RecoverySettings.Backend { recovery.backend }
+    /// Keyed state that is not touched for this long may be forgotten [table.exec.state.ttl]; nil = kept for ever.
+    public var stateTTL: Duration? { recovery.stateTTL }
 }

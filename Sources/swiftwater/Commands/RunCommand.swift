@@ -8,8 +8,12 @@ struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run a topology definition file or a Flink SQL script until its input ends, or until stopped.",
         discussion: """
-            Ctrl-C stops cleanly: what was read is committed. A second Ctrl-C ends at once.
-            Example: swiftwater run Topologies/sensors.yaml
+            Ctrl-C stops cleanly: what was read is committed, and the next run goes on from there. A second Ctrl-C ends at once; also
+            then, and after a crash, the next run goes on from the newest checkpoint. Jobs that write to lasting tables have
+            checkpoints by themselves, others when 'execution.checkpointing.interval' is set.
+            Examples:
+              swiftwater run Topologies/sensors.yaml
+              swiftwater run Topologies/sensors.yaml --from-savepoint swiftwater-data/savepoints/savepoint-sensors-12-9f3a7c --parallelism 4
             """)
 
     @Argument(help: "A .yaml topology or a .sql script.") var file: String
@@ -19,12 +23,17 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Stop after this long, for example 30s.") var duration: String?
     @Option(name: .customLong("output"), help: "text, or json: one line a second and one at the end.") var output: Output = .text
     @Flag(help: "Show nothing but errors and results.") var quiet = false
+    @Option(help: "Start from this savepoint or checkpoint instead of the job's newest checkpoint.") var fromSavepoint: String?
+    @Flag(help: "Leave state behind that belongs to operators which the job no longer has.") var allowNonRestoredState = false
+    @Flag(help: "Forget the job's checkpoints and start from the beginning.") var fresh = false
+    @Option(help: "Directory of the checkpoints of all jobs; default 'execution.checkpointing.dir', else DATA/checkpoints.") var checkpointDir: String?
     @OptionGroup var data: DataDirectory
 
     enum Output: String, ExpressibleByArgument, CaseIterable { case text, json }
 
     func validate() throws {
         if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
+        if fresh, fromSavepoint != nil { throw ValidationError("--fresh and --from-savepoint exclude each other") }
     }
 
     func run() throws {
@@ -39,6 +48,8 @@ struct RunCommand: ParsableCommand {
             }
             runner.stopAfter = limit
         }
+        runner.placement = JobPlacement(
+            data: data.path, checkpoints: checkpointDir, startFrom: fromSavepoint, allowsNonRestoredState: allowNonRestoredState, startsAnew: fresh)
         let topology = try Topology.load(path: file)
         try runner.run(topology.statements, name: topology.name)
     }

@@ -42,6 +42,7 @@ final class ResultSink: TableSink {
 
     var maxParallelism: Int? { 1 }
     var acceptsChanges: Bool { true }
+    var keepsRows: Bool { false }
 
     private var streams: Bool { isBounded ? !isChangelog && format != .table : !inPlace }
 

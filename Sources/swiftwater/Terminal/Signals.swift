@@ -66,24 +66,24 @@ enum Background {
 /// Hands a stop request to a job that may not have been made yet.
 final class Handover: Sendable {
     private struct State {
-        var execution: JobExecution?
+        var job: JobRunner?
         var stopped = false
     }
     private let state = Mutex(State())
 
-    func set(_ execution: JobExecution) {
+    func set(_ job: JobRunner) {
         let stopped = state.withLock { state in
-            state.execution = execution
+            state.job = job
             return state.stopped
         }
-        if stopped { execution.stop() }
+        if stopped { job.stop() }
     }
 
     func stop() {
-        let execution = state.withLock { state in
+        let job = state.withLock { state in
             state.stopped = true
-            return state.execution
+            return state.job
         }
-        execution?.stop()
+        job?.stop()
     }
 }

@@ -7,24 +7,24 @@ final class StatusView: Sendable {
     /// live: redrawn on a terminal; final: the totals at the end; json: a line a second.
     enum Mode: Sendable { case live, final, json, silent }
 
-    private let execution: JobExecution
+    private let job: JobRunner
     private let mode: Mode
     private let stopped = Mutex(false)
     private let started = Clock.monotonicNanoseconds()
     private let drawn = Mutex(0)
 
-    init(_ execution: JobExecution, mode: Mode) {
-        self.execution = execution
+    init(_ job: JobRunner, mode: Mode) {
+        self.job = job
         self.mode = mode
     }
 
     func start() {
         guard mode == .live || mode == .json else { return }
         Background.run { [self] in
-            var before = execution.status(), at = Clock.monotonicNanoseconds()
+            var before = job.status(), at = Clock.monotonicNanoseconds()
             while true {
                 pause(milliseconds: mode == .live ? 500 : 1_000)
-                let now = execution.status(), time = Clock.monotonicNanoseconds()
+                let now = job.status(), time = Clock.monotonicNanoseconds()
                 let finished = stopped.withLock { stopped in
                     if !stopped { show(now, before, seconds: Double(time - at) / 1e9) }
                     return stopped
@@ -41,7 +41,7 @@ final class StatusView: Sendable {
         stopped.withLock { stopped in
             stopped = true
             let seconds = Double(Clock.monotonicNanoseconds() - started) / 1e9
-            let status = execution.status()
+            let status = job.status()
             switch mode {
             case .final where end == nil: break
             case .live, .final:
@@ -51,6 +51,16 @@ final class StatusView: Sendable {
             case .json: Terminal.write(json(status, event: end ?? "failed", seconds: seconds) + "\n")
             case .silent: break
             }
+        }
+    }
+
+    /// A line above the table.
+    func log(_ line: String) {
+        guard mode != .silent else { return }
+        // The table is drawn again at the next turn.
+        stopped.withLock { _ in
+            clear()
+            Terminal.error(line)
         }
     }
 
@@ -88,7 +98,7 @@ final class StatusView: Sendable {
                 + "\"late_rows\":\(s.lateRows),\"bad_records\":\(s.badRecords),\"watermark\":\(s.watermark.map { $0 == .max ? "null" : "\($0.milliseconds)" } ?? "null"),"
                 + "\"lag\":\(s.lag.map { "\($0)" } ?? "null")}"
         }
-        return "{\"event\":\(JSONText.quote(event)),\"job\":\(JSONText.quote(execution.graph.name)),\"seconds\":\(fixed(seconds, 3)),"
+        return "{\"event\":\(JSONText.quote(event)),\"job\":\(JSONText.quote(job.graph.name)),\"seconds\":\(fixed(seconds, 3)),"
             + "\"operators\":[\(vertices.joined(separator: ","))]}"
     }
 

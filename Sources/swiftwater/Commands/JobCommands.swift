@@ -1,0 +1,64 @@
+import ArgumentParser
+import Foundation
+import StreamCore
+
+/// Where the commands about running jobs look for them.
+struct JobsDirectory: ParsableArguments {
+    @Option(help: "Directory of the checkpoints of all jobs, as given to run; default DATA/checkpoints.") var checkpointDir: String?
+    @OptionGroup var data: DataDirectory
+
+    var finder: JobFinder { JobFinder(root: checkpointDir ?? JobPlacement.checkpoints(data: data.path)) }
+}
+
+struct JobsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs", abstract: "List the running jobs.", discussion: "Example: swiftwater jobs --output json")
+    @OptionGroup var output: StreamCommand.Output
+    @OptionGroup var directory: JobsDirectory
+
+    func run() throws {
+        // A job that is on its way out while it is asked does not run any more.
+        let running = try directory.finder.jobs().compactMap { try? JobFinder.askIfRunning($0, ControlRequest(request: .status))?.status }
+        switch output.format {
+        case .json:
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            for job in running { print(String(decoding: try encoder.encode(job), as: UTF8.self)) }
+        case .table:
+            print(TextTable(
+                columns: ["job", "process", "since", "rows in", "restarts", "checkpoint", "at", "bytes"],
+                alignRight: [false, true, false, true, true, true, false, true], rows: running.map { job in
+                    [job.name, "\(job.process)", JobLog.time(job.startedAt),
+                     grouped(job.operators.reduce(0) { $0 + ($1.rowsIn == 0 ? $1.rowsOut : 0) }), "\(job.restarts)",
+                     job.checkpoint.map { "\($0)" } ?? "-", job.checkpointAt.map(JobLog.time) ?? "-",
+                     job.checkpointBytes.map { grouped(Int64($0)) } ?? "-"]
+                }).boxed())
+        }
+    }
+}
+
+struct StopCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop", abstract: "Stop a running job; what it read is committed.",
+        discussion: """
+            The next run goes on from its last checkpoint. With --savepoint it can also be started elsewhere, at another parallelism.
+            Example: swiftwater stop sensors --savepoint
+            """)
+    @Argument(help: "Name of the job, or the only one that begins so.") var job: String
+    @Flag(help: "Take a savepoint at the end; without --target where the job puts its savepoints.") var savepoint = false
+    @Option(help: "Directory that the savepoint goes into.") var target: String?
+    @Flag(help: "Bring event time to its end first: windows that are open give their rows.") var drain = false
+    @OptionGroup var directory: JobsDirectory
+
+    func validate() throws {
+        if target != nil && !savepoint { throw ValidationError("--target is for --savepoint") }
+    }
+
+    func run() throws {
+        let job = try directory.finder.job(job)
+        let answer = try JobFinder.ask(
+            job, ControlRequest(request: .stop, savepoint: savepoint, directory: target.map(LocalSocket.absolute), drain: drain))
+        Terminal.error("job \(job.name) has \(answer.end ?? "ended")")
+        if let path = answer.path { print(path) }
+    }
+}

@@ -1,0 +1,155 @@
+import Foundation
+import StreamCore
+import struct StreamCore.Host
+import StreamRuntime
+import StreamSQL
+import StreamState
+import Synchronization
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A job that keeps checkpoints in a directory of its own.
+struct RecoverableJob {
+    let home: JobHome
+    let recovery: RecoveryOptions
+    /// For what the job keeps on the disk while it runs.
+    let workDirectory: String
+
+    /// - Parameters:
+    ///   - base: the name without the number that a script's later jobs have.
+    ///   - number: of the job in its script, from 1.
+    /// - Throws: `.conflict` when another process runs the job; `.io` when its directory cannot be used; errors about the savepoint.
+    init(_ placement: JobPlacement, name: String, base: String, number: Int, _ settings: SessionSettings) throws {
+        let savepoint = try placement.savepoint(for: name, base: base, number: number, settings)
+        home = try JobHome(name: name, root: placement.checkpointRoot(settings), startsAnew: placement.startsAnew)
+        var recovery = RecoveryOptions(directory: home.directory, jobID: try home.jobID(startsElsewhere: savepoint != nil))
+        if let retained = settings.recovery.retained { recovery.retained = retained }
+        recovery.startFrom = savepoint?.directory
+        recovery.allowsNonRestoredState = placement.allowsNonRestoredState || settings.recovery.allowsNonRestoredState
+        recovery.keepsFinished = settings.recovery.keepsCheckpointsAtEnd
+        recovery.restart = settings.restart
+        self.recovery = recovery
+        workDirectory = home.directory + "/work"
+        try Host.system.removeTree(workDirectory)
+        savepoints = LocalSocket.absolute(placement.savepointRoot(settings))
+    }
+
+    private let savepoints: String
+
+    /// Lets others ask for the job's state, for savepoints and for its end.
+    func serve(_ runner: JobRunner) throws -> RunningJob { try RunningJob(runner, home: home, id: recovery.jobID, savepoints: savepoints) }
+}
+
+/// A job under way as others ask about it: its counters, its newest checkpoint, and how it ends.
+final class RunningJob: Sendable {
+    private struct State {
+        var checkpoint: UInt64?
+        var checkpointAt: Int64?
+        var checkpointBytes: Int?
+        var failed = 0
+        var restarts = 0
+        var savepoint: String?
+        /// How the job ended; a failure in the end is an answer too.
+        var end: ControlAnswer?
+    }
+
+    private let name: String, id: String, directory: String, savepoints: String
+    private let runner: JobRunner
+    private let startedAt = Clock.milliseconds()
+    private let state = Monitor(State())
+    private let server = Mutex<ControlServer?>(nil)
+    private let noteFirst: @Sendable () -> Void
+
+    /// - Parameter savepoints: where they go when a request names no directory.
+    init(_ runner: JobRunner, home: JobHome, id: String, savepoints: String) throws {
+        self.runner = runner
+        (name, directory) = (home.name, home.directory)
+        self.id = id
+        self.savepoints = savepoints
+        noteFirst = home.checkpointMarker
+        let server = try ControlServer(directory: home.directory) { [weak self] request in
+            self?.answer(request) ?? StreamError(.runtime, "the job has ended").asAnswer
+        }
+        self.server.withLock { $0 = server }
+    }
+
+    func close() { server.withLock { $0 }?.close() }
+
+    func note(_ event: JobRunner.Event) {
+        if case .checkpointCompleted = event { noteFirst() }
+        state.withLock { state in
+            switch event {
+            case .started(_, let from?): (state.checkpoint, state.checkpointAt) = (from.checkpoint, from.completedAt)
+            // A savepoint is nothing that the next run goes on from by itself.
+            case .checkpointCompleted(let manifest, _) where manifest.kind == .savepoint: break
+            case .checkpointCompleted(let manifest, let bytes):
+                (state.checkpoint, state.checkpointAt, state.checkpointBytes) = (manifest.checkpoint, manifest.completedAt, bytes)
+            case .checkpointFailed: state.failed += 1
+            case .restarting: state.restarts += 1
+            case .started, .passedOver: break
+            }
+        }
+    }
+
+    var newestCheckpoint: UInt64? { state.withLock { $0.checkpoint } }
+
+    /// The savepoint that the job was stopped with.
+    var savepoint: String? { state.withLock { $0.savepoint } }
+
+    /// Tells those who wait for the end.
+    func ended(_ end: JobExecution.End) { ended(ControlAnswer(end: "\(end)")) }
+
+    func failed(_ error: any Error) {
+        ended((error as? StreamError ?? StreamError(.runtime, "\(error)")).asAnswer)
+    }
+
+    private func ended(_ answer: ControlAnswer) {
+        state.withLock { $0.end = answer }
+        state.broadcast()
+    }
+
+    func answer(_ request: ControlRequest) -> ControlAnswer {
+        do {
+            switch request.request {
+            case .status: return ControlAnswer(status: status())
+            case .savepoint: return ControlAnswer(path: try runner.savepoint(in: request.directory ?? savepoints))
+            case .stop:
+                let drain = request.drain ?? false
+                guard request.savepoint ?? false else {
+                    runner.stop(drain: drain)
+                    return end()
+                }
+                let path = try runner.stop(savepointIn: request.directory ?? savepoints, drain: drain)
+                state.withLock { $0.savepoint = path }
+                var answer = end()
+                answer.path = path
+                return answer
+            }
+        } catch let error as StreamError {
+            return error.asAnswer
+        } catch {
+            return StreamError(.runtime, "\(error)").asAnswer
+        }
+    }
+
+    private func end() -> ControlAnswer {
+        state.wait { state -> Monitor<State>.Decision<ControlAnswer> in state.end.map { .take($0) } ?? .wait(nanoseconds: nil) }
+    }
+
+    private func status() -> JobStatus {
+        let operators = runner.status().map { s in
+            JobStatus.Operator(
+                name: s.name, parallelism: s.parallelism, rowsIn: s.rowsIn, rowsOut: s.rowsOut,
+                watermark: s.watermark.flatMap { $0 == .max ? nil : $0.milliseconds }, lag: s.lag)
+        }
+        return state.withLock { state in
+            JobStatus(
+                name: name, id: id, directory: LocalSocket.realPath(directory), process: getpid(), startedAt: startedAt, restarts: state.restarts,
+                checkpoint: state.checkpoint, checkpointAt: state.checkpointAt, checkpointBytes: state.checkpointBytes,
+                failedCheckpoints: state.failed, operators: operators)
+        }
+    }
+}
