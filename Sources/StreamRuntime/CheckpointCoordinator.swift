@@ -170,6 +170,12 @@ final class CheckpointCoordinator: Sendable {
         tell()
     }
 
+    /// A subtask has dropped its snapshot, and with it its checkpoint.
+    func giveUp(_ report: SubtaskReport) {
+        state.withLock { Self.keep(report, &$0) }
+        report.discard(host)
+    }
+
     /// The input of a subtask has ended, and it does nothing more.
     func finish(_ report: SubtaskReport) {
         state.withLock { state in

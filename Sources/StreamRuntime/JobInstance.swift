@@ -240,7 +240,8 @@ package final class JobInstance {
             id: id, name: chain.map(\.name).joined(separator: " -> "), depth: depth, head: (head.id, index), input: input,
             chain: Chain(nodes: nodes, router: router), replay: try restored?.channels(of: head, subtask: index) ?? [], batchRows: options.batchRows,
             metrics: metrics[head.id]![index], now: options.clock, wallClock: options.host.now,
-            reporter: .init(snapshot: { coordinator.acknowledge($0, $1) }, finished: { coordinator.finish($0) }))
+            reporter: .init(snapshot: { coordinator.acknowledge($0, $1) }, finished: { coordinator.finish($0) },
+                            givenUp: { coordinator.giveUp($0) }))
     }
 
     /// The splits of a source, with where reading goes on in those that an earlier run has begun.

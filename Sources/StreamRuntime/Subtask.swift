@@ -37,6 +37,8 @@ package final class Subtask {
         var snapshot: (Barrier, SubtaskReport) -> Void
         /// The input has ended; the report has positions of sources and what sinks prepared last.
         var finished: (SubtaskReport) -> Void
+        /// A snapshot becomes part of no checkpoint; what its sinks prepared goes with the next one.
+        var givenUp: (SubtaskReport) -> Void
     }
 
     package let id: Int
@@ -294,6 +296,7 @@ package final class Subtask {
     private func snapshotAhead(_ checkpoint: UInt64, _ inFront: [Int: [StreamElement]]) throws {
         let barrier = Barrier(checkpoint: checkpoint)
         pendingBarrier = nil
+        giveUpOvertaken()
         overtaken = (barrier, [], inFront)
         try chain.push(barrier)
         if alignment.recording.isEmpty { report() }
@@ -311,10 +314,16 @@ package final class Subtask {
         if overtaken?.barrier == barrier {
             overtaken!.operators = operators
         } else {
-            // A checkpoint that was given up may have left a snapshot without its rows.
-            overtaken = nil
+            giveUpOvertaken()
             reporter.snapshot(barrier, SubtaskReport(subtask: id, operators: operators))
         }
+    }
+
+    /// A newer checkpoint came before the last rows of a snapshot that overtook them.
+    private func giveUpOvertaken() {
+        guard let (_, operators, _) = overtaken else { return }
+        overtaken = nil
+        reporter.givenUp(SubtaskReport(subtask: id, operators: operators))
     }
 
     /// The snapshot that overtook rows has them all now.
@@ -333,6 +342,7 @@ package final class Subtask {
     }
 
     private func ended(_ operators: [OperatorReport]) {
+        giveUpOvertaken()
         var reports = operators
         if case .source(let source, _) = input { reports.insert(positions(source), at: 0) }
         reporter.finished(SubtaskReport(subtask: id, operators: reports))
