@@ -5,7 +5,8 @@ public enum KeyGroups {
     /// hash -> key group: multiply-shift over the upper half, so that `maxParallelism` need not be a power of two.
     @inlinable
     public static func group(ofHash hash: UInt64, maxParallelism: Int) -> Int {
-        Int(truncatingIfNeeded: (hash >> 32) &* UInt64(truncatingIfNeeded: maxParallelism) >> 32)
+        // Shifts bind tighter than products in Swift.
+        Int(truncatingIfNeeded: ((hash >> 32) &* UInt64(truncatingIfNeeded: maxParallelism)) >> 32)
     }
 
     /// The subtask that owns a key group.
