@@ -179,7 +179,7 @@ class Counts:
 
 def waiting_time(dice):
     """From milliseconds, when the program is about to start, to seconds, each order of magnitude as likely as the others."""
-    return 0.004 * 10 ** (dice.random() * 2.6)
+    return 0.004 * 10 ** (dice.random() * 2.9)
 
 
 def note_start(log, counts):
