@@ -90,9 +90,9 @@ let package = Package(
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
-        .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors"], swiftSettings: ours),
+        .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
-        .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog"], swiftSettings: ours),
+        .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog", "StreamTesting"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),

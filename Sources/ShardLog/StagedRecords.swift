@@ -89,6 +89,7 @@ public final class RecordStager {
     private var file: LogFile?
     private var fileName = ""
     private var chunkBytes = 0
+    private var hasDirectory = false
     private var scratch = Buffer.empty
 
     /// A chunk has at most this payload, apart from a single larger record.
@@ -142,9 +143,11 @@ public final class RecordStager {
     }
 
     private func open() throws {
-        if !Host.exists(directory) {
+        if !hasDirectory {
             if host.mkdir(directory, 0o755) != 0, errno != EEXIST { throw Host.failure("create directory", directory) }
+            // Also when it was there: whoever made it may have died before its name was on disk.
             try host.syncDirectory(streamDirectory)
+            hasDirectory = true
         }
         fileName = "\(owner)-\(hexadecimal(producer))-\(firstSequence)"
         file = try LogFile(directory + "/" + fileName, flags: O_RDWR | O_EXCL, create: true, host: host)

@@ -47,7 +47,8 @@ public final class DyingHost: Sendable {
             errno = EIO
             return -1
         }
-        host.sync = { fd in self.call { system.sync(fd) } }
+        // The power stays on: what was written is there for the next process, flushed or not.
+        host.sync = { _ in self.call { 0 } }
         host.truncate = { fd, size in self.call { system.truncate(fd, size) } }
         host.rename = { from, to in self.call { system.rename(from, to) } }
         host.link = { from, to in self.call { system.link(from, to) } }

@@ -176,7 +176,7 @@ import Testing
         let temporary = TemporaryDirectory()
         let out = temporary.path + "/out"
         let sink = try FilesystemConnector().sink(for: table(out), timeZone: "UTC")
-        #expect(!sink.acceptsChanges && sink.commitInterval == nil)
+        #expect(!sink.acceptsChanges && sink.commitInterval == .seconds(1_800))
         let writers = try (0..<2).map { try sink.writer(SinkContext(subtask: $0, parallelism: 2, metrics: OperatorMetrics())) }
         for (i, writer) in writers.enumerated() { try writer.write(batch(i * 10..<i * 10 + 5)) }
         let committables = try writers.flatMap { try $0.prepareCommit(1) }
@@ -257,7 +257,7 @@ import Testing
         try temporary.write("f", "x")
         let sink = try FilesystemConnector().sink(for: table(temporary.path + "/f"), timeZone: "UTC")
         let error = #expect(throws: StreamError.self) { try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics())) }
-        #expect(error?.problem == "\(temporary.path)/f is a file; a table is written into a directory")
+        #expect(error?.problem == "\(temporary.path)/f is a file; a directory is needed here")
         #expect(throws: StreamError.self) { try FilesystemConnector().sink(for: table(temporary.path + "/*"), timeZone: "UTC") }
     }
 }

@@ -56,6 +56,15 @@ final class SortedStore: KeyedStore {
         }
     }
 
+    func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws {
+        for i in 0..<prefixes.count {
+            let prefix = Array(prefixes[i])
+            for key in order[place(prefix)...].prefix(while: { $0.starts(with: prefix) }) {
+                try key.withUnsafeBytes { key in try entries[Array(key)]!.withUnsafeBytes { try body(i, key, $0) } }
+            }
+        }
+    }
+
     private struct Entry: Sendable { var key: [UInt8], value: [UInt8] }
 
     private final class View: KeyedStoreView {

@@ -28,7 +28,7 @@ struct FileListing: Sendable {
     /// In the order of their paths. Names that start with `.` or `_` are hidden: they are files in progress and notes.
     func files() throws -> [DataFile] {
         var roots = [path]
-        if Self.isGlob(path), !Self.exists(path) {
+        if Self.isGlob(path), !Host.exists(path) {
             roots = try Self.expand(path)
             guard !roots.isEmpty else {
                 throw StreamError(.io, "no file matches \(path)", fix: "check the pattern; relative paths start at \(Self.workingDirectory)")
@@ -52,7 +52,7 @@ struct FileListing: Sendable {
             found.append(DataFile(path: path, size: Int(status.st_size), modified: Self.modified(status), partition: partition))
             return
         }
-        for name in try Self.names(in: path) where !name.hasPrefix(".") && !name.hasPrefix("_") {
+        for name in try Host.names(in: path) where !name.hasPrefix(".") && !name.hasPrefix("_") {
             var inner = partition
             if let (key, value) = Self.partition(name), partitionKeys.contains(key) {
                 inner[key] = value == defaultPartition ? .some(nil) : .some(value)
@@ -74,21 +74,6 @@ struct FileListing: Sendable {
         guard let current = getcwd(nil, 0) else { return "." }
         defer { free(current) }
         return String(cString: current)
-    }
-
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
-
-    static func names(in path: String) throws -> [String] {
-        guard let handle = opendir(path) else { throw failure("list", path) }
-        defer { closedir(handle) }
-        var names: [String] = []
-        while let entry = readdir(handle) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 
     static func failure(_ verb: String, _ path: String) -> StreamError {

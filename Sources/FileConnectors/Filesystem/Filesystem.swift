@@ -13,16 +13,19 @@ import Darwin
 /// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. Each file is a
 /// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
 public struct FilesystemConnector: TableConnector {
-    public init() {}
+    private let host: StreamCore.Host
+
+    public init(host: StreamCore.Host = .system) { self.host = host }
+
     public var identifier: String { "filesystem" }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
         let own: Set = [
             "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size",
-            "partition.default-name", "sink.rolling-policy.file-size", "sink.rolling-policy.rollover-interval", "scan.parallelism",
-            "sink.parallelism",
+            "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
+            "compaction.file-size",
         ]
-        return own.union(FormatFactory.optionKeys(for: table.options["format"]))
+        return own.union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
@@ -42,10 +45,10 @@ public struct FilesystemConnector: TableConnector {
         }
         return FilesystemSink(
             directory: plan.path.count > 1 && plan.path.hasSuffix("/") ? String(plan.path.dropLast()) : plan.path, extension_: plan.formatName,
-            acceptsChanges: plan.format.producesChanges, schema: table.schema, partitionColumns: plan.partitionColumns, dataColumns: plan.dataColumns,
-            defaultPartition: plan.defaultPartition, rollBytes: plan.rollBytes, rollInterval: plan.rollInterval,
-            makeEncoder: { [files = plan.files] in try FormatFactory.encoder(for: files) },
-            jobID: UUID().uuidString.lowercased())
+            acceptsChanges: plan.format.producesChanges, schema: table.schema,
+            partitionColumns: plan.partitionColumns, dataColumns: plan.dataColumns, defaultPartition: plan.defaultPartition, rolling: plan.rolling,
+            partitionCommit: plan.partitionCommit, distributionKeys: plan.shufflesByPartition ? plan.partitionColumns : [],
+            makeEncoder: { [files = plan.files] in try FormatFactory.encoder(for: files) }, host: host)
     }
 }
 
@@ -64,8 +67,9 @@ struct FilesystemPlan: Sendable {
     let monitorInterval: Duration?
     let pattern: PathPattern?
     let splitBytes: Int?
-    let rollBytes: Int
-    let rollInterval: Duration?
+    let rolling: RollingPolicy
+    let partitionCommit: PartitionCommit?
+    let shufflesByPartition: Bool
     let skipsBadRecords: Bool
 
     init(_ table: TableDescriptor) throws {
@@ -119,9 +123,12 @@ struct FilesystemPlan: Sendable {
         } else {
             splitBytes = nil
         }
-        rollBytes = try options.bytes("sink.rolling-policy.file-size") ?? 128 << 20
-        guard rollBytes > 0 else { throw options.error("sink.rolling-policy.file-size", "is not positive") }
-        rollInterval = try options.duration("sink.rolling-policy.rollover-interval")
+        rolling = try RollingPolicy(options)
+        partitionCommit = try PartitionCommit(options)
+        shufflesByPartition = try options.bool("sink.shuffle-by-partition.enable") ?? false
+        if try options.bool("auto-compaction") ?? false {
+            throw options.error("auto-compaction", "is not available here", fix: "make fewer files with a longer 'execution.checkpointing.interval', or with 'sink.rolling-policy.on-checkpoint' = 'false'")
+        }
         skipsBadRecords = try options.bool("\(formatName).ignore-parse-errors") ?? false
         for column in table.metadata { try FileMetadata.check(column, table: table) }
         try FormatFactory.validate(files)
@@ -180,7 +187,7 @@ struct FilesystemSource: TableSource {
 
     func splits() throws -> [SourceSplit] {
         var splits: [SourceSplit] = []
-        let listed = try isBounded || FileListing.exists(plan.path) ? plan.listing.files() : []
+        let listed = try isBounded || StreamCore.Host.exists(plan.path) ? plan.listing.files() : []
         for file in listed where try isWanted(file) {
             guard let size = plan.splitBytes, file.size > size else {
                 splits.append(SourceSplit(id: file.path))

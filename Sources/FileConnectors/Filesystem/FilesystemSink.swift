@@ -1,16 +1,15 @@
+import Foundation
 import StreamCore
 import StreamFormats
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// Writes part files that appear, whole, when a checkpoint commits.
 ///
-///     <path>/[key=value/]part-<uuid>-<subtask>-<n>.<format>               committed
-///     <path>/[key=value/].part-<uuid>-<subtask>-<n>.<format>.inprogress   until then, and after a crash
+///     <path>/[key=value/]part-<tag>-<subtask>-<try>-<n>.<format>               committed
+///     <path>/[key=value/].part-<tag>-<subtask>-<try>-<n>.<format>.inprogress   until then, and after a crash
+///     <path>/[key=value/]_SUCCESS                                              the partition is complete
+///     <path>/.partitions-<tag>                                                 partitions that are not, yet
+///
+/// The tag says which sink of which job a file belongs to; every writer begins a try of its own, so that no name comes twice.
 struct FilesystemSink: TableSink {
     var directory: String
     var extension_: String
@@ -20,86 +19,105 @@ struct FilesystemSink: TableSink {
     var partitionColumns: [Int]
     var dataColumns: [Int]
     var defaultPartition: String
-    var rollBytes: Int
-    var rollInterval: Duration?
+    var rolling: RollingPolicy
+    var partitionCommit: PartitionCommit?
+    var distributionKeys: [Int]
     var makeEncoder: @Sendable () throws -> any RecordEncoder
-    /// Tells the files of this job from others'.
-    var jobID: String
+    var host: StreamCore.Host
 
-    var commitInterval: Duration? { rollInterval }
+    var commitInterval: Duration? { rolling.commitInterval }
 
     func writer(_ context: SinkContext) throws -> any SinkWriter {
-        try FilePaths.createDirectory(directory)
-        return FileSinkWriter(self, encoder: try makeEncoder(), subtask: context.subtask, metrics: context.metrics)
+        try host.createDirectories(directory)
+        return try FileSinkWriter(self, encoder: makeEncoder(), context)
     }
 
-    func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { FileSinkCommitter() }
+    func committer(_ context: SinkContext) throws -> (any SinkCommitter)? {
+        let committer = FileSinkCommitter(self, tag: context.tag)
+        // Before its first checkpoint a job has nothing to go on from: what an earlier try left is of no use.
+        if context.isRecoverable, context.restoredCheckpoint == nil { try committer.removeLeftovers(keeping: []) }
+        return committer
+    }
+
+    /// Partition key -> text, of a folder relative to the table's directory.
+    static func values(_ folder: String) -> [String: String] {
+        let pairs = folder.split(separator: "/").compactMap { FileListing.partition(String($0)) }
+        return Dictionary(pairs.map { ($0.key, $0.value) }) { $1 }
+    }
 }
 
-private final class FileSinkWriter: SinkWriter {
-    /// A part file that is being written.
-    final class Part {
-        let folder: String, temporary: String, final: String
-        let fd: Int32
-        var bytes = EncodedBytes(capacity: 1 << 16)
-        var written = 0
-        var lastUse = 0
-
-        init(folder: String, name: String) throws {
-            self.folder = folder
-            temporary = folder + "/." + name + ".inprogress"
-            final = folder + "/" + name
-            fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-            guard fd >= 0 else { throw FileListing.failure("create", temporary) }
-        }
-
-        deinit { closeFile(fd) }
-
-        func flush(_ metrics: OperatorMetrics) throws {
-            let pending = bytes.bytes
-            var done = 0
-            while done < pending.count {
-                let n = FilePaths.write(fd, pending.baseAddress! + done, pending.count - done)
-                if n < 0, errno == EINTR { continue }
-                guard n > 0 else { throw FileListing.failure("write", temporary) }
-                done += n
-            }
-            written += pending.count
-            metrics.bytesOut.add(pending.count)
-            bytes.removeAll()
-        }
-    }
-
+final class FileSinkWriter: SinkWriter {
     private let sink: FilesystemSink
     private let encoder: any RecordEncoder
     private let subtask: Int
     private let metrics: OperatorMetrics
-    private var parts: [String: Part] = [:]
-    private var finished: [Part] = []
+    private let namePrefix: String
     private var count = 0
-    private var clock = 0
+    /// Files that take rows, by relative folder.
+    private var parts: [String: PartFile] = [:]
+    /// Files that have ended since the last checkpoint.
+    private var finished: [PartFile] = []
+    /// Files that go on beyond the checkpoint that was just prepared.
+    private var growing: [PartNote] = []
+    /// Folders with names that are not durable yet.
+    private var unsynced: Set<String> = []
+    /// Relative folders that this writer has made durable, or will with the next checkpoint.
+    private var knownFolders: Set<String> = []
+    private var uses = 0
+    private var lastCheck: Int64
+    private var watermark = EventTime.min
+    private var isFinishing = false
 
     private static let flushBytes = 1 << 20
     /// More partitions than this at a time make more, smaller files.
     private static let openMax = 128
 
-    init(_ sink: FilesystemSink, encoder: any RecordEncoder, subtask: Int, metrics: OperatorMetrics) {
+    init(_ sink: FilesystemSink, encoder: any RecordEncoder, _ context: SinkContext) throws {
         self.sink = sink
         self.encoder = encoder
-        self.subtask = subtask
-        self.metrics = metrics
+        subtask = context.subtask
+        metrics = context.metrics
+        let digits = String(UInt32(truncatingIfNeeded: sink.host.randomBits()), radix: 16)
+        namePrefix = "part-\(context.tag)-\(context.subtask)-\(String(repeating: "0", count: 8 - digits.count))\(digits)-"
+        lastCheck = sink.host.now()
+        for state in context.restoredStates { try resume(state) }
     }
+
+    private func resume(_ state: [UInt8]) throws {
+        guard let notes = try? JSONDecoder().decode([PartNote].self, from: Data(state)) else {
+            throw StreamError(.corrupt, "\(state.count) bytes in a checkpoint do not tell which part files go on", fix: "start from another checkpoint")
+        }
+        for note in notes {
+            let part = try PartFile(resuming: note, in: sink.directory, host: sink.host)
+            // Another writer of before may have had a file in the same folder.
+            if parts[note.folder] == nil { parts[note.folder] = part } else { try finish(part) }
+        }
+    }
+
+    // MARK: Rows
 
     func write(_ batch: Batch) throws {
         guard !batch.isEmpty else { return }
-        guard !sink.partitionColumns.isEmpty else { return try append(batch, to: sink.directory) }
-        var data = batch
-        data.columns = sink.dataColumns.map { batch.columns[$0] }
-        for (folder, rows) in folders(of: batch) {
-            data.selection = Selection(rows)
-            try append(data, to: folder)
+        let now = sink.host.now()
+        if sink.partitionColumns.isEmpty {
+            try append(batch, to: "", now)
+        } else {
+            var data = batch
+            data.columns = sink.dataColumns.map { batch.columns[$0] }
+            for (folder, rows) in folders(of: batch) {
+                data.selection = Selection(rows)
+                try append(data, to: folder, now)
+            }
         }
+        if now - lastCheck >= sink.rolling.check { try roll(now) }
     }
+
+    func idle() throws {
+        let now = sink.host.now()
+        if now - lastCheck >= sink.rolling.check { try roll(now) }
+    }
+
+    func watermark(_ time: EventTime) throws { watermark = max(watermark, time) }
 
     /// Physical rows by folder, folders in the order in which they come up.
     private func folders(of batch: Batch) -> [(String, [Int32])] {
@@ -119,116 +137,104 @@ private final class FileSinkWriter: SinkWriter {
     }
 
     private func folder(_ key: [Value]) -> String {
-        var path = sink.directory
-        for (column, value) in zip(sink.partitionColumns, key) {
+        zip(sink.partitionColumns, key).map { column, value in
             let field = sink.schema[column]
             let text = value == .null ? sink.defaultPartition : value.plainText(as: field.type)
-            path += "/" + FileListing.escape(field.name) + "=" + FileListing.escape(text.isEmpty ? sink.defaultPartition : text)
-        }
-        return path
+            return FileListing.escape(field.name) + "=" + FileListing.escape(text.isEmpty ? sink.defaultPartition : text)
+        }.joined(separator: "/")
     }
 
-    private func append(_ batch: Batch, to folder: String) throws {
-        let part = try parts[folder] ?? start(folder)
-        clock += 1
-        part.lastUse = clock
+    private func append(_ batch: Batch, to folder: String, _ now: Int64) throws {
+        let part = try parts[folder] ?? start(folder, now)
+        uses += 1
+        part.lastUse = uses
+        part.touch(now)
         try encoder.encode(batch, into: &part.bytes)
         if part.bytes.count >= Self.flushBytes { try part.flush(metrics) }
-        if part.written + part.bytes.count >= sink.rollBytes { try finish(part) }
+        if part.size >= sink.rolling.bytes { try finish(part) }
     }
 
-    private func start(_ folder: String) throws -> Part {
+    // MARK: Files
+
+    private func start(_ folder: String, _ now: Int64) throws -> PartFile {
         if parts.count >= Self.openMax, let oldest = parts.values.min(by: { $0.lastUse < $1.lastUse }) { try finish(oldest) }
-        try FilePaths.createDirectory(folder)
-        let part = try Part(folder: folder, name: "part-\(sink.jobID)-\(subtask)-\(count).\(sink.extension_)")
+        if case .partitionTime(let time) = sink.partitionCommit?.trigger {
+            // Found out now, as the commit of a checkpoint must not fail for a value.
+            _ = try time.milliseconds(FilesystemSink.values(folder), folder: folder)
+        }
+        let note = PartNote(folder: folder, name: "\(namePrefix)\(count).\(sink.extension_)", length: 0, created: now, lastWrite: now)
+        try sink.host.createDirectories(note.folderPath(in: sink.directory))
+        let part = try PartFile(note, in: sink.directory, host: sink.host)
         count += 1
+        unsynced.insert(part.folder)
+        if knownFolders.insert(folder).inserted { noteParents(of: part.folder) }
         encoder.startFile(into: &part.bytes)
         parts[folder] = part
         return part
     }
 
-    private func finish(_ part: Part) throws {
-        try part.flush(metrics)
-        finished.append(part)
-        parts[part.folder] = nil
+    /// The names of folders have to be durable too, also of those that another writer made a moment ago.
+    private func noteParents(of folder: String) {
+        var folder = folder
+        while folder != sink.directory {
+            folder = StreamCore.Host.parent(of: folder)
+            unsynced.insert(folder)
+        }
+        unsynced.insert(StreamCore.Host.parent(of: sink.directory))
     }
 
-    /// Ends all part files, on disk but hidden.
+    private func finish(_ part: PartFile) throws {
+        try part.flush(metrics)
+        try part.end()
+        finished.append(part)
+        if parts[part.note.folder] === part { parts[part.note.folder] = nil }
+    }
+
+    private func roll(_ now: Int64) throws {
+        lastCheck = now
+        for part in inOrder() where part.isDue(now, sink.rolling) { try finish(part) }
+    }
+
+    private func inOrder() -> [PartFile] { parts.values.sorted { ($0.note.folder, $0.note.name) < ($1.note.folder, $1.note.name) } }
+
+    // MARK: Checkpoints
+
+    func finish() throws { isFinishing = true }
+
+    /// Ends part files, on disk but hidden; or only makes sure that what they hold so far is on disk.
     func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] {
-        for part in parts.values.sorted(by: { $0.final < $1.final }) { try finish(part) }
-        for part in finished {
-            guard fsync(part.fd) == 0 else { throw FileListing.failure("flush", part.temporary) }
+        try roll(sink.host.now())
+        for part in inOrder() {
+            if sink.rolling.onCheckpoint || isFinishing {
+                try finish(part)
+            } else {
+                try part.flush(metrics)
+                try part.sync()
+            }
         }
-        for folder in Set(finished.map(\.folder)) { try FilePaths.sync(folder) }
-        defer { finished = [] }
-        return finished.map { Committable(Array(($0.temporary + "\0" + $0.final).utf8)) }
+        for folder in unsynced.sorted() { try sink.host.syncDirectory(folder) }
+        unsynced = []
+        growing = inOrder().map(\.note)
+        parts.values.forEach { $0.enterCheckpoint() }
+        var left = finished.map { FileCommittable.finished($0.note) } + growing.map { .growing($0) }
+        if sink.partitionCommit != nil { left.append(.progress(subtask: subtask, watermark: watermark.milliseconds)) }
+        let committables = try left.map { try $0.committable }
+        finished = []
+        return committables
+    }
+
+    func state() throws -> [UInt8]? {
+        guard !growing.isEmpty else { return nil }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return Array(try encoder.encode(growing))
     }
 
     func abort() {
-        for part in Array(parts.values) + finished { unlink(part.temporary) }
+        for part in Array(parts.values) + finished { part.abandon() }
         parts = [:]
         finished = []
     }
 
     func close() throws { abort() }
-}
-
-private final class FileSinkCommitter: SinkCommitter {
-    func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws {
-        var folders: Set<String> = []
-        for committable in committables {
-            let names = String(decoding: committable.bytes, as: UTF8.self).split(separator: "\0").map(String.init)
-            guard names.count == 2 else { throw StreamError(.corrupt, "a committed part file is named by \(committable.bytes.count) bytes that hold no two names") }
-            if FilePaths.rename(names[0], names[1]) != 0 {
-                // It was renamed before, by a commit that did not get to say so.
-                guard errno == ENOENT, FileListing.exists(names[1]) else { throw FileListing.failure("rename \(names[0]) to", names[1]) }
-            }
-            folders.insert(String(names[1][..<names[1].lastIndex(of: "/")!]))
-        }
-        for folder in folders { try FilePaths.sync(folder) }
-    }
-}
-
-/// File calls that classes with methods of the same names use.
-enum FilePaths {
-    static func write(_ fd: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-        #if canImport(Glibc)
-        Glibc.write(fd, bytes, count)
-        #else
-        Darwin.write(fd, bytes, count)
-        #endif
-    }
-
-    static func rename(_ from: String, _ to: String) -> Int32 {
-        #if canImport(Glibc)
-        Glibc.rename(from, to)
-        #else
-        Darwin.rename(from, to)
-        #endif
-    }
-
-    /// With its parents.
-    static func createDirectory(_ path: String) throws {
-        if mkdir(path, 0o755) == 0 { return }
-        switch errno {
-        case EEXIST:
-            var status = stat()
-            guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-                throw StreamError(.io, "\(path) is a file; a table is written into a directory", fix: "set 'path' to a directory")
-            }
-        case ENOENT:
-            guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw FileListing.failure("create", path) }
-            try createDirectory(String(path[..<slash]))
-            guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw FileListing.failure("create", path) }
-        default: throw FileListing.failure("create", path)
-        }
-    }
-
-    /// Makes renames inside the directory survive a power cut.
-    static func sync(_ path: String) throws {
-        let fd = open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { throw FileListing.failure("open", path) }
-        defer { closeFile(fd) }
-        guard fsync(fd) == 0 else { throw FileListing.failure("flush", path) }
-    }
 }

@@ -1,0 +1,330 @@
+import StreamCore
+import Testing
+@testable import RocksDBState
+@testable import StreamOperators
+
+private let schema = [Field("k", .varchar(DataType.maxLength)), Field("n", .int), Field("v", .bigint), Field("d", .double), Field("s", .string),
+                      Field("f", .boolean), Field("ts", .timestamp(3), nullable: false)]
+
+/// An operator and random input for it.
+private struct Job {
+    var name: String
+    var factory: Operators.Factory
+    var steps: [Step]
+    /// Columns that inputs are partitioned by.
+    var keys: [[Int]]
+}
+
+private func randomRow(_ random: inout SeededGenerator, keys: Int, time: Int64) -> [Value] {
+    let k = Int.random(in: 0..<keys, using: &random)
+    return [
+        k % 17 == 0 ? .null : .string("key \(k) \(String(repeating: "x", count: k % 20))"), .int(Int64(k % 7)),
+        random.chance(10) ? .null : .int(Int64.random(in: -50...50, using: &random)),
+        random.chance(10) ? .null : .double(Double(Int.random(in: -1_000...1_000, using: &random)) / 8),
+        random.chance(10) ? .null : .string("text \(Int.random(in: 0..<30, using: &random))"), random.chance(5) ? .null : .bool(random.chance(60)),
+        .int(time),
+    ]
+}
+
+/// Batches of rows, with `changes` also of rows taken back.
+private func randomSteps(_ random: inout SeededGenerator, batches: Int, rows: Int, keys: Int, changes: Bool, watermarks: Bool) -> [Step] {
+    var steps: [Step] = [], live: [[Value]] = []
+    var time: Int64 = 0
+    for _ in 0..<batches {
+        var batch: [[Value]] = [], kinds: [RowKind] = []
+        for _ in 0..<Int.random(in: 1...rows, using: &random) {
+            if changes, !live.isEmpty, random.chance(35) {
+                batch.append(live.remove(at: Int.random(in: 0..<live.count, using: &random)))
+                kinds.append(random.chance(50) ? .delete : .updateBefore)
+            } else {
+                let row = randomRow(&random, keys: keys, time: time + Int64.random(in: -2_500...2_500, using: &random))
+                batch.append(row)
+                kinds.append(random.chance(50) ? .insert : .updateAfter)
+                if changes { live.append(row) }
+            }
+        }
+        steps.append(.batch(Batch(schema: schema, rows: batch, kinds: changes ? kinds : nil), input: 0))
+        time += 600
+        if watermarks, random.chance(50) { steps.append(.watermark(time - 1_500)) }
+    }
+    return steps
+}
+
+private func aggregates(_ changes: Bool, all: Bool) throws -> [AggregateCall] {
+    var calls = [try call("COUNT", of: schema), try call("SUM", [2], of: schema), try call("COUNT", [2], of: schema, filter: 5),
+                 try call("SUM", [3], of: schema), try call("AVG", [2], of: schema)]
+    guard all else { return calls }
+    calls += [
+        try call("MIN", [2], of: schema), try call("MAX", [4], of: schema), try call("COUNT", [4], of: schema, distinct: true),
+        try call("FIRST_VALUE", [4], of: schema), try call("LAST_VALUE", [2], of: schema), try call("LISTAGG", [4], of: schema),
+        try call("COLLECT", [2], of: schema), try call("SUM", [2], of: schema, distinct: true), try call("STDDEV_POP", [3], of: schema),
+    ]
+    return calls
+}
+
+private func groupJob(_ seed: UInt64, changes: Bool, all: Bool, keys: [Int] = [0, 1]) throws -> Job {
+    var random = SeededGenerator(seed)
+    let spec = GroupAggregateSpec(inputSchema: schema, keys: keys, aggregates: try aggregates(changes, all: all), inputChanges: changes)
+    return Job(name: "group", factory: Operators.groupAggregate(spec),
+               steps: randomSteps(&random, batches: 30, rows: 60, keys: 120, changes: changes, watermarks: false), keys: [keys])
+}
+
+private func windowJob(_ seed: UInt64, _ window: WindowSpec, changes: Bool, all: Bool, keys: [Int] = [0]) throws -> Job {
+    var random = SeededGenerator(seed)
+    let spec = WindowAggregateSpec(inputSchema: schema, keys: keys, timeColumn: 6, window: window, aggregates: try aggregates(changes, all: all),
+                                   properties: [.start, .end], inputChanges: changes)
+    return Job(name: "window", factory: Operators.windowAggregate(spec),
+               steps: randomSteps(&random, batches: 40, rows: 60, keys: 60, changes: changes, watermarks: true), keys: [keys])
+}
+
+/// The second of two steps, with the first one's output as input.
+private func globalJob(_ seed: UInt64, _ window: WindowSpec) throws -> Job {
+    var job = try windowJob(seed, window, changes: false, all: false)
+    let spec = WindowAggregateSpec(inputSchema: schema, keys: [0], timeColumn: 6, window: window, aggregates: try aggregates(false, all: false),
+                                   properties: [.start, .end])
+    final class Keeper: Output {
+        var batches: [Batch] = []
+        var isReady: Bool { true }
+        func emit(_ batch: Batch) { batches.append(batch) }
+    }
+    let local = try Operators.localWindowAggregate(spec)(), keeper = Keeper()
+    try local.open(OperatorContext(name: "local"))
+    var steps: [Step] = []
+    for step in job.steps {
+        switch step {
+        case .batch(let batch, _): _ = try local.process(batch, input: 0, output: keeper)
+        case .watermark(let time): _ = try local.advance(to: EventTime(milliseconds: time), output: keeper)
+        }
+        try local.prepareSnapshot(1, output: keeper)
+        steps += keeper.batches.map { .batch($0, input: 0) }
+        keeper.batches = []
+        if case .watermark = step { steps.append(step) }
+    }
+    job.factory = Operators.globalWindowAggregate(spec)
+    job.steps = steps
+    return job
+}
+
+private func joinJob(_ seed: UInt64, changes: Bool) throws -> Job {
+    var random = SeededGenerator(seed)
+    let left = randomSteps(&random, batches: 25, rows: 40, keys: 60, changes: changes, watermarks: false)
+    let right = randomSteps(&random, batches: 25, rows: 40, keys: 60, changes: changes, watermarks: false)
+    var steps: [Step] = []
+    for (l, r) in zip(left, right) {
+        if case .batch(let batch, _) = l { steps.append(.batch(batch, input: 0)) }
+        if case .batch(let batch, _) = r, random.chance(80) { steps.append(.batch(batch, input: 1)) }
+    }
+    let spec = JoinSpec(leftSchema: schema, rightSchema: schema, leftKeys: [0, 1], rightKeys: [0, 1])
+    return Job(name: "join", factory: Operators.join(spec), steps: steps, keys: [[0, 1], [0, 1]])
+}
+
+private func jobs(_ seed: UInt64) throws -> [Job] {
+    let hop = WindowSpec.hop(slide: 1_000, size: 3_000, offset: 0), cumulate = WindowSpec.cumulate(step: 1_000, size: 4_000, offset: 500)
+    return switch seed % 10 {
+    case 0: [try groupJob(seed, changes: false, all: false)]
+    case 1: [try groupJob(seed, changes: true, all: true)]
+    case 2: [try groupJob(seed, changes: false, all: true, keys: [2])]
+    case 3: [try groupJob(seed, changes: true, all: false, keys: [])]
+    case 4: [try windowJob(seed, hop, changes: false, all: true)]
+    case 5: [try windowJob(seed, .tumble(size: 2_000, offset: 0), changes: true, all: true, keys: [0, 1])]
+    case 6: [try windowJob(seed, cumulate, changes: false, all: false)]
+    case 7: [try globalJob(seed, seed % 20 == 7 ? hop : cumulate)]
+    case 8: [try joinJob(seed, changes: false)]
+    default: [try joinJob(seed, changes: true)]
+    }
+}
+
+private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
+    switch step {
+    case .watermark(let time): try driver.advance(time)
+    case .batch(let batch, let input):
+        let (subtask, parallelism) = (driver.context.subtask, driver.context.parallelism)
+        let part = parallelism == 1 ? batch : share(batch, keys: keys[input], subtask: subtask, parallelism: parallelism)
+        if !part.isEmpty { try driver.process(part, input: input) }
+    }
+}
+
+@Suite("Operators over RocksDB") struct StoredOperatorTests {
+    @Test("every step gives the rows that the in-memory operator gives, whatever fits into memory", arguments: UInt64(0)..<20)
+    func sameRows(seed: UInt64) throws {
+        try withDirectory { directory in
+            var random = SeededGenerator(seed &* 77)
+            for job in try jobs(seed) {
+                let backend = TinyBackend(try RocksDBBackend(), bytes: [0, 5_000, 40_000, 1 << 20][Int.random(in: 0..<4, using: &random)])
+                let memory = try Driver(job.factory, nil, directory: directory)
+                var stored = try Driver(job.factory, backend, directory: directory)
+                for (i, step) in job.steps.enumerated() {
+                    try apply(step, to: memory, keys: job.keys)
+                    try apply(step, to: stored, keys: job.keys)
+                    #expect(stored.output.take() == memory.output.take(), "seed \(seed), \(job.name), step \(i), cache of \(backend.bytes) bytes")
+                    guard random.chance(15) else { continue }
+                    // A new run takes over, from files or from pieces; or only a checkpoint is taken.
+                    let kind = Int.random(in: 0..<3, using: &random)
+                    let snapshot = try kind == 0 ? stored.op.portableSnapshot(1) : stored.op.snapshot(1)
+                    if kind == 2 {
+                        for files in snapshot.stores { try Host.system.removeTree(files.directory) }
+                        continue
+                    }
+                    let late = stored.context.metrics.lateRows.get()
+                    let next = try Driver(job.factory, backend, directory: directory)
+                    try next.op.restore(restored([snapshot], for: next.context))
+                    stored.op.close()
+                    stored = next
+                    stored.context.metrics.lateRows.set(late)
+                }
+                try memory.finish()
+                try stored.finish()
+                #expect(stored.output.take() == memory.output.take(), "seed \(seed), \(job.name), end")
+                #expect(stored.context.metrics.lateRows.get() == memory.context.metrics.lateRows.get())
+                stored.op.close()
+            }
+        }
+    }
+
+    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: UInt64(0)..<10)
+    func rescale(seed: UInt64) throws {
+        try withDirectory { directory in
+            var random = SeededGenerator(seed &* 31)
+            for job in try jobs(seed) where !job.keys[0].isEmpty {
+                let backend = TinyBackend(try RocksDBBackend(), bytes: [0, 20_000][Int(seed % 2)])
+                let whole = try Driver(job.factory, nil, directory: directory)
+                var subtasks = [try Driver(job.factory, backend, directory: directory)]
+                let cuts = (1...3).map { job.steps.count * $0 / 4 }
+                for (i, step) in job.steps.enumerated() {
+                    if let cut = cuts.firstIndex(of: i) {
+                        let portable = random.chance(50)
+                        let snapshots = try subtasks.map { try portable ? $0.op.portableSnapshot(1) : $0.op.snapshot(1) }
+                        let parallelism = [2, 4, 3][cut]
+                        let next = try (0..<parallelism).map { subtask in
+                            let driver = try Driver(job.factory, backend, directory: directory, subtask: subtask, parallelism: parallelism)
+                            try driver.op.restore(restored(snapshots, for: driver.context))
+                            return driver
+                        }
+                        for old in subtasks { old.op.close() }
+                        subtasks = next
+                    }
+                    try apply(step, to: whole, keys: job.keys)
+                    for subtask in subtasks { try apply(step, to: subtask, keys: job.keys) }
+                    #expect(subtasks.flatMap { $0.output.take() }.sorted() == whole.output.take(), "seed \(seed), \(job.name), step \(i)")
+                }
+                try whole.finish()
+                for subtask in subtasks { try subtask.finish() }
+                #expect(subtasks.flatMap { $0.output.take() }.sorted() == whole.output.take(), "seed \(seed), \(job.name), end")
+                for subtask in subtasks { subtask.op.close() }
+            }
+        }
+    }
+
+    @Test("state moves from memory to RocksDB and back in pieces", arguments: UInt64(0)..<10)
+    func betweenBackends(seed: UInt64) throws {
+        try withDirectory { directory in
+            for job in try jobs(seed) {
+                let backend = TinyBackend(try RocksDBBackend(), bytes: [0, 20_000][Int(seed / 2 % 2)])
+                let whole = try Driver(job.factory, nil, directory: directory)
+                var current = try Driver(job.factory, nil, directory: directory)
+                let cuts = [job.steps.count / 3, job.steps.count * 2 / 3]
+                for (i, step) in job.steps.enumerated() {
+                    if let cut = cuts.firstIndex(of: i) {
+                        let snapshot = try current.op.portableSnapshot(1)
+                        let next = try Driver(job.factory, cut == 0 ? backend : nil, directory: directory)
+                        try next.op.restore(restored([snapshot], for: next.context))
+                        current.op.close()
+                        current = next
+                    }
+                    try apply(step, to: whole, keys: job.keys)
+                    try apply(step, to: current, keys: job.keys)
+                    #expect(current.output.take() == whole.output.take(), "seed \(seed), \(job.name), step \(i)")
+                }
+                try whole.finish()
+                try current.finish()
+                #expect(current.output.take() == whole.output.take(), "seed \(seed), \(job.name), end")
+            }
+        }
+    }
+
+    @Test("state is forgotten when it is in memory", arguments: UInt64(0)..<8)
+    func timeToLive(seed: UInt64) throws {
+        try withDirectory { directory in
+            var random = SeededGenerator(seed &* 13)
+            let changes = seed % 2 == 1
+            var job = try seed % 4 < 2 ? groupJob(seed, changes: changes, all: false) : joinJob(seed, changes: changes)
+            if seed % 4 < 2 {
+                job.factory = Operators.groupAggregate(GroupAggregateSpec(
+                    inputSchema: schema, keys: [0, 1], aggregates: try aggregates(changes, all: true), inputChanges: changes, stateTTL: .seconds(10)))
+            } else {
+                job.factory = Operators.join(JoinSpec(leftSchema: schema, rightSchema: schema, leftKeys: [0, 1], rightKeys: [0, 1],
+                                                      leftTTL: .seconds(10), rightTTL: seed < 4 ? nil : .seconds(20)))
+            }
+            let clock = TestClock(), backend = TinyBackend(try RocksDBBackend(), bytes: seed % 3 == 0 ? 0 : 20_000)
+            let memory = try Driver(job.factory, nil, directory: directory, clock: clock)
+            var stored = try Driver(job.factory, backend, directory: directory, clock: clock)
+            for (i, step) in job.steps.enumerated() {
+                clock.advance(Int64.random(in: 0...4_000, using: &random))
+                try apply(step, to: memory, keys: job.keys)
+                try apply(step, to: stored, keys: job.keys)
+                #expect(stored.output.take() == memory.output.take(), "seed \(seed), \(job.name), step \(i)")
+                guard random.chance(15) else { continue }
+                let snapshot = try random.chance(50) ? stored.op.portableSnapshot(1) : stored.op.snapshot(1)
+                let next = try Driver(job.factory, backend, directory: directory, clock: clock)
+                try next.op.restore(restored([snapshot], for: next.context))
+                stored.op.close()
+                stored = next
+            }
+            // Old entries do not stay in the store for ever: all key groups are looked through as batches come.
+            clock.advance(60_000)
+            let last = job.steps.last!
+            for _ in 0..<16 {
+                try apply(last, to: stored, keys: job.keys)
+                clock.advance(30_000)
+            }
+            if backend.bytes == 0, seed % 4 < 2 {
+                let rows = try stored.op.portableSnapshot(2).loaded().filter { $0.name == "groups" }.reduce(0) { $0 + $1.batch.count }
+                guard case .batch(let batch, _) = last else { return }
+                #expect(rows <= batch.count, "seed \(seed)")
+            }
+            stored.op.close()
+        }
+    }
+
+    @Test("an operator in memory refuses the files of a store")
+    func refused() throws {
+        try withDirectory { directory in
+            let job = try groupJob(1, changes: false, all: false)
+            let stored = try Driver(job.factory, RocksDBBackend(), directory: directory)
+            try apply(job.steps[0], to: stored, keys: job.keys)
+            let snapshot = try stored.op.snapshot(1)
+            #expect(snapshot.stores.count == 1)
+            let memory = try Driver(job.factory, nil, directory: directory)
+            let error = #expect(throws: StreamError.self) { try memory.op.restore(restored([snapshot], for: memory.context)) }
+            #expect(error?.description.contains("savepoint") == true)
+            stored.op.close()
+        }
+    }
+
+    @Test("state of another plan is refused")
+    func otherPlan() throws {
+        try withDirectory { directory in
+            let memory = try Driver(groupJob(1, changes: true, all: true).factory, nil, directory: directory)
+            try apply(groupJob(1, changes: true, all: true).steps[0], to: memory, keys: [[0, 1]])
+            let stored = try Driver(groupJob(1, changes: false, all: false).factory, RocksDBBackend(), directory: directory)
+            let snapshot = try memory.op.portableSnapshot(1)
+            #expect(throws: StreamError.self) { try stored.op.restore(restored([snapshot], for: stored.context)) }
+            stored.op.close()
+        }
+    }
+
+    @Test("a portable snapshot does not see what comes after it")
+    func frozen() throws {
+        try withDirectory { directory in
+            let job = try groupJob(4, changes: false, all: false)
+            let backend = TinyBackend(try RocksDBBackend(), bytes: 0)
+            let stored = try Driver(job.factory, backend, directory: directory)
+            for step in job.steps.prefix(10) { try apply(step, to: stored, keys: job.keys) }
+            let early = try stored.op.portableSnapshot(1), same = try stored.op.portableSnapshot(2)
+            let now = try same.loaded().map { "\($0.keyGroup) \($0.name) \($0.batch.rows())" }
+            for step in job.steps.dropFirst(10) { try apply(step, to: stored, keys: job.keys) }
+            stored.op.close()
+            #expect(try early.loaded().map { "\($0.keyGroup) \($0.name) \($0.batch.rows())" } == now)
+        }
+    }
+}
