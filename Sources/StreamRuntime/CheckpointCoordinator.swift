@@ -170,6 +170,12 @@ final class CheckpointCoordinator: Sendable {
         tell()
     }
 
+    /// A subtask has dropped its snapshot, and with it its checkpoint.
+    func giveUp(_ report: SubtaskReport) {
+        state.withLock { Self.keep(report, &$0) }
+        report.discard(host)
+    }
+
     /// The input of a subtask has ended, and it does nothing more.
     func finish(_ report: SubtaskReport) {
         state.withLock { state in
@@ -232,8 +238,9 @@ final class CheckpointCoordinator: Sendable {
             guard isDurable, state.running.isEmpty else { return }
             let checkpoint = state.next
             state.next += 1
-            state.writing[checkpoint] = .periodic
-            state.work.append(.complete(checkpoint, .periodic, Summary(
+            // No later one could make up for it: if it fails, the job does.
+            state.writing[checkpoint] = .stop
+            state.work.append(.complete(checkpoint, .stop, Summary(
                 startedAt: host.now(), lastNumber: checkpoint, isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
                 finished: Set(state.finished.keys), parts: state.parts)))
         }

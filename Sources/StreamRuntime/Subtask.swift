@@ -37,6 +37,8 @@ package final class Subtask {
         var snapshot: (Barrier, SubtaskReport) -> Void
         /// The input has ended; the report has positions of sources and what sinks prepared last.
         var finished: (SubtaskReport) -> Void
+        /// A snapshot becomes part of no checkpoint; what its sinks prepared goes with the next one.
+        var givenUp: (SubtaskReport) -> Void
     }
 
     package let id: Int
@@ -222,7 +224,7 @@ package final class Subtask {
         case .barrier(let barrier): try act(on: alignment.barrier(barrier.checkpoint, on: i), barrier)
         case .endOfInput:
             if let merged = merge.finish(i) { try chain.push(.watermark(merged)) }
-            if let action = alignment.finish(i) { try act(on: action, pendingBarrier) }
+            while let action = alignment.finish(i) { try act(on: action, pendingBarrier) }
             let isLast = channels.allSatisfy(\.ended)
             // Several senders may feed one port; the operator hears of the end of the port once.
             if !isDone, !channels.contains(where: { $0.port == port && !$0.ended }) {
@@ -257,8 +259,12 @@ package final class Subtask {
 
     /// Snapshots without waiting for alignment when that takes too long: what the barrier overtakes becomes part of it.
     private func overtakeIfAsked() throws {
-        let checkpoint = control.overtake.load(ordering: .acquiring)
-        guard checkpoint > alignment.newest, replay.isEmpty, case .channels(let channels) = input else { return }
+        let allowed = control.overtake.load(ordering: .acquiring)
+        guard allowed > alignment.newest, replay.isEmpty, alignment.recording.isEmpty, case .channels(let channels) = input else { return }
+        // The oldest one that is under way: a newer one must not overtake it, too, or nothing would ever complete it.
+        let oldest = pendingBarrier ?? channels.filter { !$0.ended }.compactMap(\.channel.nextBarrier).min { $0.checkpoint < $1.checkpoint }
+        guard let oldest, oldest.checkpoint <= allowed, !oldest.isSavepoint, !oldest.final else { return }
+        let checkpoint = oldest.checkpoint
         var inFront: [Int: [StreamElement]] = [:]
         for (i, channel) in channels.enumerated() where !channel.ended && !alignment.held.contains(i) {
             if case .barrier(let elements) = channel.channel.overtake(checkpoint) { inFront[i] = elements }
@@ -290,6 +296,7 @@ package final class Subtask {
     private func snapshotAhead(_ checkpoint: UInt64, _ inFront: [Int: [StreamElement]]) throws {
         let barrier = Barrier(checkpoint: checkpoint)
         pendingBarrier = nil
+        giveUpOvertaken()
         overtaken = (barrier, [], inFront)
         try chain.push(barrier)
         if alignment.recording.isEmpty { report() }
@@ -307,10 +314,16 @@ package final class Subtask {
         if overtaken?.barrier == barrier {
             overtaken!.operators = operators
         } else {
-            // A checkpoint that was given up may have left a snapshot without its rows.
-            overtaken = nil
+            giveUpOvertaken()
             reporter.snapshot(barrier, SubtaskReport(subtask: id, operators: operators))
         }
+    }
+
+    /// A newer checkpoint came before the last rows of a snapshot that overtook them.
+    private func giveUpOvertaken() {
+        guard let (_, operators, _) = overtaken else { return }
+        overtaken = nil
+        reporter.givenUp(SubtaskReport(subtask: id, operators: operators))
     }
 
     /// The snapshot that overtook rows has them all now.
@@ -329,6 +342,7 @@ package final class Subtask {
     }
 
     private func ended(_ operators: [OperatorReport]) {
+        giveUpOvertaken()
         var reports = operators
         if case .source(let source, _) = input { reports.insert(positions(source), at: 0) }
         reporter.finished(SubtaskReport(subtask: id, operators: reports))

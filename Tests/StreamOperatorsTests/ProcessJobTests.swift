@@ -50,39 +50,83 @@ private final class TemperatureAlert: KeyedProcessFunction {
     }
 }
 
+/// Readings of some sensors, each in one split and in the order of time, and the alerts that they are to give.
+private struct Readings {
+    var splits: [[[[Value]]]] = []
+    var alerts: [String] = []
+
+    init(using random: inout SeededRandom, batches: Int) {
+        for split in 0..<3 {
+            var made: [[[Value]]] = []
+            var time: Int64 = 0, last: [String: (celsius: Double, time: Int64)] = [:]
+            for _ in 0..<batches {
+                made.append((0..<Int.random(in: 1...8, using: &random)).map { _ in
+                    time += Int64.random(in: 1...25_000, using: &random)
+                    let sensor = "sensor \(split)-\(Int.random(in: 0..<3, using: &random))", celsius = Double.random(in: 20...40, using: &random)
+                    if let before = last[sensor], before.time + 60_000 <= time { alerts.append("\(sensor) \(before.time + 60_000) silent") }
+                    if celsius > 30, last[sensor].map({ $0.celsius <= 30 }) ?? true { alerts.append("\(sensor) \(time) hot: \(celsius)") }
+                    last[sensor] = (celsius, time)
+                    return [.string(sensor), .double(celsius), .int(time)]
+                })
+            }
+            for (sensor, end) in last { alerts.append("\(sensor) \(end.time + 60_000) silent") }
+            splits.append(made)
+        }
+    }
+
+    static func text(_ row: [Value]) -> String { "\(row[0].text!) \(row[1].number!) \(row[2].text!)" }
+}
+
+private func temperatureAlerts(_ source: any TableSource, _ sink: any TableSink, parallelism: Int) throws -> JobGraph {
+    let source = SourceVertex(source: source, watermark: WatermarkStrategy(timeColumn: 2, columnName: "ts"))
+    let alert = try Operators.keyedProcess(inputSchema: readings, keys: ["sensor"], outputSchema: alerts, timeColumn: "ts") { TemperatureAlert() }
+    return JobGraph(name: "temperature alerts", vertices: [
+        JobVertex(id: 0, name: "readings", kind: .source(source), parallelism: 2, outputSchema: readings),
+        JobVertex(id: 1, name: "alerts", kind: .transform(alert), parallelism: parallelism, outputSchema: alerts),
+        JobVertex(id: 2, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: alerts),
+    ], edges: [JobEdge(from: 0, to: 1, partitioning: .hash([0])), JobEdge(from: 1, to: 2, partitioning: .single)])
+}
+
 @Suite("Process functions in jobs") struct ProcessJobTests {
     @Test("temperature alerts are the same in any order of steps and with any number of subtasks", arguments: UInt64(0)..<40)
     func temperatureAlert(seed: UInt64) throws {
         var random = SeededRandom(seed)
-        var expected: [String] = []
-        let splits = (0..<3).map { split in
-            var batches: [Batch] = []
-            var time: Int64 = 0, last: [String: (celsius: Double, time: Int64)] = [:]
-            for _ in 0..<12 {
-                let rows: [[Value]] = (0..<Int.random(in: 1...8, using: &random)).map { _ in
-                    time += Int64.random(in: 1...25_000, using: &random)
-                    let sensor = "sensor \(split)-\(Int.random(in: 0..<3, using: &random))", celsius = Double.random(in: 20...40, using: &random)
-                    if let before = last[sensor], before.time + 60_000 <= time { expected.append("\(sensor) \(before.time + 60_000) silent") }
-                    if celsius > 30, last[sensor].map({ $0.celsius <= 30 }) ?? true { expected.append("\(sensor) \(time) hot: \(celsius)") }
-                    last[sensor] = (celsius, time)
-                    return [.string(sensor), .double(celsius), .int(time)]
-                }
-                batches.append(Batch(schema: readings, rows: rows))
-            }
-            for (sensor, end) in last { expected.append("\(sensor) \(end.time + 60_000) silent") }
-            return batches
+        let input = Readings(using: &random, batches: 12), sink = CollectingSink()
+        let source = ScriptedSource(splits: input.splits.map { $0.map { Batch(schema: readings, rows: $0) } })
+        try SeededRunner(seed: seed, barrierEvery: 9).run(temperatureAlerts(source, sink, parallelism: Int(seed % 4) + 1))
+        #expect(sink.rows.map { Readings.text($0.values) }.sorted() == input.alerts.sorted(), "seed \(seed)")
+        #expect(!input.alerts.isEmpty)
+    }
+
+    /// The job with a broker's topics in front and behind.
+    private final class Alerts: SimulatedTopology {
+        private let broker: SimulatedBroker
+        let expected: [String: VisibleOutput]
+
+        init(seed: UInt64) {
+            var random = SeededRandom(seed)
+            let input = Readings(using: &random, batches: 6)
+            broker = SimulatedBroker(seed: seed)
+            broker.add("readings", readings, partitions: input.splits.map { $0.flatMap { $0 }.map { .init($0) } })
+            expected = ["alerts": VisibleOutput(kind: .log, rows: input.alerts)]
         }
-        let source = SourceVertex(source: ScriptedSource(splits: splits), watermark: WatermarkStrategy(timeColumn: 2, columnName: "ts"))
-        let sink = CollectingSink()
-        let alert = try Operators.keyedProcess(inputSchema: readings, keys: ["sensor"], outputSchema: alerts, timeColumn: "ts") { TemperatureAlert() }
-        let parallelism = Int(seed % 4) + 1
-        try SeededRunner(seed: seed, barrierEvery: 9).run(JobGraph(name: "temperature alerts", vertices: [
-            JobVertex(id: 0, name: "readings", kind: .source(source), parallelism: 2, outputSchema: readings),
-            JobVertex(id: 1, name: "alerts", kind: .transform(alert), parallelism: parallelism, outputSchema: alerts),
-            JobVertex(id: 2, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: alerts),
-        ], edges: [JobEdge(from: 0, to: 1, partitioning: .hash([0])), JobEdge(from: 1, to: 2, partitioning: .single)]))
-        let actual = sink.rows.map { "\($0.values[0].text!) \($0.values[1].number!) \($0.values[2].text!)" }
-        #expect(actual.sorted() == expected.sorted(), "seed \(seed)")
-        #expect(!expected.isEmpty)
+
+        func graph(host: Host, parallelism: Int) throws -> JobGraph {
+            let connector = SimulatedBrokerConnector(broker)
+            let source = try connector.source(for: TableDescriptor(name: "readings", schema: readings, options: ["topic": "readings"]),
+                                              scan: ScanRequest(projection: [0, 1, 2]))
+            let sink = try connector.sink(for: TableDescriptor(name: "alerts", schema: alerts, options: ["topic": "alerts"]), timeZone: "UTC")
+            return try temperatureAlerts(source, sink, parallelism: parallelism)
+        }
+
+        func visible() -> [String: VisibleOutput] {
+            ["alerts": VisibleOutput(kind: .log, rows: broker.rows("alerts").map { Readings.text($0.values) })]
+        }
+        var violations: [String] { broker.violations }
+    }
+
+    @Test("crashes and restarts at other parallelisms lose no state and no timer, and repeat no alert", arguments: UInt64(0)..<40)
+    func crashes(seed: UInt64) throws {
+        _ = try Simulation(name: "temperature alerts", seed: seed) { _ in Alerts(seed: seed) }.run()
     }
 }

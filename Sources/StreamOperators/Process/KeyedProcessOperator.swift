@@ -48,7 +48,7 @@ final class KeyedProcessOperator: StreamOperator {
         operatorContext = context
         let backend: any KeyedBackend
         if let embedded = context.backend {
-            let store = try embedded.makeStore("keyed-state", identity: "\(context.name)/\(context.subtask)", directory: context.workDirectory + "/keyed-state")
+            let store = try embedded.makeStore("keyed-state", identity: "\(context.name)-\(context.subtask)", directory: context.workDirectory + "/keyed-state")
             backend = StoreBackend(codec, keyGroups: context.keyGroups, store: store)
         } else {
             backend = MemoryBackend(codec, keyGroups: context.keyGroups)

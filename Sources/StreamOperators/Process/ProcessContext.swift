@@ -125,6 +125,9 @@ public final class KeyContext {
 
     /// Calls `onTimer` for this key once the watermark, or the wall clock, has reached a time. A time that is over already fires at
     /// the next move of the watermark, or at once. Setting the same timer again changes nothing.
+    ///
+    /// When the input ends all event-time timers fire, those set meanwhile too: a function that sets its timer anew each time
+    /// must stop once ``watermark`` is `.max`.
     /// - Parameter time: milliseconds since 1970-01-01.
     public func setTimer(_ domain: TimeDomain, at time: Int64) throws {
         let timer = KeyTimer(time: time, key: try currentKey("a timer is set"))

@@ -27,7 +27,7 @@ public final class ListState<T> {
 
     package init(_ access: StateAccess, _ type: StateType<T>) { (self.access, self.type) = (access, type) }
 
-    /// All elements, oldest first.
+    /// All elements, oldest first. Rewrites them when the time to live starts anew on reads.
     public func values() throws -> [T] {
         let key = try access.key()
         let stored = try access.backend.list(access.number, key)
