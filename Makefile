@@ -30,6 +30,12 @@ KILLS ?= 300
 chaos: release
 	@$(SWIFTWATER_PYTHON) Tests/Chaos/chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
+# Whole jobs under seeded schedulers, with crashes, torn writes and failing disks: make simulate SEEDS=2000
+SEEDS ?= 200
+simulate: setup
+	swift build --product swiftwater-simulate $(SWIFT_FLAGS)
+	.build/debug/swiftwater-simulate --seeds $(SEEDS)
+
 bench: release
 	@Benchmarks/run.sh
 

@@ -1,5 +1,6 @@
 import StreamCore
 import StreamRuntime
+import StreamState
 
 /// A job to be simulated: its input, how it is built, and what it must leave behind.
 public protocol SimulatedTopology: AnyObject {
@@ -9,11 +10,14 @@ public protocol SimulatedTopology: AnyObject {
     func visible() throws -> [String: VisibleOutput]
     /// What they are to see in the end.
     var expected: [String: VisibleOutput] { get }
+    /// What the outputs hold at a checkpoint that has no rows in flight; nil = not known. No manifest: before the first one.
+    func expected(at manifest: CheckpointManifest?) -> [String: VisibleOutput]?
     /// Anything else that is wrong by now.
     var violations: [String] { get }
 }
 
 extension SimulatedTopology {
+    public func expected(at manifest: CheckpointManifest?) -> [String: VisibleOutput]? { nil }
     public var violations: [String] { [] }
 }
 

@@ -218,7 +218,7 @@ public final class Simulation {
         if planted == .commitBeforeManifest { graph = graph.committingEarly() }
         let execution = try SteppedExecution(graph, options: options, recovery: JobRecovery(jobID: "simulated", storage: storage, restored: newest))
         do {
-            try checkAfterRecovery()
+            try checkAfterRecovery(newest?.manifest)
         } catch {
             execution.abandon()
             throw error
@@ -326,8 +326,11 @@ public final class Simulation {
         completedSince = 0
     }
 
-    private func checkAfterRecovery() throws {
+    private func checkAfterRecovery(_ manifest: CheckpointManifest?) throws {
         let now = try look()
+        if manifest?.isUnaligned != true, let exact = topology.expected(at: manifest) {
+            try require(now, exact, "after the recovery from checkpoint \(manifest?.checkpoint ?? 0)")
+        }
         defer {
             atCrash = nil
             seen = now
@@ -361,7 +364,11 @@ public final class Simulation {
     private func requireExpected(_ when: String) throws {
         let now = try topology.visible()
         if let violation = topology.violations.first { throw failure(violation) }
-        for (output, expected) in topology.expected.sorted(by: { $0.key < $1.key }) {
+        try require(now, topology.expected, when)
+    }
+
+    private func require(_ now: [String: VisibleOutput], _ expected: [String: VisibleOutput], _ when: String) throws {
+        for (output, expected) in expected.sorted(by: { $0.key < $1.key }) {
             guard let got = now[output], got != expected else {
                 if now[output] == nil { throw failure("\(output) is not there \(when)") }
                 continue

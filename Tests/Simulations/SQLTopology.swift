@@ -6,6 +6,7 @@ import ShardLog
 import StreamCore
 import StreamRuntime
 import StreamSQL
+import StreamState
 import StreamTesting
 import Synchronization
 import Topology
@@ -40,7 +41,7 @@ class SQLTopology {
         parsed[parallelism] = topology
         let session = SQLSession(
             catalog: Catalog(connectors: [
-                FilesystemConnector(), KinesisConnector(host: host), HudiConnector(host: host), SimulatedBrokerConnector(broker),
+                FilesystemConnector(host: host), KinesisConnector(host: host), HudiConnector(host: host), SimulatedBrokerConnector(broker),
             ]), now: host.now)
         var graph: JobGraph?
         for statement in topology.statements {
@@ -106,6 +107,24 @@ class SQLTopology {
             }
         }
         return VisibleOutput(kind: .table, rows: rows)
+    }
+
+    /// The lines of all files in a directory that a reader may look at.
+    func lines(_ directory: String) throws -> VisibleOutput {
+        let path = disk.root + "/" + directory
+        let names = try Host.names(in: path).filter { !$0.hasPrefix(".") && !$0.hasPrefix("_") }
+        return VisibleOutput(kind: .log, rows: try names.flatMap { name in
+            String(decoding: try Host.read(path + "/" + name), as: UTF8.self).split(separator: "\n").map(String.init)
+        })
+    }
+
+    /// Offsets in the partitions of a source's topic that a checkpoint has read up to; zeros for a job that begins.
+    func offsets(_ source: String, partitions: Int, at manifest: CheckpointManifest?) -> [Int] {
+        var offsets = [Int](repeating: 0, count: partitions)
+        for op in manifest?.operators ?? [] where op.name.hasPrefix("Source: \(source)") {
+            for split in op.splits { offsets[Int(split.id)!] = Int(split.position ?? "0")! }
+        }
+        return offsets
     }
 
     /// Committed rows of the broker's topic.
