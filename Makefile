@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test bench format clean
+.PHONY: all setup build release demo test chaos bench format clean
 
 all: build
 
@@ -24,6 +24,11 @@ demo: release
 
 test: setup
 	swift test $(SWIFT_FLAGS)
+
+# kill -9 at random moments on the real program: make chaos KILLS=300 SEED=7
+KILLS ?= 300
+chaos: release
+	@$(SWIFTWATER_PYTHON) Tests/Chaos/chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 bench: release
 	@Benchmarks/run.sh

@@ -40,7 +40,7 @@ struct MemoryShares {
     init?(limit: Int, stores: Int) {
         let stores = max(stores, 1)
         let buffers = max(limit / 8, stores * 2 * Self.leastWriteBuffer)
-        let operators = limit * 3 / 8
+        let operators = limit / 4
         blockCache = limit - buffers - operators
         guard blockCache >= limit / 8, blockCache >= 1 << 20 else { return nil }
         // A power of two, so that a store more or less seldom means new settings for all.

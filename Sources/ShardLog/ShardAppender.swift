@@ -49,7 +49,8 @@ final class ShardAppender {
         let mark = try DurableMark.read(markFile)
         let bases = try Segments.list(directory)
         guard let last = bases.last else { return try start(at: mark?.nextIndex ?? 0) }
-        if segment == nil || base != last {
+        let isNew = segment == nil || base != last
+        if isNew {
             segment = try LogFile(Segments.path(directory, last), flags: O_RDWR, host: host)
             // Whoever made the file may have died before its name was on disk.
             if mark?.segment != last { try host.syncDirectory(directory) }
@@ -74,6 +75,8 @@ final class ShardAppender {
             note(header)
             return true
         }
+        // An earlier writer's flush of these may have failed, and then no later one covers them unless they are written anew.
+        if isNew { try rewrite(file, size..<scanner.offset) }
         written += UInt64(scanner.offset - size)
         (size, nextIndex) = (scanner.offset, scanner.nextIndex)
         guard end != .endOfFile else { return }
@@ -83,6 +86,13 @@ final class ShardAppender {
         }
         try file.cut(to: size)
         tornBytes += fileSize - size
+    }
+
+    private func rewrite(_ file: LogFile, _ range: Range<Int>) throws {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: 1 << 20) {
+            let bytes = try Host.read(file.path, offset: start, count: min(1 << 20, range.upperBound - start))
+            try bytes.withUnsafeBytes { try file.write($0.baseAddress!, count: $0.count, at: start) }
+        }
     }
 
     private func start(at index: UInt64) throws {

@@ -214,6 +214,21 @@ public protocol KeyedStore: AnyObject {
     func close()
 }
 
+extension KeyedStore {
+    public func scan(prefixes: ByteList, _ body: (Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void) throws {
+        for i in 0..<prefixes.count {
+            let prefix = Array(prefixes[i])
+            try scan(from: prefix, to: nil) { key, value in
+                guard key.starts(with: prefix) else { return false }
+                try body(i, key, value)
+                return true
+            }
+        }
+    }
+
+    public var operatorCacheBytes: Int { 32 << 20 }
+}
+
 /// Frozen contents of a ``KeyedStore``. Outlives the store; lets go of what it holds when the last reference to it goes.
 public protocol KeyedStoreView: AnyObject, Sendable {
     /// As ``KeyedStore/scan(from:to:_:)``.

@@ -38,16 +38,16 @@ package struct BarrierAlignment {
         if checkpoint <= last { return .ignore }
         if let current, checkpoint < current { return .ignore }
         if current != checkpoint {
-            // A newer checkpoint replaces an unfinished one.
+            // A newer checkpoint replaces an unfinished one. One that overtook goes on being recorded on the inputs that still owe it.
             current = checkpoint
             arrived = []
-            recording = []
         }
         arrived.insert(input)
         return complete() ?? .hold
     }
 
-    /// An input that ends takes no part any more; it may have been the one waited for.
+    /// An input that ends takes no part any more; it may have been the one waited for, by two checkpoints even: to be called until
+    /// it returns nil.
     package mutating func finish(_ input: Int) -> Action? {
         open.remove(input)
         arrived.remove(input)

@@ -66,6 +66,16 @@ package final class Channel: Sendable {
         if wasEmpty { waker.wake(receiver) }
     }
 
+    /// The first barrier that waits in the queue.
+    package var nextBarrier: Barrier? {
+        queue.withLock { queue in
+            for offset in 0..<queue.count {
+                if case .barrier(let barrier)? = queue.elements[(queue.head + offset) % queue.elements.count] { return barrier }
+            }
+            return nil
+        }
+    }
+
     /// Takes a checkpoint's barrier out of the queue, past what is in front of it.
     package func overtake(_ checkpoint: UInt64) -> Overtaken {
         queue.withLock { queue in

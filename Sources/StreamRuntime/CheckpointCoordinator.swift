@@ -69,8 +69,6 @@ final class CheckpointCoordinator: Sendable {
         var running: Set<Int>
         var finished: [Int: SubtaskReport] = [:]
         var parts: [Part] = []
-        /// The checkpoint behind the end of the input: no other will take over what its sinks prepared.
-        var concluding: UInt64?
         var nextPart = 0
         var work: [Work] = []
         var commits: [(checkpoint: UInt64, parts: [Part])] = []
@@ -240,9 +238,9 @@ final class CheckpointCoordinator: Sendable {
             guard isDurable, state.running.isEmpty else { return }
             let checkpoint = state.next
             state.next += 1
-            state.concluding = checkpoint
-            state.writing[checkpoint] = .periodic
-            state.work.append(.complete(checkpoint, .periodic, Summary(
+            // No later one could make up for it: if it fails, the job does.
+            state.writing[checkpoint] = .stop
+            state.work.append(.complete(checkpoint, .stop, Summary(
                 startedAt: host.now(), lastNumber: checkpoint, isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
                 finished: Set(state.finished.keys), parts: state.parts)))
         }
@@ -290,7 +288,7 @@ final class CheckpointCoordinator: Sendable {
             state.outcomes.append((checkpoint, .failure(error)))
             switch purpose {
             case .savepoint: break
-            case _ where isFatal || checkpoint == state.concluding: state.fatal = error
+            case _ where isFatal: state.fatal = error
             case .stop: state.fatal = error
             case .periodic:
                 state.failuresInARow += 1

@@ -88,13 +88,25 @@ final class CheckpointWriting {
             let reports = summary.reports.flatMap(\.operators).filter { $0.vertex == vertex.id }
             manifest.operators.append(.init(
                 id: vertex.operatorID, name: vertex.name, parallelism: vertex.parallelism,
-                subtasks: (entries[vertex.id] ?? []).sorted { $0.subtask < $1.subtask }, splits: reports.flatMap(\.splits).sorted { $0.id < $1.id },
+                subtasks: (entries[vertex.id] ?? []).sorted { $0.subtask < $1.subtask }, splits: splits(reports),
                 committables: summary.parts.filter { $0.vertex == vertex.id }.sorted { $0.number < $1.number }.flatMap(\.committables).map { .init($0.bytes) },
                 writerStates: reports.sorted { $0.index < $1.index }.compactMap(\.writerState).map { .init($0) }))
         }
         let checkpoint = try open[n]!.writer.complete(manifest)
         open[n] = nil
         coordinator.completed(checkpoint, summary.parts, now: now())
+    }
+
+    /// With who read them.
+    private func splits(_ reports: [OperatorReport]) -> [CheckpointManifest.SplitEntry] {
+        let all = reports.flatMap { report in
+            report.splits.map { split in
+                var split = split
+                split.subtask = report.index
+                return split
+            }
+        }
+        return all.sorted { $0.id < $1.id }
     }
 
     func abandonAll() {

@@ -198,8 +198,12 @@ package final class JobInstance {
             let mailbox = SourceMailbox()
             mailboxes.append((id, mailbox, head.id))
             let (starts, finished) = try starts(of: head, source.source)
-            func own<T>(_ all: [T]) -> [T] { all.enumerated().filter { $0.offset % head.parallelism == index }.map(\.element) }
-            input = .source(try SourceInput(source, splits: own(starts), finished: own(finished), metrics: metrics[head.id]![index], now: options.clock), mailbox)
+            // Splits stay with the subtask that read them as long as there is such a one; the others are dealt out.
+            let stay = restored?.hasSameSubtasks(head) ?? false
+            func own<T>(_ all: [T], _ reader: (T) -> Int?) -> [T] {
+                all.enumerated().filter { (stay ? reader($0.element) : nil) ?? $0.offset % head.parallelism == index }.map(\.element)
+            }
+            input = .source(try SourceInput(source, splits: own(starts, \.subtask), finished: own(finished, \.subtask), metrics: metrics[head.id]![index], now: options.clock), mailbox)
             rest = chain.dropFirst()
         }
         let nodes = try rest.map { vertex in

@@ -45,6 +45,9 @@ struct RestorePlan: Sendable {
         Dictionary(entries[operatorID]?.splits.map { ($0.id, $0) } ?? [], uniquingKeysWith: { first, _ in first })
     }
 
+    /// Whether what subtasks of the vertex did in the earlier run can be told apart in this one.
+    func hasSameSubtasks(_ vertex: JobVertex) -> Bool { entries[vertex.operatorID]?.parallelism == vertex.parallelism }
+
     /// States of a sink's writers, dealt out to those of now.
     func writerStates(of operatorID: String, subtask: Int, parallelism: Int) -> [[UInt8]] {
         (entries[operatorID]?.writerStates ?? []).enumerated().filter { $0.offset % parallelism == subtask }.map(\.element.bytes)
@@ -57,5 +60,5 @@ struct RestorePlan: Sendable {
 }
 
 extension CheckpointManifest.SplitEntry {
-    var start: SplitStart { SplitStart(split: SourceSplit(id: id, position: position), watermark: watermark.map { EventTime(milliseconds: $0) }) }
+    var start: SplitStart { SplitStart(split: SourceSplit(id: id, position: position), watermark: watermark.map { EventTime(milliseconds: $0) }, subtask: subtask) }
 }

@@ -20,6 +20,8 @@ final class SourceMailbox: Sendable {
 struct SplitStart {
     var split: SourceSplit
     var watermark: EventTime?
+    /// The subtask that is to read it; nil = any.
+    var subtask: Int?
 }
 
 /// Reads the splits of one source subtask and merges their watermarks.

@@ -224,7 +224,7 @@ package final class Subtask {
         case .barrier(let barrier): try act(on: alignment.barrier(barrier.checkpoint, on: i), barrier)
         case .endOfInput:
             if let merged = merge.finish(i) { try chain.push(.watermark(merged)) }
-            if let action = alignment.finish(i) { try act(on: action, pendingBarrier) }
+            while let action = alignment.finish(i) { try act(on: action, pendingBarrier) }
             let isLast = channels.allSatisfy(\.ended)
             // Several senders may feed one port; the operator hears of the end of the port once.
             if !isDone, !channels.contains(where: { $0.port == port && !$0.ended }) {
@@ -259,8 +259,12 @@ package final class Subtask {
 
     /// Snapshots without waiting for alignment when that takes too long: what the barrier overtakes becomes part of it.
     private func overtakeIfAsked() throws {
-        let checkpoint = control.overtake.load(ordering: .acquiring)
-        guard checkpoint > alignment.newest, replay.isEmpty, case .channels(let channels) = input else { return }
+        let allowed = control.overtake.load(ordering: .acquiring)
+        guard allowed > alignment.newest, replay.isEmpty, alignment.recording.isEmpty, case .channels(let channels) = input else { return }
+        // The oldest one that is under way: a newer one must not overtake it, too, or nothing would ever complete it.
+        let oldest = pendingBarrier ?? channels.filter { !$0.ended }.compactMap(\.channel.nextBarrier).min { $0.checkpoint < $1.checkpoint }
+        guard let oldest, oldest.checkpoint <= allowed, !oldest.isSavepoint, !oldest.final else { return }
+        let checkpoint = oldest.checkpoint
         var inFront: [Int: [StreamElement]] = [:]
         for (i, channel) in channels.enumerated() where !channel.ended && !alignment.held.contains(i) {
             if case .barrier(let elements) = channel.channel.overtake(checkpoint) { inFront[i] = elements }

@@ -110,8 +110,11 @@ public struct CheckpointManifest: Codable, Sendable {
         public var isFinished: Bool
         /// The watermark of the split, milliseconds; nil before the first one.
         public var watermark: Int64?
+        /// Who read it. What is in flight in an unaligned checkpoint, watermarks included, is only right behind the same reader.
+        public var subtask: Int?
 
-        public init(id: String, position: String?, isFinished: Bool = false, watermark: Int64? = nil) {
+        public init(id: String, position: String?, isFinished: Bool = false, watermark: Int64? = nil, subtask: Int? = nil) {
+            self.subtask = subtask
             self.id = id
             self.position = position
             self.isFinished = isFinished

@@ -96,6 +96,7 @@ public final class Simulation {
             execution = try restore(storage, plan)
             stir(plan)
             try steps(execution!, plan)
+            note("ended: " + execution!.status().map { "\($0.name) \($0.rowsIn)>\($0.rowsOut)" + ($0.lateRows > 0 ? ", \($0.lateRows) late" : "") }.joined(separator: "; "))
             execution!.close()
             return true
         } catch {

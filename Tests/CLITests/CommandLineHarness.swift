@@ -14,6 +14,11 @@ struct Outcome {
         try lines.map { try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any], "no JSON object: \($0)") }
     }
 
+    /// Each line of the error output as a JSON object: what `run --output json` tells of checkpoints.
+    func events() throws -> [[String: Any]] {
+        try errors.split(separator: "\n").map { try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any], "no JSON object: \($0)") }
+    }
+
     /// One error in the program's own words, and no trace of a crash.
     func expectOneError(status wanted: Int32 = 1, containing parts: String..., sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(status == wanted, "\(self)", sourceLocation: sourceLocation)

@@ -30,7 +30,8 @@ import Testing
         #expect(commits(workspace) == 0)
         command.signal(number)
         let outcome = try command.end(within: 30)
-        #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
+        let events = try outcome.events().map { $0["event"] as? String }
+        #expect(outcome.status == 0 && events.first == "started" && events.last == "resumable", "\(outcome)")
         let last = try #require(try outcome.objects().last)
         #expect(last["event"] as? String == "stopped")
         let operators = try #require(last["operators"] as? [[String: Any]])

@@ -108,7 +108,8 @@ import Testing
         try eventually("a progress line") { job.out.contains(#""event":"progress""#) }
         job.signal(SIGTERM)
         let outcome = try job.end(within: 30)
-        #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(try outcome.events().last?["event"] as? String == "resumable", "\(outcome)")
         let operators = try #require(try outcome.objects().last?["operators"] as? [[String: Any]])
         let names = operators.compactMap { $0["name"] as? String }
         #expect(names.contains { $0.hasPrefix("Source: sensor_data") } && names.contains { $0.hasPrefix("HOP(10 s, 1 min)") }, "\(names)")

@@ -64,11 +64,11 @@ import Testing
             while job.position < 8 { try job.write() }
             try job.finish()
             try Self.expectSettled(folder, job, job.expected.rows, what)
-            if dieAt % 100 == 1 { try expectSound(folder.path, rows: job.expected.rows.count, globalKeys: !insert) }
+            if Self.thorough, dieAt % 50 == 0 { try expectSound(folder.path, rows: job.expected.rows.count, globalKeys: !insert) }
             return disk.calls
         }
         // One run tells how many calls there are to die at.
-        for dieAt in stride(from: 1, through: try run(dieAt: .max / 2), by: Self.thorough ? 1 : 17) { _ = try run(dieAt: dieAt) }
+        for dieAt in stride(from: 1, through: try run(dieAt: .max / 2), by: Self.thorough ? 1 : 31) { _ = try run(dieAt: dieAt) }
     }
 
     /// With SWIFTWATER_THOROUGH=1: every call and many seeds.
@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test("random jobs with late, failed and overtaken checkpoints, crashes and power cuts give the rows of an undisturbed run",
-          arguments: (1...(CrashTests.thorough ? 400 : 24)).map { Settings(seed: $0) })
+          arguments: (1...(CrashTests.thorough ? 400 : 16)).map { Settings(seed: $0) })
     func randomJobs(_ settings: Settings) throws {
         let folder = try TemporaryFolder(), disk = SimulatedDisk(folder.path, seed: settings.seed)
         var random = SeededGenerator(settings.seed)
@@ -143,7 +143,7 @@ import Testing
         while job.position < reached + 2 { try job.write() }
         try job.finish()
         try Self.expectSettled(folder, job, job.expected.rows, "in the end")
-        if settings.seed % 4 < 2 { try expectSound(folder.path, rows: job.expected.rows.count, globalKeys: settings.global && !settings.insert) }
+        if settings.seed % 6 < 2 { try expectSound(folder.path, rows: job.expected.rows.count, globalKeys: settings.global && !settings.insert) }
     }
 
     @Test("the same seed makes the same calls and the same bytes", arguments: [false, true])

@@ -1,5 +1,6 @@
 import Foundation
 import StreamCore
+import Synchronization
 @testable import RocksDBState
 @testable import StreamOperators
 
@@ -84,15 +85,23 @@ final class Collector: Output {
     }
 }
 
+/// Milliseconds that move only when told to.
+final class TestClock: Sendable {
+    let time = Mutex<Int64>(1_000_000)
+    func advance(_ ms: Int64) { time.withLock { $0 += ms } }
+}
+
 /// Drives one operator subtask as the runtime does.
 struct Driver {
     let op: any StreamOperator
     let output = Collector()
     let context: OperatorContext
 
-    init(_ factory: Operators.Factory, _ backend: (any StateBackend)?, directory: String, subtask: Int = 0, parallelism: Int = 1) throws {
+    init(_ factory: Operators.Factory, _ backend: (any StateBackend)?, directory: String, subtask: Int = 0, parallelism: Int = 1,
+         clock: TestClock = TestClock()) throws {
         op = try factory()
-        context = OperatorContext(name: "test", subtask: subtask, parallelism: parallelism, backend: backend, workDirectory: directory)
+        context = OperatorContext(name: "test", subtask: subtask, parallelism: parallelism, backend: backend, workDirectory: directory,
+                                  now: { clock.time.withLock { $0 } })
         try op.open(context)
     }
 

@@ -43,7 +43,7 @@ private final class Lines: Output {
     func emit(_ batch: Batch) { lines += batch.rows().map { "\($0)" } }
 }
 
-private final class TestClock: Sendable {
+private final class ProcessClock: Sendable {
     // SAFETY: one thread.
     nonisolated(unsafe) var now: Int64 = 1_000
 }
@@ -54,7 +54,7 @@ private final class TestClock: Sendable {
         try withDirectory { directory in
             var random = SeededGenerator(seed)
             let make = try Operators.keyedProcess(inputSchema: input, keys: ["k"], outputSchema: output) { Notes() }
-            let backend = try RocksDBBackend(RocksDBOptions()), clock = TestClock()
+            let backend = try RocksDBBackend(RocksDBOptions()), clock = ProcessClock()
             var lives = 0
             func start(_ parallelism: Int, inMemory: Bool, _ states: [OperatorSnapshot]) throws -> [any StreamOperator] {
                 lives += 1

@@ -37,9 +37,10 @@ struct Driver {
     let output: Collector
     let metrics = OperatorMetrics()
 
-    init(_ op: any StreamOperator, output: Collector = Collector(), subtask: Int = 0, parallelism: Int = 1) throws {
+    init(_ op: any StreamOperator, output: Collector = Collector(), subtask: Int = 0, parallelism: Int = 1,
+         now: @escaping @Sendable () -> Int64 = { Clock.milliseconds() }) throws {
         (self.op, self.output) = (op, output)
-        try op.open(OperatorContext(name: "test", subtask: subtask, parallelism: parallelism, metrics: metrics))
+        try op.open(OperatorContext(name: "test", subtask: subtask, parallelism: parallelism, metrics: metrics, now: now))
     }
 
     private func through(_ progress: Progress) throws {
@@ -165,5 +166,29 @@ func reference(_ call: AggregateCall, _ rows: [[Value]]) -> Value {
         let sum = values.reduce(Int64(0)) { $0 + $1.number! }
         return .int(isAverage ? sum / Int64(values.count) : sum)
     default: preconditionFailure("no reference for \(call.function)")
+    }
+}
+
+/// What a subtask is given of some state.
+func share(_ states: [KeyGroupState], subtask: Int, parallelism: Int) -> RestoredState {
+    RestoredState(states.filter {
+        $0.keyGroup == KeyGroupState.everywhere || owner(ofKeyGroup: Int($0.keyGroup), parallelism) == subtask
+    })
+}
+
+func owner(ofKeyGroup group: Int, _ parallelism: Int) -> Int {
+    KeyGroups.subtask(ofGroup: group, parallelism: parallelism, maxParallelism: KeyGroups.defaultMaxParallelism)
+}
+
+/// The rows of a batch by the subtask that an exchange by `keys` sends them to.
+func exchanged(_ batch: Batch, keys: [Int], parallelism: Int) -> [Batch] {
+    var hashes = [UInt64](repeating: 0, count: batch.count + 1)
+    hashes.withUnsafeMutableBufferPointer { RowHash.hash(batch, keys: keys, into: $0.baseAddress!) }
+    return (0..<parallelism).map { subtask in
+        var part = batch
+        part.selection = Selection((0..<batch.count).filter {
+            owner(ofKeyGroup: KeyGroups.group(ofHash: hashes[$0], maxParallelism: KeyGroups.defaultMaxParallelism), parallelism) == subtask
+        }.map { Int32(batch.row($0)) })
+        return part
     }
 }

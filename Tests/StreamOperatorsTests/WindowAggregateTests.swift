@@ -264,17 +264,10 @@ struct WindowModel {
             let state = try first.op.snapshot(1).loaded()
 
             let next = try (0..<parallelism).map { try Driver(WindowAggregateOperator(spec), subtask: $0, parallelism: parallelism) }
-            func owner(_ group: Int) -> Int { KeyGroups.subtask(ofGroup: group, parallelism: parallelism, maxParallelism: KeyGroups.defaultMaxParallelism) }
-            for (i, driver) in next.enumerated() { try driver.op.restore(RestoredState(state.filter { owner(Int($0.keyGroup)) == i })) }
+            for (i, driver) in next.enumerated() { try driver.op.restore(share(state, subtask: i, parallelism: parallelism)) }
             for row in rows[150...] { model.add(row) }
             let rest = Batch(schema: windowSchema, rows: Array(rows[150...]))
-            var hashes = [UInt64](repeating: 0, count: rest.count)
-            hashes.withUnsafeMutableBufferPointer { RowHash.hash(rest, keys: [0], into: $0.baseAddress!) }
-            for (i, driver) in next.enumerated() {
-                var part = rest
-                part.selection = Selection((0..<Int32(rest.count)).filter {
-                    owner(KeyGroups.group(ofHash: hashes[Int($0)], maxParallelism: KeyGroups.defaultMaxParallelism)) == i
-                })
+            for (driver, part) in zip(next, exchanged(rest, keys: [0], parallelism: parallelism)) {
                 try driver.process(part)
                 try driver.finish()
             }

@@ -13,6 +13,8 @@ struct UpdateInput {
     var isSingleGroup = false
     /// Row r arrived as number `firstArrival + r` of the operator's input.
     var firstArrival: Int64 = 0
+    /// 0 = all rows count as having arrived as that number, one behind the other.
+    var arrivalStep: Int64 = 1
 }
 
 /// State of one aggregate, or of a part that several aggregates share, for many groups: a flat array per piece of state.

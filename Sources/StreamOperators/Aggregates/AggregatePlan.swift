@@ -148,11 +148,12 @@ final class AggregatePlan {
             case .end(let argument, _, let isFirst):
                 let name = "\(isFirst ? "first_value" : "last_value")(\(inputNames[argument]))"
                 names = ["\(name) arrival", name]
-            case .list(let arguments, _): names = ["values(\(listed(arguments)))"]
+            case .list(let arguments, _):
+                names = ["values(\(listed(arguments)))\(Set(arguments).isSubset(of: item.selector.nonNull) ? "" : " with nulls")"]
             case .multiset(let argument, _): names = ["values(\(inputNames[argument])) with counts"]
             case .distinct(let call):
-                let values = "distinct \(listed(call.arguments))"
-                names = [values] + innerPlans[call]!.stateNames(call.arguments.map { inputNames[$0] }).map { "\($0) of \(values)" }
+                let name = "\(call.function.lowercased())(distinct \(listed(call.arguments)))"
+                names = ["\(name) values"] + innerPlans[call]!.stateNames(call.arguments.map { inputNames[$0] }).map { "\(name) \($0)" }
             }
             return names.map { $0 + filter }
         }
@@ -238,11 +239,13 @@ final class AccumulatorSet {
     let accumulators: [Accumulator]
     let rows: CountAccumulator
     private let counts: [(accumulator: CountAccumulator, selector: Int)]
+    private let distinct: [DistinctAccumulator]
 
     init(plan: AggregatePlan, accumulators: [Accumulator]) {
         self.plan = plan
         self.accumulators = accumulators
         rows = unsafeDowncast(accumulators[0], to: CountAccumulator.self)
+        distinct = accumulators.compactMap { $0 as? DistinctAccumulator }
         counts = accumulators.enumerated().dropFirst().compactMap { i, a in (a as? CountAccumulator).map { ($0, plan.selectorOf[i]) } }
     }
 
@@ -272,7 +275,9 @@ final class AccumulatorSet {
         }
     }
 
-    func merge(_ other: AccumulatorSet, from: Int, count: Int) {
+    /// - Parameter place: orders the values of several merges for aggregates that depend on it, the least first.
+    func merge(_ other: AccumulatorSet, from: Int, count: Int, place: Int64) {
+        for a in distinct { a.mergePlace = place }
         for ((mine, _), (theirs, _)) in zip(counts, other.counts) where mine.isShared && !theirs.isShared { mine.separate() }
         for (a, b) in zip(accumulators, other.accumulators) { a.merge(b, from: from, count: count) }
     }

@@ -147,6 +147,8 @@ final class DistinctAccumulator: Accumulator {
     private let multiset: GroupedMultiset
     /// Over columns 0..<arguments.count.
     let inner: AccumulatorSet
+    /// The place among arrivals of values that the next merge brings.
+    var mergePlace: Int64 = 0
 
     init(arguments: [Int], types: [DataType], inner: AccumulatorSet) {
         (self.arguments, self.inner) = (arguments, inner)
@@ -162,11 +164,11 @@ final class DistinctAccumulator: Accumulator {
     override func update(_ input: UpdateInput) {
         let columns = arguments.map { input.columns[$0].taking(input.rows, count: input.count) }
         add(columns, groups: input.groups, count: input.count, weight: input.retract ? -1 : 1, weights: nil,
-            firstArrival: input.firstArrival + Int64(input.rows.map { $0[0] } ?? 0))
+            firstArrival: input.firstArrival + Int64(input.rows.map { $0[0] } ?? 0), arrivalStep: 1)
     }
 
     private func add(_ columns: [Column], groups: UnsafePointer<Int32>, count: Int, weight: Int64, weights: UnsafePointer<Int64>?,
-                     firstArrival: Int64) {
+                     firstArrival: Int64, arrivalStep: Int64) {
         var (appeared, vanished): ([Int32], [Int32]) = ([], [])
         multiset.add(columns, groups: groups, count: count, weight: weight, weights: weights, appeared: &appeared, vanished: &vanished)
         for (rows, retract) in [(appeared, false), (vanished, true)] where !rows.isEmpty {
@@ -174,7 +176,7 @@ final class DistinctAccumulator: Accumulator {
             owners.withUnsafeBufferPointer { owners in
                 rows.withUnsafeBufferPointer {
                     inner.update(UpdateInput(columns: columns, groups: owners.baseAddress!, rows: $0.baseAddress!, count: $0.count,
-                                             retract: retract, firstArrival: firstArrival))
+                                             retract: retract, firstArrival: firstArrival, arrivalStep: arrivalStep))
                 }
             }
         }
@@ -183,12 +185,17 @@ final class DistinctAccumulator: Accumulator {
     override func merge(_ other: Accumulator, from: Int, count: Int) {
         let other = unsafeDowncast(other, to: DistinctAccumulator.self).multiset
         let range = Selection.range(from..<from + count)
-        let members = withExtendedLifetime(range) { other.members(range.rows, count: count) }
+        var members = withExtendedLifetime(range) { other.members(range.rows, count: count) }
         guard !members.pairs.isEmpty else { return }
+        // Lists have the newest first.
+        members.positions.reverse()
+        members.pairs.reverse()
+        members.counts.reverse()
         let columns = members.pairs.withUnsafeBufferPointer { other.rows($0.baseAddress!, count: $0.count) }
         members.counts.withUnsafeBufferPointer { counts in
             members.positions.withUnsafeBufferPointer {
-                add(columns, groups: $0.baseAddress!, count: $0.count, weight: 1, weights: counts.baseAddress, firstArrival: 0)
+                add(columns, groups: $0.baseAddress!, count: $0.count, weight: 1, weights: counts.baseAddress, firstArrival: mergePlace,
+                    arrivalStep: 0)
             }
         }
     }

@@ -24,7 +24,7 @@ final class EndValue: Accumulator {
     override func update(_ input: UpdateInput) {
         let column = input.columns[argument]
         forEachRow(input.rows, input.count) { i, row in
-            offer(input.firstArrival + Int64(row), to: Int(input.groups[i])) { column.value(at: row) }
+            offer(input.firstArrival + Int64(row) * input.arrivalStep, to: Int(input.groups[i])) { column.value(at: row) }
         }
     }
 
@@ -91,7 +91,7 @@ final class ValueList: Accumulator {
             if input.retract {
                 if let at = lists[group].firstIndex(where: { $0.values == values }) { lists[group].remove(at: at) }
             } else {
-                lists[group].append(Entry(arrival: input.firstArrival + Int64(row), values: values))
+                lists[group].append(Entry(arrival: input.firstArrival + Int64(row) * input.arrivalStep, values: values))
             }
         }
     }

@@ -15,9 +15,13 @@ final class StoredGroupAggregateOperator: StoredOperator {
     }
 
     override func layouts() -> [StoredLayout] {
-        [StoredLayout(name: "groups", keys: spec.keys.map { spec.inputSchema[$0].type }, values: plan.storedValues,
-                      maxParallelism: context.maxParallelism)]
+        let keys = spec.keys.map { (spec.inputSchema[$0].name, spec.inputSchema[$0].type) }
+        let accumulators = zip(plan.stateNames(spec.inputSchema.map(\.name)), plan.stateTypes)
+        return [StoredLayout(name: "groups", columns: StateColumns(keys + accumulators), identityCount: keys.count, keys: Array(keys.indices),
+                             isTimed: spec.stateTTL != nil, hasNulls: plan.stateHasNulls, maxParallelism: context.maxParallelism)]
     }
+
+    override var timesToLive: [Int64?] { [spec.stateTTL?.wholeMilliseconds] }
 
     override func prepare(_ batch: Batch, input: Int) throws {
         let new = states[0].touch(spec.keys.map { batch.columns[$0] }, rows: batch.selection?.rows, count: batch.count)

@@ -17,13 +17,16 @@ final class StoredJoinOperator: StoredOperator {
     }
 
     override func layouts() -> [StoredLayout] {
-        let keyTypes = spec.leftKeys.map { spec.leftSchema[$0].type }
-        let values = StoredValueCodec([.bigint], hasNulls: false)
-        return [("left", spec.leftSchema), ("right", spec.rightSchema)].enumerated().map { side, named in
-            StoredLayout(name: named.0, keys: keyTypes, part: .side(UInt8(side)), rows: named.1.map(\.type), values: values,
-                         maxParallelism: context.maxParallelism)
+        let kinds = [("left", spec.leftSchema, spec.leftKeys), ("right", spec.rightSchema, spec.rightKeys)]
+        return zip(kinds, timesToLive).enumerated().map { side, kind in
+            let ((name, schema, keys), timeToLive) = kind
+            return StoredLayout(name: name, part: .side(UInt8(side)), columns: StateColumns(schema) + StateColumns([("count", .bigint)]),
+                                identityCount: schema.count, keys: keys, isTimed: timeToLive != nil, hasNulls: false,
+                                maxParallelism: context.maxParallelism)
         }
     }
+
+    override var timesToLive: [Int64?] { [spec.leftTTL, spec.rightTTL].map { $0?.wholeMilliseconds } }
 
     override func letGone() {
         keys.removeAll()
@@ -36,7 +39,7 @@ final class StoredJoinOperator: StoredOperator {
             .filter { row in columns.allSatisfy { $0.isValid(Int(row)) } }
         guard !rows.isEmpty else { return }
         try rows.withUnsafeBufferPointer { rows in
-            let new = states[input].touch(columns + batch.columns, rows: rows.baseAddress!, count: rows.count)
+            let new = states[input].touch(batch.columns, rows: rows.baseAddress!, count: rows.count)
             guard !isComplete else { return }
             try readOther(columns, rows, side: 1 - input)
             try give(states[input].read(new))
@@ -57,7 +60,7 @@ final class StoredJoinOperator: StoredOperator {
         guard !wanted.isEmpty else { return }
         let missing = wanted.withUnsafeBufferPointer { keys.keyColumns($0.baseAddress!, count: $0.count) }
         var prefixes = ByteList(), sorted = ByteList()
-        states[side].layout.appendKeys(missing, count: wanted.count, to: &prefixes)
+        states[side].layout.appendPrefixes(missing, count: wanted.count, to: &prefixes)
         for i in prefixes.sortedOrder() { prefixes.withBytes(Int(i)) { sorted.append($0) } }
         try give(states[side].read(prefixes: sorted))
     }

@@ -2,25 +2,42 @@ import StreamCore
 
 /// How rows of an operator's state lie in a ``KeyedStore``.
 ///
-///     in a piece    keys | slice, of windows | row, of joins      | the rest
-///     in the store  key: key group, 2 bytes | slice, 8 bytes, or side, 1 byte | keys | row        value: the rest
+///     in a piece    group aggregate  keys | accumulators
+///                   window           keys | start of the slice | accumulators
+///                   join             row | count
+///     in the store  key    key group, 2 bytes | start of the slice, 8 bytes, or side, 1 byte | keys | row
+///                   value  accumulators, or count
 ///
-/// The key group and the slice come higher byte first, so that they are in order; keys and rows as ``RowCodec`` lays them
-/// out, where no encoding is the beginning of another one. Several rows of state with the same key share an entry.
-struct StoredLayout {
+/// With a time to live the time of the last write is behind the accumulators or the count. The key group and the slice come
+/// higher byte first, so that they are in order; keys and rows as ``RowCodec`` lays them out, where no encoding is the
+/// beginning of another one. Several rows of state with the same key share an entry.
+struct StoredLayout: Sendable {
     enum Part { case none, slice, side(UInt8) }
 
     /// Of the pieces.
     let name: String
-    let keyTypes: [DataType], rowTypes: [DataType]
     let part: Part
+    /// All columns of a piece, without the time of the last write.
+    let columns: StateColumns
+    /// How many of them tell an entry from all others.
+    let identityCount: Int
+    /// Which of those are the key.
+    let keys: [Int]
+    let isTimed: Bool
     let values: StoredValueCodec
     let maxParallelism: Int
-    private let keyCodec: RowCodec, rowCodec: RowCodec
+    private let keyCodec: RowCodec
+    /// Of the whole identity, where it is more than keys and slice.
+    private let rowCodec: RowCodec?
 
-    init(name: String, keys: [DataType], part: Part = .none, rows: [DataType] = [], values: StoredValueCodec, maxParallelism: Int) {
-        (self.name, keyTypes, self.part, rowTypes, self.values, self.maxParallelism) = (name, keys, part, rows, values, maxParallelism)
-        (keyCodec, rowCodec) = (RowCodec(keys), RowCodec(rows))
+    init(name: String, part: Part = .none, columns: StateColumns, identityCount: Int, keys: [Int], isTimed: Bool, hasNulls: Bool,
+         maxParallelism: Int) {
+        (self.name, self.part, self.columns, self.identityCount, self.keys) = (name, part, columns, identityCount, keys)
+        (self.isTimed, self.maxParallelism) = (isTimed, maxParallelism)
+        let types = columns.types
+        keyCodec = RowCodec(keys.map { types[$0] })
+        if case .side = part { rowCodec = RowCodec(Array(types[..<identityCount])) } else { rowCodec = nil }
+        values = StoredValueCodec(types[identityCount...] + (isTimed ? StateColumns.lastWrite.types : []), hasNulls: hasNulls)
     }
 
     /// Bytes of a row of columns, without those of texts and nested values.
@@ -28,20 +45,20 @@ struct StoredLayout {
 
     var hasSlices: Bool { if case .slice = part { true } else { false } }
 
-    /// Types of the first columns of a piece, which tell one entry from all others.
-    var identityTypes: [DataType] { keyTypes + (hasSlices ? [.bigint] : []) + rowTypes }
+    var identityTypes: [DataType] { Array(columns.types[..<identityCount]) }
+
+    /// Names of the columns that a piece has.
+    var columnNames: [String] { columns.names + (isTimed ? StateColumns.lastWrite.names : []) }
 
     /// The identity and value columns of a piece.
-    /// - Throws: `.validate` when they are not of this layout.
-    func columns(of piece: KeyGroupState) throws -> (identity: [Column], values: [Column], count: Int) {
-        let batch = piece.batch.compacted(), types = identityTypes
-        guard batch.columns.count == types.count + values.types.count,
-              zip(batch.columns, types + values.types).allSatisfy({ $0.type.physical == $1.physical }) else {
-            throw StreamError(.validate, "state '\(name)' has columns of types \(batch.columns.map(\.type)), the operator keeps "
-                + "\(types + values.types)", fix: "start the job from a checkpoint of the same plan")
-        }
-        let columns = batch.columns.map { $0.flat() }
-        return (Array(columns[..<types.count]), Array(columns[types.count...]), batch.physicalCount)
+    /// - Parameter now: state that was kept without a time to live begins to age now.
+    /// - Throws: `.conflict` when they are not of this layout.
+    func columns(of piece: KeyGroupState, operator name: String, now: Int64) throws -> (identity: [Column], values: [Column], count: Int) {
+        var all = try columns.columns(of: piece, operator: name, extra: .lastWrite)
+        let n = piece.batch.count
+        if isTimed, all.count == columns.types.count { all.append(.make(.timestampLTZ(3), count: n, zero: Int64(0)) { _ in now }) }
+        if !isTimed, all.count > columns.types.count { all.removeLast() }
+        return (Array(all[..<identityCount]), Array(all[identityCount...]), n)
     }
 
     // MARK: Keys
@@ -69,18 +86,24 @@ struct StoredLayout {
         }
     }
 
-    /// Appends the keys of n entries. With key columns only, gives the beginnings of the keys of a join.
+    /// Appends the keys of n entries.
     func appendKeys(_ identity: [Column], count n: Int, to list: inout ByteList) {
-        guard n > 0 else { return }
         let identity = identity.map { $0.flat() }
-        let keys = Array(identity[..<keyTypes.count])
+        append(keys.map { identity[$0] }, slices: hasSlices ? identity[identityCount - 1] : nil, rowCodec?.encode(identity, rows: nil, count: n),
+               count: n, to: &list)
+    }
+
+    /// Appends the beginnings that all keys of a join with these key columns have.
+    func appendPrefixes(_ keys: [Column], count n: Int, to list: inout ByteList) {
+        append(keys.map { $0.flat() }, slices: nil, nil, count: n, to: &list)
+    }
+
+    private func append(_ keys: [Column], slices: Column?, _ rows: Column?, count n: Int, to list: inout ByteList) {
+        guard n > 0 else { return }
         let hashes = UnsafeMutablePointer<UInt64>.allocate(capacity: n)
         defer { hashes.deallocate() }
-        RowHash.hash(Batch(columns: keys, physicalCount: n), keys: Array(keys.indices), into: hashes)
-        let encodedKeys = keyCodec.encode(keys, rows: nil, count: n)
-        let hasRows = identity.count > keyTypes.count && !rowTypes.isEmpty
-        let encodedRows = hasRows ? rowCodec.encode(Array(identity[keyTypes.count...]), rows: nil, count: n) : nil
-        let slices = hasSlices ? identity[keyTypes.count] : nil
+        KeyGroups.hash(keys, count: n, into: hashes)
+        let encoded = keyCodec.encode(keys, rows: nil, count: n)
         let header = UnsafeMutableRawBufferPointer.allocate(byteCount: headerSize, alignment: 8)
         defer { header.deallocate() }
         if case .side(let side) = part { header[2] = side }
@@ -91,7 +114,7 @@ struct StoredLayout {
                 header[0] = UInt8(truncatingIfNeeded: group >> 8)
                 header[1] = UInt8(truncatingIfNeeded: group)
                 if let slices { header.storeBytes(of: Self.ordered(slices.pointer(as: Int64.self)[i]).bigEndian, toByteOffset: 2, as: UInt64.self) }
-                list.append(UnsafeRawBufferPointer(header), encodedKeys.bytes(at: i), encodedRows?.bytes(at: i) ?? nothing)
+                list.append(UnsafeRawBufferPointer(header), encoded.bytes(at: i), rows?.bytes(at: i) ?? nothing)
             }
         }
     }
@@ -99,7 +122,8 @@ struct StoredLayout {
     /// Collects entries that were read from a store, and gives them back as columns of a piece.
     final class Reader {
         private let layout: StoredLayout
-        private var keys = ColumnBuilder(type: .bytes), rows = ColumnBuilder(type: .bytes)
+        /// The keys, or the rows of a join.
+        private var encoded = ColumnBuilder(type: .bytes)
         private var slices: [Int64] = []
         private let values: StoredValueCodec.Reader
         private(set) var count = 0
@@ -112,14 +136,24 @@ struct StoredLayout {
         }
 
         func append(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
-            let body = UnsafeRawBufferPointer(rebasing: key[min(layout.headerSize, key.count)...])
-            guard key.count >= layout.headerSize, let length = layout.keyCodec.encodedSize(body), length <= body.count else {
+            var body = UnsafeRawBufferPointer(rebasing: key[min(layout.headerSize, key.count)...])
+            var isWhole = key.count >= layout.headerSize
+            if isWhole, let rows = layout.rowCodec {
+                let length = layout.keyCodec.encodedSize(body) ?? .max
+                isWhole = length <= body.count
+                if isWhole {
+                    body = UnsafeRawBufferPointer(rebasing: body[length...])
+                    isWhole = rows.encodedSize(body) == body.count
+                }
+            } else if isWhole {
+                isWhole = layout.keyCodec.encodedSize(body) == body.count
+            }
+            guard isWhole else {
                 throw StreamError(.corrupt, "a key of \(key.count) bytes in the store of '\(layout.name)' is damaged",
                                   fix: "go on from an older checkpoint or a savepoint")
             }
-            keys.append(bytes: UnsafeRawBufferPointer(rebasing: body[..<length]))
+            encoded.append(bytes: body)
             if layout.hasSlices { slices.append(StoredLayout.slice(ofKey: key)) }
-            if !layout.rowTypes.isEmpty { rows.append(bytes: UnsafeRawBufferPointer(rebasing: body[length...])) }
             try values.append(value, owner: Int32(truncatingIfNeeded: count))
             count += 1
             bytes += key.count + value.count
@@ -128,9 +162,8 @@ struct StoredLayout {
         /// The columns of a piece; nil when nothing was read.
         func finish() -> (columns: [Column], count: Int)? {
             guard count > 0 else { return nil }
-            var identity = layout.keyCodec.decode(keys.finish())
-            if layout.hasSlices { identity.append(slices.withUnsafeBufferPointer { .fixed(.bigint, $0.baseAddress!, count: $0.count) }) }
-            if !layout.rowTypes.isEmpty { identity += layout.rowCodec.decode(rows.finish()) }
+            var identity = (layout.rowCodec ?? layout.keyCodec).decode(encoded.finish())
+            if layout.hasSlices { identity.append(slices.withUnsafeBufferPointer { .fixed(.timestamp(3), $0.baseAddress!, count: $0.count) }) }
             let (columns, owners) = values.finish()
             guard let columns else { return nil }
             if owners.count != count { identity = owners.withUnsafeBufferPointer { o in identity.map { $0.gather(o.baseAddress!, count: o.count) } } }

@@ -28,6 +28,8 @@ class StoredOperator: StreamOperator {
     /// Entries changed without having been touched.
     final var changedAll = false
     private var openedStore: (any KeyedStore)?
+    /// The key group, from the first one of the subtask, in which the next expired entries are deleted.
+    private var sweepAt = 0
     /// Rows of the current holding, for state that grows with them.
     private var rows = 0
     /// Bytes that a held entry takes apart from its key, and a row.
@@ -52,7 +54,7 @@ class StoredOperator: StreamOperator {
         let made = try backend.makeStore("state", identity: "\(context.name)-\(context.subtask)",
                                          directory: "\(context.workDirectory)/state-\(number)")
         openedStore = made
-        states = layouts().map { StoredState($0, made) }
+        states = layouts().map { StoredState($0, made, context) }
         try inner.open(context)
     }
 
@@ -105,36 +107,72 @@ class StoredOperator: StreamOperator {
     // MARK: The store
 
     /// Writes what is not in the store yet.
-    /// - Returns: all that the in-memory operator holds.
-    @discardableResult
-    final func write() throws -> [KeyGroupState] {
-        let pieces = try inner.snapshot(0).loaded()
-        progress = pieces.filter { piece in !states.contains { $0.layout.name == piece.name } }
-        for state in states { try state.write(pieces, all: changedAll) }
+    final func write() throws {
+        var writings = states.map { _ in StoredState.Writing() }
+        var others: [KeyGroupState] = []
+        // One unit at a time, as all pieces together would take as much memory as the operator does.
+        for unit in try inner.snapshot(0).units {
+            for piece in try unit.pieces() {
+                if let i = states.firstIndex(where: { $0.layout.name == piece.name }) {
+                    try states[i].add(piece, all: changedAll, to: &writings[i])
+                    try wrote(piece)
+                } else {
+                    others.append(piece)
+                }
+            }
+        }
+        progress = others
+        for i in states.indices {
+            let writing = writings[i]
+            writings[i] = StoredState.Writing()
+            try states[i].finish(writing)
+        }
         changedAll = false
-        try wrote(pieces)
-        return pieces
     }
 
-    /// The pieces are in the store now.
-    func wrote(_ pieces: [KeyGroupState]) throws {}
+    /// The piece is about to be in the store.
+    func wrote(_ piece: KeyGroupState) throws {}
 
     /// The operator holds nothing any more.
     func letGone() {}
 
     /// Writes everything and starts with empty hands, or without what has gone if that is enough.
-    final func letGo(keepsAll: Bool = true) throws {
-        let pieces = try write()
-        rows = 0
-        if keepsAll, isComplete {
-            for state in states { try state.reset(to: pieces) }
+    private func letGo() throws {
+        try write()
+        if isComplete {
+            for state in states { state.removeMissing() }
             if rowBytes == 0, heldBytes < store.operatorCacheBytes / 2 { return }
         }
+        try startAnew()
+    }
+
+    /// Drops what is held; it must have been written.
+    final func startAnew() throws {
+        rows = 0
         for state in states { state.removeAll() }
         letGone()
         isComplete = false
+        try removeExpired()
         try renewInner()
     }
+
+    /// Deletes what is too old in the next of the key groups, going round: nothing that is asked for, which is why the in-memory
+    /// operator does not see it.
+    private func removeExpired() throws {
+        let groups = context.keyGroups
+        for (state, timeToLive) in zip(states, timesToLive) {
+            guard let timeToLive else { continue }
+            for k in 0..<min(Self.sweptAtOnce, groups.count) {
+                try state.removeExpired(groups.lowerBound + (sweepAt + k) % groups.count, before: context.now() - timeToLive + 1)
+            }
+        }
+        sweepAt = (sweepAt + Self.sweptAtOnce) % max(groups.count, 1)
+    }
+
+    /// Milliseconds after which entries of each kind of state are forgotten.
+    var timesToLive: [Int64?] { states.map { _ in nil } }
+
+    private static let sweptAtOnce = 8
 
     final func renewInner() throws {
         inner.close()
@@ -179,7 +217,8 @@ class StoredOperator: StreamOperator {
         var reader = StoredLayout.Reader(layout)
         func end() {
             guard let (columns, n) = reader.finish() else { return }
-            pieces.append(KeyGroupState(keyGroup: UInt16(group), name: layout.name, batch: Batch(columns: columns, physicalCount: n)))
+            pieces.append(KeyGroupState(keyGroup: UInt16(group), name: layout.name, batch: Batch(columns: columns, physicalCount: n),
+                                        columns: layout.columnNames))
             reader = StoredLayout.Reader(layout)
         }
         let range = layout.range(ofKeyGroup: group)
@@ -204,7 +243,7 @@ class StoredOperator: StreamOperator {
                 try known.load(piece.load())
                 isComplete = false
             } else {
-                loaded.append(try piece.load())
+                loaded.append(try piece.load())  // Refused by the in-memory operator when it is of no use.
             }
         }
         if !loaded.isEmpty {
@@ -228,7 +267,7 @@ extension StoredLayout {
 }
 
 extension AggregatePlan {
-    var storedValues: StoredValueCodec { StoredValueCodec(stateTypes, hasNulls: wanted.contains { $0.part.mayBeNull }) }
+    var stateHasNulls: Bool { wanted.contains { $0.part.mayBeNull } }
 
     /// State of a group takes more memory with every row.
     var growsWithRows: Bool { wanted.contains { $0.part.growsWithRows } }

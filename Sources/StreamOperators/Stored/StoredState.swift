@@ -8,7 +8,7 @@ final class StoredState {
     private let held: GroupTable
     private let flags = GroupArray<UInt8>(fill: 0)
     private let ids = Scratch<Int32>()
-    private let identityCount: Int
+    private let context: OperatorContext
     /// Bytes of the keys of held entries and of what was read for them.
     private(set) var heldBytes = 0
 
@@ -19,10 +19,13 @@ final class StoredState {
     /// The operator still has it.
     private static let seen: UInt8 = 4
 
-    init(_ layout: StoredLayout, _ store: any KeyedStore) {
-        (self.layout, self.store) = (layout, store)
+    init(_ layout: StoredLayout, _ store: any KeyedStore, _ context: OperatorContext) {
+        (self.layout, self.store, self.context) = (layout, store, context)
         held = GroupTable(types: layout.identityTypes)
-        identityCount = layout.identityTypes.count
+    }
+
+    private func columns(of piece: KeyGroupState) throws -> (identity: [Column], values: [Column], count: Int) {
+        try layout.columns(of: piece, operator: context.name, now: layout.isTimed ? context.now() : 0)
     }
 
     var heldCount: Int { held.count }
@@ -79,7 +82,7 @@ final class StoredState {
         try store.scan(prefixes: prefixes) { _, key, value in try reader.append(key, value) }
         guard let (columns, n) = reader.finish() else { return nil }
         heldBytes += reader.bytes
-        let (before, numbers) = look(Array(columns[..<identityCount]), rows: nil, count: n)
+        let (before, numbers) = look(Array(columns[..<layout.identityCount]), rows: nil, count: n)
         var new: [Int32] = []
         for i in 0..<n where numbers[i] >= before { new.append(Int32(truncatingIfNeeded: i)) }
         for i in 0..<n { flags.base[Int(numbers[i])] |= Self.stored }
@@ -89,32 +92,38 @@ final class StoredState {
         return KeyGroupState(keyGroup: 0, name: layout.name, batch: batch.compacted())
     }
 
-    /// Makes the store hold what the operator holds.
-    /// - Parameter pieces: all of the operator's state.
-    /// - Parameter all: also writes entries that were not touched.
-    func write(_ pieces: [KeyGroupState], all: Bool) throws {
-        var changes = StoreChanges()
-        do {
-            var keys = ByteList(), values = ByteList()
-            for piece in pieces where piece.name == layout.name {
-                let (identity, columns, n) = try layout.columns(of: piece)
-                let (_, numbers) = look(identity, rows: nil, count: n)
-                let flags = flags.base
-                var rows: [Int32] = []
-                for i in 0..<n {
-                    let number = Int(numbers[i])
-                    if all || flags[number] & Self.dirty != 0 { rows.append(Int32(truncatingIfNeeded: i)) }
-                    flags[number] |= Self.seen
-                }
-                rows.withUnsafeBufferPointer { rows in
-                    guard let first = rows.baseAddress else { return }
-                    layout.appendKeys(rows.count == n ? identity : identity.map { $0.gather(first, count: rows.count) }, count: rows.count, to: &keys)
-                }
-                layout.values.append(columns, rows: rows, to: &values)
-            }
-            Self.appendSorted(keys, values, to: &changes)
+    /// What is to be written, collected piece by piece.
+    struct Writing {
+        fileprivate var keys = ByteList(), values = ByteList()
+    }
+
+    /// Adds what has changed of a piece of the operator's state.
+    /// - Parameter all: also entries that were not touched.
+    func add(_ piece: KeyGroupState, all: Bool, to writing: inout Writing) throws {
+        let (identity, columns, n) = try columns(of: piece)
+        guard n > 0 else { return }
+        let (_, numbers) = look(identity, rows: nil, count: n)
+        let flags = flags.base
+        var rows: [Int32] = []
+        for i in 0..<n {
+            let number = Int(numbers[i])
+            if all || flags[number] & Self.dirty != 0 { rows.append(Int32(truncatingIfNeeded: i)) }
+            flags[number] |= Self.seen
         }
-        try appendDeletes(to: &changes)
+        rows.withUnsafeBufferPointer { rows in
+            guard let first = rows.baseAddress, rows.count > 0 else { return }
+            let those = rows.count == n ? identity : identity.map { $0.gather(first, count: rows.count) }
+            layout.appendKeys(those, count: rows.count, to: &writing.keys)
+        }
+        layout.values.append(columns, rows: rows, to: &writing.values)
+    }
+
+    /// Makes the store hold what the operator holds, all of which has been added.
+    func finish(_ writing: consuming Writing) throws {
+        var changes = StoreChanges()
+        Self.appendSorted(writing.keys, writing.values, to: &changes)
+        writing = Writing()
+        appendDeletes(to: &changes)
         try store.apply(changes)
         let flags = flags.base
         for i in 0..<held.count { flags[i] = flags[i] & Self.seen != 0 ? Self.stored : 0 }
@@ -122,7 +131,7 @@ final class StoredState {
 
     /// Writes pieces as they are.
     func load(_ piece: KeyGroupState) throws {
-        let (identity, columns, n) = try layout.columns(of: piece)
+        let (identity, columns, n) = try columns(of: piece)
         guard n > 0 else { return }
         var keys = ByteList(), values = ByteList(), changes = StoreChanges()
         layout.appendKeys(identity, count: n, to: &keys)
@@ -150,7 +159,7 @@ final class StoredState {
         }
     }
 
-    private func appendDeletes(to changes: inout StoreChanges) throws {
+    private func appendDeletes(to changes: inout StoreChanges) {
         let flags = flags.base
         var gone: [Int32] = []
         for i in 0..<held.count where flags[i] & (Self.stored | Self.seen) == Self.stored { gone.append(Int32(truncatingIfNeeded: i)) }
@@ -161,6 +170,28 @@ final class StoredState {
         for i in keys.sortedOrder() { keys.withBytes(Int(i)) { changes.deletes.append($0) } }
     }
 
+    /// Deletes entries of a key group that were last written before a time. For when nothing is held.
+    func removeExpired(_ group: Int, before: Int64) throws {
+        let (low, high) = layout.range(ofKeyGroup: group)
+        var reader = StoredLayout.Reader(layout), changes = StoreChanges()
+        func end() {
+            guard let (columns, n) = reader.finish() else { return }
+            reader = StoredLayout.Reader(layout)
+            let times = columns[columns.count - 1]
+            let old = withExtendedLifetime(times) { (0..<n).filter { times.pointer(as: Int64.self)[$0] < before }.map { Int32($0) } }
+            guard !old.isEmpty else { return }
+            let identity = old.withUnsafeBufferPointer { old in columns[..<layout.identityCount].map { $0.gather(old.baseAddress!, count: old.count) } }
+            layout.appendKeys(identity, count: old.count, to: &changes.deletes)
+        }
+        try store.scan(from: low, to: high) { key, value in
+            try reader.append(key, value)
+            if reader.count == 65_536 { end() }
+            return true
+        }
+        end()
+        try store.apply(changes)
+    }
+
     /// Forgets all held entries.
     func removeAll() {
         flags.clear(held.count)
@@ -168,14 +199,14 @@ final class StoredState {
         heldBytes = 0
     }
 
-    /// Holds just what `pieces` consist of, which the store has as well.
-    func reset(to pieces: [KeyGroupState]) throws {
-        removeAll()
-        for piece in pieces where piece.name == layout.name {
-            let (identity, _, n) = try layout.columns(of: piece)
-            let (_, numbers) = look(identity, rows: nil, count: n)
-            for i in 0..<n { flags.base[Int(numbers[i])] |= Self.stored }
-        }
+    /// Forgets held entries that the store does not have.
+    func removeMissing() {
+        let kept = (0..<Int32(held.count)).filter { flags.base[Int($0)] & Self.stored != 0 }
+        guard kept.count < held.count else { return }
+        guard !kept.isEmpty else { return removeAll() }
+        held.keep(kept)
+        flags.remap(kept)
+        heldBytes = 0
     }
 }
 

@@ -18,7 +18,8 @@ final class StoredWindowAggregateOperator: StoredOperator {
 
     private struct Firing {
         var watermark: EventTime
-        var firedBefore: Int64
+        /// What had fired before.
+        var before: [KeyGroupState]
         /// Last one first.
         var groups: [Int]
         var current: (any StreamOperator)?
@@ -37,8 +38,11 @@ final class StoredWindowAggregateOperator: StoredOperator {
     }
 
     override func layouts() -> [StoredLayout] {
-        [StoredLayout(name: "slices", keys: spec.keys.map { spec.inputSchema[$0].type }, part: .slice, values: plan.storedValues,
-                      maxParallelism: context.maxParallelism)]
+        let keys = spec.keys.map { (spec.inputSchema[$0].name, spec.inputSchema[$0].type) }
+        let accumulators = zip(plan.stateNames(spec.inputSchema.map(\.name)), plan.stateTypes)
+        return [StoredLayout(name: "slices", part: .slice, columns: StateColumns(keys + [("slice_start", .timestamp(3))] + accumulators),
+                             identityCount: keys.count + 1, keys: Array(keys.indices), isTimed: false, hasNulls: plan.stateHasNulls,
+                             maxParallelism: context.maxParallelism)]
     }
 
     override func prepare(_ batch: Batch, input: Int) throws {
@@ -55,32 +59,35 @@ final class StoredWindowAggregateOperator: StoredOperator {
         }
         let slices = Buffer(zeroed: batch.physicalCount * 8)
         let to = slices.pointer(as: Int64.self)
-        var from: Int64 = 1, until: Int64 = 0, slice: Int64 = 0
+        var from: Int64 = 1, until: Int64 = 0
         forEachRow(rows, n) { i, row in
             let time = times[i]
             if time < from || time >= until {
-                slice = windowing.slice(of: time)
-                from = windowing.time(ofSlice: slice)
+                from = windowing.time(ofSlice: windowing.slice(of: time))
                 until = from + windowing.width
             }
-            to[row] = slice
+            to[row] = from
         }
         let keys = takesPartials ? Array(batch.columns[0..<spec.keys.count]) : spec.keys.map { batch.columns[$0] }
-        let new = states[0].touch(keys + [Column(type: .bigint, count: batch.physicalCount, values: slices)], rows: rows, count: n)
+        let new = states[0].touch(keys + [Column(type: .timestamp(3), count: batch.physicalCount, values: slices)], rows: rows, count: n)
         if !isComplete { try give(states[0].read(new)) }
     }
 
-    /// With the time that windows have fired up to, which the last snapshot may not know yet.
-    override func progressPieces() -> [KeyGroupState] { Self.with(firedEnd, progress) }
-
-    private static func with(_ firedEnd: Int64, _ progress: [KeyGroupState]) -> [KeyGroupState] {
+    /// With the windows that have fired since the in-memory operator was asked last.
+    override func progressPieces() -> [KeyGroupState] {
         progress.map { piece in
-            guard piece.name == "progress", let old = piece.batch.columns.first else { return piece }
+            guard piece.name == "progress", piece.batch.columns.count > Self.firedColumn else { return piece }
             var piece = piece
-            piece.batch.columns[0] = .make(.bigint, count: old.count, zero: Int64(0)) { _ in firedEnd }
+            let old = piece.batch.columns[Self.firedColumn].flat(), fired = firedEnd
+            piece.batch.columns[Self.firedColumn] = withExtendedLifetime(old) {
+                .make(.bigint, count: old.count, zero: Int64(0)) { max(old.pointer(as: Int64.self)[$0], fired) }
+            }
             return piece
         }
     }
+
+    /// Of the pieces of progress: the end of the last window that fired.
+    private static let firedColumn = 2
 
     // MARK: Firing
 
@@ -88,15 +95,18 @@ final class StoredWindowAggregateOperator: StoredOperator {
         let fired = max(firedEnd, clock.firedEnd(windowing, watermark: watermark))
         guard fired > firedEnd else { return .done }
         let before = firedEnd
-        firedEnd = fired
         if isComplete {
+            firedEnd = fired
             // Windows that grow fold their slices when they fire.
             changedAll = changedAll || windowing.isCumulative
             return try super.advance(to: watermark, output: output)
         }
-        try letGo(keepsAll: false)
+        try write()
+        let progressBefore = oneOfEach(progressPieces())
+        firedEnd = fired
+        try startAnew()
         let groups = stored.filter { _, slices in slices.contains { windowing.ends(ofSlice: $0, after: before, upTo: fired) != nil } }.keys
-        firing = Firing(watermark: watermark, firedBefore: before, groups: groups.sorted(by: >))
+        firing = Firing(watermark: watermark, before: progressBefore, groups: groups.sorted(by: >))
         return try resume(output)
     }
 
@@ -109,7 +119,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
             } else {
                 guard let group = firing!.groups.last else { break }
                 guard output.isReady else { return .more }
-                let current = try read(group, firedBefore: firing!.firedBefore)
+                let current = try read(group, before: firing!.before)
                 firing!.current = current
                 step = try current.advance(to: firing!.watermark, output: output)
             }
@@ -123,7 +133,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
     }
 
     /// An in-memory operator with the slices of one key group that windows about to fire may hold.
-    private func read(_ group: Int, firedBefore: Int64) throws -> any StreamOperator {
+    private func read(_ group: Int, before: [KeyGroupState]) throws -> any StreamOperator {
         let other = try makeOther()
         let reader = StoredLayout.Reader(states[0].layout)
         try store.scan(from: StoredLayout.prefix(keyGroup: group), to: endOfFired(group)) { key, value in
@@ -132,14 +142,19 @@ final class StoredWindowAggregateOperator: StoredOperator {
         }
         if let (columns, n) = reader.finish() {
             let piece = KeyGroupState(keyGroup: UInt16(group), name: "slices", batch: Batch(columns: columns, physicalCount: n))
-            try other.restore(RestoredState(Self.with(firedBefore, oneOfEach(progress)) + [piece]))
+            try other.restore(RestoredState(before + [piece]))
         }
         return other
     }
 
+    /// Where the keys of a slice begin.
+    private func prefix(_ group: Int, _ slice: Int64) -> [UInt8] {
+        StoredLayout.prefix(keyGroup: group, slice: windowing.time(ofSlice: slice))
+    }
+
     /// The key behind all slices of windows that have fired.
     private func endOfFired(_ group: Int) -> [UInt8] {
-        firedEnd == .max ? StoredLayout.prefix(keyGroup: group + 1) : StoredLayout.prefix(keyGroup: group, slice: firedEnd)
+        firedEnd == .max ? StoredLayout.prefix(keyGroup: group + 1) : prefix(group, firedEnd)
     }
 
     /// Deletes the slices that no later window holds.
@@ -155,7 +170,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
         } else {
             let gone = stored[group]!.filter { windowing.lastEnd(ofSlice: $0) <= firedEnd }
             if let first = gone.min(), let last = gone.max() {
-                changes.deleteRange(StoredLayout.prefix(keyGroup: group, slice: first), StoredLayout.prefix(keyGroup: group, slice: last + 1))
+                changes.deleteRange(prefix(group, first), prefix(group, last + 1))
                 try store.apply(changes)
             }
             stored[group]!.subtract(gone)
@@ -166,19 +181,19 @@ final class StoredWindowAggregateOperator: StoredOperator {
 
     // MARK: State
 
-    override func wrote(_ pieces: [KeyGroupState]) throws { try note(pieces) }
+    override func wrote(_ piece: KeyGroupState) throws { try note([piece]) }
 
     /// Remembers which slices of which key groups are in the store.
     private func note(_ pieces: [KeyGroupState]) throws {
         for piece in pieces where piece.name == "slices" {
-            let (identity, _, n) = try states[0].layout.columns(of: piece)
+            let (identity, _, n) = try states[0].layout.columns(of: piece, operator: context.name, now: 0)
             let slices = identity[identity.count - 1]
             var last: Int64?
             withExtendedLifetime(slices) {
                 let slices = slices.pointer(as: Int64.self)
                 for i in 0..<n where slices[i] != last {
                     last = slices[i]
-                    stored[Int(piece.keyGroup), default: []].insert(slices[i])
+                    stored[Int(piece.keyGroup), default: []].insert(windowing.slice(of: slices[i]))
                 }
             }
         }
@@ -188,8 +203,9 @@ final class StoredWindowAggregateOperator: StoredOperator {
         try super.restore(state)
         var fired: Int64?
         for piece in progress where piece.name == "progress" {
-            let own = piece.batch.columns[0].flat().pointer(as: Int64.self)[0]
-            fired = min(fired ?? own, own)
+            for row in piece.batch.rows() {
+                if case .int(let own) = row[Self.firedColumn] { fired = min(fired ?? own, own) }
+            }
         }
         firedEnd = fired ?? .min
         try findSlices()
@@ -205,9 +221,9 @@ final class StoredWindowAggregateOperator: StoredOperator {
                     found = StoredLayout.slice(ofKey: key)
                     return false
                 }
-                if let slice = found {
-                    stored[group, default: []].insert(slice)
-                    low = StoredLayout.prefix(keyGroup: group, slice: slice + 1)
+                if let time = found {
+                    stored[group, default: []].insert(windowing.slice(of: time))
+                    low = StoredLayout.prefix(keyGroup: group, slice: time + 1)
                 }
             } while found != nil
         }

@@ -93,7 +93,8 @@ final class SliceStore {
     /// Moves all rows of a slice into another one.
     func fold(_ slice: Slice, into target: Int64) {
         let target = self.slice(target)
-        target.set.merge(slice.set, from: 0, count: slice.groups)
+        // Behind all rows that the target took itself.
+        target.set.merge(slice.set, from: 0, count: slice.groups, place: .max / 2 + slice.index)
         remove(slice)
     }
 

@@ -154,7 +154,9 @@ final class WindowAggregateOperator: StreamOperator {
             set = merged
             set.clear(n)
             set.reserve(n)
-            for slice in firing!.slices where slice.groups > start { set.merge(slice.set, from: start, count: min(n, slice.groups - start)) }
+            for slice in firing!.slices where slice.groups > start {
+                set.merge(slice.set, from: start, count: min(n, slice.groups - start), place: slice.index)
+            }
         } else {
             set = firing!.slices[0].set
         }

@@ -31,7 +31,7 @@ final class JobLog: Sendable {
                 write("job \(job) starts from the beginning")
             }
         case .passedOver(let error):
-            isJSON ? put("checkpoint_damaged", [("error", JSONText.quote("\(error)"))]) : write("warning: a damaged checkpoint is passed over: \(error)")
+            isJSON ? put("checkpoint_damaged", [("error", JSONText.quote("\(error)"))]) : write("warning: \(error)")
         case .checkpointCompleted(let manifest, let bytes):
             guard isJSON else { return }
             put("checkpoint", [
