@@ -228,6 +228,13 @@ private struct Trial {
         #expect(!sink.rows.isEmpty && sink.rows.map { $0.values[1] } == (0..<Int64(sink.rows.count)).map { .int($0) })
     }
 
+    @Test("the last checkpoint must succeed, whatever failures are tolerated: no other would commit the last rows")
+    func failureAtTheEnd() throws {
+        let (sink, _, error) = try fullDisk(tolerable: 100) { $0 >= 10 }
+        #expect(error != nil)
+        #expect(sink.rows.count < 30)
+    }
+
     @Test("a checkpoint that takes too long is given up, and the next one has its rows")
     func timeout() throws {
         let directory = NSTemporaryDirectory() + "swiftwater-timeout-\(UUID().uuidString)"
