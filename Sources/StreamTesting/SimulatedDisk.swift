@@ -40,27 +40,47 @@ public final class SimulatedDisk: Sendable {
     private let base: String
     private let state: Mutex<State>
 
-    /// - Parameter directory: where to make the disk's directory; nil = in memory where the system has that.
-    public init(seed: UInt64, clock: SimulatedClock = SimulatedClock(), directory: String? = nil) throws {
+    /// Taken while the disk is in use, so that one that a dead process left can be told from one in use.
+    private let lock: Int32
+
+    /// - Parameters:
+    ///   - name: gives the directory the same name in every run, as long as no other disk has it: some files hold their own path.
+    ///   - directory: where to make the disk's directory; nil = in memory where the system has that.
+    public init(seed: UInt64, name: String? = nil, clock: SimulatedClock = SimulatedClock(), directory: String? = nil) throws {
         self.clock = clock
-        let parent = directory ?? (Host.isDirectory("/dev/shm") ? "/dev/shm" : Self.temporaryDirectory())
-        let made = parent + "/swiftwater-disk-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
-        guard mkdir(made, 0o755) == 0 else { throw Host.failure("create directory", made) }
+        let given = directory ?? (Host.isDirectory("/dev/shm") ? "/dev/shm" : Self.temporaryDirectory())
         // Others may use the name without its symbolic links.
-        if let resolved = realpath(made, nil) {
-            base = String(cString: resolved)
+        var parent = given
+        if let resolved = realpath(given, nil) {
+            parent = String(cString: resolved)
             free(resolved)
-        } else {
-            base = made
         }
+        let prefix = parent + "/swiftwater-disk-"
+        let taken = try name.flatMap { try Self.take(prefix + $0) } ?? Self.take(prefix + String(UInt64.random(in: 0...UInt64.max), radix: 16))
+        guard let taken else { throw StreamError(.io, "cannot make a directory for a simulated disk in \(parent)") }
+        (base, lock) = taken
         root = base + "/disk"
         guard mkdir(root, 0o755) == 0 else { throw Host.failure("create directory", root) }
         state = Mutex(State(root: root, seed: seed))
     }
 
+    /// Makes an empty directory and locks it; nil when another disk has it.
+    private static func take(_ path: String) throws -> (base: String, lock: Int32)? {
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw Host.failure("create directory", path) }
+        let lock = SystemCalls.open(path, O_RDONLY, 0)
+        guard lock >= 0 else { return nil }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0, Host.exists(path) else {
+            _ = SystemCalls.close(lock)
+            return nil
+        }
+        for name in try Host.names(in: path) { try Host.system.removeTree(path + "/" + name) }
+        return (path, lock)
+    }
+
     deinit {
         state.withLock { for fd in $0.descriptors.keys { _ = SystemCalls.close(fd) } }
         try? Host.system.removeTree(base)
+        _ = SystemCalls.close(lock)
     }
 
     private static func temporaryDirectory() -> String {

@@ -35,7 +35,7 @@ public final class Simulation {
     public init(name: String, seed: UInt64, make: (SimulatedDisk) throws -> any SimulatedTopology) throws {
         self.name = name
         self.seed = seed
-        disk = try SimulatedDisk(seed: seed)
+        disk = try SimulatedDisk(seed: seed, name: "\(name)-\(seed)")
         random = SeededRandom(seed)
         report = SimulationReport(seed: seed)
         crashesLeft = Int.random(in: 0...5, using: &random)
