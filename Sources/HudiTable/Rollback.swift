@@ -115,7 +115,7 @@ struct Rollback {
     func undoes(_ instant: String, on timeline: Timeline) throws -> Bool {
         try timeline.rollbacks.contains { rollback in
             let file = Timeline.fileName(rollback.time, "rollback", .requested, version: version)
-            return try files.exists(file) && RollbackPlan.parse(try files.read(file)).instant == instant
+            return try rollback.time > instant && files.exists(file) && RollbackPlan.parse(try files.read(file)).instant == instant
         }
     }
 

@@ -7,8 +7,9 @@ import StreamCore
 ///      0  magic "SWB1"           32  arrival, ms since 1970 (Int64)
 ///      4  CRC32C of [8, length)  40  producer id, 0 = none (UInt64)
 ///      8  length with header     48  producer sequence (UInt64)
-///     12  version, flags, 0, 0   56  payload bytes before compression
-///     16  index of first record  60  0
+///     12  version, flags         56  payload bytes before compression
+///     14  flushed offset, bits 32...47
+///     16  index of first record  60  flushed offset, bits 0...31
 ///     24  records                64  payload
 ///     28  writer epoch
 ///
@@ -32,6 +33,8 @@ struct BatchHeader {
     var producer: UInt64
     var producerSequence: UInt64
     var payloadBytes: Int
+    /// How far the segment was known to be on disk when the batch was written: what is damaged before this was whole once.
+    var flushedOffset = 0
 
     init(length: Int, isCompressed: Bool, baseIndex: UInt64, count: Int, epoch: UInt32, timestamp: Int64, producer: UInt64,
          producerSequence: UInt64, payloadBytes: Int) {
@@ -60,6 +63,7 @@ struct BatchHeader {
         producer = u64(40)
         producerSequence = u64(48)
         payloadBytes = Int(u32(56))
+        flushedOffset = Int(u32(60)) | Int(UInt16(littleEndian: p.loadUnaligned(fromByteOffset: 14, as: UInt16.self))) << 32
         guard length > Self.size, length <= Self.lengthMax, count > 0, payloadBytes <= Self.lengthMax, payloadBytes >= count * 8,
               isCompressed || payloadBytes == length - Self.size
         else { return nil }
@@ -74,7 +78,7 @@ struct BatchHeader {
         put(UInt32(length), 8)
         put(Self.version, 12)
         put(isCompressed ? Self.lz4Flag : 0, 13)
-        put(UInt16(0), 14)
+        put(UInt16(truncatingIfNeeded: flushedOffset >> 32), 14)
         put(baseIndex, 16)
         put(UInt32(count), 24)
         put(epoch, 28)
@@ -82,7 +86,7 @@ struct BatchHeader {
         put(producer, 40)
         put(producerSequence, 48)
         put(UInt32(payloadBytes), 56)
-        put(UInt32(0), 60)
+        put(UInt32(truncatingIfNeeded: flushedOffset), 60)
         put(sw_crc32c(0, p + 8, length - 8), 4)
     }
 

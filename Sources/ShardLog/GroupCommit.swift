@@ -12,6 +12,7 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
     private let markFile: LogFile
     private var synced: UInt64 = 0
     private var isSyncing = false
+    private var durable: DurableMark?
     /// After a failed fsync nobody knows what is on disk: no append may be acknowledged any more.
     private var failure: (any Error)?
 
@@ -35,13 +36,18 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
         }
     }
 
+    /// How far this process has flushed the shard.
+    var flushed: DurableMark? { lock.with { durable } }
+
     private func lead(_ capture: () -> (LogFile, UInt64, DurableMark)) throws {
         let (file, written, mark) = capture()
         let result = Result { try file.sync() }
         lock.with {
             isSyncing = false
             switch result {
-            case .success: synced = max(synced, written)
+            case .success:
+                synced = max(synced, written)
+                durable = mark
             case .failure(let error): failure = error
             }
             lock.wakeAll()

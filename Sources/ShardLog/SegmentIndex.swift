@@ -90,7 +90,7 @@ final class SegmentIndex: @unchecked Sendable {  // SAFETY: mutable state is gua
             return true
         }
         (end.offset, end.index) = (scanner.offset, scanner.nextIndex)
-        if stop != .endOfFile, try !verifies || scanner.findsBatch(from: end.offset, size: size) {
+        if stop != .endOfFile, try !verifies || scanner.provesFlush(from: end.offset, size: size) {
             throw StreamError(.corrupt, "\(file.path): damaged record batch at offset \(end.offset)",
                               fix: "restore the file from a backup, or delete the stream")
         }

@@ -67,8 +67,9 @@ struct SegmentScanner {
         return .endOfFile
     }
 
-    /// Whether a whole, checked batch of later records lies anywhere from `start` on: then damage before it is no torn tail.
-    mutating func findsBatch(from start: Int, size: Int) throws -> Bool {
+    /// Whether a whole, checked batch anywhere behind `start` says that the bytes there had been flushed: then damage at `start`
+    /// is no torn tail. A power cut may leave later batches and take earlier ones, as long as none was flushed.
+    mutating func provesFlush(from start: Int, size: Int) throws -> Bool {
         var at = start
         while at + BatchHeader.size <= size {
             let count = min(64 << 10, size - at)
@@ -85,7 +86,11 @@ struct SegmentScanner {
             }
             at += candidate
             if let header = BatchHeader(p + candidate), header.baseIndex > nextIndex, at + header.length <= size,
-               let all = try bytes(header.length, at: at), header.checksumHolds(all) { return true }
+               let all = try bytes(header.length, at: at), header.checksumHolds(all) {
+                if header.flushedOffset > start { return true }
+                at += header.length
+                continue
+            }
             at += 1
         }
         return false

@@ -28,6 +28,9 @@ final class ShardAppender {
     /// Of the snapshot on disk: everything before this index is in it.
     private var snapshotUpTo: UInt64?
 
+    /// How far the segment is on disk for certain.
+    private var flushedOffset = 0
+
     /// Bytes appended in this process, or found without proof that they were flushed: what group commit counts by.
     private(set) var written: UInt64 = 0
 
@@ -54,6 +57,7 @@ final class ShardAppender {
             segment = try LogFile(Segments.path(directory, last), flags: O_RDWR, host: host)
             // Whoever made the file may have died before its name was on disk.
             if mark?.segment != last { try host.syncDirectory(directory) }
+            flushedOffset = mark?.segment == last ? Int(mark!.size) : 0
             (base, size, nextIndex) = (last, 0, last)
             producers = nil
         }
@@ -80,8 +84,8 @@ final class ShardAppender {
         written += UInt64(scanner.offset - size)
         (size, nextIndex) = (scanner.offset, scanner.nextIndex)
         guard end != .endOfFile else { return }
-        if try scanner.findsBatch(from: size, size: fileSize) {
-            throw StreamError(.corrupt, "\(file.path): damaged record batch at offset \(size), with whole batches after it",
+        if try scanner.provesFlush(from: size, size: fileSize) {
+            throw StreamError(.corrupt, "\(file.path): damaged record batch at offset \(size), which had been flushed to disk",
                               fix: "restore the file from a backup, or delete the stream")
         }
         try file.cut(to: size)
@@ -96,6 +100,7 @@ final class ShardAppender {
     }
 
     private func start(at index: UInt64) throws {
+        flushedOffset = 0
         segment = try LogFile(Segments.path(directory, index), flags: O_RDWR, create: true, host: host)
         try host.syncDirectory(directory)
         (base, size, nextIndex) = (index, 0, index)
@@ -154,12 +159,14 @@ final class ShardAppender {
 
     /// Appends one batch: `bytes` holds room for the header, then the payload in its final form. Returns the first record's
     /// index. On failure the shard is as it was.
-    func append(_ bytes: UnsafeMutableRawPointer, header partial: BatchHeader, now: Int64) throws -> UInt64 {
+    func append(_ bytes: UnsafeMutableRawPointer, header partial: BatchHeader, flushed: DurableMark?, now: Int64) throws -> UInt64 {
         if size > 0, size + partial.length > settings.segmentBytes { try roll(now: now) }
         var header = partial
         header.baseIndex = nextIndex
         header.epoch = epoch
         header.timestamp = max(now, lastTimestamp)
+        if let flushed, flushed.segment == base { flushedOffset = max(flushedOffset, Int(flushed.size)) }
+        header.flushedOffset = flushedOffset
         header.write(to: bytes)
         let file = segment!
         do {

@@ -291,7 +291,7 @@ public final class ShardReader {
         if let mark = try DurableMark.read(directory), mark.segment > base || (mark.segment == base && Int(mark.size) > offset) { return true }
         if try Segments.list(directory).contains(where: { $0 > base }) { return true }
         var scanner = SegmentScanner(file, from: offset, nextIndex: nextIndex - UInt64(skip), verifies: true)
-        return try scanner.findsBatch(from: offset, size: size)
+        return try scanner.provesFlush(from: offset, size: size)
     }
 
     // MARK: Waiting

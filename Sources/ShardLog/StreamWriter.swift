@@ -188,7 +188,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
                                  timestamp: 0, producer: producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
                                  payloadBytes: payload)
         do {
-            let index = try shards[shard].append(out.base, header: header, now: host.now())
+            let index = try shards[shard].append(out.base, header: header, flushed: commits[shard].flushed, now: host.now())
             from += count
             return index
         } catch {

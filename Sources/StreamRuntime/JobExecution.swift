@@ -152,6 +152,7 @@ public final class JobExecution: Sendable {
         let discoverEvery = job.discoveryInterval.map(\.nanoseconds)
         var nextBarrier = barrierEvery.map { clock() &+ $0 }, nextDiscovery = discoverEvery.map { clock() &+ $0 }
         var stopped = false
+        if job.wantsCheckpointAtOnce { job.startCheckpoint(now: clock()) }
         while true {
             let deadline = job.coordinator.nextDeadline
             let wake = events.wait { events -> Monitor<Events>.Decision<Wake> in

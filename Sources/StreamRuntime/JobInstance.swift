@@ -39,6 +39,9 @@ package struct JobRecovery: Sendable {
     package var storage: CheckpointStorage
     package var restored: Checkpoint?
     package var allowsNonRestoredState: Bool
+    /// The restored checkpoint is not the newest of the storage: the job is to have one of its own soon, or a crash would bring back
+    /// another past.
+    package var checkpointsAtOnce = false
 
     package init(jobID: String, storage: CheckpointStorage, restored: Checkpoint? = nil, allowsNonRestoredState: Bool = false) {
         self.jobID = jobID
@@ -326,6 +329,8 @@ package final class JobInstance {
         let isBounded = graph.vertices.allSatisfy { if case .source(let s) = $0.kind { s.source.isBounded } else { true } }
         return wanted ?? (isBounded || recovery == nil ? nil : CheckpointOptions.defaultInterval)
     }
+
+    var wantsCheckpointAtOnce: Bool { recovery?.checkpointsAtOnce ?? false }
 
     /// Removes what stores left on the disk.
     func removeWorkDirectory() { if !workDirectory.isEmpty { try? host.removeTree(workDirectory) } }

@@ -115,14 +115,20 @@ public final class JobRunner: Sendable {
         var jobRecovery: JobRecovery?
         if let recovery, let storage {
             var newest: Checkpoint?
+            var passedOver = 0
             if let path = recovery.startFrom {
                 // What the user names counts until this run has a checkpoint of its own; whatever earlier runs left does not.
                 do { newest = try storage.newest { _ in } } catch let error as StreamError { tell(.passedOver(error)) }
                 if newest?.manifest.checkpoint ?? 0 <= control.withLock({ $0.oldest }) { newest = try CheckpointStorage.open(path) }
             } else {
-                newest = try storage.newest { tell(.passedOver($0)) }
+                newest = try storage.newest {
+                    passedOver += 1
+                    tell(.passedOver($0))
+                }
             }
+            let isOwn = passedOver == 0 && recovery.startFrom == nil
             jobRecovery = JobRecovery(jobID: recovery.jobID, storage: storage, restored: newest, allowsNonRestoredState: recovery.allowsNonRestoredState)
+            jobRecovery!.checkpointsAtOnce = !isOwn
         }
         let execution = try JobExecution(graph, options: options, recovery: jobRecovery)
         execution.onCheckpoint { [self] number, outcome in

@@ -78,4 +78,6 @@ public struct SimulationReport: Sendable {
     public var steps = 0, checkpoints = 0, unaligned = 0, diskCalls = 0
     /// Hash of all that happened, in its order, and of the bytes that are left.
     public var digest: UInt64 = 0
+
+    public init(seed: UInt64) { self.seed = seed }
 }

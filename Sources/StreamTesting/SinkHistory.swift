@@ -1,5 +1,11 @@
 import StreamCore
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// What happens to a sink, for ``SinkHistory``.
 public enum SinkStep: Sendable {
     case write(subtask: Int, rows: [[Value]])
@@ -26,8 +32,13 @@ public enum SinkStep: Sendable {
 ///
 ///     var history = SinkHistory(steps: steps, schema: schema, sink: { try MySink(host: $0) })
 ///     let calls = try history.run(dyingAt: nil)                  // how many calls change the disk
-///     for k in 0..<calls { ... try history.run(dyingAt: k) }     // each in a new directory
+///     for k in SinkHistory.deaths(of: calls) { ... try history.run(dyingAt: k) }     // each in a new directory
 public struct SinkHistory {
+    /// Of that many calls the ones to die at: all when `SWIFTWATER_THOROUGH` is set, else one in five.
+    public static func deaths(of calls: Int) -> StrideTo<Int> {
+        stride(from: 0, to: calls, by: getenv("SWIFTWATER_THOROUGH") == nil ? 5 : 1)
+    }
+
     /// The world after a complete checkpoint: committables are committed, whoever dies.
     private struct Durable {
         var checkpoint: UInt64?
@@ -43,6 +54,8 @@ public struct SinkHistory {
     public var jobID = "job-1"
     public var operatorID = "sink"
     public var seed: UInt64 = 1
+    /// The disk that the sink writes to, which then loses power at each death; nil = this machine's, where only the process dies.
+    public var disk: SimulatedDisk?
     /// Called after each recovery and each commit with the rows that must be visible, no more and no fewer.
     public var check: (_ rows: [[Value]]) throws -> Void = { _ in }
 
@@ -55,6 +68,7 @@ public struct SinkHistory {
     private var open: [[Value]] = []
     private var carried: [Committable] = []
     private var machine = DyingHost()
+    private var random = SeededRandom(1)
     private var clock: Int64 = 1_700_000_000_000
 
     public init(steps: [SinkStep], schema: Schema, parallelism: Int = 1, sink: @escaping (Host) throws -> any TableSink) {
@@ -69,7 +83,9 @@ public struct SinkHistory {
     @discardableResult
     public mutating func run(dyingAt call: Int? = nil) throws -> Int {
         machine = DyingHost(calls: call ?? .max, seed: seed, now: clock)
-        let first = machine
+        random = SeededRandom(seed)
+        let first = machine, firstCalls = disk?.calls ?? 0
+        if let disk, let call { disk.cutPower(afterCalls: call) }
         var at = 0, isStarted = false
         while at < steps.count || !isStarted {
             do {
@@ -82,7 +98,7 @@ public struct SinkHistory {
                     // Done at once, as the steps before may have to be played again.
                     steps[at] = .idle
                     self.parallelism = parallelism
-                    drop()
+                    try die()
                     (at, isStarted) = (durable.next, false)
                 } else if case .fail = steps[at] {
                     steps[at] = .idle
@@ -95,18 +111,25 @@ public struct SinkHistory {
                     at += 1
                 }
             } catch {
-                guard machine.isDead else { throw error }
-                drop()
+                guard disk?.isPowerless ?? machine.isDead else { throw error }
+                try die()
                 machine = DyingHost(seed: seed &+ 1_000, now: clock)
                 (at, isStarted) = (durable.next, false)
             }
         }
         try checkDurable()
         // Once more, as after a death between the commit and the note of it.
-        drop()
+        let calls = disk.map { $0.calls - firstCalls } ?? first.calls
+        disk?.cutPower(afterCalls: nil)
+        try die()
         machine = DyingHost(seed: seed &+ 2_000, now: clock)
         try start()
-        return first.calls
+        return calls
+    }
+
+    private mutating func die() throws {
+        drop()
+        try disk?.crash(&random)
     }
 
     private mutating func drop() {
@@ -117,7 +140,7 @@ public struct SinkHistory {
     }
 
     private mutating func start() throws {
-        let sink = try sink(machine.host)
+        let sink = try sink(disk?.host ?? machine.host)
         var context = SinkContext(jobID: jobID, operatorID: operatorID, parallelism: parallelism, isRecoverable: true,
                                   restoredCheckpoint: durable.checkpoint)
         committer = try sink.committer(context)
@@ -142,6 +165,7 @@ public struct SinkHistory {
         case .wait(let milliseconds):
             clock += milliseconds
             machine.advance(milliseconds: milliseconds)
+            disk?.clock.advance(by: .milliseconds(milliseconds))
         case .checkpoint:
             try prepare(next: at + 1)
             try commit()

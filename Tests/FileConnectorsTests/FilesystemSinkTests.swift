@@ -74,16 +74,22 @@ import Testing
             .write(subtask: 0, rows: Self.rows(18..<19)), .checkpointWithoutCommit, .restart(parallelism: 3),
             .write(subtask: 2, rows: Self.rows(19..<22)), .checkpoint, .write(subtask: 1, rows: Self.rows(22..<24)), .finish,
         ]
-        func run(_ call: Int?) throws -> Int {
-            let directory = TemporaryDirectory()
-            var history = history(steps, directory, options, "dying at \(call ?? -1)")
+        func run(_ call: Int?, _ disk: SimulatedDisk?) throws -> Int {
+            let note = "\(disk == nil ? "dying" : "power cut") at \(call ?? -1)"
+            let directory = disk.map { TemporaryDirectory(at: $0.root) } ?? TemporaryDirectory()
+            var history = history(steps, directory, options, note)
+            history.disk = disk
+            history.seed = UInt64(call ?? 0)
             let calls = try history.run(dyingAt: call)
-            checkEnd(directory, options, "dying at \(call ?? -1)")
+            checkEnd(directory, options, note)
             return calls
         }
-        let calls = try run(nil)
+        let calls = try run(nil, nil)
         #expect(calls > 100, "\(calls)")
-        for call in 0..<calls { _ = try run(call) }
+        for call in SinkHistory.deaths(of: calls) {
+            _ = try run(call + (marks ? 1 : 0), nil)
+            _ = try run(call + (onCheckpoint ? 2 : 3), SimulatedDisk(seed: UInt64(call)))
+        }
     }
 
     @Test("random histories", arguments: UInt64(1)...40)
@@ -111,8 +117,10 @@ import Testing
         var options = Bool.random(using: &random) ? Self.marking : [:]
         if Bool.random(using: &random) { options.merge(Self.growing) { $1 } }
         if Bool.random(using: &random) { options["sink.rolling-policy.file-size"] = "300 b" }
-        let directory = TemporaryDirectory()
+        let disk = Bool.random(using: &random) ? try SimulatedDisk(seed: seed) : nil
+        let directory = disk.map { TemporaryDirectory(at: $0.root) } ?? TemporaryDirectory()
         var history = history(steps, directory, options, "seed \(seed)")
+        history.disk = disk
         history.seed = seed
         try history.run(dyingAt: Int.random(in: 0..<300, using: &random))
         checkEnd(directory, options, "seed \(seed)")

@@ -4,6 +4,13 @@ import StreamCore
 /// A directory that is removed with the last reference to it.
 final class TemporaryDirectory: Sendable {
     let path: String
+
+    /// On another disk.
+    init(at path: String) {
+        self.path = path
+        try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
     init() {
         path = FileManager.default.temporaryDirectory.appendingPathComponent("files-\(UUID().uuidString)").path
         try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

@@ -20,9 +20,10 @@ import Testing
             write(0..<3, 0), write(3..<5, 1), .checkpoint, write(5..<6, 0), .abortedCheckpoint, write(6..<8, 1), .checkpointWithoutCommit,
             .restart(parallelism: 1), write(8..<9, 0), .fail, write(9..<10, 0), .finish,
         ]
-        func run(_ call: Int?) throws -> Int {
-            let directory = TemporaryDirectory()
+        func run(_ call: Int?, _ disk: SimulatedDisk? = nil) throws -> Int {
+            let directory = disk.map { TemporaryDirectory(at: $0.root) } ?? TemporaryDirectory()
             var history = SinkHistory(steps: steps, schema: schema, parallelism: 2) { LinesSink(directory: directory.path + "/out", host: $0) }
+            history.disk = disk
             history.check = { rows in
                 let lines = try directory.files().filter { !$0.contains("/.") }.flatMap { try directory.read($0).split(separator: "\n").map(String.init) }
                 #expect(lines.sorted() == rows.map { "\($0[0])" }.sorted(), "dying at \(call ?? -1)")
@@ -32,6 +33,9 @@ import Testing
             #expect(left.isEmpty, "dying at \(call ?? -1): \(left)")
             return calls
         }
-        for call in 0..<(try run(nil)) { _ = try run(call) }
+        for call in 0..<(try run(nil)) {
+            _ = try run(call)
+            for seed in 0..<2 { _ = try run(call, SimulatedDisk(seed: UInt64(seed))) }
+        }
     }
 }

@@ -9,7 +9,14 @@ import Testing
     static let schema: Schema = [Field("id", .bigint), Field("name", .string), Field("text", .string)]
 
     private final class Directory: Sendable {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("kinesis-sink-\(UUID().uuidString)").path
+        let path: String
+        let disk: SimulatedDisk?
+
+        init(disk: SimulatedDisk? = nil) {
+            self.disk = disk
+            path = disk.map { $0.root + "/log" } ?? FileManager.default.temporaryDirectory.appendingPathComponent("kinesis-sink-\(UUID().uuidString)").path
+        }
+
         deinit { try? FileManager.default.removeItem(atPath: path) }
 
         func table(_ options: [String: String] = [:]) -> TableDescriptor {
@@ -83,7 +90,21 @@ import Testing
         }
         let calls = try run(nil)
         #expect(calls > 100, "\(calls)")
-        for call in 0..<calls { _ = try run(call) }
+        for call in SinkHistory.deaths(of: calls) { _ = try run(call) }
+    }
+
+    @Test("a power cut at any call loses and repeats nothing", arguments: UInt64(1)...2)
+    func everyPowerCut(seed: UInt64) throws {
+        func run(_ call: Int?) throws -> Int {
+            let directory = Directory(disk: try SimulatedDisk(seed: seed &* 1_000 &+ UInt64(call ?? 999)))
+            var history = SinkHistory(steps: Self.steps(), schema: Self.schema, parallelism: 2) { try directory.sink($0) }
+            history.disk = directory.disk
+            history.seed = seed
+            history.check = { try directory.check($0, "seed \(seed), power cut at \(call ?? -1)") }
+            return try history.run(dyingAt: call)
+        }
+        let calls = try run(nil)
+        for call in SinkHistory.deaths(of: calls) { _ = try run(call + Int(seed)) }
     }
 
     @Test("random histories", arguments: UInt64(1)...20)
@@ -102,15 +123,16 @@ import Testing
             }
         }
         steps.append(.finish)
-        let directory = Directory()
+        let directory = Directory(disk: Bool.random(using: &random) ? try SimulatedDisk(seed: seed) : nil)
         if Bool.random(using: &random) {
             // Small segments that are soon removed: a producer must be known by its snapshot.
             var settings = StreamSettings()
             settings.segmentBytes = 4_096
-            try ShardLog(directory: directory.path).createStream("s", shards: 2, settings: settings)
+            try ShardLog(directory: directory.path, host: directory.disk?.host ?? .system).createStream("s", shards: 2, settings: settings)
         }
         var history = SinkHistory(steps: steps, schema: Self.schema, parallelism: 2) { try directory.sink($0) }
         history.seed = seed
+        history.disk = directory.disk
         history.check = { try directory.check($0, "seed \(seed)") }
         try history.run(dyingAt: Int.random(in: 0..<200, using: &random))
         #expect(directory.staged.isEmpty, "seed \(seed)")

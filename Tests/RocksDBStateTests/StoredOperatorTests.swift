@@ -66,7 +66,7 @@ private func groupJob(_ seed: UInt64, changes: Bool, all: Bool, keys: [Int] = [0
     var random = SeededGenerator(seed)
     let spec = GroupAggregateSpec(inputSchema: schema, keys: keys, aggregates: try aggregates(changes, all: all), inputChanges: changes)
     return Job(name: "group", factory: Operators.groupAggregate(spec),
-               steps: randomSteps(&random, batches: 30, rows: 60, keys: 120, changes: changes, watermarks: false), keys: [keys])
+               steps: randomSteps(&random, batches: 18, rows: 60, keys: 80, changes: changes, watermarks: false), keys: [keys])
 }
 
 private func windowJob(_ seed: UInt64, _ window: WindowSpec, changes: Bool, all: Bool, keys: [Int] = [0]) throws -> Job {
@@ -74,7 +74,7 @@ private func windowJob(_ seed: UInt64, _ window: WindowSpec, changes: Bool, all:
     let spec = WindowAggregateSpec(inputSchema: schema, keys: keys, timeColumn: 6, window: window, aggregates: try aggregates(changes, all: all),
                                    properties: [.start, .end], inputChanges: changes)
     return Job(name: "window", factory: Operators.windowAggregate(spec),
-               steps: randomSteps(&random, batches: 40, rows: 60, keys: 60, changes: changes, watermarks: true), keys: [keys])
+               steps: randomSteps(&random, batches: 24, rows: 60, keys: 60, changes: changes, watermarks: true), keys: [keys])
 }
 
 /// The second of two steps, with the first one's output as input.
@@ -107,8 +107,8 @@ private func globalJob(_ seed: UInt64, _ window: WindowSpec) throws -> Job {
 
 private func joinJob(_ seed: UInt64, changes: Bool) throws -> Job {
     var random = SeededGenerator(seed)
-    let left = randomSteps(&random, batches: 25, rows: 40, keys: 60, changes: changes, watermarks: false)
-    let right = randomSteps(&random, batches: 25, rows: 40, keys: 60, changes: changes, watermarks: false)
+    let left = randomSteps(&random, batches: 16, rows: 40, keys: 50, changes: changes, watermarks: false)
+    let right = randomSteps(&random, batches: 16, rows: 40, keys: 50, changes: changes, watermarks: false)
     var steps: [Step] = []
     for (l, r) in zip(left, right) {
         if case .batch(let batch, _) = l { steps.append(.batch(batch, input: 0)) }

@@ -12,12 +12,13 @@ import Darwin
 
 @Suite("Shard log recovery") struct RecoveryTests {
     /// Two batches in a shard; returns the path and bytes of its segment and where the second batch starts.
-    private func twoBatches(_ log: ShardLog) throws -> (path: String, bytes: [UInt8], second: Int) {
+    private func twoBatches(_ log: ShardLog, flushingFirst: Bool = false) throws -> (path: String, bytes: [UInt8], second: Int) {
         try log.createStream("s")
         let writer = try log.writer("s", flush: .operatingSystem)
         try writer.append([record("first"), record("batch")])
         let path = lastSegment(log, "s")
         let second = try Data(contentsOf: URL(fileURLWithPath: path)).count
+        if flushingFirst { try writer.flush() }
         try writer.append([record("second"), record("one")])
         return (path, Array(try Data(contentsOf: URL(fileURLWithPath: path))), second)
     }
@@ -60,11 +61,28 @@ import Darwin
         }
     }
 
-    @Test("a flipped bit before whole batches is corruption that names file and offset, wherever it is")
-    func corruption() throws {
+    @Test("damage before a whole batch is a torn tail, too, when nothing had been flushed: a power cut keeps what it likes")
+    func holes() throws {
         let temporary = TemporaryDirectory()
         let log = try ShardLog(directory: temporary.path)
         let (path, bytes, second) = try twoBatches(log)
+        for at in stride(from: 0, to: second, by: 7) {
+            var damaged = bytes
+            for i in at..<second { damaged[i] = 0 }
+            try Data(damaged).write(to: URL(fileURLWithPath: path))
+            removeDurableMark(log, "s")
+            let other = try ShardLog(directory: temporary.path)
+            #expect(try other.texts("s") == [], "byte \(at)")
+            try other.writer("s").append([record("next")])
+            #expect(try other.texts("s") == ["next"], "byte \(at)")
+        }
+    }
+
+    @Test("a flipped bit in what was flushed, before a whole batch, is corruption that names file and offset, wherever it is")
+    func corruption() throws {
+        let temporary = TemporaryDirectory()
+        let log = try ShardLog(directory: temporary.path)
+        let (path, bytes, second) = try twoBatches(log, flushingFirst: true)
         for at in 0..<second {
             var damaged = bytes
             damaged[at] ^= 0x10

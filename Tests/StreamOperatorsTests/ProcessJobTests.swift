@@ -81,7 +81,7 @@ private func temperatureAlerts(_ source: any TableSource, _ sink: any TableSink,
     let source = SourceVertex(source: source, watermark: WatermarkStrategy(timeColumn: 2, columnName: "ts"))
     let alert = try Operators.keyedProcess(inputSchema: readings, keys: ["sensor"], outputSchema: alerts, timeColumn: "ts") { TemperatureAlert() }
     return JobGraph(name: "temperature alerts", vertices: [
-        JobVertex(id: 0, name: "readings", kind: .source(source), parallelism: 2, outputSchema: readings),
+        JobVertex(id: 0, name: "readings", kind: .source(source), parallelism: parallelism, outputSchema: readings),
         JobVertex(id: 1, name: "alerts", kind: .transform(alert), parallelism: parallelism, outputSchema: alerts),
         JobVertex(id: 2, name: "sink", kind: .sink(sink), parallelism: 1, outputSchema: alerts),
     ], edges: [JobEdge(from: 0, to: 1, partitioning: .hash([0])), JobEdge(from: 1, to: 2, partitioning: .single)])
@@ -125,7 +125,7 @@ private func temperatureAlerts(_ source: any TableSource, _ sink: any TableSink,
         var violations: [String] { broker.violations }
     }
 
-    @Test("crashes and restarts at other parallelisms lose no state and no timer, and repeat no alert", arguments: UInt64(0)..<40)
+    @Test("crashes and restarts at other parallelisms lose no state and no timer, and repeat no alert", arguments: Array(UInt64(0)..<40) + [340])
     func crashes(seed: UInt64) throws {
         _ = try Simulation(name: "temperature alerts", seed: seed) { _ in Alerts(seed: seed) }.run()
     }

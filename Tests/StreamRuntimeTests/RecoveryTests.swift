@@ -223,9 +223,16 @@ private struct Trial {
 
     @Test("more failures in a row than allowed fail the job; what is committed stays")
     func tooManyFailures() throws {
-        let (sink, _, error) = try fullDisk(tolerable: 2) { $0 >= 12 }
+        let (sink, _, error) = try fullDisk(tolerable: 2) { $0 >= 60 }
         #expect("\(try #require(error))".contains("failed"))
         #expect(!sink.rows.isEmpty && sink.rows.map { $0.values[1] } == (0..<Int64(sink.rows.count)).map { .int($0) })
+    }
+
+    @Test("the last checkpoint must succeed, whatever failures are tolerated: no other would commit the last rows")
+    func failureAtTheEnd() throws {
+        let (sink, _, error) = try fullDisk(tolerable: 100) { $0 >= 10 }
+        #expect(error != nil)
+        #expect(sink.rows.count < 30)
     }
 
     @Test("a checkpoint that takes too long is given up, and the next one has its rows")
@@ -242,6 +249,7 @@ private struct Trial {
         options.checkpoints.timeout = .seconds(5)
         options.checkpoints.tolerableFailures = 1
         let job = try SteppedExecution(graph, options: options, recovery: JobRecovery(jobID: "slow", storage: try CheckpointStorage(directory: directory)))
+        for _ in 0..<3 { _ = try job.step(1) }
         let first = try #require(job.startCheckpoint())
         // One source subtask does not get its turn: alignment cannot end.
         for _ in 0..<10 { for subtask in [0, 2] { _ = try job.step(subtask) } }

@@ -108,6 +108,7 @@ class StoredOperator: StreamOperator {
 
     /// Writes what is not in the store yet.
     final func write() throws {
+        willWrite()
         var writings = states.map { _ in StoredState.Writing() }
         var others: [KeyGroupState] = []
         // One unit at a time, as all pieces together would take as much memory as the operator does.
@@ -129,6 +130,9 @@ class StoredOperator: StreamOperator {
         }
         changedAll = false
     }
+
+    /// Pieces are about to be written: all there are, if the operator holds everything.
+    func willWrite() {}
 
     /// The piece is about to be in the store.
     func wrote(_ piece: KeyGroupState) throws {}

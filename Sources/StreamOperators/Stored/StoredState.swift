@@ -204,9 +204,9 @@ final class StoredState {
         let kept = (0..<Int32(held.count)).filter { flags.base[Int($0)] & Self.stored != 0 }
         guard kept.count < held.count else { return }
         guard !kept.isEmpty else { return removeAll() }
+        heldBytes = heldBytes / held.count * kept.count
         held.keep(kept)
         flags.remap(kept)
-        heldBytes = 0
     }
 }
 

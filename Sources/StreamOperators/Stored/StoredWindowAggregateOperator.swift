@@ -181,6 +181,9 @@ final class StoredWindowAggregateOperator: StoredOperator {
 
     // MARK: State
 
+    // Slices that have gone since are deleted when the others are written.
+    override func willWrite() { if isComplete { stored = [:] } }
+
     override func wrote(_ piece: KeyGroupState) throws { try note([piece]) }
 
     /// Remembers which slices of which key groups are in the store.
