@@ -75,7 +75,7 @@ public struct SimulationReport: Sendable {
     public var seed: UInt64
     /// Starts of the job, and what ended the others.
     public var starts = 0, powerCuts = 0, kills = 0, failures = 0
-    public var steps = 0, checkpoints = 0, diskCalls = 0
+    public var steps = 0, checkpoints = 0, unaligned = 0, diskCalls = 0
     /// Hash of all that happened, in its order, and of the bytes that are left.
     public var digest: UInt64 = 0
 

@@ -27,8 +27,8 @@ public final class Simulation {
     private var failuresLeft = 6
     /// What readers saw when the last commits were done; nil = not known.
     private var seen: [String: VisibleOutput]?
-    /// Completed checkpoints since then that may be committed.
-    private var completedSince = 0
+    /// Barriers since then up to which something may have been published.
+    private var prepared = 0
     private var lastCompleted: UInt64 = 0
 
     /// - Parameter make: makes the topology, with its input on the disk if it wants that there.
@@ -95,10 +95,10 @@ public final class Simulation {
             let storage = try CheckpointStorage(directory: disk.root + "/checkpoints", host: disk.host, retained: plan.retained)
             execution = try restore(storage, plan)
             stir(plan)
-            try steps(execution!, plan)
-            note("ended: " + execution!.status().map { "\($0.name) \($0.rowsIn)>\($0.rowsOut)" + ($0.lateRows > 0 ? ", \($0.lateRows) late" : "") }.joined(separator: "; "))
+            let hasEnded = try steps(execution!, plan)
+            note((hasEnded ? "ended: " : "stopped: ") + execution!.status().map { "\($0.name) \($0.rowsIn)>\($0.rowsOut)" + ($0.lateRows > 0 ? ", \($0.lateRows) late" : "") }.joined(separator: "; "))
             execution!.close()
-            return true
+            return hasEnded
         } catch {
             // The power may have failed below a call whose error has been turned into another.
             let cut = disk.isPowerless ? .power : error as? Cut
@@ -135,6 +135,11 @@ public final class Simulation {
         /// Turns until the process is killed or the power fails.
         var crashAtStep: Int?
         var crashIsKill = false
+        /// Turns until the job is stopped, to go on in the next life.
+        var stopAtStep: Int?
+        /// One turn in so many takes a savepoint; 0 = none does.
+        var savepointEvery = 0
+        var savepointsLeft = 2
         /// Changing calls to the disk until the power fails.
         var cutAtCall: Int?
         var faults = DiskFaults()
@@ -142,7 +147,8 @@ public final class Simulation {
 
         var description: String {
             let unaligned = options.checkpoints.alignedTimeout.map { ", unaligned after \($0)" } ?? ""
-            let crash = crashAtStep.map { ", \(crashIsKill ? "kill" : "power cut") at turn \($0)" } ?? cutAtCall.map { ", power cut at call \($0)" } ?? ""
+            let crash = crashAtStep.map { ", \(crashIsKill ? "kill" : "power cut") at turn \($0)" } ?? cutAtCall.map { ", power cut at call \($0)" }
+                ?? stopAtStep.map { ", stop at turn \($0)" } ?? ""
             return "parallelism \(parallelism), batches of \(options.batchRows), queues of \(options.queueCapacity), a checkpoint in \(checkpointEvery) turns, "
                 + "\(options.checkpoints.maxConcurrent) at a time\(unaligned)\(crash)"
         }
@@ -163,13 +169,15 @@ public final class Simulation {
         guard isRough else { return plan }
         if crashesLeft > 0 {
             crashesLeft -= 1
-            switch Int.random(in: 0..<3, using: &random) {
-            case 0: plan.cutAtCall = Int.random(in: 0..<[40, 150, 500].randomElement(using: &random)!, using: &random)
+            switch Int.random(in: 0..<7, using: &random) {
+            case 0: plan.stopAtStep = Int.random(in: 1..<[30, 120].randomElement(using: &random)!, using: &random)
+            case 1...2: plan.cutAtCall = Int.random(in: 0..<[40, 150, 500].randomElement(using: &random)!, using: &random)
             default:
                 plan.crashAtStep = Int.random(in: 1..<[30, 120, 400].randomElement(using: &random)!, using: &random)
                 plan.crashIsKill = Int.random(in: 0..<3, using: &random) == 0
             }
         }
+        if Int.random(in: 0..<4, using: &random) == 0 { plan.savepointEvery = 60 }
         if failuresLeft > 0 {
             switch Int.random(in: 0..<8, using: &random) {
             case 0: plan.faults.failingSyncs = 40
@@ -228,9 +236,11 @@ public final class Simulation {
 
     // MARK: steps
 
-    private func steps(_ execution: SteppedExecution, _ plan: Plan) throws {
+    /// - Returns: false when the job was stopped before its input ended.
+    private func steps(_ execution: SteppedExecution, _ plan: Plan) throws -> Bool {
+        var plan = plan
         var turn = 0
-        var isConcluding = false
+        var isConcluding = false, isStopping = false
         let clock = disk.clock
         while true {
             turn += 1
@@ -239,6 +249,11 @@ public final class Simulation {
                 throw plan.crashIsKill ? Cut.kill : Cut.power
             }
             guard turn < 200_000 else { throw failure("no end after \(turn) turns") }
+            if plan.stopAtStep == turn, !isConcluding {
+                isStopping = true
+                note("stop")
+                execution.stopSources()
+            }
             let open = execution.open
             if open.isEmpty, !isConcluding {
                 isConcluding = true
@@ -268,26 +283,33 @@ public final class Simulation {
                     note("barrier lost at \(chosen)")
                 }
             }
-            if !isConcluding, Int.random(in: 0..<plan.checkpointEvery, using: &random) == 0 || execution.wantsCheckpoint,
+            if plan.savepointEvery > 0, plan.savepointsLeft > 0, !isConcluding, !isStopping, Int.random(in: 0..<plan.savepointEvery, using: &random) == 0,
+               let number = execution.startSavepoint(in: disk.root + "/savepoints") {
+                plan.savepointsLeft -= 1
+                note("savepoint \(number)")
+            }
+            if !isConcluding, !isStopping, Int.random(in: 0..<plan.checkpointEvery, using: &random) == 0 || execution.wantsCheckpoint,
                let number = execution.startCheckpoint() {
                 note("checkpoint \(number)")
             }
             if disk.isPowerless { throw Cut.power }
             if isConcluding, execution.conclude() {
                 try commit(execution)
-                if execution.conclude() { return }
+                if execution.conclude() { return !isStopping }
             }
         }
     }
 
     private func commit(_ execution: SteppedExecution) throws {
         for (number, outcome) in execution.takeOutcomes() {
+            // What was prepared for savepoints and failed checkpoints is published with the next one, as a piece of its own.
+            prepared += 1
             switch outcome {
             case .success(let checkpoint):
                 report.checkpoints += 1
-                lastCompleted = max(lastCompleted, number)
-                completedSince += 1
-                note("completed \(number), \(checkpoint.manifest.files.count) files")
+                if checkpoint.manifest.kind != .savepoint { lastCompleted = max(lastCompleted, number) }
+                if checkpoint.manifest.isUnaligned { report.unaligned += 1 }
+                note("completed \(number), \(checkpoint.manifest.files.count) files\(checkpoint.manifest.isUnaligned ? ", unaligned" : "")")
             case .failure(let error):
                 note("checkpoint \(number) failed: \(error)")
                 if disk.injectedFaults == 0, !disk.isPowerless { throw failure("checkpoint \(number) failed: \(error)") }
@@ -298,7 +320,7 @@ public final class Simulation {
         note("committed \(made)")
         // Looking costs time; not to look now and then also lets several commits lie between two looks.
         seen = Int.random(in: 0..<3, using: &random) > 0 ? try look() : nil
-        completedSince = 0
+        prepared = 0
     }
 
     // MARK: checks
@@ -314,16 +336,15 @@ public final class Simulation {
     }
 
     /// What the last look before a crash and the one after it show.
-    private var atCrash: (before: [String: VisibleOutput]?, after: [String: VisibleOutput], completed: Int)?
+    private var atCrash: (before: [String: VisibleOutput]?, after: [String: VisibleOutput], prepared: Int)?
 
     private func checkAfterCrash() throws {
         let now = try look()
         try requireNothingLost(now, since: seen)
-        // Two crashes may follow each other without a recovery in between.
-        let before = atCrash == nil ? seen : atCrash!.before
-        atCrash = (before, now, completedSince + (atCrash?.completed ?? 0))
+        // A recovery that was cut short may have published some of the pieces of its checkpoint.
+        atCrash = (atCrash == nil ? seen : nil, now, prepared)
         seen = nil
-        completedSince = 0
+        prepared = 0
     }
 
     private func checkAfterRecovery(_ manifest: CheckpointManifest?) throws {
@@ -338,7 +359,7 @@ public final class Simulation {
         guard let atCrash else { return }
         try requireNothingLost(now, since: atCrash.after)
         for (output, table) in now.sorted(by: { $0.key < $1.key }) where table.kind == .table {
-            guard let before = atCrash.before?[output], let crashed = atCrash.after[output], atCrash.completed <= 1 else { continue }
+            guard let before = atCrash.before?[output], let crashed = atCrash.after[output], atCrash.prepared <= 1 else { continue }
             if crashed != before, crashed != table {
                 throw failure("\(output) showed after the crash what no checkpoint holds: \(crashed.excess(over: before).prefix(3)) more, "
                               + "\(before.excess(over: crashed).prefix(3)) less than before it")

@@ -72,7 +72,7 @@ struct Simulate: ParsableCommand {
 }
 
 private final class Results: Sendable {
-    private struct Sums { var runs = 0, failed = 0, starts = 0, powerCuts = 0, kills = 0, errors = 0, steps = 0, checkpoints = 0 }
+    private struct Sums { var runs = 0, failed = 0, starts = 0, powerCuts = 0, kills = 0, errors = 0, steps = 0, checkpoints = 0, unaligned = 0 }
     private let sums = Mutex(Sums())
 
     func add(_ report: SimulationReport) {
@@ -84,6 +84,7 @@ private final class Results: Sendable {
             $0.errors += report.failures
             $0.steps += report.steps
             $0.checkpoints += report.checkpoints
+            $0.unaligned += report.unaligned
         }
     }
 
@@ -93,7 +94,7 @@ private final class Results: Sendable {
     var summary: String {
         sums.withLock {
             "\($0.runs) runs passed, \($0.failed) failed: \($0.starts) starts, \($0.powerCuts) power cuts, \($0.kills) kills, \($0.errors) failures, "
-                + "\($0.checkpoints) checkpoints, \($0.steps) steps"
+                + "\($0.checkpoints) checkpoints (\($0.unaligned) unaligned), \($0.steps) steps"
         }
     }
 }
