@@ -59,14 +59,18 @@ final class StoredWindowAggregateOperator: StoredOperator {
         }
         let slices = Buffer(zeroed: batch.physicalCount * 8)
         let to = slices.pointer(as: Int64.self)
-        var from: Int64 = 1, until: Int64 = 0
+        var from: Int64 = 1, until: Int64 = 0, kept: Int64 = 0
         forEachRow(rows, n) { i, row in
             let time = times[i]
             if time < from || time >= until {
-                from = windowing.time(ofSlice: windowing.slice(of: time))
+                let slice = windowing.slice(of: time)
+                from = windowing.time(ofSlice: slice)
                 until = from + windowing.width
+                // Where the in-memory operator puts it: slices of growing windows that have fired are one by now.
+                let isFolded = windowing.isCumulative && slice < firedEnd
+                kept = isFolded ? windowing.time(ofSlice: windowing.firstSlice(ofWindowEnding: slice + 1)) : from
             }
-            to[row] = from
+            to[row] = kept
         }
         let keys = takesPartials ? Array(batch.columns[0..<spec.keys.count]) : spec.keys.map { batch.columns[$0] }
         let new = states[0].touch(keys + [Column(type: .timestamp(3), count: batch.physicalCount, values: slices)], rows: rows, count: n)
