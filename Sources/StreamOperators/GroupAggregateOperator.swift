@@ -47,7 +47,7 @@ final class GroupAggregateOperator: StreamOperator {
         let rows = batch.selection?.rows
         let groups = ids.reserve(n)
         table.lookup(spec.keys.map { batch.columns[$0] }, rows: rows, count: n, into: groups)
-        content.thaw { $0.copy() }
+        content.thaw { set, _ in set.copy() }
         set.reserve(table.count)
         let touched = touchedGroups(groups, n)
         if expiry != nil { expire(touched) }

@@ -107,6 +107,8 @@ final class ScriptRunner {
             if isLogged { log.note(event) }
             running?.note(event)
         }
+        // The events know the job that knows the runner.
+        defer { runner.onEvent { _ in } }
         handover.set(runner)
         if let stopAfter { stop(runner, after: stopAfter) }
         view.start()

@@ -200,8 +200,8 @@ def attack(job, home, kills, dice, counts, verbose):
     fed += 1
     # The input grows evenly over the kills.
     portions = max(2, min(60, kills // 3))
-    for number in range(kills):
-        while fed < portions * (number + 1) / kills:
+    while counts.kills < kills:
+        while fed < portions * (counts.kills + 1) / kills:
             job.feed(home, fed)
             fed += 1
         arguments = ["run", job.file, "--parallelism", str(dice.choice([1, 1, 2, 3, 4]))]
@@ -231,7 +231,7 @@ def attack(job, home, kills, dice, counts, verbose):
     while fed < portions:
         job.feed(home, fed)
         fed += 1
-    # Two runs: the first may have been stopped before it read the rest.
+    # The input has its end now.
     arguments = ["run", job.file, "--parallelism", "2"] + (["--from-savepoint", savepoint] if savepoint else [])
     home.run(*arguments, **job.variables(BOUNDED="latest-offset"))
     return fed

@@ -37,7 +37,7 @@ class Accumulator {
     func reset(_ groups: UnsafePointer<Int32>, count: Int) { preconditionFailure("abstract") }
     /// Group kept[i] becomes group i, all others go.
     func remap(_ kept: [Int32]) { preconditionFailure("abstract") }
-    /// Takes over the groups of another one of the same kind; this one must be empty. The other one stays as it is.
+    /// Takes over the groups of another one of the same kind in place of its own. The other one stays as it is.
     func assign(_ other: Accumulator) { preconditionFailure("abstract") }
     /// What `absorb` needs to make the groups again, here or in another subtask. Only reads, and nothing that results write: a
     /// snapshot may call it on another thread while the operator reads too.

@@ -300,7 +300,7 @@ final class AccumulatorSet {
     }
 
     /// The same groups in memory of their own.
-    /// - Parameter made: an empty set of the same plan to take them, if there is one.
+    /// - Parameter made: a set of the same plan whose memory is to be used, if there is one.
     func copy(into made: AccumulatorSet? = nil) -> AccumulatorSet {
         let made = made ?? plan.makeSet()
         made.assign(self)

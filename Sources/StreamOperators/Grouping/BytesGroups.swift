@@ -84,6 +84,38 @@ final class BytesGroups {
         }
     }
 
+    /// As `lookup`, for values that mostly come in the order of their groups' numbers: the next group is tried first.
+    func lookupInOrder(_ column: Column, count n: Int, into ids: UnsafeMutablePointer<Int32>) {
+        views.reserve(count + n + 1)
+        if (count + n) * 4 > (1 << slotBits) * 3 { rehash(toHold: count + n) }
+        let bases = column.heaps.map { UnsafeRawPointer($0.base) }
+        let values = column.pointer(as: StringView.self), known = views.base
+        withExtendedLifetime(column) {
+            bases.withUnsafeBufferPointer { sources in
+                var next = 0
+                for i in 0..<n {
+                    var group: Int32
+                    if !column.isValid(i) {
+                        group = groupOfNull()
+                    } else if next < count, Int32(next) != nullGroup, isSame(values[i], sources.baseAddress, known[next]) {
+                        group = Int32(truncatingIfNeeded: next)
+                    } else {
+                        group = find(values[i], sources.baseAddress)
+                    }
+                    ids[i] = group
+                    next = Int(group) + 1
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func isSame(_ view: StringView, _ sources: UnsafePointer<UnsafeRawPointer>?, _ known: StringView) -> Bool {
+        guard view.length == known.length, view.prefix == known.prefix else { return false }
+        guard view.length > 12 else { return unsafeBitCast(view, to: SIMD2<UInt64>.self) == unsafeBitCast(known, to: SIMD2<UInt64>.self) }
+        return same(sources![Int(view.heapIndex)] + Int(view.offset), heaps[Int(known.heapIndex)].base + Int(known.offset), Int(view.length))
+    }
+
     private func groupOfNull() -> Int32 {
         if nullGroup < 0 {
             nullGroup = Int32(count)

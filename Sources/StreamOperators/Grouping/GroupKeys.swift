@@ -18,21 +18,37 @@ package struct GroupKeys: Sendable {
 
     /// The key columns of n groups.
     package func columns(_ ids: UnsafePointer<Int32>, count n: Int) -> [Column] {
-        func gathered<T: BitwiseCopyable>(_ block: MemoryBlock, _: T.Type) -> Buffer {
-            let values = Buffer(capacity: n * MemoryLayout<T>.stride)
-            let to = values.pointer(as: T.self), from = block.base.assumingMemoryBound(to: T.self)
-            withExtendedLifetime(block) { for i in 0..<n { to[i] = from[Int(ids[i])] } }
-            return values
-        }
         switch form {
         case .none: return []
-        case .int32(let block): return [Column(type: types[0], count: n, validity: validity(ids, n), values: gathered(block, Int32.self))]
-        case .int64(let block): return [Column(type: types[0], count: n, validity: validity(ids, n), values: gathered(block, Int64.self))]
+        case .int32(let block): return [Column(type: types[0], count: n, validity: validity(ids, n), values: Self.words(block, ids, n))]
+        case .int64(let block): return [Column(type: types[0], count: n, validity: validity(ids, n), values: Self.longs(block, ids, n))]
         case .bytes(let block, let heaps):
-            return [Column(type: types[0], count: n, validity: validity(ids, n), values: gathered(block, StringView.self), heaps: heaps)]
+            return [Column(type: types[0], count: n, validity: validity(ids, n), values: Self.views(block, ids, n), heaps: heaps)]
         case .rows(let block, let heaps, let codec):
-            return codec.decode(Column(type: .bytes, count: n, values: gathered(block, StringView.self), heaps: heaps))
+            return codec.decode(Column(type: .bytes, count: n, values: Self.views(block, ids, n), heaps: heaps))
         }
+    }
+
+    // Of one type each, so that none depends on being specialised.
+    private static func words(_ block: MemoryBlock, _ ids: UnsafePointer<Int32>, _ n: Int) -> Buffer {
+        let values = Buffer(capacity: n * 4)
+        let to = values.pointer(as: Int32.self), from = block.base.assumingMemoryBound(to: Int32.self)
+        for i in 0..<n { to[i] = from[Int(ids[i])] }
+        return withExtendedLifetime(block) { values }
+    }
+
+    private static func longs(_ block: MemoryBlock, _ ids: UnsafePointer<Int32>, _ n: Int) -> Buffer {
+        let values = Buffer(capacity: n * 8)
+        let to = values.pointer(as: Int64.self), from = block.base.assumingMemoryBound(to: Int64.self)
+        for i in 0..<n { to[i] = from[Int(ids[i])] }
+        return withExtendedLifetime(block) { values }
+    }
+
+    private static func views(_ block: MemoryBlock, _ ids: UnsafePointer<Int32>, _ n: Int) -> Buffer {
+        let values = Buffer(capacity: n * 16)
+        let to = values.pointer(as: StringView.self), from = block.base.assumingMemoryBound(to: StringView.self)
+        for i in 0..<n { to[i] = from[Int(ids[i])] }
+        return withExtendedLifetime(block) { values }
     }
 
     /// Valid wherever the group is not the null group; nil when that is everywhere.

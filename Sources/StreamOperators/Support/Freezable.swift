@@ -20,12 +20,12 @@ struct Freezable<State: AnyObject> {
 
     /// Makes the state fit to be written to.
     @inline(__always)
-    mutating func thaw(_ copy: (State) -> State) {
+    mutating func thaw(_ copy: (State, FrozenHold) -> State) {
         if wasFrozen { leave(copy) }
     }
 
-    private mutating func leave(_ copy: (State) -> State) {
-        if hold != nil { state = copy(state) }
+    private mutating func leave(_ copy: (State, FrozenHold) -> State) {
+        if let hold { state = copy(state, hold) }
         (hold, wasFrozen) = (nil, false)
     }
 }

@@ -51,7 +51,7 @@ final class GroupValues {
         for i in 0..<count where Int(groups[i]) < capacity { write(Int(groups[i])..<Int(groups[i]) + 1) }
     }
 
-    /// Takes the values of another one of the same kind; this one must be clear.
+    /// Takes the values of another one of the same kind.
     func assign(_ other: GroupValues) {
         if other.capacity > capacity {
             base.deallocate()
@@ -59,6 +59,7 @@ final class GroupValues {
             base = LargeMemory.allocate(capacity * width)
         }
         base.copyMemory(from: other.base, byteCount: other.capacity * width)
+        write(other.capacity..<capacity)
     }
 
     /// Place i takes the value of place `kept[i]`; the rest is filled anew.

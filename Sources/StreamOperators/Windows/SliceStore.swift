@@ -15,7 +15,7 @@ final class SliceStore {
         /// For reading; what is to be written to is asked for with ``SliceStore/slice(_:)``.
         var set: AccumulatorSet { content.state }
 
-        fileprivate func willChange(_ copy: (AccumulatorSet) -> AccumulatorSet) {
+        fileprivate func willChange(_ copy: (AccumulatorSet, FrozenHold) -> AccumulatorSet) {
             content.thaw(copy)
             isChanged = true
         }
@@ -32,6 +32,7 @@ final class SliceStore {
     let table: GroupTable
     private(set) var slices: [Int64: Slice] = [:]
     private var recycled: [AccumulatorSet] = []
+    private var left: [Left] = []
     private let retractRows = Scratch<Int32>(), retractGroups = Scratch<Int32>()
     private var evictionCheckAt = SliceStore.evictionMinimum
     private static let evictionMinimum = 65_536
@@ -43,7 +44,25 @@ final class SliceStore {
 
     var isEmpty: Bool { slices.isEmpty }
 
-    private func copy(_ set: AccumulatorSet) -> AccumulatorSet { set.copy(into: recycled.popLast()) }
+    /// A copy in memory that is in use already if there is any: fresh pages cost far more than the copying.
+    private func copy(_ set: AccumulatorSet, _ hold: FrozenHold) -> AccumulatorSet {
+        var made: AccumulatorSet?
+        if let free = left.firstIndex(where: { $0.isFree }) {
+            made = left.remove(at: free).set
+        } else {
+            made = recycled.popLast()
+        }
+        if left.count < 2 { left.append(Left(set: set, hold: hold)) }
+        return set.copy(into: made)
+    }
+
+    /// A set that was left to snapshots; its memory is used again once they are done.
+    private struct Left {
+        let set: AccumulatorSet
+        private weak var hold: FrozenHold?
+        init(set: AccumulatorSet, hold: FrozenHold) { (self.set, self.hold) = (set, hold) }
+        var isFree: Bool { hold == nil }
+    }
 
     /// The slice to write to, made when it is new, with room for all groups.
     func slice(_ index: Int64) -> Slice {
@@ -90,11 +109,10 @@ final class SliceStore {
         recycled.append(slice.set)
     }
 
-    /// Moves all rows of a slice into another one.
-    func fold(_ slice: Slice, into target: Int64) {
+    /// Moves all rows of a slice into another one, as if they had arrived there as number `arrival` of all.
+    func fold(_ slice: Slice, into target: Int64, arrival: Int64) {
         let target = self.slice(target)
-        // Behind all rows that the target took itself.
-        target.set.merge(slice.set, from: 0, count: slice.groups, place: .max / 2 + slice.index)
+        target.set.merge(slice.set, from: 0, count: slice.groups, place: arrival)
         remove(slice)
     }
 
@@ -113,7 +131,7 @@ final class SliceStore {
         let kept = (0..<Int32(n)).filter { isLive[Int($0)] }
         if kept.count * 2 < n {
             table.keep(kept)
-            recycled = []
+            (recycled, left) = ([], [])
             for slice in slices.values {
                 // The contents stay what they are: a snapshot names them by key.
                 slice.content.thaw(copy)

@@ -80,7 +80,8 @@ final class WindowAggregateOperator: StreamOperator {
         let groups = ids.reserve(n)
         let keys = takesPartials ? Array(batch.columns[0..<spec.keys.count]) : spec.keys.map { batch.columns[$0] }
         store.table.lookup(keys, rows: rows, count: n, into: groups)
-        let parts = partition.split(times, groups: groups, rows: rows, count: n, windowing)
+        var parts = partition.split(times, groups: groups, rows: rows, count: n, windowing)
+        if windowing.isCumulative { redirect(&parts) }
         if takesPartials {
             absorb(parts, state: batch.columns[(spec.keys.count + 1)...].map { $0.flat() })
         } else {
@@ -96,6 +97,11 @@ final class WindowAggregateOperator: StreamOperator {
             arrivals += Int64(batch.physicalCount)
         }
         return .done
+    }
+
+    /// Slices of growing windows that have fired are one by now: a row that is taken back must meet the row that was added.
+    private func redirect(_ parts: inout [SlicePartition.Part]) {
+        for i in parts.indices where parts[i].slice < firedEnd { parts[i].slice = windowing.firstSlice(ofWindowEnding: parts[i].slice + 1) }
     }
 
     private func absorb(_ parts: [SlicePartition.Part], state: [Column]) {
@@ -196,7 +202,7 @@ final class WindowAggregateOperator: StreamOperator {
         guard windowing.isCumulative else { return }
         let first = windowing.firstSlice(ofWindowEnding: end)
         for slice in store.slices.values.filter({ $0.index > first && $0.index < end }).sorted(by: { $0.index < $1.index }) {
-            store.fold(slice, into: first)
+            store.fold(slice, into: first, arrival: arrivals)
         }
     }
 }

@@ -61,7 +61,7 @@ extension WindowAggregateOperator {
                 let columns = try wanted.columns(of: piece, operator: context.name), n = piece.batch.count
                 guard n > 0 else { return }
                 let groups = ids.reserve(n), times = times.reserve(n)
-                store.table.lookup(Array(columns[0..<keys]), rows: nil, count: n, into: groups)
+                store.table.lookupInOrder(Array(columns[0..<keys]), count: n, into: groups)
                 withExtendedLifetime(columns) { times.update(from: columns[keys].pointer(as: Int64.self), count: n) }
                 for part in partition.split(times, groups: groups, rows: nil, count: n, windowing) {
                     let state = columns[(keys + 1)...].map { $0.taking(part.rows, count: part.count) }
