@@ -74,7 +74,7 @@ let package = Package(
         // Whole jobs under a seeded scheduler: `make simulate`.
         .target(
             name: "Simulations",
-            dependencies: ["StreamTesting", "StreamSQL", "StreamState", "Topology", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
+            dependencies: ["StreamTesting", "StreamSQL", "StreamState", "RocksDBState", "Topology", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
             path: "Tests/Simulations", swiftSettings: ours),
         .executableTarget(
             name: "swiftwater-simulate",

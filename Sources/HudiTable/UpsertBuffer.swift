@@ -98,8 +98,7 @@ final class UpsertBuffer {
         let seeds = seeds
         for row in 0..<part.keys.count {
             let kind = kinds.map { RowKind(rawValue: $0[row])! } ?? .insert
-            // With keys unique in the table the +U that follows says all.
-            if kind == .updateBefore, globalKeys { continue }
+            // The +U that follows says all, but there need not be one: a filter such as HAVING may have held it back.
             let hash = KeyHash(part.keys.value(row), salt: globalKeys ? 0 : Int(partitions[row]) + 1, seeds: seeds)
             let entry = Entry(hash: hash, batch: number, row: Int32(row), partition: partitions[row], isDelete: !kind.isAdd,
                               isRetraction: kind == .updateBefore)

@@ -12,6 +12,8 @@ public final class Simulation {
     public let name: String
     /// A bug to be found.
     public var planted: PlantedBug?
+    /// The store that operators keep state in; nil = memory. One that writes on threads of its own makes runs differ.
+    public var makeBackend: ((Host) throws -> any StateBackend)?
     /// Crashes and faults; without, only the order is drawn from the seed.
     public var isRough = true
     /// Called with a line for everything that happens.
@@ -223,6 +225,12 @@ public final class Simulation {
             graph = try topology.graph(host: disk.host, parallelism: before)
         }
         options.host = disk.host
+        if let makeBackend {
+            options.backend = try makeBackend(disk.host)
+            options.workDirectory = disk.root + "/work"
+            // What the life before has left there.
+            try disk.host.removeTree(options.workDirectory)
+        }
         if planted == .commitBeforeManifest { graph = graph.committingEarly() }
         let execution = try SteppedExecution(graph, options: options, recovery: JobRecovery(jobID: "simulated", storage: storage, restored: newest))
         do {

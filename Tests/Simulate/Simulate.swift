@@ -19,6 +19,8 @@ struct Simulate: ParsableCommand {
     var topology: String?
     @Option(help: "A bug to plant: commit-before-manifest, skipped-barrier or lost-flush. The simulation then must fail.")
     var plant: String?
+    @Flag(help: "Keep operators' state in RocksDB instead of memory.")
+    var rocksdb = false
     @Flag(help: "Print everything that happens.")
     var trace = false
     @Option(help: "Seeds that run at the same time.")
@@ -45,7 +47,7 @@ struct Simulate: ParsableCommand {
         }
         let results = Results()
         let work = (seed..<seed + UInt64(seeds)).flatMap { seed in jobs.map { (seed, $0) } }
-        let (isTracing, start) = (trace, Date())
+        let (isTracing, inRocksDB, start) = (trace, rocksdb, Date())
         let next = Mutex(0)
         let group = DispatchGroup()
         for _ in 0..<max(1, isTracing ? 1 : threads) {
@@ -55,7 +57,7 @@ struct Simulate: ParsableCommand {
                     guard i < work.count else { return }
                     let (seed, job) = work[i]
                     do {
-                        let report = try job.run(seed: seed, planted: planted, trace: isTracing ? { print($0) } : nil)
+                        let report = try job.run(seed: seed, planted: planted, inRocksDB: inRocksDB, trace: isTracing ? { print($0) } : nil)
                         results.add(report)
                         if isTracing { print("\(job.rawValue), seed \(seed): digest \(String(report.digest, radix: 16))") }
                     } catch {

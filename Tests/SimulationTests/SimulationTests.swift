@@ -10,6 +10,11 @@ import Testing
         for seed in UInt64(part * 25)..<UInt64(part * 25 + 25) { try job.run(seed: seed) }
     }
 
+    @Test("so do jobs that keep their state in RocksDB, whose files no crash may tear", arguments: [SimulatedJob.sensors, .join])
+    func rocksDB(job: SimulatedJob) throws {
+        for seed in UInt64(500)..<506 { try job.run(seed: seed, inRocksDB: true) }
+    }
+
     @Test("a seed replays: the same steps, and the same bytes in the end", arguments: SimulatedJob.allCases)
     func replays(job: SimulatedJob) throws {
         // Seeds that no other test runs at the same time: the path of the disk, which some files hold, is the seed's own.

@@ -1,3 +1,4 @@
+import RocksDBState
 import StreamCore
 import StreamTesting
 
@@ -19,10 +20,11 @@ public enum SimulatedJob: String, CaseIterable, Sendable {
     /// Runs one seed to its end.
     /// - Throws: ``SimulationFailure``.
     @discardableResult
-    public func run(seed: UInt64, planted: PlantedBug? = nil, trace: ((String) -> Void)? = nil) throws -> SimulationReport {
+    public func run(seed: UInt64, planted: PlantedBug? = nil, inRocksDB: Bool = false, trace: ((String) -> Void)? = nil) throws -> SimulationReport {
         let simulation = try simulation(seed: seed)
         simulation.planted = planted
         simulation.trace = trace
+        if inRocksDB { simulation.makeBackend = { try RocksDBBackend(host: $0) } }
         return try simulation.run()
     }
 }
