@@ -309,13 +309,18 @@ public final class Simulation {
     }
 
     private func commit(_ execution: SteppedExecution) throws {
+        var sinceLast = 0
         for (number, outcome) in execution.takeOutcomes() {
             // What was prepared for savepoints and failed checkpoints is published with the next one, as a piece of its own.
             prepared += 1
+            sinceLast += 1
             switch outcome {
             case .success(let checkpoint):
                 report.checkpoints += 1
-                if checkpoint.manifest.kind != .savepoint { lastCompleted = max(lastCompleted, number) }
+                if checkpoint.manifest.kind != .savepoint {
+                    lastCompleted = max(lastCompleted, number)
+                    sinceLast = 0
+                }
                 if checkpoint.manifest.isUnaligned { report.unaligned += 1 }
                 note("completed \(number), \(checkpoint.manifest.files.count) files\(checkpoint.manifest.isUnaligned ? ", unaligned" : "")")
             case .failure(let error):
@@ -328,7 +333,7 @@ public final class Simulation {
         note("committed \(made)")
         // Looking costs time; not to look now and then also lets several commits lie between two looks.
         seen = Int.random(in: 0..<3, using: &random) > 0 ? try look() : nil
-        prepared = 0
+        prepared = sinceLast
     }
 
     // MARK: checks
