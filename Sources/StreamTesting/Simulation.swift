@@ -31,6 +31,7 @@ public final class Simulation {
     private var seen: [String: VisibleOutput]?
     /// Barriers since then up to which something may have been published.
     private var prepared = 0
+    private var hasLoosePieces = false
     private var lastCompleted: UInt64 = 0
 
     /// - Parameter make: makes the topology, with its input on the disk if it wants that there.
@@ -310,8 +311,12 @@ public final class Simulation {
 
     private func commit(_ execution: SteppedExecution) throws {
         for (number, outcome) in execution.takeOutcomes() {
-            // What was prepared for savepoints and failed checkpoints is published with the next one, as a piece of its own.
             prepared += 1
+            // What was prepared for savepoints and failed checkpoints is published with a later one, as a piece of its own.
+            switch outcome {
+            case .success(let checkpoint): hasLoosePieces = hasLoosePieces || checkpoint.manifest.kind == .savepoint
+            case .failure: hasLoosePieces = true
+            }
             switch outcome {
             case .success(let checkpoint):
                 report.checkpoints += 1
@@ -350,7 +355,8 @@ public final class Simulation {
         let now = try look()
         try requireNothingLost(now, since: seen)
         // A recovery that was cut short may have published some of the pieces of its checkpoint.
-        atCrash = (atCrash == nil ? seen : nil, now, prepared)
+        atCrash = (atCrash == nil && !hasLoosePieces ? seen : nil, now, prepared)
+        hasLoosePieces = false
         seen = nil
         prepared = 0
     }
