@@ -31,6 +31,7 @@ public final class Simulation {
     private var seen: [String: VisibleOutput]?
     /// Barriers since then up to which something may have been published.
     private var prepared = 0
+    private var hasLoosePieces = false
     private var lastCompleted: UInt64 = 0
 
     /// - Parameter make: makes the topology, with its input on the disk if it wants that there.
@@ -309,18 +310,17 @@ public final class Simulation {
     }
 
     private func commit(_ execution: SteppedExecution) throws {
-        var sinceLast = 0
         for (number, outcome) in execution.takeOutcomes() {
-            // What was prepared for savepoints and failed checkpoints is published with the next one, as a piece of its own.
             prepared += 1
-            sinceLast += 1
+            // What was prepared for savepoints and failed checkpoints is published with a later one, as a piece of its own.
+            switch outcome {
+            case .success(let checkpoint): hasLoosePieces = hasLoosePieces || checkpoint.manifest.kind == .savepoint
+            case .failure: hasLoosePieces = true
+            }
             switch outcome {
             case .success(let checkpoint):
                 report.checkpoints += 1
-                if checkpoint.manifest.kind != .savepoint {
-                    lastCompleted = max(lastCompleted, number)
-                    sinceLast = 0
-                }
+                if checkpoint.manifest.kind != .savepoint { lastCompleted = max(lastCompleted, number) }
                 if checkpoint.manifest.isUnaligned { report.unaligned += 1 }
                 note("completed \(number), \(checkpoint.manifest.files.count) files\(checkpoint.manifest.isUnaligned ? ", unaligned" : "")")
             case .failure(let error):
@@ -333,7 +333,7 @@ public final class Simulation {
         note("committed \(made)")
         // Looking costs time; not to look now and then also lets several commits lie between two looks.
         seen = Int.random(in: 0..<3, using: &random) > 0 ? try look() : nil
-        prepared = sinceLast
+        prepared = 0
     }
 
     // MARK: checks
@@ -355,7 +355,8 @@ public final class Simulation {
         let now = try look()
         try requireNothingLost(now, since: seen)
         // A recovery that was cut short may have published some of the pieces of its checkpoint.
-        atCrash = (atCrash == nil ? seen : nil, now, prepared)
+        atCrash = (atCrash == nil && !hasLoosePieces ? seen : nil, now, prepared)
+        hasLoosePieces = false
         seen = nil
         prepared = 0
     }
