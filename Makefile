@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos bench format clean
+.PHONY: all setup build release demo test chaos simulate bench format clean
 
 all: build
 
@@ -31,10 +31,10 @@ chaos: release
 	@$(SWIFTWATER_PYTHON) Tests/Chaos/chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 # Whole jobs under seeded schedulers, with crashes, torn writes and failing disks: make simulate SEEDS=2000
-SEEDS ?= 200
+SEEDS ?= 2000
 simulate: setup
-	swift build --product swiftwater-simulate $(SWIFT_FLAGS)
-	.build/debug/swiftwater-simulate --seeds $(SEEDS)
+	swift build -c release --product swiftwater-simulate $(SWIFT_FLAGS) -Xswiftc -gnone
+	.build/release/swiftwater-simulate --seeds $(SEEDS)
 
 bench: release
 	@Benchmarks/run.sh
