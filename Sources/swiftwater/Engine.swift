@@ -47,6 +47,14 @@ enum Engine {
         "\(data ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp")/swiftwater-work-\(getpid())"
     }
 
+    /// The settings that options of the command line stand for.
+    static func keys(settings: [String], parallelism: Int?) -> Set<String> {
+        var keys = Set(settings.map { String($0.prefix { $0 != "=" }) })
+        if parallelism != nil { keys.insert("parallelism.default") }
+        if keys.contains("parallelism.default") { keys.insert("table.exec.resource.default-parallelism") }
+        return keys
+    }
+
     static func read(_ path: String) throws -> String {
         guard let file = fopen(path, "r") else {
             throw StreamError(.io, "cannot read \(path): \(String(cString: strerror(errno)))", fix: "name a file that exists")

@@ -6,6 +6,8 @@ import StreamSQL
 final class ScriptRunner {
     let session: SQLSession
     var workers: Int?
+    /// Settings that the command line has made: what the script sets them to does not count.
+    var fixed: Set<String> = []
     var status = StatusView.Mode.silent
     var resultFormat = OutputFormat.table
     var footer = true
@@ -57,6 +59,7 @@ final class ScriptRunner {
             }
         }
         for statement in statements {
+            if case .set(let key, _) = statement.node, fixed.contains(key) { continue }
             if case .insert(let insert) = statement.node, session.settings.values["table.dml-sync"] != "true" {
                 inserts.append(insert)
                 first = first ?? statement

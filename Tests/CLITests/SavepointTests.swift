@@ -37,6 +37,10 @@ import Testing
             let path = try workspace.ok("stop", "sensors", "--savepoint").out.trimmingCharacters(in: .newlines)
             let outcome = try job.end()
             #expect(outcome.status == 0 && outcome.errors.contains("savepoint: \(path)"), "\(outcome)")
+            // The file has a parallelism of its own, which the command line overrides.
+            let manifest = try String(contentsOfFile: path + "/manifest.json", encoding: .utf8).filter { !$0.isWhitespace }
+            #expect(manifest.contains("\"parallelism\":\(parallelism)"))
+            #expect(manifest.contains("\"parallelism\":2") == (parallelism == 2))
             savepoint = ["--from-savepoint", path]
         }
         try generate(workspace, part: 2)

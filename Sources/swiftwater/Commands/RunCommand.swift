@@ -39,6 +39,7 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         data.apply()
         let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism))
+        runner.fixed = Engine.keys(settings: settings, parallelism: parallelism)
         runner.workers = workers
         runner.status = output == .json ? .json : quiet ? .silent : Terminal.errorIsTerminal ? .live : .final
         runner.resultFormat = output == .json ? .json : .table
@@ -83,7 +84,9 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
         data.apply()
         let topology = try Topology.load(path: file)
-        for graph in try ScriptRunner(session: try Engine.session(parallelism: parallelism)).plan(topology.statements) {
+        let runner = ScriptRunner(session: try Engine.session(parallelism: parallelism))
+        runner.fixed = Engine.keys(settings: [], parallelism: parallelism)
+        for graph in try runner.plan(topology.statements) {
             print(dot ? graph.dot() : graph.text)
         }
     }
