@@ -90,9 +90,15 @@ public final class JobExecution: Sendable {
             events.withLock { $0.workersDone = true }
             events.broadcast()
         }
+        // A thread may be joined once only: its handle is another thread's then.
+        var runs = true
+        func endWorkers() {
+            if runs { threads.forEach { $0.join() } }
+            runs = false
+        }
         func endThreads() {
             pool.cancel()
-            threads.forEach { $0.join() }
+            endWorkers()
             writer.withLock { $0.isOver = true }
             writer.broadcast()
             writerThread?.join()
@@ -102,7 +108,7 @@ public final class JobExecution: Sendable {
         do {
             end = try coordinate(job)
             if end != .cancelled {
-                threads.forEach { $0.join() }
+                endWorkers()
                 if let failure = pool.failure { throw failure }
                 try conclude(job)
             }
