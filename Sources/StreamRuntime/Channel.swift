@@ -63,7 +63,10 @@ package final class Channel: Sendable {
             queue.append(element)
             return queue.count == 1
         }
-        if wasEmpty { waker.wake(receiver) }
+        // A barrier may be one that overtakes: the receiver looks for it even when it has no room to take more rows.
+        var isBarrier = false
+        if case .barrier = element { isBarrier = true }
+        if wasEmpty || isBarrier { waker.wake(receiver) }
     }
 
     /// The first barrier that waits in the queue.
@@ -78,16 +81,18 @@ package final class Channel: Sendable {
 
     /// Takes a checkpoint's barrier out of the queue, past what is in front of it.
     package func overtake(_ checkpoint: UInt64) -> Overtaken {
-        queue.withLock { queue in
+        let (overtaken, hasRoomAgain) = queue.withLock { queue -> (Overtaken, Bool) in
             let all = (0..<queue.count).map { queue.elements[(queue.head + $0) % queue.elements.count]! }
             guard let at = all.firstIndex(where: { if case .barrier(let b) = $0 { b.checkpoint == checkpoint && !b.final } else { false } })
-            else { return .notHere }
+            else { return (.notHere, false) }
             var rest = all
             rest.remove(at: at)
             queue.elements = rest + Array(repeating: nil, count: max(queue.elements.count - rest.count, 1))
             (queue.head, queue.count) = (0, rest.count)
-            return .barrier(inFront: Array(all[..<at]))
+            return (.barrier(inFront: Array(all[..<at])), all.count == capacity)
         }
+        if hasRoomAgain { waker.wake(sender) }
+        return overtaken
     }
 
     package func receive() -> StreamElement? {

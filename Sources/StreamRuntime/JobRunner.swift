@@ -57,7 +57,7 @@ public final class JobRunner: Sendable {
     private struct Control: Sendable {
         var execution: JobExecution?
         /// Asked for before or between attempts.
-        var isStopped = false, isCancelled = false
+        var isStopped = false, drains = false, isCancelled = false
         var status: [VertexStatus] = []
         var isOver = false
         /// Checkpoints up to this number are of earlier runs, which do not count when the user names a start.
@@ -95,6 +95,8 @@ public final class JobRunner: Sendable {
                 if end == .finished, let recovery, !recovery.keepsFinished { try storage?.removeAll() }
                 return end
             } catch {
+                // Nobody wants it to go on, and what was read was not committed: that is no clean stop.
+                if control.withLock({ $0.isStopped }) { throw error }
                 guard Self.mayPass(error), let delay = schedule.delay(after: options.clock(), random: options.host.randomBits) else { throw error }
                 tell(.restarting(attempt: attempt + 1, delay: delay, error))
                 switch pause(delay) {
@@ -138,12 +140,12 @@ public final class JobRunner: Sendable {
             }
         }
         tell(.started(attempt: attempt, from: jobRecovery?.restored?.manifest))
-        let (isStopped, isCancelled) = control.withLock { control in
+        let (isStopped, drains, isCancelled) = control.withLock { control in
             control.execution = execution
-            return (control.isStopped, control.isCancelled)
+            return (control.isStopped, control.drains, control.isCancelled)
         }
         control.broadcast()
-        if isCancelled { execution.cancel() } else if isStopped { execution.stop() }
+        if isCancelled { execution.cancel() } else if isStopped { execution.stop(drain: drains) }
         defer {
             control.withLock { control in
                 control.status = execution.status()
@@ -184,6 +186,7 @@ public final class JobRunner: Sendable {
     public func stop(drain: Bool = false) {
         let execution = control.withLock { control in
             control.isStopped = true
+            control.drains = drain
             return control.execution
         }
         control.broadcast()

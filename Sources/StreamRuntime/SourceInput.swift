@@ -108,7 +108,7 @@ final class SourceInput {
             let ended = splits.remove(at: chosen)
             finishedSplits.append(.init(id: ended.id, position: ended.reader.position, isFinished: true))
             ended.reader.close()
-            return .elements(advance())
+            return .elements(advance() + (splits.isEmpty ? [] : tellIdleIfAll()))
         }
     }
 

@@ -300,6 +300,21 @@ private struct Trial {
         }
     }
 
+    @Test("taking a barrier out of a full queue wakes the sender")
+    func overtakingMakesRoom() {
+        final class Woken: Waker {
+            let ids = Mutex<[Int]>([])
+            func wake(_ subtask: Int) { ids.withLock { $0.append(subtask) } }
+        }
+        let woken = Woken(), channel = Channel(from: 7, to: 8, capacity: 3, waker: woken)
+        for element in [.batch(batch([(1, 1, 0)])), .watermark(.max), .barrier(Barrier(checkpoint: 4))] as [StreamElement] { channel.send(element) }
+        #expect(channel.isFull && woken.ids.withLock { $0 } == [8, 8])
+        guard case .notHere = channel.overtake(5) else { Issue.record("there is no barrier 5"); return }
+        guard case .barrier(let inFront) = channel.overtake(4) else { Issue.record("barrier 4 is gone"); return }
+        #expect(inFront.count == 2 && channel.depth == 2)
+        #expect(woken.ids.withLock { $0 } == [8, 8, 7])
+    }
+
     @Test("delays between restarts grow, and start anew after a quiet time")
     func delays() {
         var schedule = RestartSchedule(.exponentialDelay(initial: .seconds(1), maximum: .seconds(4), multiplier: 2, resetAfter: .seconds(100), jitter: 0, attempts: nil))
