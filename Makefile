@@ -43,4 +43,4 @@ format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift
 
 clean:
-	rm -rf .build swiftwater-data
+	rm -rf .build

@@ -99,6 +99,13 @@ final class ScriptRunner {
             graph.name = jobs == 1 ? base : "\(base)-\(jobs)"
             job = try RecoverableJob(placement, name: graph.name, base: base, number: jobs, settings)
         }
+        if placement == nil, settings.recovery.startFrom != nil {
+            throw StreamError(.validate, "'execution.savepoint.path' is set, but statements that run here keep no checkpoints",
+                              fix: "put them into a file and start it with swiftwater run --from-savepoint")
+        }
+        if let placement, job == nil, placement.startFrom ?? settings.recovery.startFrom ?? placement.checkpoints != nil || placement.startsAnew {
+            Terminal.error("warning: a job that only shows rows keeps no checkpoints and starts from the beginning; set execution.checkpointing.interval to give it some")
+        }
         options.workDirectory = job?.workDirectory ?? Engine.workDirectory(placement?.data)
         let runner = try JobRunner(graph, options: options, recovery: job?.recovery)
         let view = StatusView(runner, mode: status)

@@ -7,7 +7,7 @@ import Darwin
 
 /// Where the shard log keeps its streams.
 struct DataDirectory: ParsableArguments {
-    @Option(name: .customLong("data"), help: "Directory of the shard log; default $SWIFTWATER_DATA, else ./swiftwater-data.")
+    @Option(name: .customLong("data"), help: "Directory of streams, checkpoints and savepoints; default $SWIFTWATER_DATA, else ./swiftwater-data.")
     var directory: String?
 
     var path: String { directory ?? getenv("SWIFTWATER_DATA").map { String(cString: $0) } ?? "swiftwater-data" }

@@ -36,13 +36,14 @@ struct JobFinder {
         }
         throw StreamError(
             .validate, "there is no job '\(wanted)' in \(root)",
-            fix: NearName.hint(for: wanted, in: all.map(\.name)) ?? "start it with swiftwater run, or name the directory of its checkpoints with --checkpoint-dir")
+            fix: (NearName.nearest(to: wanted, in: all.map(\.name)).map { "write \"\($0)\", " } ?? "")
+                + "name the directory of its checkpoints with --checkpoint-dir, or end a job that keeps none with Ctrl-C")
     }
 
     /// Asks a job that must be running.
     static func ask(_ job: Job, _ request: ControlRequest) throws -> ControlAnswer {
         guard let answer = try askIfRunning(job, request) else {
-            throw StreamError(.validate, "job \(job.name) is not running (\(job.directory))", fix: "start it with swiftwater run; swiftwater jobs lists the running ones")
+            throw StreamError(.validate, "job \(job.name) is not running (\(job.directory))", fix: "start it with swiftwater run, or name the directory of its checkpoints with --checkpoint-dir; swiftwater jobs lists the running ones")
         }
         if let error = answer.error {
             throw StreamError(StreamError.Code.named(error.kind), "job \(job.name): \(error.problem)", fix: error.fix)
