@@ -144,7 +144,14 @@ public struct JobGraphBuilder: Sendable {
     }
 
     /// What the rows of a scan do to rows before.
-    mutating func mode(of scan: LogicalPlan.Scan) throws -> ChangelogMode { try source(for: scan).source.changelogMode }
+    mutating func mode(of scan: LogicalPlan.Scan) throws -> ChangelogMode {
+        let mode = try source(for: scan).source.changelogMode
+        guard mode != .upsert || !scan.table.descriptor.primaryKey.isEmpty else {
+            throw StreamError(
+                .plan, "table \(scan.table.name) gives changes by primary key, but declares none", fix: "declare PRIMARY KEY (...) NOT ENFORCED")
+        }
+        return mode
+    }
 
     /// Adds the steps of a plan that gives all kinds of changes.
     mutating func add(_ plan: LogicalPlan) throws -> Stream {

@@ -75,7 +75,7 @@ struct ChangelogNode: Sendable {
         case .filter, .sort: return inputs[0].upsertKeys
         case .project(_, let p), .calc(_, _, let p):
             return inputs[0].upsertKeys.compactMap { key in
-                let kept = key.map { column in p.exprs.firstIndex { if case .column(column, _) = $0 { true } else { false } } }
+                let kept = key.map { column in p.exprs.firstIndex { $0.carries(column) } }
                 return kept.contains(nil) ? nil : Set(kept.map { $0! })
             }
         case .aggregate(_, let a): return [Set(0..<a.keys.count)]
@@ -150,6 +150,19 @@ struct ChangelogNode: Sendable {
         let inner = branch.isEmpty ? indent : indent + (branch == "+- " ? "   " : "|  ")
         for (i, input) in inputs.enumerated() {
             input.draw(indent: inner, branch: i == inputs.count - 1 ? "+- " : ":- ", into: &lines)
+        }
+    }
+}
+
+extension Expr {
+    /// Equal for two rows exactly when the column is.
+    fileprivate func carries(_ column: Int) -> Bool {
+        switch self {
+        case .column(column, _): true
+        case .call(let f, let args) where f.name == "NOT NULL": args[0].carries(column)
+        case .cast(let e, let to, _):
+            (e.type.isText && to.isText || e.type.isInteger && to.isInteger && e.type.width <= to.width) && e.carries(column)
+        default: false
         }
     }
 }
