@@ -186,6 +186,8 @@ public struct TableRef: Sendable {
         case query(Query)
         /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ...)); `input` is the TABLE argument (a name or a query).
         case windowFunction(name: String, input: TableRef, timeColumn: QualifiedName, arguments: [SyntaxExpr])
+        /// TABLE(f(x)), with or without LATERAL
+        case tableFunction(FunctionCall)
         /// UNNEST(expr) [WITH ORDINALITY]
         case unnest(SyntaxExpr, ordinality: Bool)
         /// kind: "INNER", "LEFT", "RIGHT", "FULL", "CROSS" (also the comma)

@@ -48,7 +48,7 @@ extension QueryBinder {
     {
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr { return columns[i].renamed(name) }
-            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
+            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
         if select.distinct { plan = Self.distinct(plan, stateTTL: stateTTL) }
@@ -145,7 +145,8 @@ extension QueryBinder {
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
             return try aliased(try windowTable(name, plan, scope, time, arguments, ref.span), ref.alias, ref)
-        case .unnest: throw context.unsupported("UNNEST", at: ref.span)
+        case .unnest, .tableFunction:
+            return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
         }
     }
@@ -203,6 +204,10 @@ extension QueryBinder {
     private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
         -> (LogicalPlan, Scope)
     {
+        if right.isRowFunction {
+            guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
+            return try correlated(try table(left), right, kind, on, ref)
+        }
         guard kind == "INNER" || kind == "CROSS" else {
             throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
         }

@@ -322,7 +322,6 @@ extension TokenParser {
         defer { leave() }
         let start = token.start
         let lateral = acceptWord("LATERAL")
-        if lateral, isWord("TABLE") { throw unsupported("LATERAL TABLE(function)", fix: "use UNNEST for arrays and maps") }
         var table = try tableSource(start)
         table.lateral = lateral
         if isWords("FOR", "SYSTEM_TIME") || isWords("FOR", "SYSTEM") {
@@ -371,6 +370,14 @@ extension TokenParser {
         }
         if acceptWord("TABLE") {
             try expect("(", " after TABLE")
+            if isSymbol("(", ahead: 1), token.kind == .quoted || token.kind == .word && Self.windowParameters[token.upper] == nil {
+                let at = span
+                guard case .call(let function) = try call().node else {
+                    throw source.error(.parse, "TABLE takes the call of a table function here", at: at)
+                }
+                try expect(")", " after the table function")
+                return TableRef(.tableFunction(function), span: source.span(start, consumedEnd))
+            }
             let table = try windowFunction()
             try expect(")", " after the window function")
             return table
