@@ -96,7 +96,7 @@ final class GroupedSelect: Grouping {
     }
 
     private func role(_ expr: Expr) -> PlanColumn.Role {
-        if case .column(let i, _) = expr { scope.columns[i].role } else { .none }
+        if case .column(let i, _) = expr { scope.columns[i].role } else { expr.isProcessingTime ? .processingTime : .none }
     }
 
     /// The window function whose start and end are both among the keys.

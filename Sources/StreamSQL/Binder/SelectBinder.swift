@@ -48,7 +48,7 @@ extension QueryBinder {
     {
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr { return columns[i].renamed(name) }
-            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
+            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
         if select.distinct { plan = Self.distinct(plan, stateTTL: stateTTL) }

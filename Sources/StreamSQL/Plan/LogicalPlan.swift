@@ -4,11 +4,14 @@ import StreamOperators
 
 /// A column of a plan's output.
 public struct PlanColumn: Hashable, Sendable {
-    /// What the column means for event time. It goes with the column through projections, renames and UNION ALL and is lost
+    /// What the column means for time. It goes with the column through projections, renames and UNION ALL and is lost
     /// in any expression.
     public enum Role: Hashable, Sendable {
         case none
         case timeAttribute
+        /// The time at which the row is processed: steps that go by it look at the clock themselves; as a value it is the time at
+        /// which the column was computed.
+        case processingTime
         case windowStart(WindowOrigin), windowEnd(WindowOrigin)
         /// Also a time attribute.
         case windowTime(WindowOrigin)
@@ -34,6 +37,8 @@ public struct PlanColumn: Hashable, Sendable {
         default: false
         }
     }
+
+    public var isProcessingTime: Bool { role == .processingTime }
 
     func renamed(_ name: String) -> PlanColumn {
         var copy = self
@@ -203,7 +208,13 @@ extension LogicalPlan.Projection {
 extension CatalogTable {
     func planColumn(_ i: Int) -> PlanColumn {
         let column = columns[i]
-        return PlanColumn(column.name, column.type, nullable: column.nullable, role: watermark?.column == i ? .timeAttribute : .none)
+        return PlanColumn(column.name, column.type, nullable: column.nullable,
+                          role: watermark?.column == i ? .timeAttribute : isProcessingTime(i) ? .processingTime : .none)
+    }
+
+    /// Whether a column is `AS PROCTIME()`.
+    func isProcessingTime(_ i: Int) -> Bool {
+        if case .computed(let expr, _) = columns[i].kind { expr.isProcessingTime } else { false }
     }
 
     public var schema: Schema { columns.map { Field($0.name, $0.type, nullable: $0.nullable) } }

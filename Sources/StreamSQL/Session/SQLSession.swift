@@ -171,7 +171,8 @@ public final class SQLSession {
         catalog[local] = .view(
             CatalogView(
                 name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
-                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }), script: script))
+                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }),
+                processingTimes: Set(plan.columns.indices.filter { plan.columns[$0].isProcessingTime }), script: script))
         return .message("view \(local) created")
     }
 
