@@ -9,6 +9,8 @@ public enum WindowSpec: Hashable, Sendable {
     case hop(slide: Int64, size: Int64, offset: Int64)
     /// Windows that start together and grow by `step` up to `size`.
     case cumulate(step: Int64, size: Int64, offset: Int64)
+    /// Windows from a key's first row to `gap` after its last one: rows of a key that are `gap` apart or less share one.
+    case session(gap: Int64)
 }
 
 /// One aggregate of a GROUP BY: its arguments and filter are columns of the operator's input.

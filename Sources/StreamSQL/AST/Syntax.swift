@@ -154,8 +154,12 @@ public struct Select: Sendable {
     public var items: [Item]
     public var from: TableRef?
     public var filter: SyntaxExpr?
+    /// GROUPING SETS, ROLLUP and CUBE are calls of these names, whose arguments are keys, rows of keys or such calls; `()` is an
+    /// empty row.
     public var groupBy: [SyntaxExpr]
     public var having: SyntaxExpr?
+    /// GROUP BY DISTINCT: equal grouping sets count once.
+    public var isGroupByDistinct = false
     /// `/*+ STATE_TTL('t' = '1 d') */`: how long state about the rows of a table is kept.
     public var stateTTL: [Hint] = []
     public var span: SourceSpan

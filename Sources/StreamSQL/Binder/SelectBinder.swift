@@ -21,7 +21,7 @@ extension QueryBinder {
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
             return finish(plan, scope.columns, projection, select, stateTTL)
         }
-        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
+        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
         let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
@@ -144,7 +144,7 @@ extension QueryBinder {
             return try aliased(plan, ref.alias, ref)
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
-            return try aliased(try windowTable(name, plan, scope, time, arguments, ref.span), ref.alias, ref)
+            return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
         case .unnest, .tableFunction:
             return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)

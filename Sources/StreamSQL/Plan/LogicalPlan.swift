@@ -95,6 +95,8 @@ public indirect enum LogicalPlan: Sendable {
     public struct WindowTable: Sendable {
         public var origin: WindowOrigin
         public var timeColumn: Int
+        /// Of SESSION: rows with equal values share their sessions.
+        public var partitionKeys: [Int] = []
         public var columns: [PlanColumn]
     }
 

@@ -38,7 +38,7 @@ extension LogicalPlan {
             let select = p.exprs.isEmpty ? [] : ["select: " + ExprText.projection(p, input.columns)]
             return "Calc(" + ((filter.map { ["where: " + ExprText.of($0, input.columns)] } ?? []) + select).joined(separator: ", ") + ")"
         case .windowTable(let input, let w):
-            return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
+            return "WindowTable(\(ExprText.windowTable(w, input.columns)))"
         case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"
         case .aggregate(let input, let a):
             let ttl = a.stateTTL.map { ", state TTL: " + Durations.text($0) } ?? ""
