@@ -206,6 +206,8 @@ public struct TableRef: Sendable {
     public var asOf: SyntaxExpr?
     /// LATERAL (query)
     public var lateral = false
+    /// A join is NATURAL: over all columns that both sides have.
+    public var natural = false
     public var span: SourceSpan
     public init(_ node: Node, alias: String? = nil, columnAliases: [String]? = nil, span: SourceSpan) {
         self.node = node

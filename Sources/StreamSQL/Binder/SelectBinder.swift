@@ -130,7 +130,7 @@ extension QueryBinder {
     }
 
     /// The hint for a table that is not joined with another one.
-    private func lengthOfOnly(_ scope: Scope) -> Duration? {
+    func lengthOfOnly(_ scope: Scope) -> Duration? {
         scope.relations.count == 1 ? scope.relations[0].alias.flatMap { stateTTL[$0] } : nil
     }
 
@@ -199,45 +199,6 @@ extension QueryBinder {
     private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
         return (named, Scope(alias: alias, columns: named.columns))
-    }
-
-    private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
-        -> (LogicalPlan, Scope)
-    {
-        if right.isRowFunction {
-            guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
-            return try correlated(try table(left), right, kind, on, ref)
-        }
-        guard kind == "INNER" || kind == "CROSS" else {
-            throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
-        }
-        let (leftPlan, leftScope) = try table(left)
-        let (rightPlan, rightScope) = try table(right)
-        if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
-            throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
-        }
-        var scope = leftScope.joined(rightScope)
-        let shift = leftScope.columns.count
-        var conditions: [Expr] = []
-        for name in using {
-            guard case .column(let l, let rest) = leftScope.resolve([name]), rest.isEmpty,
-                case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty
-            else {
-                throw context.error(.validate, "USING (\(name)): both sides must have exactly one column \(name)", at: ref.span)
-            }
-            conditions.append(
-                try context.script.locating(ref.span) {
-                    try context.functions.bind(
-                        "=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
-                })
-            scope.hidden.insert(r + shift)
-        }
-        if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
-        let condition: Expr? = conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
-        let plan = LogicalPlan.join(
-            leftPlan, rightPlan,
-            .init(condition: condition, columns: scope.columns, leftTTL: lengthOfOnly(leftScope), rightTTL: lengthOfOnly(rightScope)))
-        return (plan, scope)
     }
 }
 

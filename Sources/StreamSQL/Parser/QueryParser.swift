@@ -307,8 +307,7 @@ extension TokenParser {
     private mutating func joins(after first: TableRef) throws -> TableRef {
         var left = first, links = 0
         while true {
-            let natural = isWord("NATURAL")
-            if natural { throw unsupported("NATURAL JOIN", fix: "name the columns: JOIN ... USING (a, b)") }
+            let natural = acceptWord("NATURAL")
             let kind: String
             if acceptWord("CROSS") {
                 try expectWord("JOIN")
@@ -324,12 +323,17 @@ extension TokenParser {
                 if isWord("SEMI") || isWord("ANTI") { throw unsupported("\(side) \(token.upper) JOIN", fix: "use EXISTS or NOT EXISTS") }
                 try expectWord("JOIN")
                 kind = side
+            } else if natural {
+                throw expected("JOIN, INNER, LEFT, RIGHT or FULL after NATURAL", near: ["JOIN", "INNER", "LEFT", "RIGHT", "FULL"])
             } else {
                 return left
             }
+            if natural, kind == "CROSS" {
+                throw source.error(.parse, "a CROSS JOIN has no condition, so it cannot be NATURAL", fix: "write NATURAL JOIN", at: span)
+            }
             let right = try tablePrimary()
             var on: SyntaxExpr?, using: [String] = []
-            if kind != "CROSS" {
+            if kind != "CROSS", !natural {
                 if acceptWord("ON") {
                     on = try expression()
                 } else if acceptWord("USING") {
@@ -339,6 +343,7 @@ extension TokenParser {
                 }
             }
             left = TableRef(.join(left, right, kind: kind, on: on, using: using), span: source.span(left.span.start, consumedEnd))
+            left.natural = natural
             links += 1
             try checkChain(links, "joins")
         }

@@ -271,16 +271,19 @@ public struct JobGraphBuilder: Sendable {
     private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
         let spec = JoinSpec(
             leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys,
-            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL))
-        let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
+            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL), kind: j.kind, nullSafeKeys: j.nullSafeKeys, condition: j.condition)
+        let on = LogicalPlan.joinParts(j, left.columns, right.columns).joined(separator: " AND ")
+        let what = j.kind == .inner ? "" : j.kind.rawValue + " "
         let vertex = addVertex(
-            on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
+            on.isEmpty ? (j.kind == .inner ? "cross join" : what + "join") : what + "join on \(on)", .transform(Operators.join(spec, context: evaluation)),
             j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
         connect(left, to: vertex, input: 0, .keys(j.leftKeys))
         connect(right, to: vertex, input: 1, .keys(j.rightKeys))
+        let updatesItself = ![.inner, .semi].contains(j.kind)
         return Stream(
             vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
-            isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
+            isChangelog: updatesItself || left.isChangelog || right.isChangelog,
+            updatedBy: left.updatedBy ?? right.updatedBy ?? (updatesItself ? "Join(\(j.kind.rawValue): \(on))" : nil))
     }
 
     private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {
