@@ -86,6 +86,15 @@ final class FrozenGroups: Sendable {
             return KeyGroupOrder(groups, count: n, maxParallelism: maxParallelism) { _, group in Int(of[group]) }
         }
     }
+
+    /// The order of rows of which row i belongs to group `owners[i]`.
+    func order(owners: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
+        let keyGroups = allKeyGroups(), all = Selection.all(n)
+        return withExtendedLifetime((keyGroups, all)) {
+            let of = keyGroups.pointer(as: UInt16.self)
+            return KeyGroupOrder(all.rows, count: n, maxParallelism: maxParallelism) { i, _ in Int(of[Int(owners[i])]) }
+        }
+    }
 }
 
 extension KeyGroups {
