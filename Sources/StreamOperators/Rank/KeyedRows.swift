@@ -105,7 +105,7 @@ final class KeyedRows {
         fileprivate func pieces(_ frozen: FrozenGroups) -> [KeyGroupState] {
             guard !groups.isEmpty else { return [] }
             let n = groups.count
-            let order = groups.withUnsafeBufferPointer { frozen.order(owners: $0.baseAddress!, count: n) }
+            let order = groups.withUnsafeBufferPointer { frozen.positions(of: $0.baseAddress!, count: n) }
             let at = order.ids.rows
             let sorted = (0..<n).map { groups[Int(at[$0])] }
             let keys = sorted.withUnsafeBufferPointer { frozen.keys.columns($0.baseAddress!, count: n) }
@@ -134,7 +134,7 @@ final class KeyedRows {
                                _ times: MemoryBlock?, _ names: [String]) -> [KeyGroupState] {
         guard !ids.isEmpty else { return [] }
         let n = ids.count
-        let order = owners.withUnsafeBufferPointer { groups.order(owners: $0.baseAddress!, count: n) }
+        let order = owners.withUnsafeBufferPointer { groups.positions(of: $0.baseAddress!, count: n) }
         let at = order.ids.rows
         let sortedOwners = (0..<n).map { owners[Int(at[$0])] }, sortedIDs = (0..<n).map { ids[Int(at[$0])] }
         return sortedOwners.withUnsafeBufferPointer { owners in

@@ -2,8 +2,11 @@ import StreamCore
 
 /// Changes to ranked rows, on their way out.
 struct RankChanges {
+    private let emitsUpdateBefore: Bool
     private var ids: [Int32] = [], groups: [Int32] = [], places: [Int64] = []
     private var kinds: [UInt8] = []
+
+    init(emitsUpdateBefore: Bool = true) { self.emitsUpdateBefore = emitsUpdateBefore }
 
     private mutating func add(_ kind: RowKind, _ id: Int32, _ group: Int32, _ place: Int) {
         ids.append(id)
@@ -20,7 +23,7 @@ struct RankChanges {
             } else if i >= old.count {
                 add(.insert, new[i], group, from + i)
             } else if old[i] != new[i], !arena.isEqual(old[i], new[i]) {
-                add(.updateBefore, old[i], group, from + i)
+                if emitsUpdateBefore { add(.updateBefore, old[i], group, from + i) }
                 add(.updateAfter, new[i], group, from + i)
             }
         }
@@ -53,7 +56,7 @@ struct RankChanges {
                 var start = 0
                 while start < ids.count {
                     var end = min(start + Batch.targetRows, ids.count)
-                    if end < ids.count, kinds[end] == RowKind.updateAfter.rawValue { end -= 1 }
+                    if emitsUpdateBefore, end < ids.count, kinds[end] == RowKind.updateAfter.rawValue { end -= 1 }
                     let n = end - start
                     var columns = rows.columns(groups.baseAddress! + start, ids.baseAddress! + start, count: n)
                     if givesPlace {

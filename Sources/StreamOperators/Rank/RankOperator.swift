@@ -14,11 +14,14 @@ public struct RankSpec: Sendable {
     /// Of rows that compare equal the one that came last stands first: keep-last deduplication.
     public var latestFirst: Bool
     public var inputChanges: Bool
+    /// Updates come with the row before them (-U).
+    public var emitsUpdateBefore: Bool
     /// Wall-clock time after its last change at which a partition is forgotten (`table.exec.state.ttl`); nil = never.
     public var stateTTL: Duration?
 
     public init(inputSchema: Schema, partition: [Int], order: [SortSpec.Key], first: Int = 1, last: Int?, givesPlace: Bool = false,
-                latestFirst: Bool = false, inputChanges: Bool = false, stateTTL: Duration? = nil) {
+                latestFirst: Bool = false, inputChanges: Bool = false, emitsUpdateBefore: Bool = true, stateTTL: Duration? = nil) {
+        self.emitsUpdateBefore = emitsUpdateBefore
         self.inputSchema = inputSchema
         self.partition = partition
         self.order = order
@@ -217,7 +220,7 @@ final class RankOperator: KeyedStateOperator {
 
     private func finishTouched(_ output: any Output) throws {
         if !touched.isEmpty {
-            var changes = RankChanges()
+            var changes = RankChanges(emitsUpdateBefore: spec.emitsUpdateBefore)
             beforeStarts.append(before.count)
             for (k, group) in touched.enumerated() {
                 before.withUnsafeBufferPointer { before in

@@ -87,12 +87,12 @@ final class FrozenGroups: Sendable {
         }
     }
 
-    /// The order of rows of which row i belongs to group `owners[i]`.
-    func order(owners: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
+    /// Positions 0..<n in the order of the key groups of `groups[position]`.
+    func positions(of groups: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
         let keyGroups = allKeyGroups(), all = Selection.all(n)
         return withExtendedLifetime((keyGroups, all)) {
             let of = keyGroups.pointer(as: UInt16.self)
-            return KeyGroupOrder(all.rows, count: n, maxParallelism: maxParallelism) { i, _ in Int(of[Int(owners[i])]) }
+            return KeyGroupOrder(all.rows, count: n, maxParallelism: maxParallelism) { i, _ in Int(of[Int(groups[i])]) }
         }
     }
 }

@@ -156,7 +156,8 @@ extension QueryBinder {
             inner.commonTables = common.outer
             let plan = try renamed(
                 try inner.bind(common.definition.query), common.definition.columns, common.definition.name, common.definition.span)
-            return try aliased(plan, ref.alias ?? name.parts[0], ref)
+            let key = "WITH \(common.definition.name) at \(common.definition.span.start) in \(context.openViews.joined(separator: "/"))"
+            return try aliased(Self.shared(plan, key, common.definition.name), ref.alias ?? name.parts[0], ref)
         }
         switch try context.catalog.lookUp(name, context.script, as: "table or view") {
         case .table(var table):
@@ -175,8 +176,12 @@ extension QueryBinder {
             inner.script = view.script
             inner.openViews.append(view.name)
             let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
-            return try aliased(plan, ref.alias ?? view.name, ref)
+            return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }
+    }
+
+    private static func shared(_ plan: LogicalPlan, _ key: String, _ name: String) -> LogicalPlan {
+        .step(SharedPlan(key: key, name: name, columns: plan.columns), [plan])
     }
 
     /// The plan with the columns named by a list, if there is one.
@@ -261,7 +266,9 @@ extension SyntaxExpr {
         case .like(_, let a, let b, let escape, _): [a, b] + (escape.map { [$0] } ?? [])
         case .caseWhen(let operand, let branches, let otherwise):
             [operand, otherwise].compactMap { $0 } + branches.flatMap { [$0.when, $0.then] }
-        case .call(let call): call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 }
+        case .call(let call):
+            call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 } + (call.over?.partitionBy ?? [])
+                + (call.over?.orderBy.map(\.expr) ?? [])
         case .array(let items), .map(let items), .row(let items): items
         }
     }
