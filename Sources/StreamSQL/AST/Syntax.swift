@@ -87,6 +87,24 @@ public struct OverWindow: Sendable {
     public var orderBy: [OrderItem]
     /// Text of the frame clause, nil when not written.
     public var frame: String?
+    /// What the frame clause says.
+    public var bounds: Bounds?
+
+    /// ROWS or RANGE, and how far.
+    public struct Bounds: Sendable {
+        public enum Bound: Sendable {
+            case unbounded(preceding: Bool), currentRow
+            case offset(SyntaxExpr, preceding: Bool)
+        }
+        public var isRange: Bool, lower: Bound, upper: Bound, span: SourceSpan
+        public init(isRange: Bool, lower: Bound, upper: Bound, span: SourceSpan) {
+            self.isRange = isRange
+            self.lower = lower
+            self.upper = upper
+            self.span = span
+        }
+    }
+
     public init(partitionBy: [SyntaxExpr], orderBy: [OrderItem], frame: String?) {
         self.partitionBy = partitionBy
         self.orderBy = orderBy
