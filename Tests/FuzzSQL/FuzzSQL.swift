@@ -1,0 +1,3 @@
+@main struct FuzzSQL {
+    static func main() {}
+}
