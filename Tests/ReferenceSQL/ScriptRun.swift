@@ -174,7 +174,7 @@ public struct ScriptRun {
                 options.queueCapacity = Int.random(in: 1...4, using: &random)
                 let job = try SteppedExecution(
                     graph(parallelism), options: options, recovery: JobRecovery(jobID: "run", storage: storage, restored: restored))
-                let crashAfter = life < settings.kills ? Int.random(in: 4..<[30, 100, 300].randomElement(using: &random)!, using: &random) : nil
+                let crashAfter = life < settings.kills ? Int.random(in: 20..<[80, 150, 400].randomElement(using: &random)!, using: &random) : nil
                 if try Self.live(job, crashAfter: crashAfter, clock: clock, &random) { break }
                 if settings.changesParallelism { parallelism = [1, 2, 4].randomElement(using: &random)! }
             }
@@ -192,11 +192,11 @@ public struct ScriptRun {
                     job.abandon()
                     return false
                 }
-                switch Int.random(in: 0..<20, using: &random) {
-                case 0, 1: job.startCheckpoint()
-                case 2, 3: _ = job.writeStep()
-                case 4: try job.commitPending()
-                case 5:
+                switch Int.random(in: 0..<24, using: &random) {
+                case 0: job.startCheckpoint()
+                case 1...6: _ = job.writeStep()
+                case 7: try job.commitPending()
+                case 8:
                     clock.advance(by: .milliseconds(1))
                     job.checkTimes()
                 default:
