@@ -139,8 +139,15 @@ public struct ScriptRun {
 
     // MARK: runs
 
+    /// Waits for no disk: it is processes that are killed here, not machines.
+    private static let host: StreamCore.Host = {
+        var host = StreamCore.Host.system
+        host.sync = { _ in 0 }
+        return host
+    }()
+
     private func options(_ directory: String) throws -> JobOptions {
-        var options = JobOptions(workers: min(settings.parallelism, 2), batchRows: settings.batchRows)
+        var options = JobOptions(workers: min(settings.parallelism, 2), batchRows: settings.batchRows, host: Self.host)
         if settings.usesRocksDB {
             options.backend = try RocksDBBackend()
             options.workDirectory = directory + "/stores"
@@ -166,7 +173,7 @@ public struct ScriptRun {
         try inDirectory { directory in
             var parallelism = settings.parallelism
             for life in 0...settings.kills {
-                let storage = try CheckpointStorage(directory: directory + "/checkpoints", retained: 1)
+                let storage = try CheckpointStorage(directory: directory + "/checkpoints", host: Self.host, retained: 1)
                 let restored = try storage.newest { _ in }
                 if restored != nil { restores += 1 }
                 var options = try options(directory)
@@ -185,6 +192,7 @@ public struct ScriptRun {
     /// - Returns: whether the job ended by itself.
     private static func live(_ job: SteppedExecution, crashAfter: Int?, clock: SimulatedClock, _ random: inout SeededRandom) throws -> Bool {
         var steps = 0, idle = 0
+        var isUnderWay = false
         do {
             while true {
                 steps += 1
@@ -193,9 +201,11 @@ public struct ScriptRun {
                     return false
                 }
                 switch Int.random(in: 0..<24, using: &random) {
-                case 0: job.startCheckpoint()
-                case 1...6: _ = job.writeStep()
-                case 7: try job.commitPending()
+                case 0...2 where !isUnderWay: isUnderWay = job.startCheckpoint() != nil
+                case 3...6: _ = job.writeStep()
+                case 7:
+                    try job.commitPending()
+                    if !job.takeOutcomes().isEmpty { isUnderWay = false }
                 case 8:
                     clock.advance(by: .milliseconds(1))
                     job.checkTimes()
