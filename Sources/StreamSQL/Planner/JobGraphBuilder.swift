@@ -136,11 +136,7 @@ public struct JobGraphBuilder: Sendable {
                 Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
         case .windowTable(let input, let w):
             let stream = try add(input)
-            return addStep(
-                "\(ExprText.window(w.origin.window)) on \(stream.columns[w.timeColumn].name)", after: stream, .forward, w.columns,
-                Operators.windowTableFunction(
-                    inputSchema: stream.columns.map(\.field), timeColumn: w.timeColumn,
-                    window: w.origin.window, timeZone: settings.timeZone))
+            return addWindowTable(w, stream)
         case .windowAggregate(let input, let a): return try add(a, try add(input))
         case .aggregate(let input, let a): return try add(a, try add(input))
         case .join(let l, let r, let j): return try add(j, try add(l), try add(r))
@@ -191,11 +187,13 @@ public struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ a: LogicalPlan.WindowAggregate, _ stream: Stream) throws -> Stream {
         guard case .time(let window, let time) = a.assignment else { preconditionFailure("windows are assigned by the optimiser") }
-        let spec = WindowAggregateSpec(
+        var spec = WindowAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
             aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
             inputChanges: stream.isChangelog)
-        let name = Self.aggregationName(ExprText.window(window), a.keys, a.aggregates, stream.columns)
+        (spec.attachedTimeType, spec.emission) = (a.attachedTimeType, a.emission)
+        if case .session = window { cutBeforeTouchingRows(stream) }
+        let name = Self.aggregationName(ExprText.window(window) + ExprText.emission(a.emission), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {
             let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
@@ -205,8 +203,8 @@ public struct JobGraphBuilder: Sendable {
         } else {
             output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.windowAggregate(spec))
         }
-        output.isChangelog = false
-        output.updatedBy = nil
+        output.isChangelog = a.emission != nil
+        output.updatedBy = a.emission.map { _ in "WindowAggregate(\(LogicalPlan.aggregation(a, stream.columns)))" }
         return output
     }
 

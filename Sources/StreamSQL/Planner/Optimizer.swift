@@ -12,7 +12,7 @@ struct Optimizer {
         plan = FilterPushdown().apply(plan)
         plan = JoinKeys().apply(plan)
         plan = CalcMerging().apply(plan)
-        plan = try WindowFusion(script: script).apply(plan)
+        plan = WindowFusion().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = ColumnPruning().apply(plan)
         plan = CalcMerging().apply(plan)
