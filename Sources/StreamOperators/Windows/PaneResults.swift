@@ -10,7 +10,7 @@ final class PaneResults {
     /// 1 = the result at the end of the window has been given.
     let hasEnded = GroupArray<UInt8>(fill: 0)
     /// Wall-clock time at which the pane is to give its result; max = not.
-    private let wanted = GroupArray<Int64>(fill: .max)
+    let wanted = GroupArray<Int64>(fill: .max)
     /// Number of the last batch that touched the pane.
     private let touchedIn = GroupArray<Int64>(fill: 0)
     private var batchNumber: Int64 = 1
@@ -177,9 +177,10 @@ final class PaneResults {
 
     // MARK: State
 
-    /// What a pane had given, as a snapshot held it.
-    func restore(_ pane: Int32, given row: Int32, hasEnded: Bool) {
+    /// What a pane had given, as a snapshot held it, and whether it was to give more.
+    func restore(_ pane: Int32, given row: Int32, hasEnded: Bool, isWanted: Bool, now: Int64) {
         given.base[Int(pane)] = row
         self.hasEnded.base[Int(pane)] = hasEnded ? 1 : 0
+        if isWanted { want(pane, at: now + (hasEnded ? emission.lateDelay : emission.earlyDelay ?? 0)) }
     }
 }

@@ -5,7 +5,7 @@ import StreamCore
 extension PaneWindowOperator {
     private static let progress = StateColumns([("watermark", .bigint), ("arrivals", .bigint)])
     private static let extra = StateColumns([("window_start", .timestamp(3)), ("window_end", .timestamp(3))])
-    private static let stage = StateColumns([("is_given", .boolean), ("has_ended", .boolean)])
+    private static let stage = StateColumns([("is_given", .boolean), ("has_ended", .boolean), ("is_wanted", .boolean)])
 
     private var keyFields: StateColumns { StateColumns(spec.keys.map { (spec.inputSchema[$0].name, spec.inputSchema[$0].type) }) }
 
@@ -26,7 +26,7 @@ extension PaneWindowOperator {
     private struct Frozen: Sendable {
         var range: Range<Int>
         var start: MemoryBlock, end: MemoryBlock, group: MemoryBlock
-        var given: MemoryBlock?, hasEnded: MemoryBlock?
+        var given: MemoryBlock?, hasEnded: MemoryBlock?, wanted: MemoryBlock?
         var rows: FrozenRows?
 
         func live() -> [Int32] {
@@ -42,7 +42,8 @@ extension PaneWindowOperator {
         let (names, rows) = (paneColumns.names, results?.rows.frozen())
         let chunks = changes.take(count).map { range, version in
             let frozen = Frozen(range: range, start: panes.start.frozen(range), end: panes.end.frozen(range), group: panes.group.frozen(range),
-                                given: results?.given.frozen(range), hasEnded: results?.hasEnded.frozen(range), rows: rows)
+                                given: results?.given.frozen(range), hasEnded: results?.hasEnded.frozen(range),
+                                wanted: results?.wanted.frozen(range), rows: rows)
             return StateUnit(name: "panes/\(range.lowerBound / ChunkVersions.size)", version: version) {
                 accumulators.read { Self.pieces($0, frozen, groups, names) }
             }
@@ -66,11 +67,13 @@ extension PaneWindowOperator {
         }
         var columns = owners.withUnsafeBufferPointer { groups.keys.columns($0.baseAddress!, count: n) }
         columns += [times(frozen.start), times(frozen.end)]
-        if let rows = frozen.rows, let given = frozen.given, let hasEnded = frozen.hasEnded {
+        if let rows = frozen.rows, let given = frozen.given, let hasEnded = frozen.hasEnded, let wanted = frozen.wanted {
             let (row, ended) = (given.base.assumingMemoryBound(to: Int32.self), hasEnded.base.assumingMemoryBound(to: UInt8.self))
+            let times = wanted.base.assumingMemoryBound(to: Int64.self)
             let numbers = ids.map { row[Int($0) - first] }
             columns.append(.make(.boolean, count: n, zero: UInt8(0)) { numbers[$0] >= 0 ? 1 : 0 })
             columns.append(.make(.boolean, count: n, zero: UInt8(0)) { ended[Int(ids[$0]) - first] })
+            columns.append(.make(.boolean, count: n, zero: UInt8(0)) { times[Int(ids[$0]) - first] == .max ? 0 : 1 })
             let known = numbers.filter { $0 >= 0 }
             var at: Int32 = 0
             let places = numbers.map { number -> Int32 in
@@ -137,18 +140,20 @@ extension PaneWindowOperator {
             let width = results.rows.types.count
             var given = [Int32](repeating: -1, count: n)
             given.withUnsafeMutableBufferPointer {
-                results.rows.add(Array(columns[at + 2..<at + 2 + width]), rows: nil, count: n, into: $0.baseAddress!)
+                results.rows.add(Array(columns[at + 3..<at + 3 + width]), rows: nil, count: n, into: $0.baseAddress!)
             }
             var unused: [Int32] = []
             withExtendedLifetime(columns) {
-                let (isGiven, hasEnded) = (columns[at].pointer(as: UInt8.self), columns[at + 1].pointer(as: UInt8.self))
+                let (isGiven, hasEnded, isWanted) = (columns[at].pointer(as: UInt8.self), columns[at + 1].pointer(as: UInt8.self),
+                                                     columns[at + 2].pointer(as: UInt8.self))
                 for (i, pane) in restored.enumerated() {
                     if isGiven[i] == 0 { unused.append(given[i]) }
-                    results.restore(pane, given: isGiven[i] == 0 ? -1 : given[i], hasEnded: hasEnded[i] != 0)
+                    results.restore(pane, given: isGiven[i] == 0 ? -1 : given[i], hasEnded: hasEnded[i] != 0, isWanted: isWanted[i] != 0,
+                                    now: context.now())
                 }
             }
             unused.withUnsafeBufferPointer { if let ids = $0.baseAddress { results.rows.remove(ids, count: $0.count) } }
-            at += 2 + width
+            at += 3 + width
         }
         restored.withUnsafeBufferPointer {
             changes.mark($0.baseAddress!, count: n)
