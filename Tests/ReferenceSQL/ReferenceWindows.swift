@@ -37,6 +37,7 @@ extension WindowSpec {
                 end += step
             }
             return result
+        case .session: return []
         }
     }
 }
