@@ -7,6 +7,10 @@ extension QueryBinder {
     func join(_ left: TableRef, _ right: TableRef, _ kindName: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
         -> (LogicalPlan, Scope)
     {
+        if right.isRowFunction {
+            guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
+            return try correlated(try table(left), right, kindName, on, ref)
+        }
         let kind = JoinKind(rawValue: kindName.lowercased()) ?? .inner
         let (leftPlan, leftScope) = try table(left)
         if right.lateral, case .query(let query) = right.node { return try lateral(leftPlan, leftScope, query, kind, on, right) }

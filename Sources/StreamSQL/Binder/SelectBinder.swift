@@ -26,7 +26,7 @@ extension QueryBinder {
             let columns = scope.columns + joined.columns.dropFirst(scope.columns.count)
             return finish(joined, columns, projection.mapped(resolved), select, stateTTL)
         }
-        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
+        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
         let subqueries = Subqueries(inner)
         scope.groupedSubqueries = subqueries
         let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
@@ -54,7 +54,7 @@ extension QueryBinder {
     {
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr, columns.indices.contains(i) { return columns[i].renamed(name) }
-            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
+            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
         if select.distinct { plan = Self.distinct(plan, stateTTL: stateTTL) }
@@ -150,8 +150,9 @@ extension QueryBinder {
             return try aliased(plan, ref.alias, ref)
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
-            return try aliased(try windowTable(name, plan, scope, time, arguments, ref.span), ref.alias, ref)
-        case .unnest: throw context.unsupported("UNNEST", at: ref.span)
+            return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
+        case .unnest, .tableFunction:
+            return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
         }
     }
@@ -239,7 +240,9 @@ extension SyntaxExpr {
         case .like(_, let a, let b, let escape, _): [a, b] + (escape.map { [$0] } ?? [])
         case .caseWhen(let operand, let branches, let otherwise):
             [operand, otherwise].compactMap { $0 } + branches.flatMap { [$0.when, $0.then] }
-        case .call(let call): call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 }
+        case .call(let call):
+            call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 } + (call.over?.partitionBy ?? [])
+                + (call.over?.orderBy.map(\.expr) ?? [])
         case .array(let items), .map(let items), .row(let items): items
         }
     }

@@ -38,7 +38,7 @@ extension LogicalPlan {
             let select = p.exprs.isEmpty ? [] : ["select: " + ExprText.projection(p, input.columns)]
             return "Calc(" + ((filter.map { ["where: " + ExprText.of($0, input.columns)] } ?? []) + select).joined(separator: ", ") + ")"
         case .windowTable(let input, let w):
-            return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
+            return "WindowTable(\(ExprText.windowTable(w, input.columns)))"
         case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"
         case .aggregate(let input, let a):
             let ttl = a.stateTTL.map { ", state TTL: " + Durations.text($0) } ?? ""
@@ -83,6 +83,6 @@ extension LogicalPlan {
             }
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
-        return ([window] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+        return ([window + ExprText.emission(a.emission)] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
     }
 }

@@ -49,9 +49,10 @@ public struct ColumnPruning {
             return (.sort(below, s), map)
         case .windowTable(let input, var w):
             let n = input.columns.count
-            var (below, map) = prune(input, needed.filter { $0 < n }.union([w.timeColumn]))
+            var (below, map) = prune(input, needed.filter { $0 < n }.union([w.timeColumn] + w.partitionKeys))
             let old = w.timeColumn
             w.timeColumn = map[old]!
+            w.partitionKeys = w.partitionKeys.map { [map] in map[$0]! }
             var columns = below.columns
             columns[w.timeColumn].role = .none
             w.columns = columns + plan.columns[n...]

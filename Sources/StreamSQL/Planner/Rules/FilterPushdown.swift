@@ -20,7 +20,13 @@ struct FilterPushdown {
             return wrap(.project(push(below.map { $0.substituting(p.exprs) }, into: input), p), above)
         case .union(let inputs, let columns): return .union(inputs.map { push(conditions, into: $0) }, columns)
         case .windowTable(let input, let w):
-            let (below, above) = split(conditions) { $0.columns.allSatisfy { $0 < input.columns.count } }
+            // Sessions depend on all rows of their key.
+            let isSession = if case .session = w.origin.window { true } else { false }
+            let (below, above) = split(conditions) { condition in
+                isSession
+                    ? !condition.columns.isEmpty && condition.columns.isSubset(of: Set(w.partitionKeys))
+                    : condition.columns.allSatisfy { $0 < input.columns.count }
+            }
             return wrap(.windowTable(push(below, into: input), w), above)
         case .aggregate(let input, let a):
             // A global aggregate has one row whatever comes in, so nothing may pass it.
