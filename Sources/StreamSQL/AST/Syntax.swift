@@ -43,6 +43,8 @@ public struct SyntaxExpr: Sendable {
         case inList(SyntaxExpr, [SyntaxExpr], negated: Bool)
         case inQuery(SyntaxExpr, Query, negated: Bool)
         case exists(Query)
+        /// x op ANY (query), or with ALL; SOME is ANY.
+        case quantified(String, SyntaxExpr, all: Bool, Query)
         case scalarQuery(Query)
         /// "LIKE" or "SIMILAR TO"
         case like(String, SyntaxExpr, SyntaxExpr, escape: SyntaxExpr?, negated: Bool)

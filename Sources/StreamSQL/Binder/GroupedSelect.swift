@@ -96,7 +96,7 @@ final class GroupedSelect: Grouping {
     }
 
     private func role(_ expr: Expr) -> PlanColumn.Role {
-        if case .column(let i, _) = expr { scope.columns[i].role } else { expr.isProcessingTime ? .processingTime : .none }
+        if case .column(let i, _) = expr, scope.columns.indices.contains(i) { scope.columns[i].role } else { expr.isProcessingTime ? .processingTime : .none }
     }
 
     /// The window function whose start and end are both among the keys.
@@ -141,7 +141,7 @@ final class GroupedSelect: Grouping {
         if let i = preparedByText[text] { return i }
         preparedByText[text] = prepared.exprs.count
         prepared.exprs.append(expr)
-        if case .column(let i, _) = expr {
+        if case .column(let i, _) = expr, scope.columns.indices.contains(i) {
             prepared.columns.append(scope.columns[i])
         } else {
             prepared.columns.append(
@@ -303,6 +303,6 @@ final class GroupedSelect: Grouping {
     /// An expression bound against this grouping, over the columns of ``plan()``.
     func resolved(_ expr: Expr) -> Expr {
         let base = keyCount + aggregates.count
-        return expr.mapColumns { $0 >= Self.propertyBase ? base + $0 - Self.propertyBase : $0 }
+        return expr.mapColumns { (Self.propertyBase..<Subqueries.base).contains($0) ? base + $0 - Self.propertyBase : $0 }
     }
 }

@@ -32,6 +32,7 @@ enum SyntaxText {
         case .inList(let e, let items, let negated): return "\(nested(e)) \(negated ? "NOT " : "")IN (\(list(items)))"
         case .inQuery(let e, _, let negated): return "\(nested(e)) \(negated ? "NOT " : "")IN (SELECT ...)"
         case .exists: return "EXISTS (SELECT ...)"
+        case .quantified(let op, let e, let isAll, _): return "\(nested(e)) \(op) \(isAll ? "ALL" : "ANY") (SELECT ...)"
         case .scalarQuery: return "(SELECT ...)"
         case .like(let kind, let a, let b, let escape, let negated):
             return "\(nested(a)) \(negated ? "NOT " : "")\(kind) \(nested(b))" + (escape.map { " ESCAPE \(nested($0))" } ?? "")
