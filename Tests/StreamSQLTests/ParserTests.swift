@@ -484,8 +484,6 @@ func shown(_ t: TableRef) -> String {
         "Flink syntax that cannot run is named",
         arguments: [
             ("SELECT * FROM t MATCH_RECOGNIZE (PARTITION BY k)", "MATCH_RECOGNIZE is not supported"),
-            ("SELECT k FROM t GROUP BY ROLLUP (k)", "ROLLUP is not supported"),
-            ("SELECT k FROM t GROUP BY GROUPING SETS ((k), ())", "GROUPING SETS is not supported"),
             ("ALTER TABLE t ADD x INT", "ALTER statements are not supported"),
             ("CREATE FUNCTION f AS 'x'", "CREATE FUNCTION is not supported"),
             ("SELECT a = ANY (SELECT 1)", "comparing with ANY of a set is not supported"),
