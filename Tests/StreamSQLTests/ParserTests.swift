@@ -484,8 +484,6 @@ func shown(_ t: TableRef) -> String {
     @Test(
         "Flink syntax that cannot run is named",
         arguments: [
-            ("SELECT k FROM t GROUP BY ROLLUP (k)", "ROLLUP is not supported"),
-            ("SELECT k FROM t GROUP BY GROUPING SETS ((k), ())", "GROUPING SETS is not supported"),
             ("ALTER TABLE t ADD x INT", "ALTER statements are not supported"),
             ("CREATE FUNCTION f AS 'x'", "CREATE FUNCTION is not supported"),
             ("CREATE TABLE t (a MULTISET<INT>)", "the type MULTISET is not supported"),

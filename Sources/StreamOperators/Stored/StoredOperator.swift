@@ -80,8 +80,8 @@ class StoredOperator: StreamOperator {
     func finish(input: Int, output: any Output) throws -> Progress { try settled(inner.finish(input: input, output: output)) }
     final func idle(output: any Output) throws { try inner.idle(output: output) }
     final func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws { try inner.prepareSnapshot(checkpoint, output: output) }
-    final var wakeAt: Int64? { inner.wakeAt }
-    final func onTime(_ now: Int64, output: any Output) throws -> Progress { try settled(inner.onTime(now, output: output)) }
+    var wakeAt: Int64? { inner.wakeAt }
+    func onTime(_ now: Int64, output: any Output) throws -> Progress { try settled(inner.onTime(now, output: output)) }
 
     final func settled(_ step: Progress) throws -> Progress {
         if step == .done, heldBytes > store.operatorCacheBytes { try letGo() }

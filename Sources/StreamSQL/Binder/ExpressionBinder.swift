@@ -331,6 +331,7 @@ struct ExpressionBinder {
         }
         if !context.functions.contains(name) {
             switch name {
+            case CurrentWatermark.name: return try currentWatermark(function, span)
             case "COALESCE" where !function.arguments.isEmpty, "IFNULL" where function.arguments.count == 2:
                 return try coalesce(name, function.arguments, span)
             case "NULLIF" where function.arguments.count == 2:
@@ -343,6 +344,16 @@ struct ExpressionBinder {
         }
         let (options, defaults) = try self.options(function)
         return try call(name, try operands(function.arguments + defaults), options: options)
+    }
+
+    private func currentWatermark(_ call: FunctionCall, _ span: SourceSpan) throws -> Expr {
+        let bound = try call.arguments.map(bind)
+        guard bound.count == 1, case .column(let i, _) = bound[0], scope.columns.indices.contains(i), scope.columns[i].isTimeAttribute else {
+            throw context.error(
+                .validate, "CURRENT_WATERMARK takes a time attribute, but this is \(bound.map { "\($0.type)" }.joined(separator: ", "))",
+                fix: "give the column that has the WATERMARK, as it is", at: span)
+        }
+        return CurrentWatermark.call(bound[0])
     }
 
     private func coalesce(_ name: String, _ args: [SyntaxExpr], _ span: SourceSpan) throws -> Expr {

@@ -192,7 +192,7 @@ public struct JobGraphBuilder: Sendable {
         case .filter(let input, let e): return addCalc(e, .columns(Array(input.columns.indices), of: input.columns), after: inputs[0])
         case .calc(_, let filter, let p): return addCalc(filter, p, after: inputs[0])
         case .windowTable(_, let w):
-            return addWindowTable(w, inputs[0])
+            return try addWindowTable(w, inputs[0])
         case .windowAggregate(_, let a): return try add(a, inputs[0])
         case .aggregate(_, let a): return try add(a, inputs[0])
         case .join(_, _, let j): return try add(j, inputs[0], inputs[1])
@@ -206,7 +206,8 @@ public struct JobGraphBuilder: Sendable {
     }
 
     private mutating func addCalc(_ filter: Expr?, _ p: LogicalPlan.Projection, after stream: Stream) -> Stream {
-        addStep(
+        if ([filter].compactMap { $0 } + p.exprs).contains(where: \.readsWatermark) { return addWatermarkCalc(filter, p, after: stream) }
+        return addStep(
             Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
             Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
     }
@@ -250,7 +251,13 @@ public struct JobGraphBuilder: Sendable {
             aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
             inputChanges: stream.isChangelog)
         (spec.attachedTimeType, spec.emission) = (a.attachedTimeType, a.emission)
-        if case .session = window { cutBeforeTouchingRows(stream) }
+        if case .windowEnd(let origin) = stream.columns[time].role, origin.isProcessingTime {
+            throw StreamError(
+                .plan, "not supported yet: grouping by windows of processing time that rows carry", fix: "group right over the window function, by "
+                    + "window_start and window_end, and filter the result")
+        }
+        spec.isProcessingTime = a.attachedTimeType == nil && stream.columns[time].isProcessingTime
+        if case .session = window, !spec.isProcessingTime { cutBeforeTouchingRows(stream) }
         let name = Self.aggregationName(ExprText.window(window) + ExprText.emission(a.emission), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {
