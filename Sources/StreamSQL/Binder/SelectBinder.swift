@@ -13,24 +13,26 @@ extension QueryBinder {
             plan = .filter(plan, try ExpressionBinder(context, scope: scope, clause: "WHERE").condition(filter))
         }
         let items = try expandStars(select.items, scope)
+        let overs = OverCollector(context)
+        var listContext = context
+        listContext.overs = overs
         let isGrouped =
             !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
             || orderBy.contains { $0.expr.containsAggregate }
         guard isGrouped else {
-            let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
+            let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT")
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
-            return finish(plan, scope.columns, projection, select, stateTTL)
+            return finish(plan, projection, select, stateTTL, overs)
         }
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
-        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
+        let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
             try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
         }
         plan = try grouped.plan(stateTTL: stateTTL)
-        let columns = plan.columns
         if let having { plan = .filter(plan, grouped.resolved(having)) }
-        return finish(plan, columns, projection.mapped(grouped.resolved), select, stateTTL)
+        return finish(plan, projection, select, stateTTL, overs, grouped.resolved)
     }
 
     private struct SelectList {
@@ -43,9 +45,12 @@ extension QueryBinder {
         }
     }
 
-    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?)
-        -> (LogicalPlan, [SortSpec.Key], width: Int)
-    {
+    private func finish(
+        _ input: LogicalPlan, _ list: SelectList, _ select: Select, _ stateTTL: Duration?, _ overs: OverCollector,
+        _ resolve: @escaping (Expr) -> Expr = { $0 }
+    ) -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        let (input, map) = overs.plan(over: input, resolve)
+        let columns = input.columns, list = list.mapped(map)
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr { return columns[i].renamed(name) }
             return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))

@@ -146,6 +146,8 @@ public struct JobGraphBuilder: Sendable {
     /// What the rows of a scan do to rows before.
     mutating func mode(of scan: LogicalPlan.Scan) throws -> ChangelogMode { try source(for: scan).source.changelogMode }
 
+    mutating func isBounded(_ scan: LogicalPlan.Scan) throws -> Bool { try source(for: scan).source.isBounded }
+
     /// Adds the steps of a plan that gives all kinds of changes.
     mutating func add(_ plan: LogicalPlan) throws -> Stream {
         var node = try changelog(of: plan)

@@ -10,6 +10,7 @@ struct Optimizer {
     func optimize(_ plan: LogicalPlan) throws -> LogicalPlan {
         var plan = ConstantFolding(context: context).apply(plan)
         plan = FilterPushdown().apply(plan)
+        plan = try RankRecognition().apply(plan)
         plan = JoinKeys().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = try WindowFusion(script: script).apply(plan)
