@@ -187,6 +187,7 @@ final class TimedOverOperator: KeyedStateOperator {
         while ids.count < Self.rowsAtOnce, let time = heap.first, time <= limit {
             let (due, group) = heap.pop()
             guard dueAt.base[Int(group)] == due else { continue }
+            dueAt.base[Int(group)] = .max  // The heap may have it twice.
             addRun(group, upTo: limit, &runs, &ids, &owners)
         }
         guard !runs.isEmpty else { return false }
