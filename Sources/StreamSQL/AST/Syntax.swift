@@ -172,8 +172,12 @@ public struct Select: Sendable {
     public var items: [Item]
     public var from: TableRef?
     public var filter: SyntaxExpr?
+    /// GROUPING SETS, ROLLUP and CUBE are calls of these names, whose arguments are keys, rows of keys or such calls; `()` is an
+    /// empty row.
     public var groupBy: [SyntaxExpr]
     public var having: SyntaxExpr?
+    /// GROUP BY DISTINCT: equal grouping sets count once.
+    public var isGroupByDistinct = false
     /// `/*+ STATE_TTL('t' = '1 d') */`: how long state about the rows of a table is kept.
     public var stateTTL: [Hint] = []
     public var span: SourceSpan
@@ -204,6 +208,8 @@ public struct TableRef: Sendable {
         case query(Query)
         /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ...)); `input` is the TABLE argument (a name or a query).
         case windowFunction(name: String, input: TableRef, timeColumn: QualifiedName, arguments: [SyntaxExpr])
+        /// TABLE(f(x)), with or without LATERAL
+        case tableFunction(FunctionCall)
         /// UNNEST(expr) [WITH ORDINALITY]
         case unnest(SyntaxExpr, ordinality: Bool)
         /// kind: "INNER", "LEFT", "RIGHT", "FULL", "CROSS" (also the comma)
@@ -218,6 +224,8 @@ public struct TableRef: Sendable {
     public var asOf: SyntaxExpr?
     /// LATERAL (query)
     public var lateral = false
+    /// A join is NATURAL: over all columns that both sides have.
+    public var natural = false
     public var span: SourceSpan
     public init(_ node: Node, alias: String? = nil, columnAliases: [String]? = nil, span: SourceSpan) {
         self.node = node

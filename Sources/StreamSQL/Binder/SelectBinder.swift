@@ -24,8 +24,13 @@ extension QueryBinder {
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
             return finish(plan, projection, select, stateTTL, overs)
         }
+<<<<<<< HEAD
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
         let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
+=======
+        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
+        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
+>>>>>>> main
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
             try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
@@ -53,7 +58,7 @@ extension QueryBinder {
         let columns = input.columns, list = list.mapped(map)
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr { return columns[i].renamed(name) }
-            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
+            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
         if select.distinct { plan = Self.distinct(plan, stateTTL: stateTTL) }
@@ -135,7 +140,7 @@ extension QueryBinder {
     }
 
     /// The hint for a table that is not joined with another one.
-    private func lengthOfOnly(_ scope: Scope) -> Duration? {
+    func lengthOfOnly(_ scope: Scope) -> Duration? {
         scope.relations.count == 1 ? scope.relations[0].alias.flatMap { stateTTL[$0] } : nil
     }
 
@@ -149,8 +154,9 @@ extension QueryBinder {
             return try aliased(plan, ref.alias, ref)
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
-            return try aliased(try windowTable(name, plan, scope, time, arguments, ref.span), ref.alias, ref)
-        case .unnest: throw context.unsupported("UNNEST", at: ref.span)
+            return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
+        case .unnest, .tableFunction:
+            return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
         }
     }
@@ -203,41 +209,6 @@ extension QueryBinder {
     private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
         return (named, Scope(alias: alias, columns: named.columns))
-    }
-
-    private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
-        -> (LogicalPlan, Scope)
-    {
-        guard kind == "INNER" || kind == "CROSS" else {
-            throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
-        }
-        let (leftPlan, leftScope) = try table(left)
-        let (rightPlan, rightScope) = try table(right)
-        if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
-            throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
-        }
-        var scope = leftScope.joined(rightScope)
-        let shift = leftScope.columns.count
-        var conditions: [Expr] = []
-        for name in using {
-            guard case .column(let l, let rest) = leftScope.resolve([name]), rest.isEmpty,
-                case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty
-            else {
-                throw context.error(.validate, "USING (\(name)): both sides must have exactly one column \(name)", at: ref.span)
-            }
-            conditions.append(
-                try context.script.locating(ref.span) {
-                    try context.functions.bind(
-                        "=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
-                })
-            scope.hidden.insert(r + shift)
-        }
-        if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
-        let condition: Expr? = conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
-        let plan = LogicalPlan.join(
-            leftPlan, rightPlan,
-            .init(condition: condition, columns: scope.columns, leftTTL: lengthOfOnly(leftScope), rightTTL: lengthOfOnly(rightScope)))
-        return (plan, scope)
     }
 }
 

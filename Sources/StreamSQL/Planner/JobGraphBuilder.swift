@@ -144,7 +144,14 @@ public struct JobGraphBuilder: Sendable {
     }
 
     /// What the rows of a scan do to rows before.
-    mutating func mode(of scan: LogicalPlan.Scan) throws -> ChangelogMode { try source(for: scan).source.changelogMode }
+    mutating func mode(of scan: LogicalPlan.Scan) throws -> ChangelogMode {
+        let mode = try source(for: scan).source.changelogMode
+        guard mode != .upsert || !scan.table.descriptor.primaryKey.isEmpty else {
+            throw StreamError(
+                .plan, "table \(scan.table.name) gives changes by primary key, but declares none", fix: "declare PRIMARY KEY (...) NOT ENFORCED")
+        }
+        return mode
+    }
 
     mutating func isBounded(_ scan: LogicalPlan.Scan) throws -> Bool { try source(for: scan).source.isBounded }
 
@@ -187,11 +194,7 @@ public struct JobGraphBuilder: Sendable {
         case .filter(let input, let e): return addCalc(e, .columns(Array(input.columns.indices), of: input.columns), after: inputs[0])
         case .calc(_, let filter, let p): return addCalc(filter, p, after: inputs[0])
         case .windowTable(_, let w):
-            return addStep(
-                "\(ExprText.window(w.origin.window)) on \(inputs[0].columns[w.timeColumn].name)", after: inputs[0], .forward, w.columns,
-                Operators.windowTableFunction(
-                    inputSchema: inputs[0].columns.map(\.field), timeColumn: w.timeColumn,
-                    window: w.origin.window, timeZone: settings.timeZone))
+            return addWindowTable(w, inputs[0])
         case .windowAggregate(_, let a): return try add(a, inputs[0])
         case .aggregate(_, let a): return try add(a, inputs[0])
         case .join(_, _, let j): return try add(j, inputs[0], inputs[1])
@@ -244,11 +247,13 @@ public struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ a: LogicalPlan.WindowAggregate, _ stream: Stream) throws -> Stream {
         guard case .time(let window, let time) = a.assignment else { preconditionFailure("windows are assigned by the optimiser") }
-        let spec = WindowAggregateSpec(
+        var spec = WindowAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
             aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
             inputChanges: stream.isChangelog)
-        let name = Self.aggregationName(ExprText.window(window), a.keys, a.aggregates, stream.columns)
+        (spec.attachedTimeType, spec.emission) = (a.attachedTimeType, a.emission)
+        if case .session = window { cutBeforeTouchingRows(stream) }
+        let name = Self.aggregationName(ExprText.window(window) + ExprText.emission(a.emission), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {
             let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
@@ -258,24 +263,27 @@ public struct JobGraphBuilder: Sendable {
         } else {
             output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.windowAggregate(spec))
         }
-        output.isChangelog = false
-        output.updatedBy = nil
+        output.isChangelog = a.emission != nil
+        output.updatedBy = a.emission.map { _ in "WindowAggregate(\(LogicalPlan.aggregation(a, stream.columns)))" }
         return output
     }
 
     private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
         let spec = JoinSpec(
             leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys,
-            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL))
-        let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
+            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL), kind: j.kind, nullSafeKeys: j.nullSafeKeys, condition: j.condition)
+        let on = LogicalPlan.joinParts(j, left.columns, right.columns).joined(separator: " AND ")
+        let what = j.kind == .inner ? "" : j.kind.rawValue + " "
         let vertex = addVertex(
-            on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
+            on.isEmpty ? (j.kind == .inner ? "cross join" : what + "join") : what + "join on \(on)", .transform(Operators.join(spec, context: evaluation)),
             j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
         connect(left, to: vertex, input: 0, .keys(j.leftKeys))
         connect(right, to: vertex, input: 1, .keys(j.rightKeys))
+        let updatesItself = ![.inner, .semi].contains(j.kind)
         return Stream(
             vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
-            isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
+            isChangelog: updatesItself || left.isChangelog || right.isChangelog,
+            updatedBy: left.updatedBy ?? right.updatedBy ?? (updatesItself ? "Join(\(j.kind.rawValue): \(on))" : nil))
     }
 
     private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {

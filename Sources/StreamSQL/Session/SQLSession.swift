@@ -21,6 +21,8 @@ public final class SQLSession {
     public let catalog: Catalog
     public private(set) var settings = SessionSettings()
     private let functions: FunctionRegistry
+    /// The table functions that queries may call.
+    public var rowFunctions = RowFunctionRegistry()
     private let now: @Sendable () -> Int64
 
     /// - Parameter now: milliseconds since 1970-01-01, for CURRENT_TIMESTAMP and the like.
@@ -89,7 +91,8 @@ public final class SQLSession {
     // MARK: queries
 
     private func context(_ script: ScriptText) -> BindingContext {
-        BindingContext(catalog: catalog, functions: functions, settings: settings, script: script, counter: .init())
+        BindingContext(
+            catalog: catalog, functions: functions, rowFunctions: rowFunctions, settings: settings, script: script, counter: .init())
     }
 
     private func planner(_ script: ScriptText) -> Planner {
@@ -171,7 +174,8 @@ public final class SQLSession {
         catalog[local] = .view(
             CatalogView(
                 name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
-                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }), script: script))
+                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }),
+                processingTimes: Set(plan.columns.indices.filter { plan.columns[$0].isProcessingTime }), script: script))
         return .message("view \(local) created")
     }
 

@@ -26,7 +26,8 @@ struct ChangelogNode: Sendable {
         case .scan(let scan): modifications = try source(scan) == .insertOnly ? .insert : .all
         case .values: modifications = .insert
         case .project, .filter, .calc, .windowTable: modifications = below[0]
-        case .windowAggregate: modifications = .insert
+        case .windowAggregate(_, let a):
+            modifications = a.emission == nil ? .insert : below[0].isInsertOnly ? [.insert, .update] : .all
         case .aggregate(_, let a): modifications = Self.aggregated(a, below[0])
         case .join(_, _, let j): modifications = Self.joined(j.kind, below[0], below[1])
         case .union: modifications = below.reduce([]) { $0.union($1) }
@@ -75,7 +76,7 @@ struct ChangelogNode: Sendable {
         case .filter, .sort: return inputs[0].upsertKeys
         case .project(_, let p), .calc(_, _, let p):
             return inputs[0].upsertKeys.compactMap { key in
-                let kept = key.map { column in p.exprs.firstIndex { if case .column(column, _) = $0 { true } else { false } } }
+                let kept = key.map { column in p.exprs.firstIndex { $0.carries(column) } }
                 return kept.contains(nil) ? nil : Set(kept.map { $0! })
             }
         case .aggregate(_, let a): return [Set(0..<a.keys.count)]
@@ -150,6 +151,19 @@ struct ChangelogNode: Sendable {
         let inner = branch.isEmpty ? indent : indent + (branch == "+- " ? "   " : "|  ")
         for (i, input) in inputs.enumerated() {
             input.draw(indent: inner, branch: i == inputs.count - 1 ? "+- " : ":- ", into: &lines)
+        }
+    }
+}
+
+extension Expr {
+    /// Equal for two rows exactly when the column is.
+    fileprivate func carries(_ column: Int) -> Bool {
+        switch self {
+        case .column(column, _): true
+        case .call(let f, let args) where f.name == "NOT NULL": args[0].carries(column)
+        case .cast(let e, let to, _):
+            (e.type.isText && to.isText || e.type.isInteger && to.isInteger && e.type.width <= to.width) && e.carries(column)
+        default: false
         }
     }
 }

@@ -45,16 +45,9 @@ struct ChangelogNormalization {
     func apply(_ plan: LogicalPlan) throws -> LogicalPlan {
         let mayRepeat = settings.values["table.exec.source.cdc-events-duplicate"]?.lowercased() == "true"
         return try plan.rewritten { step in
-            guard case .scan(let scan) = step else { return step }
-            let mode = try mode(scan), names = scan.table.descriptor.primaryKey
+            guard case .scan(let scan) = step, case let names = scan.table.descriptor.primaryKey, !names.isEmpty else { return step }
+            let mode = try mode(scan)
             guard mode == .upsert || mode == .all && mayRepeat else { return step }
-            guard !names.isEmpty else {
-                throw StreamError(
-                    .plan,
-                    "table \(scan.table.name) " + (mode == .upsert
-                        ? "gives changes by primary key, but declares none" : "may give changes twice, but declares no primary key to tell by"),
-                    fix: "declare PRIMARY KEY (...) NOT ENFORCED")
-            }
             let keys = names.compactMap { name in scan.used.firstIndex { scan.table.columns[$0].name == name } }
             guard keys.count == names.count else { return step }
             return .step(ChangelogNormalize(keys: keys, columns: step.columns), [step])
