@@ -24,13 +24,8 @@ extension QueryBinder {
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
             return finish(plan, projection, select, stateTTL, overs)
         }
-<<<<<<< HEAD
-        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
-        let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
-=======
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
-        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
->>>>>>> main
+        let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
             try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
