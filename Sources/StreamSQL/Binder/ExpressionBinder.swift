@@ -307,7 +307,16 @@ struct ExpressionBinder {
 
     private func function(_ function: FunctionCall, _ span: SourceSpan) throws -> Expr {
         let name = function.name.uppercased()
-        if function.over != nil { throw context.unsupported("\(name) ... OVER", at: span) }
+        if function.over != nil {
+            guard let overs = context.overs else {
+                throw context.error(
+                    .validate, "\(name) ... OVER cannot stand in \(clause)", fix: "compute it in a subquery, and read its result", at: span)
+            }
+            return try overs.column(function, self, at: span)
+        }
+        if OverCollector.isWindowFunction(name) {
+            throw context.error(.validate, "\(name) needs OVER", fix: "write \(name)(...) OVER (PARTITION BY ... ORDER BY ...)", at: span)
+        }
         if AggregateRegistry.contains(name) {
             guard let grouping else {
                 throw context.error(

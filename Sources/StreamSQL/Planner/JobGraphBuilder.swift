@@ -153,6 +153,8 @@ public struct JobGraphBuilder: Sendable {
         return mode
     }
 
+    mutating func isBounded(_ scan: LogicalPlan.Scan) throws -> Bool { try source(for: scan).source.isBounded }
+
     /// Adds the steps of a plan that gives all kinds of changes.
     mutating func add(_ plan: LogicalPlan) throws -> Stream {
         var node = try changelog(of: plan)

@@ -69,11 +69,14 @@ struct Planner {
         var sources = builder(name: "")
         let plans = try plans.map { try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply($0) }
         let marked = SubplanReuse(isOff: isOff).apply(plans)
+        let limits = UnboundedLimits(
+            isBounded: { try sources.isBounded($0) }, changes: { try sources.changelog(of: $0).modifications })
+        func optimized(_ plan: LogicalPlan) throws -> LogicalPlan { try limits.apply(try optimizer.optimize(plan)) }
         do {
-            return SharedScans.widened(try marked.map(optimizer.optimize))
+            return SharedScans.widened(try marked.map(optimized))
         } catch {
             // What is shared is optimised apart from its readers, which some of them cannot do with.
-            return SharedScans.widened(try SubplanReuse(isOff: true).apply(plans).map(optimizer.optimize))
+            return SharedScans.widened(try SubplanReuse(isOff: true).apply(plans).map(optimized))
         }
     }
 
