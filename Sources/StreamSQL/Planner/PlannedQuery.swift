@@ -21,7 +21,7 @@ public struct PlannedQuery: Sendable {
 
     init(_ plan: LogicalPlan, _ planner: Planner, name: String) throws {
         self.plan = plan
-        optimizedPlan = SharedScans.widened([try planner.optimize(plan)])[0]
+        optimizedPlan = planner.shared([try planner.optimize(plan)])[0]
         schema = plan.schema
         var builder = planner.builder(name: name)
         stream = try builder.add(optimizedPlan)
@@ -60,6 +60,11 @@ struct Planner {
         try Optimizer(context: evaluation, script: script).optimize(plan)
     }
 
+    /// Plans of one job, whose scans of a table are one.
+    func shared(_ plans: [LogicalPlan]) -> [LogicalPlan] {
+        NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(plans))
+    }
+
     func builder(name: String) -> JobGraphBuilder {
         JobGraphBuilder(catalog: catalog, settings: settings, evaluation: evaluation, name: settings.pipelineName ?? name)
     }
@@ -69,7 +74,7 @@ struct Planner {
     func jobGraph(_ inserts: [BoundInsert]) throws -> (graph: JobGraph, optimized: [LogicalPlan]) {
         var plans: [LogicalPlan] = []
         for insert in inserts { plans.append(try insert.script.locating(insert.span) { try optimize(insert.plan) }) }
-        plans = SharedScans.widened(plans)
+        plans = shared(plans)
         var builder = builder(name: "INSERT INTO " + inserts.map(\.table.name).joined(separator: ", "))
         var streams: [(insert: BoundInsert, stream: JobGraphBuilder.Stream)] = []
         for (insert, plan) in zip(inserts, plans) {

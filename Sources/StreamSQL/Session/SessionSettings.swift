@@ -14,6 +14,7 @@ public struct SessionSettings: Sendable {
     public private(set) var idleTimeout: Duration?
     /// Checkpoints, restarts and state.
     public private(set) var recovery = RecoverySettings()
+    public private(set) var aggregation = AggregationSettings()
 
     public init() {}
 
@@ -23,6 +24,8 @@ public struct SessionSettings: Sendable {
         "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
+
+    private static var allKnown: [String] { known + RecoverySettings.known + AggregationSettings.known }
 
     /// Sets one key.
     ///
@@ -48,12 +51,13 @@ public struct SessionSettings: Sendable {
             }
         default:
             if try recovery.set(key, to: value) { break }
+            if try aggregation.set(key, to: value) { break }
             guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {
-                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.known + RecoverySettings.known))
+                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown))
             }
         }
         values[key] = value
-        return Self.known.contains(key) || RecoverySettings.known.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
+        return Self.allKnown.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
     }
 
     /// Undoes SET of one key, or of all.
