@@ -49,21 +49,21 @@ struct NexmarkTable {
     func run() throws {
         let path = file ?? "\(getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp")/nexmark-\(events).json"
         if !Host.exists(path) {
-            fputs("making \(events) events in \(path)\n", stderr)
+            note("making \(events) events in \(path)")
             try NexmarkGenerator(seed: 1).write(events: events, to: path)
         }
         print("Nexmark, \(events) events, \(workers) worker\(workers == 1 ? "" : "s"); \(settings.joined(separator: ", "))")
-        print(Self.row("query", "CPU s", "events/CPU-s", "Flink", "ratio", "peak MB"))
+        say(Self.row("query", "CPU s", "events/CPU-s", "Flink", "ratio", "peak MB"))
         var ratios: [Double] = []
         for query in queries {
             guard let (cpu, bytes) = try measure(query, path) else {
-                print(Self.row(query, "-", "does not run", "", "", ""))
+                say(Self.row(query, "-", "does not run", "", "", ""))
                 continue
             }
             let rate = Double(events) / cpu
             let theirs = Self.flink[query].map { Self.flinkEvents / $0 }
             if let theirs { ratios.append(rate / theirs) }
-            print(Self.row(query, Self.decimals(cpu, 2), "\(Int(rate))", theirs.map { "\(Int($0))" } ?? "-",
+            say(Self.row(query, Self.decimals(cpu, 2), "\(Int(rate))", theirs.map { "\(Int($0))" } ?? "-",
                            theirs.map { Self.decimals(rate / $0, 1) } ?? "-", "\(bytes >> 20)"))
         }
         guard !ratios.isEmpty else { return }
@@ -103,4 +103,16 @@ struct NexmarkTable {
         let n = readlink("/proc/self/exe", &path, path.count - 1)
         return n > 0 ? String(decoding: path[..<n].map { UInt8(bitPattern: $0) }, as: UTF8.self) : CommandLine.arguments[0]
     }
+}
+
+/// A line for people, on standard error.
+func note(_ text: String) {
+    var line = text + "\n"
+    line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+}
+
+/// A line of the table, at once.
+func say(_ text: String) {
+    print(text)
+    fflush(nil)
 }

@@ -15,7 +15,6 @@ import Darwin
 // Each query runs in a process of its own: what is counted is that process's CPU time, from its start to its end. The events are made
 // once and kept.
 
-setvbuf(stdout, nil, Int32(_IOLBF), 0)
 do {
     let arguments = Array(CommandLine.arguments.dropFirst())
     if arguments.first == "run", arguments.count >= 4 {
@@ -24,6 +23,6 @@ do {
         try NexmarkTable(arguments).run()
     }
 } catch {
-    fputs("error: \(error)\n", stderr)
+    note("error: \(error)")
     exit(1)
 }

@@ -57,7 +57,7 @@ struct Planner {
     var script: ScriptText
 
     func optimize(_ plan: LogicalPlan) throws -> LogicalPlan {
-        try Optimizer(context: evaluation, script: script).optimize(plan)
+        SplitDistinct(settings: settings.aggregation).apply(try Optimizer(context: evaluation, script: script).optimize(plan))
     }
 
     /// Plans of one job, whose scans of a table are one.
