@@ -1,6 +1,6 @@
 -- A number for each channel.
-CREATE TABLE result (auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, channel_id STRING) WITH (${SINK});
-INSERT INTO result
+CREATE TABLE results (auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, channel_id STRING) WITH (${SINK});
+INSERT INTO results
 SELECT
   auction, bidder, price, channel,
   CASE

@@ -1,6 +1,6 @@
 -- Average closing price by category: an aggregation over one that updates.
-CREATE TABLE result (id BIGINT, final BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH (${SINK});
-INSERT INTO result
+CREATE TABLE results (id BIGINT, final BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH (${SINK});
+INSERT INTO results
 SELECT Q.category, AVG(Q.final)
 FROM (
   SELECT MAX(B.price) AS final, A.category

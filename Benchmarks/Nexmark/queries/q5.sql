@@ -1,6 +1,6 @@
 -- Auctions with the most bids in the last ten seconds: a window joined with its own maximum.
-CREATE TABLE result (auction BIGINT, num BIGINT) WITH (${SINK});
-INSERT INTO result
+CREATE TABLE results (auction BIGINT, num BIGINT) WITH (${SINK});
+INSERT INTO results
 SELECT AuctionBids.auction, AuctionBids.num
 FROM (
   SELECT auction, COUNT(*) AS num, window_start AS starttime, window_end AS endtime

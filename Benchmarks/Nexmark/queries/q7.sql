@@ -1,6 +1,6 @@
 -- The highest bid of each ten seconds.
-CREATE TABLE result (auction BIGINT, bidder BIGINT, price BIGINT, dateTime TIMESTAMP(3), extra STRING) WITH (${SINK});
-INSERT INTO result
+CREATE TABLE results (auction BIGINT, bidder BIGINT, price BIGINT, dateTime TIMESTAMP(3), extra STRING) WITH (${SINK});
+INSERT INTO results
 SELECT B.auction, B.price, B.bidder, B.dateTime, B.extra
 FROM bid B
 JOIN (

@@ -1,6 +1,6 @@
 -- People who registered and sold in the same ten seconds: a join of windows.
-CREATE TABLE result (id BIGINT, name STRING, stime TIMESTAMP(3)) WITH (${SINK});
-INSERT INTO result
+CREATE TABLE results (id BIGINT, name STRING, stime TIMESTAMP(3)) WITH (${SINK});
+INSERT INTO results
 SELECT P.id, P.name, P.starttime
 FROM (
   SELECT id, name, window_start AS starttime, window_end AS endtime
