@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 
 /// A window assigner over event time, in milliseconds.
 ///
@@ -9,6 +10,8 @@ public enum WindowSpec: Hashable, Sendable {
     case hop(slide: Int64, size: Int64, offset: Int64)
     /// Windows that start together and grow by `step` up to `size`.
     case cumulate(step: Int64, size: Int64, offset: Int64)
+    /// Windows from a key's first row to `gap` after its last one: rows of a key that are `gap` apart or less share one.
+    case session(gap: Int64)
 }
 
 /// One aggregate of a GROUP BY: its arguments and filter are columns of the operator's input.
@@ -40,6 +43,22 @@ public enum WindowProperty: Hashable, Sendable {
     case time
 }
 
+/// When a window aggregate gives results apart from once, at the end of the window: Flink's `table.exec.emit.*`. Results that it
+/// gave are then updated.
+public struct WindowEmission: Sendable, Hashable {
+    /// Results of windows that have not ended are given this many wall-clock milliseconds after a row came in; 0 = with each
+    /// batch of rows; nil = not at all.
+    public var earlyDelay: Int64?
+    /// The same for windows that have ended and take late rows.
+    public var lateDelay: Int64
+    /// How many milliseconds of event time a window takes rows after its end.
+    public var allowedLateness: Int64
+
+    public init(earlyDelay: Int64? = nil, lateDelay: Int64 = 0, allowedLateness: Int64 = 0) {
+        (self.earlyDelay, self.lateDelay, self.allowedLateness) = (earlyDelay, lateDelay, allowedLateness)
+    }
+}
+
 /// GROUP BY window, keys. Output columns: keys, aggregates, then the window properties asked for.
 public struct WindowAggregateSpec: Sendable {
     public var inputSchema: Schema
@@ -53,6 +72,13 @@ public struct WindowAggregateSpec: Sendable {
     public var timeZone: String
     /// The input carries -U, +U and -D rows.
     public var inputChanges: Bool
+    /// nil = one result of a window, at its end.
+    public var emission: WindowEmission?
+    /// Windows go by the wall clock; the time column is not read. What has not fired when the input ends is given up, as in Flink.
+    public var isProcessingTime = false
+    /// The time column is not the time attribute, but the end of each row's own window (TIMESTAMP(3), local time); this is the type
+    /// of the time attribute.
+    public var attachedTimeType: DataType?
 
     public init(inputSchema: Schema, keys: [Int], timeColumn: Int, window: WindowSpec, aggregates: [AggregateCall],
                 properties: [WindowProperty], timeZone: String = "UTC", inputChanges: Bool = false) {
@@ -65,6 +91,9 @@ public struct WindowAggregateSpec: Sendable {
         self.timeZone = timeZone
         self.inputChanges = inputChanges
     }
+
+    /// Type of the time attribute.
+    public var timeType: DataType { attachedTimeType ?? inputSchema[timeColumn].type }
 }
 
 /// GROUP BY keys without a window. Output columns: keys, then aggregates; a changelog (+I, -U, +U, -D).
@@ -124,21 +153,44 @@ public struct SortSpec: Sendable {
     }
 }
 
-/// Regular inner join; inputs may both carry changes. Output columns: left, then right. A null key matches nothing.
-/// With no keys it is a cross join, for one subtask.
+/// Regular join; inputs may both carry changes. Output columns: left, then right, or the left ones only for semi and anti joins.
+/// With no keys it is for one subtask.
 public struct JoinSpec: Sendable {
     public var leftSchema: Schema, rightSchema: Schema
     public var leftKeys: [Int], rightKeys: [Int]
     /// Wall-clock time after its last write at which a row of the side is forgotten and matches no more; nil = never.
     public var leftTTL: Duration?, rightTTL: Duration?
+    public var kind: JoinKind
+    /// Numbers of the keys, counted from 0, for which null equals null; a null in any other key matches nothing.
+    public var nullSafeKeys: Set<Int>
+    /// What pairs must fulfil beside equal keys, over the left columns and then the right ones.
+    public var condition: Expr?
 
     public init(leftSchema: Schema, rightSchema: Schema, leftKeys: [Int], rightKeys: [Int], leftTTL: Duration? = nil,
-                rightTTL: Duration? = nil) {
+                rightTTL: Duration? = nil, kind: JoinKind = .inner, nullSafeKeys: Set<Int> = [], condition: Expr? = nil) {
         self.leftTTL = leftTTL
         self.rightTTL = rightTTL
         self.leftSchema = leftSchema
         self.rightSchema = rightSchema
         self.leftKeys = leftKeys
         self.rightKeys = rightKeys
+        self.kind = kind
+        self.nullSafeKeys = nullSafeKeys
+        self.condition = condition
+    }
+
+    /// - Throws: `.validate` when the keys do not fit each other.
+    func check() throws {
+        guard leftKeys.count == rightKeys.count else {
+            throw StreamError(.validate, "a join has \(leftKeys.count) keys on the left and \(rightKeys.count) on the right",
+                              fix: "give as many on each side")
+        }
+        for (l, r) in zip(leftKeys, rightKeys) {
+            let (left, right) = (leftSchema[l], rightSchema[r])
+            guard left.type == right.type || (left.type.physical == .view && left.type.isText == right.type.isText && right.type.physical == .view) else {
+                throw StreamError(.validate, "join keys \(left.name) of type \(left.type) and \(right.name) of type \(right.type) differ",
+                                  fix: "cast one to the type of the other")
+            }
+        }
     }
 }

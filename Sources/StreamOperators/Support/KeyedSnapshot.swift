@@ -79,11 +79,29 @@ final class FrozenGroups: Sendable {
         }
     }
 
+    /// As ``order(_:count:)`` for numbers of something that belongs to groups: `groups[number]` is the group.
+    func order(_ numbers: UnsafePointer<Int32>, count n: Int, groups: UnsafePointer<Int32>) -> KeyGroupOrder {
+        let keyGroups = allKeyGroups()
+        return withExtendedLifetime(keyGroups) {
+            let of = keyGroups.pointer(as: UInt16.self)
+            return KeyGroupOrder(numbers, count: n, maxParallelism: maxParallelism) { _, number in Int(of[Int(groups[number])]) }
+        }
+    }
+
     func order(_ groups: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
         let keyGroups = allKeyGroups()
         return withExtendedLifetime(keyGroups) {
             let of = keyGroups.pointer(as: UInt16.self)
             return KeyGroupOrder(groups, count: n, maxParallelism: maxParallelism) { _, group in Int(of[group]) }
+        }
+    }
+
+    /// Positions 0..<n in the order of the key groups of `groups[position]`.
+    func positions(of groups: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
+        let keyGroups = allKeyGroups(), all = Selection.all(n)
+        return withExtendedLifetime((keyGroups, all)) {
+            let of = keyGroups.pointer(as: UInt16.self)
+            return KeyGroupOrder(all.rows, count: n, maxParallelism: maxParallelism) { i, _ in Int(of[Int(groups[i])]) }
         }
     }
 }

@@ -11,7 +11,8 @@ enum DescribeText {
                 fields,
                 view.schema.enumerated().map { i, field in
                     [
-                        .string(field.name), .string(type(field.type, view.timeAttributes.contains(i))),
+                        .string(field.name),
+                        .string(type(field.type, view.timeAttributes.contains(i) ? "ROWTIME" : view.processingTimes.contains(i) ? "PROCTIME" : nil)),
                         .string(field.nullable ? "TRUE" : "FALSE"), .null, .null, .null,
                     ]
                 })
@@ -21,7 +22,7 @@ enum DescribeText {
                 fields,
                 table.columns.enumerated().map { i, column in
                     [
-                        .string(column.name), .string(type(column.type, table.watermark?.column == i)),
+                        .string(column.name), .string(type(column.type, table.watermark?.column == i ? "ROWTIME" : table.isProcessingTime(i) ? "PROCTIME" : nil)),
                         .string(column.nullable ? "TRUE" : "FALSE"),
                         text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
                         text(table.watermark.flatMap { $0.column == i ? $0.text : nil }),
@@ -30,7 +31,7 @@ enum DescribeText {
         }
     }
 
-    private static func type(_ type: DataType, _ isTimeAttribute: Bool) -> String { "\(type)" + (isTimeAttribute ? " *ROWTIME*" : "") }
+    private static func type(_ type: DataType, _ attribute: String?) -> String { "\(type)" + (attribute.map { " *\($0)*" } ?? "") }
 
     private static func extras(_ column: CatalogTable.Column, _ table: CatalogTable) -> String? {
         switch column.kind {

@@ -21,6 +21,8 @@ public final class SQLSession {
     public let catalog: Catalog
     public private(set) var settings = SessionSettings()
     private let functions: FunctionRegistry
+    /// The table functions that queries may call.
+    public var rowFunctions = RowFunctionRegistry()
     private let now: @Sendable () -> Int64
 
     /// - Parameter now: milliseconds since 1970-01-01, for CURRENT_TIMESTAMP and the like.
@@ -74,8 +76,8 @@ public final class SQLSession {
         case .showSettings:
             let fields = [Field("key", .string, nullable: false), Field("value", .string, nullable: false)]
             return .rows(fields, settings.values.sorted { $0.key < $1.key }.map { [.string($0.key), .string($0.value)] })
-        case .insert(let insert): return .insert(try jobGraph([insert], script).graph)
-        case .statementSet(let inserts): return .insert(try jobGraph(inserts, script).graph)
+        case .insert(let insert): return .insert(try planned([insert], script).graph)
+        case .statementSet(let inserts): return .insert(try planned(inserts, script).graph)
         case .query(let query): return .query(try planned(query, script))
         case .help: return .help
         case .quit: return .quit
@@ -89,7 +91,8 @@ public final class SQLSession {
     // MARK: queries
 
     private func context(_ script: ScriptText) -> BindingContext {
-        BindingContext(catalog: catalog, functions: functions, settings: settings, script: script, counter: .init())
+        BindingContext(
+            catalog: catalog, functions: functions, rowFunctions: rowFunctions, settings: settings, script: script, counter: .init())
     }
 
     private func planner(_ script: ScriptText) -> Planner {
@@ -101,13 +104,9 @@ public final class SQLSession {
         return try PlannedQuery(plan, planner(script), name: "SELECT")
     }
 
-    private func jobGraph(_ inserts: [Insert], _ script: ScriptText) throws -> (
-        graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]
-    ) {
+    private func planned(_ inserts: [Insert], _ script: ScriptText) throws -> Planner.PlannedInserts {
         let context = context(script)
-        let bound = try inserts.map { try InsertBinder(context).bind($0) }
-        let (graph, optimized) = try planner(script).jobGraph(bound)
-        return (graph, bound.map(\.plan), optimized)
+        return try planner(script).jobGraph(try inserts.map { try InsertBinder(context).bind($0) })
     }
 
     private func explain(_ statement: Statement, _ graphviz: Bool, _ script: ScriptText) throws -> StatementResult {
@@ -117,8 +116,12 @@ public final class SQLSession {
             let planned = try planned(query, script)
             graph = try planned.jobGraph(into: ExplainSink())
             (plans, optimized) = ([planned.plan], [planned.optimizedPlan])
-        case .insert(let insert): (graph, plans, optimized) = try jobGraph([insert], script)
-        case .statementSet(let inserts): (graph, plans, optimized) = try jobGraph(inserts, script)
+        case .insert(let insert):
+            let planned = try planned([insert], script)
+            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
+        case .statementSet(let inserts):
+            let planned = try planned(inserts, script)
+            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
         default:
             throw script.error(.validate, "EXPLAIN takes a query, an INSERT or a statement set", at: statement.span)
         }
@@ -171,7 +174,8 @@ public final class SQLSession {
         catalog[local] = .view(
             CatalogView(
                 name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
-                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }), script: script))
+                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }),
+                processingTimes: Set(plan.columns.indices.filter { plan.columns[$0].isProcessingTime }), script: script))
         return .message("view \(local) created")
     }
 

@@ -1,5 +1,6 @@
 import StreamCore
 import StreamExpressions
+import StreamOperators
 import StreamRuntime
 
 /// What SET changes. Keys are Flink's.
@@ -12,6 +13,8 @@ public struct SessionSettings: Sendable {
     public private(set) var maxParallelism = 128
     public private(set) var pipelineName: String?
     public private(set) var idleTimeout: Duration?
+    /// Results of windows apart from the one at their end.
+    private var emit = EmitSettings()
     /// Checkpoints, restarts and state.
     public private(set) var recovery = RecoverySettings()
     public private(set) var aggregation = AggregationSettings()
@@ -22,10 +25,12 @@ public struct SessionSettings: Sendable {
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
         "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
+        "table.exec.sink.upsert-materialize", "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled",
+        "table.exec.source.cdc-events-duplicate",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
 
-    private static var allKnown: [String] { known + RecoverySettings.known + AggregationSettings.known }
+    private static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
 
     /// Sets one key.
     ///
@@ -49,8 +54,13 @@ public struct SessionSettings: Sendable {
             guard ["ERROR", "DROP"].contains(value.uppercased()) else {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not known", fix: "write 'ERROR' or 'DROP'")
             }
+        case "table.exec.sink.upsert-materialize":
+            _ = try SettingValue.choice(key, value, ["AUTO": 0, "FORCE": 1, "NONE": 2])
+        case "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled", "table.exec.source.cdc-events-duplicate":
+            _ = try SettingValue.flag(key, value)
         default:
             if try recovery.set(key, to: value) { break }
+            if try emit.set(key, to: value) { break }
             if try aggregation.set(key, to: value) { break }
             guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {
                 throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown))
@@ -79,6 +89,11 @@ public struct SessionSettings: Sendable {
 }
 
 extension SessionSettings {
+    /// When window aggregates give results apart from the end of the window; nil = never.
+    ///
+    /// - Throws: `.validate` when the settings do not go together.
+    func windowEmission() throws -> WindowEmission? { try emit.emission() }
+
     /// Wanted time between barriers; nil = as the sinks ask.
     public var checkpointInterval: Duration? { recovery.checkpoints.interval }
     public var checkpoints: CheckpointOptions { recovery.checkpoints }

@@ -6,16 +6,14 @@ import StreamOperators
 ///
 /// Where rows reach the aggregation with nothing in between that looks at the window columns, they are not multiplied by
 /// their windows at all: the aggregation assigns the windows itself. Otherwise they carry their windows, and each window ends
-/// in a slice of its own, so that tumbling over window_time closes every window at its own time.
+/// in a slice of its own, so that tumbling over the ends of the windows closes every window at its own time.
 struct WindowFusion {
-    var script: ScriptText
-
-    func apply(_ plan: LogicalPlan) throws -> LogicalPlan {
-        try plan.rewritten { step in
+    func apply(_ plan: LogicalPlan) -> LogicalPlan {
+        plan.rewritten { step in
             guard case .windowAggregate(let input, let a) = step, case .attached(let origin, let start, let end) = a.assignment else {
                 return step
             }
-            return try fused(input, a, origin, start, end) ?? carried(input, a, origin, start, end)
+            return fused(input, a, origin, start, end) ?? carried(input, a, origin, start, end)
         }
     }
 
@@ -28,6 +26,8 @@ struct WindowFusion {
         /// What each column of the former output is now.
         var sources: [Source]
         var timeColumn: Int
+        /// Of SESSION.
+        var partitionKeys: [Int]
         var window: WindowSpec
 
         func column(_ i: Int) -> Int? { if case .column(let c) = sources[i] { c } else { nil } }
@@ -41,11 +41,13 @@ struct WindowFusion {
         switch plan {
         case .windowTable(let input, let w) where w.origin == origin:
             let sources = input.columns.indices.map { Source.column($0) } + [.start, .end, .time]
-            return Unwindowed(plan: input, sources: sources, timeColumn: w.timeColumn, window: origin.window)
+            return Unwindowed(plan: input, sources: sources, timeColumn: w.timeColumn, partitionKeys: w.partitionKeys, window: origin.window)
         case .calc(let input, let filter, let p):
             guard var below = unwindowed(input, origin) else { return nil }
             var condition: Expr?
             if let filter {
+                // Sessions depend on all rows of their key.
+                if case .session = origin.window { return nil }
                 guard let mapped = below.expr(filter) else { return nil }
                 condition = mapped
             }
@@ -60,15 +62,25 @@ struct WindowFusion {
                 projection.exprs.append(mapped)
                 projection.columns.append(column)
             }
-            let time = below.plan.columns[below.timeColumn]
-            let known = projection.exprs.firstIndex { if case .column(below.timeColumn, _) = $0 { true } else { false } }
-            if known == nil {
-                projection.exprs.append(.column(below.timeColumn, time.type))
-                projection.columns.append(time)
+            func keeping(_ column: Int) -> Int {
+                if let known = projection.exprs.firstIndex(where: { if case .column(column, _) = $0 { true } else { false } }) { return known }
+                projection.exprs.append(.column(column, below.plan.columns[column].type))
+                projection.columns.append(below.plan.columns[column])
+                return projection.exprs.count - 1
             }
-            below.timeColumn = known ?? projection.exprs.count - 1
+            below.timeColumn = keeping(below.timeColumn)
+            below.partitionKeys = below.partitionKeys.map(keeping)
             below.plan = .calc(below.plan, filter: condition, projection)
             below.sources = sources
+            return below
+        case .step(let expand as Expand, let inputs):
+            guard var below = unwindowed(inputs[0], origin) else { return nil }
+            let keys = expand.keys.compactMap { below.column($0) }
+            guard keys.count == expand.keys.count else { return nil }
+            let width = below.plan.columns.count
+            let new = expand.over(below.plan.columns, keys: keys)
+            below.sources += (width..<new.columns.count).map { .column($0) }
+            below.plan = .step(new, [below.plan])
             return below
         default: return nil
         }
@@ -82,6 +94,8 @@ struct WindowFusion {
         guard columns.allSatisfy({ new.column($0) != nil }) else { return nil }
         var fused = a
         fused.keys = a.keys.map { new.column($0)! }
+        // A session belongs to a partition: it is one of the aggregation only if that groups by the same.
+        if case .session = new.window, Set(fused.keys) != Set(new.partitionKeys) { return nil }
         fused.aggregates = a.aggregates.map { $0.mapColumns { new.column($0)! } }
         fused.assignment = .time(new.window, column: new.timeColumn)
         return .windowAggregate(new.plan, fused)
@@ -89,19 +103,15 @@ struct WindowFusion {
 
     // MARK: windows carried by the rows
 
-    private func carried(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int) throws
+    private func carried(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int)
         -> LogicalPlan
     {
-        guard let (plan, time) = exposingTime(input, origin) else {
-            throw StreamError(
-                .plan, "GROUP BY \(input.columns[start].name), \(input.columns[end].name): the window's time is lost on the way",
-                fix: "group in the query that has the window function in FROM")
-        }
         let step: WindowSpec =
             switch origin.window {
             case .tumble(let size, let offset): .tumble(size: size, offset: offset)
             case .hop(let slide, _, let offset): .tumble(size: slide, offset: offset)
             case .cumulate(let step, _, let offset): .tumble(size: step, offset: offset)
+            case .session: .tumble(size: 1, offset: 0)
             }
         let givesTime = a.properties.contains(.time)
         let (k, n) = (a.keys.count, a.aggregates.count)
@@ -109,10 +119,10 @@ struct WindowFusion {
             Array(a.columns[..<k]) + [input.columns[start], input.columns[end]] + a.columns[k..<k + n]
             + (givesTime ? [a.columns[k + n + a.properties.firstIndex(of: .time)!]] : [])
         let aggregate = LogicalPlan.windowAggregate(
-            plan,
+            input,
             .init(
-                keys: a.keys + [start, end], assignment: .time(step, column: time), aggregates: a.aggregates,
-                properties: givesTime ? [.time] : [], columns: given))
+                keys: a.keys + [start, end], assignment: .time(step, column: end), aggregates: a.aggregates,
+                properties: givesTime ? [.time] : [], columns: given, attachedTimeType: origin.timeType, emission: a.emission))
         let order =
             Array(0..<k) + (0..<n).map { k + 2 + $0 }
             + a.properties.map { property in
@@ -125,25 +135,6 @@ struct WindowFusion {
         var projection = LogicalPlan.Projection.columns(order, of: given)
         projection.columns = a.columns
         return .project(aggregate, projection)
-    }
-
-    /// The plan with window_time of `origin` among its columns, and where it stands.
-    private func exposingTime(_ plan: LogicalPlan, _ origin: WindowOrigin) -> (LogicalPlan, Int)? {
-        if let i = plan.columns.firstIndex(where: { $0.role == .windowTime(origin) }) { return (plan, i) }
-        switch plan {
-        case .calc(let input, let filter, var p):
-            guard let (below, time) = exposingTime(input, origin) else { return nil }
-            p.exprs.append(.column(time, below.columns[time].type))
-            p.columns.append(below.columns[time])
-            return (.calc(below, filter: filter, p), p.exprs.count - 1)
-        case .project(let input, let p): return exposingTime(.calc(input, filter: nil, p), origin)
-        case .windowAggregate(let input, var a):
-            guard case .time(_, let column) = a.assignment, a.columns.contains(where: { $0.role == .windowEnd(origin) }) else { return nil }
-            a.properties.append(.time)
-            a.columns.append(PlanColumn("window_time", input.columns[column].type, nullable: false, role: .windowTime(origin)))
-            return (.windowAggregate(input, a), a.columns.count - 1)
-        default: return nil
-        }
     }
 }
 
