@@ -105,8 +105,21 @@ public struct GroupAggregateSpec: Sendable {
     /// Wall-clock time after its last row at which a group is forgotten (`table.exec.state.ttl`); nil = never. A row of its
     /// key that comes later starts a group anew, with +I.
     public var stateTTL: Duration?
+    /// Each group gives at most one change for so many rows (`table.exec.mini-batch.*`); nil = one for each batch.
+    public var miniBatch: MiniBatch?
+    /// An update gives the old row (-U) too.
+    public var emitUpdateBefore = true
 
-    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil) {
+    /// How long changes may wait for others of their group.
+    public struct MiniBatch: Sendable, Hashable {
+        /// Rows, and milliseconds since the first of them.
+        public var rows: Int, latency: Int64
+        public init(rows: Int, latency: Int64) { (self.rows, self.latency) = (rows, latency) }
+    }
+
+    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil,
+                miniBatch: MiniBatch? = nil) {
+        self.miniBatch = miniBatch
         self.inputSchema = inputSchema
         self.keys = keys
         self.aggregates = aggregates

@@ -76,7 +76,8 @@ public struct FunctionCall: Sendable {
     public var onEmpty: String?, onError: String?, wrapper: String?, onNull: String?
     /// DEFAULT expressions of the ON EMPTY and ON ERROR clauses.
     public var emptyDefault: SyntaxExpr?, errorDefault: SyntaxExpr?
-    /// WITHIN GROUP / LISTAGG order, IGNORE NULLS are refused by the parser for now.
+    /// IGNORE NULLS, inside or behind the parentheses.
+    public var ignoresNulls = false
     public init(name: String, arguments: [SyntaxExpr]) {
         self.name = name
         self.arguments = arguments

@@ -334,8 +334,8 @@ struct ExpressionBinder {
             throw context.error(
                 .validate, "\(name) stands only beside GROUP BY \(name.prefix { $0 != "_" })(...), not in \(clause)", at: span)
         }
-        if function.distinct || function.filter != nil || function.star {
-            let what = function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
+        if function.distinct || function.filter != nil || function.star || function.ignoresNulls {
+            let what = function.ignoresNulls ? "IGNORE NULLS" : function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
             throw unknownOr(name, "\(name) is no aggregate function and takes no \(what)", span)
         }
         if !context.functions.contains(name) {

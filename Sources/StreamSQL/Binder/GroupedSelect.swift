@@ -218,8 +218,11 @@ final class GroupedSelect: Grouping {
         let text = fingerprint.of(SyntaxExpr(.call(call), span: span))
         if let i = aggregateByText[text] { return .column(keyCount + i, aggregates[i].resultType) }
         let name = call.name.uppercased()
-        // The JSON aggregates have their null clause in the name.
-        let function = name + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
+        // Aggregates have their null clause in the name.
+        if call.ignoresNulls, name != "ARRAY_AGG" {
+            throw context.unsupported("IGNORE NULLS of \(name)", fix: "leave it out, or filter the nulls out first", at: span)
+        }
+        let function = name + (call.ignoresNulls ? " IGNORE NULLS" : "") + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
         let binder = ExpressionBinder(context, scope: scope, clause: "the arguments of \(name)")
         let args = try call.arguments.map(binder.bind)
         if call.arguments.isEmpty && !call.star {

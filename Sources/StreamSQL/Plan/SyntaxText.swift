@@ -74,7 +74,7 @@ enum SyntaxText {
             return "OVERLAY(\(of(args[0])) PLACING \(of(args[1])) FROM \(of(args[2]))\(args.count > 3 ? " FOR " + of(args[3]) : ""))"
         default: break
         }
-        return "\(name)(\(call.distinct ? "DISTINCT " : "")\(call.star ? "*" : list(args)))"
+        return "\(name)(\(call.distinct ? "DISTINCT " : "")\(call.star ? "*" : list(args)))" + (call.ignoresNulls ? " IGNORE NULLS" : "")
             + (call.filter.map { " FILTER (WHERE \(of($0)))" } ?? "")
     }
 }

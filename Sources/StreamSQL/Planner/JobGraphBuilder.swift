@@ -220,11 +220,20 @@ public struct JobGraphBuilder: Sendable {
     }
 
     private mutating func add(_ a: LogicalPlan.Aggregate, _ stream: Stream) throws -> Stream {
-        let spec = GroupAggregateSpec(
+        var spec = GroupAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog,
-            stateTTL: timeToLive(a.stateTTL))
+            stateTTL: timeToLive(a.stateTTL), miniBatch: try settings.aggregation.miniBatch())
+        spec.emitUpdateBefore = emitsUpdateBefore
         let name = Self.aggregationName(a.keys.isEmpty ? "" : "GROUP BY", a.keys, a.aggregates, stream.columns)
-        var output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        var output: Stream
+        if spec.miniBatch != nil, settings.aggregation.phases != .one, settings.parallelism > 1, spec.supportsTwoPhase {
+            let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
+            let local = addStep("local " + name, after: stream, .forward, partial, Operators.localGroupAggregate(spec))
+            transparent.formUnion(local.vertices)
+            output = addStep(name, after: local, .keys(Array(a.keys.indices)), a.columns, Operators.globalGroupAggregate(spec))
+        } else {
+            output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        }
         // Over inserts alone, rows without aggregates come once and never change.
         if !a.aggregates.isEmpty || stream.isChangelog {
             output.isChangelog = true

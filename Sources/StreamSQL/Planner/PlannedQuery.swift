@@ -73,11 +73,17 @@ struct Planner {
             isBounded: { try sources.isBounded($0) }, changes: { try sources.changelog(of: $0).modifications })
         func optimized(_ plan: LogicalPlan) throws -> LogicalPlan { try limits.apply(try optimizer.optimize(plan)) }
         do {
-            return SharedScans.widened(try marked.map(optimized))
+            return finished(try marked.map(optimized))
         } catch {
             // What is shared is optimised apart from its readers, which some of them cannot do with.
-            return SharedScans.widened(try SubplanReuse(isOff: true).apply(plans).map(optimized))
+            return finished(try SubplanReuse(isOff: true).apply(plans).map(optimized))
         }
+    }
+
+    /// Rules that look at all plans of the job, and those that nothing is to be pushed through.
+    private func finished(_ plans: [LogicalPlan]) -> [LogicalPlan] {
+        let split = SplitDistinct(settings: settings.aggregation)
+        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(plans.map(split.apply)))
     }
 
     func builder(name: String) -> JobGraphBuilder {
