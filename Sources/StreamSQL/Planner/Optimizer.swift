@@ -11,6 +11,7 @@ struct Optimizer {
         var plan = ConstantFolding(context: context).apply(plan)
         plan = FilterPushdown().apply(plan)
         plan = CorrelateFilter().apply(plan)
+        plan = IntervalJoins().apply(plan)
         plan = JoinKeys().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = try WindowFusion(script: script).apply(plan)
