@@ -95,6 +95,8 @@ public indirect enum LogicalPlan: Sendable {
     public struct WindowTable: Sendable {
         public var origin: WindowOrigin
         public var timeColumn: Int
+        /// Of SESSION: rows with equal values share their sessions.
+        public var partitionKeys: [Int] = []
         public var columns: [PlanColumn]
     }
 
@@ -127,11 +129,28 @@ public indirect enum LogicalPlan: Sendable {
     public struct Join: Sendable {
         public var kind = JoinKind.inner
         public var leftKeys: [Int] = [], rightKeys: [Int] = []
+        /// Numbers of the keys, counted from 0, for which null equals null.
+        public var nullSafeKeys: Set<Int> = []
         /// Over the left columns and then the right ones, also where the result has only the left ones.
         public var condition: Expr?
         public var columns: [PlanColumn]
         /// As ``Aggregate/stateTTL``, of the rows of each side.
         public var leftTTL: Duration?, rightTTL: Duration?
+    }
+
+    /// The columns that a join of two inputs gives: those of a side that may lack a match are nullable.
+    static func joinColumns(_ left: [PlanColumn], _ right: [PlanColumn], _ kind: JoinKind) -> [PlanColumn] {
+        func nullable(_ columns: [PlanColumn]) -> [PlanColumn] {
+            columns.map { column in
+                var copy = column
+                copy.nullable = true
+                return copy
+            }
+        }
+        return switch kind {
+        case .semi, .anti: left
+        default: (kind.keepsRight ? nullable(left) : left) + (kind.keepsLeft ? nullable(right) : right)
+        }
     }
 
     /// ORDER BY with LIMIT and OFFSET.

@@ -76,8 +76,8 @@ public final class SQLSession {
         case .showSettings:
             let fields = [Field("key", .string, nullable: false), Field("value", .string, nullable: false)]
             return .rows(fields, settings.values.sorted { $0.key < $1.key }.map { [.string($0.key), .string($0.value)] })
-        case .insert(let insert): return .insert(try jobGraph([insert], script).graph)
-        case .statementSet(let inserts): return .insert(try jobGraph(inserts, script).graph)
+        case .insert(let insert): return .insert(try planned([insert], script).graph)
+        case .statementSet(let inserts): return .insert(try planned(inserts, script).graph)
         case .query(let query): return .query(try planned(query, script))
         case .help: return .help
         case .quit: return .quit
@@ -104,13 +104,9 @@ public final class SQLSession {
         return try PlannedQuery(plan, planner(script), name: "SELECT")
     }
 
-    private func jobGraph(_ inserts: [Insert], _ script: ScriptText) throws -> (
-        graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]
-    ) {
+    private func planned(_ inserts: [Insert], _ script: ScriptText) throws -> Planner.PlannedInserts {
         let context = context(script)
-        let bound = try inserts.map { try InsertBinder(context).bind($0) }
-        let (graph, optimized) = try planner(script).jobGraph(bound)
-        return (graph, bound.map(\.plan), optimized)
+        return try planner(script).jobGraph(try inserts.map { try InsertBinder(context).bind($0) })
     }
 
     private func explain(_ statement: Statement, _ graphviz: Bool, _ script: ScriptText) throws -> StatementResult {
@@ -120,8 +116,12 @@ public final class SQLSession {
             let planned = try planned(query, script)
             graph = try planned.jobGraph(into: ExplainSink())
             (plans, optimized) = ([planned.plan], [planned.optimizedPlan])
-        case .insert(let insert): (graph, plans, optimized) = try jobGraph([insert], script)
-        case .statementSet(let inserts): (graph, plans, optimized) = try jobGraph(inserts, script)
+        case .insert(let insert):
+            let planned = try planned([insert], script)
+            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
+        case .statementSet(let inserts):
+            let planned = try planned(inserts, script)
+            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
         default:
             throw script.error(.validate, "EXPLAIN takes a query, an INSERT or a statement set", at: statement.span)
         }
