@@ -15,7 +15,7 @@ final class TimedRows {
     }
 
     let arena: RowArena
-    /// Milliseconds of a stretch.
+    /// Milliseconds of a stretch; 0 = rows are in none.
     let width: Int64
     /// A byte for each row that is its user's own.
     let marks = GroupArray<UInt8>(fill: 0)
@@ -28,9 +28,10 @@ final class TimedRows {
     private var earliest = Int64.max
     private let ids = Scratch<Int32>()
 
-    init(types: [DataType], width: Int64) {
+    /// - Parameter width: milliseconds of a stretch; nil = rows are never taken by time.
+    init(types: [DataType], width: Int64?) {
         arena = RowArena(types: types)
-        self.width = max(1, width)
+        self.width = width.map { max(1, $0) } ?? 0
     }
 
     func reserve(groups: Int) { heads.reserve(groups) }
@@ -60,10 +61,10 @@ final class TimedRows {
             while earlier >= 0, links[Int(earlier)].time > time { (later, earlier) = (earlier, links[Int(earlier)].earlier) }
             if later < 0 { heads[Int(group)] = id } else { links[Int(later)].earlier = id }
             if earlier >= 0 { links[Int(earlier)].later = id }
-            let stretch = Self.stretch(time, width)
+            let stretch = width == 0 ? current.stretch : Self.stretch(time, width)
             if stretch != current.stretch { open(stretch) }
             links[Int(id)] = Link(time: time, earlier: earlier, later: later, group: group, inStretch: current.last)
-            current.last = id
+            if width > 0 { current.last = id }
             marks.base[Int(id)] = 0
         }
         return UnsafePointer(numbers)
@@ -125,33 +126,16 @@ final class TimedRows {
     /// Forgets rows that were taken.
     func release(_ rows: [Int32]) { rows.withUnsafeBufferPointer { if let base = $0.baseAddress { arena.remove(base, count: $0.count) } } }
 
-    /// Drops the rows of a group behind `row`, which stays. Only for rows that are not looked for by time.
+    /// Drops the rows of a group that are earlier than `row`. Only where rows are never taken by time.
     func cut(behind row: Int32) {
-        var dropped: [Int32] = [], next = links.base[Int(row)].earlier
-        while next >= 0 {
-            dropped.append(next)
-            next = links.base[Int(next)].earlier
-        }
-        guard !dropped.isEmpty else { return }
-        links.base[Int(row)].earlier = -1
-        forget(dropped)
-        release(dropped)
+        while case let next = links.base[Int(row)].earlier, next >= 0 { drop(next) }
     }
 
-    /// Takes rows out of the stretches that they are in.
-    private func forget(_ rows: [Int32]) {
-        close()
-        var gone: [Int64: Set<Int32>] = [:]
-        for row in rows { gone[Self.stretch(links.base[Int(row)].time, width), default: []].insert(row) }
-        for (stretch, those) in gone {
-            var kept: [Int32] = [], row = stretches[stretch] ?? -1
-            while row >= 0 {
-                if !those.contains(row) { kept.append(row) }
-                row = links.base[Int(row)].inStretch
-            }
-            for (i, row) in kept.enumerated() { links.base[Int(row)].inStretch = i + 1 < kept.count ? kept[i + 1] : -1 }
-            stretches[stretch] = kept.first
-        }
+    /// Drops a row. Only where rows are never taken by time.
+    func drop(_ row: Int32) {
+        assert(width == 0)
+        unlink(row)
+        release([row])
     }
 
     // MARK: groups

@@ -50,10 +50,7 @@ struct IntervalJoin: PlanStep {
 
     // MARK: changelog
 
-    func modifications(_ inputs: [Modifications]) throws -> Modifications {
-        guard inputs.allSatisfy(\.isInsertOnly) else { throw JobGraphBuilder.takesInserts("an interval join", nil) }
-        return .insert
-    }
+    func modifications(_ inputs: [Modifications]) -> Modifications { .insert }
 
     // MARK: running
 
@@ -62,7 +59,7 @@ struct IntervalJoin: PlanStep {
         let spec = IntervalJoinSpec(
             leftSchema: schemas[0], rightSchema: schemas[1], leftKeys: leftKeys, rightKeys: rightKeys, leftTime: leftTime, rightTime: rightTime,
             lower: lower, upper: upper, kind: kind, condition: condition, isProcessingTime: isProcessingTime)
-        for input in inputs where input.isChangelog { throw JobGraphBuilder.takesInserts("an interval join", input.updatedBy) }
+        try JobGraphBuilder.checkInserts("an interval join", inputs)
         return builder.addTwoInputStep(
             title(inputs.map(\.columns)), inputs, leftKeys, rightKeys, columns, Operators.intervalJoin(spec, builder.evaluation))
     }
@@ -77,14 +74,15 @@ extension JobGraphBuilder {
         connect(inputs[0], to: vertex, input: 0, .keys(leftKeys))
         connect(inputs[1], to: vertex, input: 1, .keys(rightKeys))
         return Stream(
-            vertices: [vertex], columns: columns, isBounded: inputs.allSatisfy(\.isBounded), isChangelog: inputs[0].isChangelog,
-            updatedBy: inputs[0].updatedBy)
+            vertices: [vertex], columns: columns, isBounded: inputs.allSatisfy(\.isBounded), isChangelog: false)
     }
 
-    static func takesInserts(_ step: String, _ updatedBy: String?) -> StreamError {
-        StreamError(
-            .plan, "\(step) doesn't support consuming update and delete changes which is produced by \(updatedBy ?? "its input")",
-            fix: "join before aggregating, or use a regular join")
+    static func checkInserts(_ step: String, _ inputs: [Stream]) throws {
+        for input in inputs where input.isChangelog {
+            throw StreamError(
+                .plan, "\(step) doesn't support consuming update and delete changes which is produced by \(input.updatedBy ?? "its input")",
+                fix: "join before what makes the changes")
+        }
     }
 }
 

@@ -13,13 +13,13 @@ struct JoinCondition {
     init(_ parts: [Expr], width: Int) {
         for part in parts {
             guard case .call(let f, let args) = part, f.name == "=", args.count == 2, let (a, b) = Self.sides(args[0], args[1], width),
-                a.type.physical == b.type.physical
+                let type = JoinKeys.keyType(a.type, b.type)
             else {
                 rest.append(part)
                 continue
             }
-            leftKeys.append(a)
-            rightKeys.append(b.mapColumns { $0 - width })
+            leftKeys.append(a.cast(toKey: type))
+            rightKeys.append(b.mapColumns { $0 - width }.cast(toKey: type))
         }
     }
 

@@ -154,6 +154,8 @@ struct WindowFusion {
             p.columns.append(below.columns[time])
             return (.calc(below, filter: filter, p), p.exprs.count - 1)
         case .project(let input, let p): return exposingTime(.calc(input, filter: nil, p), origin)
+        case .step(let join as WindowJoin, let inputs): return join.exposingTime(inputs, origin, exposingTime)
+        case .step(let join as WindowJoin, let inputs): return join.exposingTime(inputs, origin, exposingTime)
         case .step(let expand as Expand, let inputs):
             guard let (below, time) = exposingTime(inputs[0], origin) else { return nil }
             // Columns that the input has got now stand in front of the keys.
