@@ -83,6 +83,6 @@ extension LogicalPlan {
             }
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
-        return ([window] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+        return ([window + ExprText.emission(a.emission)] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
     }
 }

@@ -51,35 +51,6 @@ struct WindowJoin: PlanStep {
         return copy
     }
 
-    /// The join with window_time of `origin` among its columns, and where it stands.
-    ///
-    /// - Parameter expose: does the same for an input.
-    func exposingTime(_ inputs: [LogicalPlan], _ origin: WindowOrigin, _ expose: (LogicalPlan, WindowOrigin) -> (LogicalPlan, Int)?)
-        -> (LogicalPlan, Int)?
-    {
-        for side in 0..<(kind.isLeftOnly ? 1 : 2) {
-            // Columns that an input gets must come last in it, so that the others keep their numbers.
-            guard let (input, time) = expose(inputs[side], origin), input.columns.count == inputs[side].columns.count + 1, time == input.columns.count - 1
-            else { continue }
-            var copy = self, both = inputs
-            both[side] = input
-            let width = inputs[0].columns.count
-            if side == 0 { copy.condition = condition?.mapColumns { $0 < width ? $0 : $0 + 1 } }
-            let order: [Int]
-            if side == 0, !kind.isLeftOnly {
-                // The new column stands between the two sides: behind them it changes no number.
-                order = Array(0..<width) + ((width + 1)..<(width + 1 + inputs[1].columns.count)) + [width]
-            } else {
-                order = []
-            }
-            copy.columns = KeyedSides(left: both[0], right: both[1], leftKeys: [], rightKeys: [], leftWidth: 0, rightWidth: 0).columns(kind)
-            let join = LogicalPlan.step(copy, both)
-            if order.isEmpty { return (join, join.columns.count - 1) }
-            return (.project(join, .columns(order, of: join.columns)), order.count - 1)
-        }
-        return nil
-    }
-
     // MARK: changelog
 
     func modifications(_ inputs: [Modifications]) -> Modifications { .insert }

@@ -62,7 +62,9 @@ struct Planner {
 
     /// The plans of one job, with what they share.
     func optimize(_ plans: [LogicalPlan]) throws -> [LogicalPlan] {
-        let optimizer = Optimizer(context: evaluation, script: script)
+        let optimizer = Optimizer(
+            context: evaluation, script: script,
+            reordersJoins: settings.values["table.optimizer.join-reorder-enabled"]?.lowercased() == "true")
         let isOff = settings.values["table.optimizer.reuse-sub-plan-enabled"]?.lowercased() == "false"
         var sources = builder(name: "")
         let plans = try plans.map { try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply($0) }
