@@ -149,6 +149,11 @@ extension QueryBinder {
     // MARK: FROM
 
     func table(_ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        if let asOf = ref.asOf {
+            throw context.error(
+                .validate, "FOR SYSTEM_TIME AS OF stands behind a table that is joined with another one",
+                fix: "write ... FROM t JOIN v FOR SYSTEM_TIME AS OF t.ts ON t.k = v.k", at: asOf.span)
+        }
         switch ref.node {
         case .table(let name, let hints): return try named(name, hints, ref)
         case .query(let query):

@@ -13,10 +13,13 @@ struct Optimizer {
         plan = FilterPushdown().apply(plan)
         plan = CorrelateFilter().apply(plan)
         plan = try RankRecognition().apply(plan)
+        plan = try WindowJoins().apply(plan)
+        plan = IntervalJoins().apply(plan)
         if reordersJoins { plan = JoinReorder().apply(plan) }
         plan = JoinKeys().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = WindowFusion().apply(plan)
+        plan = try TemporalJoins().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = ColumnPruning().apply(plan)
         plan = CalcMerging().apply(plan)
