@@ -21,6 +21,7 @@ final class AggregatePlan {
         case list(arguments: [Int], [DataType])
         case multiset(argument: Int, DataType)
         case distinct(AggregateCall)
+        case user(AggregateCall)
     }
 
     struct Wanted: Hashable {
@@ -69,7 +70,7 @@ final class AggregatePlan {
     }
 
     private func add(_ call: AggregateCall) throws -> AggregateResult {
-        _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct)
+        if call.user == nil { _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct) }
         let name = call.function
         if call.distinct, !["MIN", "MAX"].contains(name) {
             var inner = call
@@ -80,6 +81,14 @@ final class AggregatePlan {
             innerPlans[call] = try AggregatePlan([inner], inputSchema: fields, retracts: retracts)
             let nonNull = name == "LISTAGG" ? Array(call.arguments.prefix(1)) : call.arguments
             return .distinct(want(.distinct(call), Selector(nonNull: nonNull.sorted(), filter: call.filter)))
+        }
+        if let user = call.user {
+            guard !retracts || user.canRetract else {
+                throw StreamError(.plan, "\(name) cannot take rows back, and its input changes rows that it gave before",
+                                  fix: "give AggregateFunction(\"\(name)\", ...) a retract closure")
+            }
+            let nonNull = zip(call.arguments, user.signature.acceptsNull).filter { !$0.1 }.map(\.0)
+            return .user(want(.user(call), Selector(nonNull: Set(nonNull).sorted(), filter: call.filter)))
         }
         guard let argument = call.arguments.first else {
             return .count(want(.count, Selector(nonNull: [], filter: call.filter)))
@@ -151,6 +160,7 @@ final class AggregatePlan {
             case .list(let arguments, _):
                 names = ["values(\(listed(arguments)))\(Set(arguments).isSubset(of: item.selector.nonNull) ? "" : " with nulls")"]
             case .multiset(let argument, _): names = ["values(\(inputNames[argument])) with counts"]
+            case .user(let call): names = ["state of \(call.function)(\(listed(call.arguments)))"]
             case .distinct(let call):
                 let name = "\(call.function.lowercased())(distinct \(listed(call.arguments)))"
                 names = ["\(name) values"] + innerPlans[call]!.stateNames(call.arguments.map { inputNames[$0] }).map { "\(name) \($0)" }
@@ -182,6 +192,7 @@ final class AggregatePlan {
         case .end(let argument, let type, let isFirst): return EndValue(argument: argument, isFirst: isFirst, type: type)
         case .list(let arguments, let types): return ValueList(arguments: arguments, types: types)
         case .multiset(let argument, let type): return ValueMultiset(argument: argument, type: type)
+        case .user(let call): return call.user!.make(call.arguments)
         case .distinct(let call):
             return DistinctAccumulator(arguments: call.arguments, types: call.argumentTypes, inner: innerPlans[call]!.makeSet())
         }

@@ -15,6 +15,7 @@ enum AggregateResult {
     case jsonArray(Int, DataType)
     case jsonObject(Int, DataType, keepsNulls: Bool)
     case distinct(Int)
+    case user(Int)
 
     func column(of set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count n: Int) -> Column {
         func at<A: Accumulator>(_ i: Int, _: A.Type) -> A { unsafeDowncast(set.accumulators[i], to: A.self) }
@@ -49,6 +50,8 @@ enum AggregateResult {
                 let kept = entries.filter { keepsNulls || $0.values[1] != .null }
                 return .string("{" + kept.map { JSONText.of($0.values[0], .string) + ":" + JSONText.of($0.values[1], type) }.joined(separator: ",") + "}")
             }
+        case .user(let i):
+            return at(i, UserAccumulator.self).result(groups, count: n)
         case .distinct(let i):
             return at(i, DistinctAccumulator.self).inner.results(groups, count: n)[0]
         }

@@ -286,7 +286,7 @@ extension AggregatePlan.Part {
     fileprivate var mayBeNull: Bool {
         switch self {
         case .count, .sum, .extreme: false
-        case .end, .list, .multiset, .distinct: true
+        case .end, .list, .multiset, .distinct, .user: true
         }
     }
 
@@ -294,7 +294,7 @@ extension AggregatePlan.Part {
         switch self {
         case .count, .sum: false
         case .extreme(_, let type, _), .end(_, let type, _): type.physical == .view
-        case .list, .multiset, .distinct: true
+        case .list, .multiset, .distinct, .user: true
         }
     }
 }
