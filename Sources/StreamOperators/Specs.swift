@@ -23,9 +23,12 @@ public struct AggregateCall: Sendable, Hashable {
     public var filter: Int?
     public var distinct: Bool
     public var resultType: DataType
+    /// What computes it, when it is no built-in function; found by name while a statement is bound.
+    public let user: AggregateFunction?
 
     public init(function: String, arguments: [Int], argumentTypes: [DataType], filter: Int? = nil, distinct: Bool = false,
                 resultType: DataType) {
+        user = UserAggregates.current[function]
         self.function = function
         self.arguments = arguments
         self.argumentTypes = argumentTypes

@@ -24,6 +24,7 @@ final class AggregatePlan {
         /// Of rows that are only added: number of the table among ``distinctTables``.
         case distinctTable(Int)
         case sketch(argument: Int)
+        case user(AggregateCall)
     }
 
     struct Wanted: Hashable {
@@ -86,7 +87,7 @@ final class AggregatePlan {
     }
 
     private func add(_ call: AggregateCall) throws -> AggregateResult {
-        _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct)
+        if call.user == nil { _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct) }
         let name = call.function
         if call.distinct, !["MIN", "MAX", "APPROX_COUNT_DISTINCT"].contains(name) {
             if let place = distinctPlaces[call] {
@@ -97,6 +98,14 @@ final class AggregatePlan {
             innerPlans[call] = try AggregatePlan([Self.inner(call)], inputSchema: fields, retracts: retracts)
             let nonNull = Self.requiredArguments(call)
             return .distinct(want(.distinct(call), Selector(nonNull: nonNull.sorted(), filter: call.filter)))
+        }
+        if let user = call.user {
+            guard !retracts || user.canRetract else {
+                throw StreamError(.plan, "\(name) cannot take rows back, and its input changes rows that it gave before",
+                                  fix: "give AggregateFunction(\"\(name)\", ...) a retract closure")
+            }
+            let nonNull = zip(call.arguments, user.signature.acceptsNull).filter { !$0.1 }.map(\.0)
+            return .user(want(.user(call), Selector(nonNull: Set(nonNull).sorted(), filter: call.filter)))
         }
         guard let argument = call.arguments.first else {
             return .count(want(.count, Selector(nonNull: [], filter: call.filter)))
@@ -245,6 +254,7 @@ final class AggregatePlan {
                     let filter = member.filter.map { " filter(\(inputNames[$0]))" } ?? ""
                     return member.plan.stateNames(plan.arguments.map { inputNames[$0] }).map { "\(name)\(filter) \($0)" }
                 }
+            case .user(let call): names = ["state of \(call.function)(\(listed(call.arguments)))"]
             case .distinct(let call):
                 let name = "\(call.function.lowercased())(distinct \(listed(call.arguments)))"
                 names = ["\(name) values"] + innerPlans[call]!.stateNames(call.arguments.map { inputNames[$0] }).map { "\(name) \($0)" }
@@ -280,6 +290,7 @@ final class AggregatePlan {
         case .distinctTable(let table):
             let plan = distinctTables[table]
             return DistinctTable(arguments: plan.arguments, types: plan.types, members: plan.members.map { ($0.filter, $0.plan.makeSet()) })
+        case .user(let call): return call.user!.make(call.arguments)
         case .distinct(let call):
             return DistinctAccumulator(arguments: call.arguments, types: call.argumentTypes, inner: innerPlans[call]!.makeSet())
         }

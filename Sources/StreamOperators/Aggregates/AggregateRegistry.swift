@@ -12,13 +12,17 @@ public enum AggregateRegistry {
         "JSON_OBJECTAGG", "JSON_OBJECTAGG NULL ON NULL", "JSON_OBJECTAGG ABSENT ON NULL",
     ]).sorted()
 
-    public static func contains(_ name: String) -> Bool { names.contains(name.uppercased()) }
+    /// Functions of the session whose statement is bound count too.
+    public static func contains(_ name: String) -> Bool {
+        names.contains(name.uppercased()) || UserAggregates.current[name.uppercased()] != nil
+    }
 
     /// The types that the arguments are to be cast to, and the type of the result.
     ///
     /// - Throws: `.validate` when there is no such function or its arguments do not fit.
     public static func bind(_ name: String, argumentTypes types: [DataType], distinct: Bool) throws -> (casts: [DataType], resultType: DataType) {
         let name = name.uppercased()
+        if let user = UserAggregates.current[name] { return (try user.argumentTypes(types), user.resultType) }
         func arity(_ range: ClosedRange<Int>) throws {
             guard !range.contains(types.count) else { return }
             let takes = range.lowerBound == range.upperBound ? "\(range.lowerBound)" : "\(range.lowerBound) or \(range.upperBound)"

@@ -19,6 +19,7 @@ enum AggregateResult {
     case array(Int, DataType)
     case percentile(Int, DataType)
     case sketch(Int)
+    case user(Int)
 
     func column(of set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count n: Int) -> Column {
         func at<A: Accumulator>(_ i: Int, _: A.Type) -> A { unsafeDowncast(set.accumulators[i], to: A.self) }
@@ -59,6 +60,8 @@ enum AggregateResult {
         case .sketch(let i): return at(i, DistinctSketch.self).result(groups, count: n)
         case .distinctMember(let i, let member, let call):
             return at(i, DistinctTable.self).members[member].set.result(call, groups, count: n)
+        case .user(let i):
+            return at(i, UserAccumulator.self).result(groups, count: n)
         case .distinct(let i):
             return at(i, DistinctAccumulator.self).inner.results(groups, count: n)[0]
         }

@@ -290,7 +290,7 @@ extension AggregatePlan.Part {
     fileprivate var mayBeNull: Bool {
         switch self {
         case .count, .sum, .extreme: false
-        case .end, .list, .multiset, .distinct, .distinctTable, .sketch: true
+        case .end, .list, .multiset, .distinct, .distinctTable, .sketch, .user: true
         }
     }
 
@@ -298,7 +298,7 @@ extension AggregatePlan.Part {
         switch self {
         case .count, .sum: false
         case .extreme(_, let type, _), .end(_, let type, _): type.physical == .view
-        case .list, .multiset, .distinct, .distinctTable, .sketch: true
+        case .list, .multiset, .distinct, .distinctTable, .sketch, .user: true
         }
     }
 }

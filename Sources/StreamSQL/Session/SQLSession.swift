@@ -20,7 +20,10 @@ public enum StatementResult: Sendable {
 public final class SQLSession {
     public let catalog: Catalog
     public private(set) var settings = SessionSettings()
-    private let functions: FunctionRegistry
+    /// The scalar functions that statements may call.
+    public internal(set) var functions: FunctionRegistry
+    /// The aggregate functions that the program brought along, by upper-case name.
+    public internal(set) var userAggregates: [String: AggregateFunction] = [:]
     /// The table functions that queries may call.
     public var rowFunctions = RowFunctionRegistry()
     private let now: @Sendable () -> Int64
@@ -50,7 +53,9 @@ public final class SQLSession {
     /// - Throws: ``StreamError`` with the place in the script.
     public func execute(_ statement: Statement) throws -> StatementResult {
         let script = ScriptText(of: statement)
-        return try script.locating(statement.span) { try execute(statement, script) }
+        return try UserAggregates.$current.withValue(userAggregates) {
+            try script.locating(statement.span) { try execute(statement, script) }
+        }
     }
 
     private func execute(_ statement: Statement, _ script: ScriptText) throws -> StatementResult {
