@@ -12,7 +12,11 @@ import StreamCore
 /// higher byte first, so that they are in order; keys and rows as ``RowCodec`` lays them out, where no encoding is the
 /// beginning of another one. Several rows of state with the same key share an entry.
 struct StoredLayout: Sendable {
-    enum Part { case none, slice, side(UInt8) }
+    enum Part {
+        case none, slice, side(UInt8)
+        /// One of several kinds of state by key.
+        case kind(UInt8)
+    }
 
     /// Of the pieces.
     let name: String
@@ -82,7 +86,7 @@ struct StoredLayout: Sendable {
         switch part {
         case .none: 2
         case .slice: 10
-        case .side: 3
+        case .side, .kind: 3
         }
     }
 
@@ -106,7 +110,10 @@ struct StoredLayout: Sendable {
         let encoded = keyCodec.encode(keys, rows: nil, count: n)
         let header = UnsafeMutableRawBufferPointer.allocate(byteCount: headerSize, alignment: 8)
         defer { header.deallocate() }
-        if case .side(let side) = part { header[2] = side }
+        switch part {
+        case .side(let number), .kind(let number): header[2] = number
+        case .none, .slice: break
+        }
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         withExtendedLifetime(slices) {
             for i in 0..<n {

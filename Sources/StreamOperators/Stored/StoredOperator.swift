@@ -265,7 +265,11 @@ class StoredOperator: StreamOperator {
 extension StoredLayout {
     /// The keys of this layout in a key group: up to, not including, `high`.
     func range(ofKeyGroup group: Int) -> (low: [UInt8], high: [UInt8]) {
-        if case .side(let side) = part { return (Self.prefix(keyGroup: group) + [side], Self.prefix(keyGroup: group) + [side + 1]) }
+        switch part {
+        case .side(let number), .kind(let number):
+            return (Self.prefix(keyGroup: group) + [number], Self.prefix(keyGroup: group) + [number + 1])
+        case .none, .slice: break
+        }
         return (Self.prefix(keyGroup: group), Self.prefix(keyGroup: group + 1))
     }
 }

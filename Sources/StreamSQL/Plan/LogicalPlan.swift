@@ -62,6 +62,8 @@ public indirect enum LogicalPlan: Sendable {
     case join(LogicalPlan, LogicalPlan, Join)
     case union([LogicalPlan], [PlanColumn])
     case sort(LogicalPlan, Sort)
+    /// A step that says itself what the planner must know of it.
+    case step(any PlanStep, [LogicalPlan])
 
     /// Reading a table: the columns `used` of it, in that order.
     public struct Scan: Sendable {
@@ -116,10 +118,11 @@ public indirect enum LogicalPlan: Sendable {
         public var stateTTL: Duration?
     }
 
-    /// Inner join; with neither keys nor condition a cross join.
+    /// A regular join; an inner one with neither keys nor condition is a cross join.
     public struct Join: Sendable {
+        public var kind = JoinKind.inner
         public var leftKeys: [Int] = [], rightKeys: [Int] = []
-        /// Over the left columns and then the right ones.
+        /// Over the left columns and then the right ones, also where the result has only the left ones.
         public var condition: Expr?
         public var columns: [PlanColumn]
         /// As ``Aggregate/stateTTL``, of the rows of each side.
@@ -144,6 +147,7 @@ public indirect enum LogicalPlan: Sendable {
         case .aggregate(_, let a): a.columns
         case .join(_, _, let j): j.columns
         case .union(_, let columns): columns
+        case .step(let step, _): step.columns
         }
     }
 
@@ -156,7 +160,7 @@ public indirect enum LogicalPlan: Sendable {
             .aggregate(let i, _), .sort(let i, _):
             [i]
         case .join(let l, let r, _): [l, r]
-        case .union(let inputs, _): inputs
+        case .union(let inputs, _), .step(_, let inputs): inputs
         }
     }
 
@@ -173,6 +177,7 @@ public indirect enum LogicalPlan: Sendable {
         case .join(_, _, let j): .join(new[0], new[1], j)
         case .union(_, let columns): .union(new, columns)
         case .sort(_, let s): .sort(new[0], s)
+        case .step(let step, _): .step(step, new)
         }
     }
 

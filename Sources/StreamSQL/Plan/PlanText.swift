@@ -56,6 +56,7 @@ extension LogicalPlan {
             if s.offset > 0 { parts.append("offset: \(s.offset)") }
             if let limit = s.limit { parts.append("limit: \(limit)") }
             return (s.keys.isEmpty ? "Limit(" : "Sort(") + parts.joined(separator: ", ") + ")"
+        case .step(let step, let inputs): return step.title(inputs.map(\.columns))
         }
     }
 

@@ -4,9 +4,9 @@ import StreamOperators
 import StreamRuntime
 
 /// Turns optimised plans into one job graph.
-struct JobGraphBuilder: Sendable {
+public struct JobGraphBuilder: Sendable {
     /// What comes out of a step: the vertices that give it, all into the same input of the next one.
-    struct Stream: Sendable {
+    public struct Stream: Sendable {
         var vertices: [Int]
         var columns: [PlanColumn]
         var isBounded: Bool
@@ -29,9 +29,9 @@ struct JobGraphBuilder: Sendable {
     let connectors: [String: any TableConnector]
     let settings: SessionSettings
     let evaluation: EvaluationContext
-    private var graph: JobGraph
+    var graph: JobGraph
     /// Vertices that only some parallelisms have.
-    private var transparent: Set<Int> = []
+    var transparent: Set<Int> = []
 
     /// The graph as far as it is built, with its operators identified.
     var finished: JobGraph {
@@ -52,15 +52,15 @@ struct JobGraphBuilder: Sendable {
 
     // MARK: vertices and edges
 
-    private mutating func addVertex(_ name: String, _ kind: JobVertex.Kind, _ parallelism: Int, _ schema: Schema) -> Int {
+    mutating func addVertex(_ name: String, _ kind: JobVertex.Kind, _ parallelism: Int, _ schema: Schema) -> Int {
         graph.vertices.append(JobVertex(id: graph.vertices.count, name: name, kind: kind, parallelism: parallelism, outputSchema: schema))
         return graph.vertices.count - 1
     }
 
-    private func parallelism(_ stream: Stream) -> [Int] { stream.vertices.map { graph.vertices[$0].parallelism } }
+    func parallelism(_ stream: Stream) -> [Int] { stream.vertices.map { graph.vertices[$0].parallelism } }
 
     /// How many subtasks a step with such an input has.
-    private func parallelism(after stream: Stream, _ distribution: Distribution) -> Int {
+    func parallelism(after stream: Stream, _ distribution: Distribution) -> Int {
         let given = parallelism(stream)
         switch distribution {
         case .keys(let keys): return keys.isEmpty ? 1 : settings.parallelism
@@ -72,7 +72,7 @@ struct JobGraphBuilder: Sendable {
         }
     }
 
-    private mutating func connect(_ stream: Stream, to vertex: Int, input: Int = 0, _ distribution: Distribution) {
+    mutating func connect(_ stream: Stream, to vertex: Int, input: Int = 0, _ distribution: Distribution) {
         let target = graph.vertices[vertex].parallelism
         for from in stream.vertices {
             let source = graph.vertices[from].parallelism
@@ -85,7 +85,7 @@ struct JobGraphBuilder: Sendable {
         }
     }
 
-    private mutating func addStep(
+    mutating func addStep(
         _ name: String, after stream: Stream, _ distribution: Distribution, _ columns: [PlanColumn],
         _ factory: @escaping Operators.Factory
     ) -> Stream {
@@ -150,10 +150,14 @@ struct JobGraphBuilder: Sendable {
                 vertices: streams.flatMap(\.vertices), columns: columns, isBounded: streams.allSatisfy(\.isBounded),
                 isChangelog: streams.contains(where: \.isChangelog), updatedBy: streams.lazy.compactMap(\.updatedBy).first)
         case .sort(let input, let s): return try add(s, try add(input))
+        case .step(let step, let inputs):
+            var streams: [Stream] = []
+            for input in inputs { streams.append(try add(input)) }
+            return try step.build(&self, streams)
         }
     }
 
-    private static func calcName(_ filter: Expr?, _ p: LogicalPlan.Projection, _ input: [PlanColumn]) -> String {
+    static func calcName(_ filter: Expr?, _ p: LogicalPlan.Projection, _ input: [PlanColumn]) -> String {
         let select = p.isIdentity && p.exprs.count == input.count || p.exprs.isEmpty ? "" : "select " + ExprText.projection(p, input)
         return [filter.map { "where " + ExprText.of($0, input) } ?? "", select].filter { !$0.isEmpty }.joined(separator: ", ")
     }
@@ -173,12 +177,12 @@ struct JobGraphBuilder: Sendable {
     }
 
     /// How long keyed state is kept: as a hint says, else as the session says; nil = for ever.
-    private func timeToLive(_ hint: Duration?) -> Duration? {
+    func timeToLive(_ hint: Duration?) -> Duration? {
         let length = hint ?? settings.stateTTL
         return length == .zero ? nil : length
     }
 
-    private static func aggregationName(_ head: String, _ keys: [Int], _ calls: [AggregateCall], _ input: [PlanColumn]) -> String {
+    static func aggregationName(_ head: String, _ keys: [Int], _ calls: [AggregateCall], _ input: [PlanColumn]) -> String {
         let by = keys.map { input[$0].name }.joined(separator: ", ")
         let compute = calls.map { ExprText.aggregate($0, input) }.joined(separator: ", ")
         let left = [head, by].filter { !$0.isEmpty }.joined(separator: " ")

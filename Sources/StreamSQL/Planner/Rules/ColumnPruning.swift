@@ -3,13 +3,13 @@ import StreamExpressions
 import StreamOperators
 
 /// Leaves out columns that nobody reads, down to the scans.
-struct ColumnPruning {
+public struct ColumnPruning {
     func apply(_ plan: LogicalPlan) -> LogicalPlan {
         exactly(Array(plan.columns.indices), of: plan)
     }
 
     /// A plan whose columns are `wanted` of the given plan's, in that order.
-    private func exactly(_ wanted: [Int], of plan: LogicalPlan) -> LogicalPlan {
+    func exactly(_ wanted: [Int], of plan: LogicalPlan) -> LogicalPlan {
         let (pruned, map) = prune(plan, Set(wanted))
         let order = wanted.map { map[$0]! }
         if order == Array(pruned.columns.indices) { return pruned }
@@ -19,7 +19,7 @@ struct ColumnPruning {
     }
 
     /// A plan that has at least the columns `needed`, and where each of them is now.
-    private func prune(_ plan: LogicalPlan, _ needed: Set<Int>) -> (LogicalPlan, [Int: Int]) {
+    func prune(_ plan: LogicalPlan, _ needed: Set<Int>) -> (LogicalPlan, [Int: Int]) {
         switch plan {
         case .scan(var scan):
             let forWatermark = ScanLayout.watermarkColumns(scan.table)
@@ -69,6 +69,7 @@ struct ColumnPruning {
         case .union(let inputs, let columns):
             let kept = needed.isEmpty ? [0] : needed.sorted()
             return (.union(inputs.map { exactly(kept, of: $0) }, kept.map { columns[$0] }), index(kept))
+        case .step(let step, let inputs): return step.pruned(needed, inputs, self)
         }
     }
 
@@ -115,7 +116,7 @@ struct ColumnPruning {
     }
 
     /// Keys stay, and the aggregates that are needed.
-    private func keptAggregates(_ calls: [AggregateCall], _ keys: Int, _ needed: Set<Int>) -> ([AggregateCall], [Int: Int]) {
+    func keptAggregates(_ calls: [AggregateCall], _ keys: Int, _ needed: Set<Int>) -> ([AggregateCall], [Int: Int]) {
         var map = Dictionary(uniqueKeysWithValues: (0..<keys).map { ($0, $0) })
         var kept: [AggregateCall] = []
         for (i, call) in calls.enumerated() where needed.contains(keys + i) {
@@ -125,11 +126,11 @@ struct ColumnPruning {
         return (kept, map)
     }
 
-    private func inputs(_ keys: [Int], _ calls: [AggregateCall]) -> Set<Int> {
+    func inputs(_ keys: [Int], _ calls: [AggregateCall]) -> Set<Int> {
         Set(keys + calls.flatMap { $0.arguments + ($0.filter.map { [$0] } ?? []) })
     }
 
-    private func index(_ kept: [Int]) -> [Int: Int] {
+    func index(_ kept: [Int]) -> [Int: Int] {
         Dictionary(uniqueKeysWithValues: kept.enumerated().map { ($1, $0) })
     }
 
