@@ -101,6 +101,12 @@ public protocol PartitionedConnector: TableConnector {
     ///
     /// - Parameter text: nil stands for NULL.
     func partitionFolder(_ key: String, _ text: String?, of table: TableDescriptor) -> String
+    /// As ``TableConnector/sink(for:timeZone:)``.
+    ///
+    /// - Parameter registering: called with the partitions that a commit has made visible, before the commit counts as done.
+    func sink(
+        for table: TableDescriptor, timeZone: String, registering: @escaping @Sendable ([TablePartition]) throws -> Void
+    ) throws -> any TableSink
     /// Reads those partitions only that ``ScanRequest/partitions`` gives: a catalog may keep them.
     var readsGivenPartitions: Bool { get }
 }

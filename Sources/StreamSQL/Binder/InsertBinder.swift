@@ -9,6 +9,11 @@ struct BoundInsert: Sendable {
     /// The statement's place, for errors that show only when the job is put together.
     var span: SourceSpan
     var script: ScriptText
+
+    /// Both write to the same table with the same options.
+    func isSameSink(as other: BoundInsert) -> Bool {
+        table.path == other.table.path && table.temporary == other.table.temporary && table.descriptor.options == other.table.descriptor.options
+    }
 }
 
 /// Turns INSERT INTO into a plan whose columns are those of the sink.

@@ -62,4 +62,7 @@ public struct CatalogView: Sendable {
     /// Indices of its time attributes.
     public var timeAttributes: Set<Int>
     var script: ScriptText
+
+    /// The last part of its name.
+    public var name: String { path.name }
 }

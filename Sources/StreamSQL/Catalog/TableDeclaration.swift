@@ -114,6 +114,9 @@ extension TableDeclaration {
             + (options.isEmpty ? "" : "\nWITH " + SyntaxText.options(options))
     }
 
+    /// A statement that makes the table under a name.
+    public func statement(named name: String) -> String { statement(name: SyntaxText.identifier(name)) }
+
     /// The name of the primary key's constraint: as written, else the one that Flink makes of the columns' hash.
     var primaryKeyName: String {
         if let constraintName { return constraintName }

@@ -70,13 +70,13 @@ struct Planner {
         var plans: [LogicalPlan] = []
         for insert in inserts { plans.append(try insert.script.locating(insert.span) { try optimize(insert.plan) }) }
         plans = SharedScans.widened(plans)
-        var builder = builder(name: "INSERT INTO " + inserts.map(\.table.name).joined(separator: ", "))
+        var builder = builder(name: "INSERT INTO " + inserts.map(\.table.path.short).joined(separator: ", "))
         var streams: [(insert: BoundInsert, stream: JobGraphBuilder.Stream)] = []
         for (insert, plan) in zip(inserts, plans) {
             try insert.script.locating(insert.span) {
                 var stream = try builder.add(plan)
                 stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
-                if let i = streams.firstIndex(where: { $0.insert.table.name == insert.table.name }) {
+                if let i = streams.firstIndex(where: { $0.insert.isSameSink(as: insert) }) {
                     streams[i].stream.merge(stream)
                 } else {
                     streams.append((insert, stream))
@@ -89,9 +89,9 @@ struct Planner {
                 guard let connector = catalog.connector(table.options["connector"] ?? "") else {
                     throw StreamError(.validate, "table \(table.name): its connector is not registered")
                 }
-                let sink = try connector.sink(for: table, timeZone: settings.timeZone)
+                let sink = try builder.indexes.sink(insert.table, connector, timeZone: settings.timeZone)
                 let keys = table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }
-                try builder.addSink(sink, name: table.name, after: stream, keys: keys)
+                try builder.addSink(sink, name: insert.table.path.short, after: stream, keys: keys)
             }
         }
         return (builder.finished, plans)

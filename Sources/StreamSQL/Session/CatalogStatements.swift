@@ -1,5 +1,6 @@
 import StreamCore
 import StreamExpressions
+import StreamOperators
 
 /// Statements about catalogs, databases and functions, and ALTER.
 extension SQLSession {
