@@ -80,6 +80,9 @@ public final class SQLiteCatalogStore: CatalogStore {
         }
     }
 
+    /// Moves what is in the write-ahead log into the file itself.
+    func checkpoint() throws { try Self.naming(path) { try database.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } } }
+
     // MARK: text forms
 
     static func json<T: Encodable>(_ value: T) throws -> String {
