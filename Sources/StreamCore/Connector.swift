@@ -101,11 +101,25 @@ public protocol TableSource: Sendable {
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader
     /// Rows come as a changelog (with row kinds) rather than inserts only.
     var producesChanges: Bool { get }
+    /// What its rows do to rows before. An `.upsert` source gives +U without the row before it, and -D of which only the primary
+    /// key counts.
+    var changelogMode: ChangelogMode { get }
+}
+
+/// Which kinds of rows a source gives or a sink takes.
+public enum ChangelogMode: Sendable {
+    /// +I only.
+    case insertOnly
+    /// +I, +U and -D: rows are found by their primary key. A sink gets -U all the same when keys change.
+    case upsert
+    /// +I, -U, +U and -D.
+    case all
 }
 
 extension TableSource {
     public var discoveryInterval: Duration? { nil }
     public var producesChanges: Bool { false }
+    public var changelogMode: ChangelogMode { producesChanges ? .all : .insertOnly }
 }
 
 /// Reads one split. One thread at a time; must not block for longer than a disk read.
@@ -137,6 +151,8 @@ public protocol TableSink: Sendable {
     var distributionKeys: [Int] { get }
     /// Accepts -U, +U and -D rows. When false, the planner refuses queries that update.
     var acceptsChanges: Bool { get }
+    /// In what form it wants changes: an `.upsert` sink needs no -U. The default follows ``acceptsChanges``.
+    var changelogMode: ChangelogMode { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
     /// What is written stays behind when the job ends: a job that only shows rows, or drops them, is not worth recovering.
@@ -190,6 +206,7 @@ extension TableSink {
     public var maxParallelism: Int? { nil }
     public var distributionKeys: [Int] { [] }
     public var acceptsChanges: Bool { false }
+    public var changelogMode: ChangelogMode { acceptsChanges ? .all : .insertOnly }
     public var commitInterval: Duration? { nil }
     public var keepsRows: Bool { true }
     public func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { nil }

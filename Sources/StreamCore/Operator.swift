@@ -46,6 +46,9 @@ public protocol StreamOperator: AnyObject {
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress
     /// All inputs' merged watermark moved to `watermark`.
     func advance(to watermark: EventTime, output: any Output) throws -> Progress
+    /// Event time behind the operator once its input's has come to `watermark`: earlier than that for operators that give rows of
+    /// earlier times later on. Must never go back.
+    func outputWatermark(_ watermark: EventTime) -> EventTime
     /// Input number `input` ended. After the last one a watermark of `.max` has been given already.
     func finish(input: Int, output: any Output) throws -> Progress
     /// Goes on with an emission that returned `.more`.
@@ -70,6 +73,7 @@ public protocol StreamOperator: AnyObject {
 extension StreamOperator {
     public func open(_ context: OperatorContext) throws {}
     public func advance(to watermark: EventTime, output: any Output) throws -> Progress { .done }
+    public func outputWatermark(_ watermark: EventTime) -> EventTime { watermark }
     public func finish(input: Int, output: any Output) throws -> Progress { .done }
     public func resume(_ output: any Output) throws -> Progress { .done }
     public func idle(output: any Output) throws {}

@@ -8,7 +8,6 @@ extension Operators {
     }
 }
 
-/// Output columns: the input's, then the function's.
 final class CorrelateOperator: StreamOperator {
     private let spec: CorrelateSpec
     private let evaluation: EvaluationContext
@@ -44,8 +43,10 @@ final class CorrelateOperator: StreamOperator {
             let (of, at) = (Array(owners[range]), Array(rows[range]))
             var kinds: Buffer?
             if let from = batch.rowKinds?.pointer(as: UInt8.self) { kinds = of.map { from[Int($0)] }.withUnsafeBytes { Buffer(copying: $0) } }
-            let right = zip(made, spec.outputSchema[width...]).map { column, field in column.gatherOrNull(at).retyped(field.type) }
-            waiting.append(Batch(columns: batch.columns.map { $0.gather(of) } + right, physicalCount: of.count, rowKinds: kinds))
+            let columns = zip(spec.output, spec.outputSchema).map { c, field in
+                (c < width ? batch.columns[c].gather(of) : made[c - width].gatherOrNull(at)).retyped(field.type)
+            }
+            waiting.append(Batch(columns: columns, physicalCount: of.count, rowKinds: kinds))
         }
         return try resume(output)
     }

@@ -46,9 +46,12 @@ public enum Operators {
         { try SortOperator(spec) }
     }
 
-    /// Regular inner join. Input 0 is the left side; both must be partitioned by their keys.
-    public static func join(_ spec: JoinSpec) -> Factory {
-        { BackendOperator(memory: try JoinOperator(spec)) { try StoredJoinOperator(spec) } }
+    /// Regular join. Input 0 is the left side; both must be partitioned by their keys.
+    public static func join(_ spec: JoinSpec, context: EvaluationContext = EvaluationContext()) -> Factory {
+        if spec.kind != .inner || spec.condition != nil || !spec.nullSafeKeys.isEmpty {
+            return keyed { try OuterJoinOperator(spec, context) }
+        }
+        return { BackendOperator(memory: try JoinOperator(spec)) { try StoredJoinOperator(spec) } }
     }
 }
 

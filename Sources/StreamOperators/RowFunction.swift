@@ -40,11 +40,16 @@ public struct CorrelateSpec: Sendable {
     public var arguments: [Expr]
     /// An input row without any rows comes once, with nulls.
     public var keepsUnmatched: Bool
-    /// Over the output's columns.
+    /// Over the input's columns and, behind them, the function's.
     public var condition: Expr?
+    /// Numbers of the columns that are given on, as `condition` counts them.
+    public var output: [Int]
     public var outputSchema: Schema
 
-    public init(inputSchema: Schema, function: RowFunction, arguments: [Expr], keepsUnmatched: Bool, condition: Expr?, outputSchema: Schema) {
+    /// - Parameter output: nil = all columns.
+    public init(inputSchema: Schema, function: RowFunction, arguments: [Expr], keepsUnmatched: Bool, condition: Expr?, output: [Int]? = nil,
+                outputSchema: Schema) {
+        self.output = output ?? Array(0..<inputSchema.count + function.resultTypes.count)
         self.inputSchema = inputSchema
         self.function = function
         self.arguments = arguments

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 
 /// A window assigner over event time, in milliseconds.
 ///
@@ -9,6 +10,8 @@ public enum WindowSpec: Hashable, Sendable {
     case hop(slide: Int64, size: Int64, offset: Int64)
     /// Windows that start together and grow by `step` up to `size`.
     case cumulate(step: Int64, size: Int64, offset: Int64)
+    /// Windows from a key's first row to `gap` after its last one: rows of a key that are `gap` apart or less share one.
+    case session(gap: Int64)
 }
 
 /// One aggregate of a GROUP BY: its arguments and filter are columns of the operator's input.
@@ -111,21 +114,44 @@ public struct SortSpec: Sendable {
     }
 }
 
-/// Regular inner join; inputs may both carry changes. Output columns: left, then right. A null key matches nothing.
-/// With no keys it is a cross join, for one subtask.
+/// Regular join; inputs may both carry changes. Output columns: left, then right, or the left ones only for semi and anti joins.
+/// With no keys it is for one subtask.
 public struct JoinSpec: Sendable {
     public var leftSchema: Schema, rightSchema: Schema
     public var leftKeys: [Int], rightKeys: [Int]
     /// Wall-clock time after its last write at which a row of the side is forgotten and matches no more; nil = never.
     public var leftTTL: Duration?, rightTTL: Duration?
+    public var kind: JoinKind
+    /// Numbers of the keys, counted from 0, for which null equals null; a null in any other key matches nothing.
+    public var nullSafeKeys: Set<Int>
+    /// What pairs must fulfil beside equal keys, over the left columns and then the right ones.
+    public var condition: Expr?
 
     public init(leftSchema: Schema, rightSchema: Schema, leftKeys: [Int], rightKeys: [Int], leftTTL: Duration? = nil,
-                rightTTL: Duration? = nil) {
+                rightTTL: Duration? = nil, kind: JoinKind = .inner, nullSafeKeys: Set<Int> = [], condition: Expr? = nil) {
         self.leftTTL = leftTTL
         self.rightTTL = rightTTL
         self.leftSchema = leftSchema
         self.rightSchema = rightSchema
         self.leftKeys = leftKeys
         self.rightKeys = rightKeys
+        self.kind = kind
+        self.nullSafeKeys = nullSafeKeys
+        self.condition = condition
+    }
+
+    /// - Throws: `.validate` when the keys do not fit each other.
+    func check() throws {
+        guard leftKeys.count == rightKeys.count else {
+            throw StreamError(.validate, "a join has \(leftKeys.count) keys on the left and \(rightKeys.count) on the right",
+                              fix: "give as many on each side")
+        }
+        for (l, r) in zip(leftKeys, rightKeys) {
+            let (left, right) = (leftSchema[l], rightSchema[r])
+            guard left.type == right.type || (left.type.physical == .view && left.type.isText == right.type.isText && right.type.physical == .view) else {
+                throw StreamError(.validate, "join keys \(left.name) of type \(left.type) and \(right.name) of type \(right.type) differ",
+                                  fix: "cast one to the type of the other")
+            }
+        }
     }
 }

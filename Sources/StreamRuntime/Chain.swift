@@ -108,6 +108,9 @@ final class Chain {
                 endReports.append(report)
             }
             try deliver(.finishInput(0, isLast: true), to: index + 1)
+        case .watermark(let watermark):
+            guard case .transform(let op) = nodes[index].kind else { return try deliver(element, to: index + 1) }
+            try deliver(.watermark(op.outputWatermark(watermark)), to: index + 1)
         default: try deliver(element, to: index + 1)
         }
     }

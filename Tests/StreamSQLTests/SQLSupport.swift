@@ -22,7 +22,7 @@ final class MemoryConnector: TableConnector {
     var scans: [(table: String, scan: ScanRequest)] { requests.withLock { $0 } }
     func sink(_ table: String) -> CollectingSink? { written.withLock { $0[table] } }
 
-    func optionKeys(for table: TableDescriptor) -> Set<String> { ["changes", "unbounded", "properties."] }
+    func optionKeys(for table: TableDescriptor) -> Set<String> { ["changes", "unbounded", "mode", "properties."] }
     func validate(_ table: TableDescriptor) throws {}
     func metadataKeys(for table: TableDescriptor) -> [String: DataType] { ["offset": .bigint] }
 
@@ -35,19 +35,23 @@ final class MemoryConnector: TableConnector {
         let projected = rows.rows.enumerated().map { i, row in
             scan.projection.map { row[$0] } + scan.metadata.map { _ in Value.int(Int64(i)) }
         }
-        return MemorySource(batch: Batch(schema: schema, rows: projected, kinds: rows.kinds), isBounded: rows.isBounded)
+        return MemorySource(
+            batch: Batch(schema: schema, rows: projected, kinds: rows.kinds), isBounded: rows.isBounded, isUpsert: table.options["mode"] == "upsert")
     }
 
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         let sink = CollectingSink()
         written.withLock { $0[table.name] = sink }
+        if table.options["mode"] == "upsert" { return Upsert(sink: sink) }
         return table.options["changes"] == "false" ? AppendOnly(sink: sink) as any TableSink : sink
     }
 
     struct MemorySource: TableSource {
         var batch: Batch
         var isBounded: Bool
-        var producesChanges: Bool { batch.rowKinds != nil }
+        var isUpsert = false
+        var producesChanges: Bool { isUpsert || batch.rowKinds != nil }
+        var changelogMode: ChangelogMode { isUpsert ? .upsert : batch.rowKinds != nil ? .all : .insertOnly }
         func splits() throws -> [SourceSplit] { [SourceSplit(id: "0")] }
         func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader { Reader(batch) }
 
@@ -61,6 +65,14 @@ final class MemoryConnector: TableConnector {
                 return batch.isEmpty ? .endOfSplit : .batch(batch)
             }
         }
+    }
+
+    struct Upsert: TableSink {
+        var sink: CollectingSink
+        var acceptsChanges: Bool { true }
+        var changelogMode: ChangelogMode { .upsert }
+        func writer(_ context: SinkContext) throws -> any SinkWriter { try sink.writer(context) }
+        func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { try sink.committer(context) }
     }
 
     struct AppendOnly: TableSink {

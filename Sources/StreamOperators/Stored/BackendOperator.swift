@@ -29,6 +29,7 @@ final class BackendOperator: StreamOperator {
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress { try chosen.process(batch, input: input, output: output) }
     func advance(to watermark: EventTime, output: any Output) throws -> Progress { try chosen.advance(to: watermark, output: output) }
+    func outputWatermark(_ watermark: EventTime) -> EventTime { chosen.outputWatermark(watermark) }
     func finish(input: Int, output: any Output) throws -> Progress { try chosen.finish(input: input, output: output) }
     func resume(_ output: any Output) throws -> Progress { try chosen.resume(output) }
     func idle(output: any Output) throws { try chosen.idle(output: output) }

@@ -76,6 +76,7 @@ class StoredOperator: StreamOperator {
     }
 
     func resume(_ output: any Output) throws -> Progress { try settled(inner.resume(output)) }
+    final func outputWatermark(_ watermark: EventTime) -> EventTime { inner.outputWatermark(watermark) }
     func finish(input: Int, output: any Output) throws -> Progress { try settled(inner.finish(input: input, output: output)) }
     final func idle(output: any Output) throws { try inner.idle(output: output) }
     final func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws { try inner.prepareSnapshot(checkpoint, output: output) }

@@ -86,6 +86,15 @@ final class FrozenGroups: Sendable {
             return KeyGroupOrder(groups, count: n, maxParallelism: maxParallelism) { _, group in Int(of[group]) }
         }
     }
+
+    /// Positions 0..<n in the order of the key groups of `groups[position]`.
+    func positions(of groups: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
+        let keyGroups = allKeyGroups(), all = Selection.all(n)
+        return withExtendedLifetime((keyGroups, all)) {
+            let of = keyGroups.pointer(as: UInt16.self)
+            return KeyGroupOrder(all.rows, count: n, maxParallelism: maxParallelism) { i, _ in Int(of[Int(groups[i])]) }
+        }
+    }
 }
 
 extension KeyGroups {

@@ -41,6 +41,8 @@ struct Windowing {
                                   fix: "use a size of \((size / step + 1) * step) ms, or a step that divides \(size) ms")
             }
             self.init(width: step, offset: offset, slide: size / step, size: size / step, isCumulative: true)
+        case .session:
+            throw StreamError(.validate, "SESSION windows have no slices: each depends on its rows", fix: "use an operator for sessions")
         }
     }
 

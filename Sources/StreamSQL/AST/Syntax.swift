@@ -87,6 +87,24 @@ public struct OverWindow: Sendable {
     public var orderBy: [OrderItem]
     /// Text of the frame clause, nil when not written.
     public var frame: String?
+    /// What the frame clause says.
+    public var bounds: Bounds?
+
+    /// ROWS or RANGE, and how far.
+    public struct Bounds: Sendable {
+        public enum Bound: Sendable {
+            case unbounded(preceding: Bool), currentRow
+            case offset(SyntaxExpr, preceding: Bool)
+        }
+        public var isRange: Bool, lower: Bound, upper: Bound, span: SourceSpan
+        public init(isRange: Bool, lower: Bound, upper: Bound, span: SourceSpan) {
+            self.isRange = isRange
+            self.lower = lower
+            self.upper = upper
+            self.span = span
+        }
+    }
+
     public init(partitionBy: [SyntaxExpr], orderBy: [OrderItem], frame: String?) {
         self.partitionBy = partitionBy
         self.orderBy = orderBy
@@ -154,8 +172,12 @@ public struct Select: Sendable {
     public var items: [Item]
     public var from: TableRef?
     public var filter: SyntaxExpr?
+    /// GROUPING SETS, ROLLUP and CUBE are calls of these names, whose arguments are keys, rows of keys or such calls; `()` is an
+    /// empty row.
     public var groupBy: [SyntaxExpr]
     public var having: SyntaxExpr?
+    /// GROUP BY DISTINCT: equal grouping sets count once.
+    public var isGroupByDistinct = false
     /// `/*+ STATE_TTL('t' = '1 d') */`: how long state about the rows of a table is kept.
     public var stateTTL: [Hint] = []
     public var span: SourceSpan
@@ -186,6 +208,8 @@ public struct TableRef: Sendable {
         case query(Query)
         /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ...)); `input` is the TABLE argument (a name or a query).
         case windowFunction(name: String, input: TableRef, timeColumn: QualifiedName, arguments: [SyntaxExpr])
+        /// TABLE(f(x)), with or without LATERAL
+        case tableFunction(FunctionCall)
         /// UNNEST(expr) [WITH ORDINALITY]
         case unnest(SyntaxExpr, ordinality: Bool)
         /// kind: "INNER", "LEFT", "RIGHT", "FULL", "CROSS" (also the comma)
@@ -200,6 +224,8 @@ public struct TableRef: Sendable {
     public var asOf: SyntaxExpr?
     /// LATERAL (query)
     public var lateral = false
+    /// A join is NATURAL: over all columns that both sides have.
+    public var natural = false
     public var span: SourceSpan
     public init(_ node: Node, alias: String? = nil, columnAliases: [String]? = nil, span: SourceSpan) {
         self.node = node

@@ -5,6 +5,7 @@ import StreamExpressions
 struct BindingContext {
     var catalog: Catalog
     var functions: FunctionRegistry
+    var rowFunctions = RowFunctionRegistry()
     var settings: SessionSettings
     var script: ScriptText
     var counter: Counter

@@ -9,6 +9,8 @@ protocol Grouping: AnyObject {
     func aggregate(_ call: FunctionCall, at span: SourceSpan) throws -> Expr
     /// TUMBLE_START and the like; nil when the name is no such function.
     func windowProperty(_ call: FunctionCall, at span: SourceSpan) throws -> Expr?
+    /// GROUPING and the like; nil when the name is no such function.
+    func groupingFunction(_ call: FunctionCall, at span: SourceSpan) throws -> Expr?
     func notGrouped(_ name: QualifiedName) -> StreamError
 }
 
@@ -289,6 +291,10 @@ struct ExpressionBinder {
             return try grouping.aggregate(function, at: span)
         }
         if let property = try grouping?.windowProperty(function, at: span) { return property }
+        if let set = try grouping?.groupingFunction(function, at: span) { return set }
+        if GroupingSets.functions.contains(name) {
+            throw context.error(.validate, "\(name) stands only in a query with GROUP BY, not in \(clause)", at: span)
+        }
         if GroupWindow.isPropertyFunction(name) || GroupWindow.isWindowFunction(name) {
             throw context.error(
                 .validate, "\(name) stands only beside GROUP BY \(name.prefix { $0 != "_" })(...), not in \(clause)", at: span)

@@ -15,6 +15,8 @@ final class GroupedSelect: Grouping {
     private let fingerprint: Fingerprint
     private let aliases: [String]
     private let groupBy: [SyntaxExpr]
+    /// Of GROUPING SETS: for each set, the numbers of the keys that it has; nil for a plain GROUP BY.
+    private var sets: [Set<Int>]?
 
     /// What is computed in front of the aggregation, without repetition.
     private var prepared = LogicalPlan.Projection(exprs: [], columns: [])
@@ -31,36 +33,53 @@ final class GroupedSelect: Grouping {
     private var timeType: DataType = .timestamp(3)
     private var timeRole: PlanColumn.Role = .timeAttribute
 
-    init(_ context: BindingContext, input: LogicalPlan, scope: Scope, groupBy: [SyntaxExpr], aliases: [String]) throws {
+    init(_ context: BindingContext, input: LogicalPlan, scope: Scope, groupBy: [SyntaxExpr], isDistinct: Bool = false, aliases: [String]) throws {
         self.context = context
         self.input = input
         self.scope = scope
         self.groupBy = groupBy
         self.aliases = aliases
         fingerprint = Fingerprint(scope: scope)
-        try bindKeys(groupBy)
+        if let sets = try GroupingSets.expand(groupBy, context) {
+            try bindKeys(sets, isDistinct: isDistinct)
+        } else {
+            try bindKeys(groupBy, isEverywhere: { _ in true })
+        }
     }
 
     // MARK: keys
 
-    private func bindKeys(_ exprs: [SyntaxExpr]) throws {
+    /// - Parameter isEverywhere: whether a key, by its fingerprint, is in all sets.
+    private func bindKeys(_ exprs: [SyntaxExpr], isEverywhere: (String) -> Bool) throws {
         var bound: [(SyntaxExpr, Expr)] = []
         for expr in exprs {
-            if case .call(let call) = expr.node {
-                let name = call.name.uppercased()
-                if ["GROUPING SETS", "ROLLUP", "CUBE"].contains(name) { throw context.unsupported("GROUP BY \(name)", at: expr.span) }
-                if GroupWindow.isWindowFunction(name) {
-                    try bindWindow(call, expr.span)
-                    continue
+            if case .call(let call) = expr.node, GroupWindow.isWindowFunction(call.name.uppercased()) {
+                guard isEverywhere(fingerprint.of(expr)) else {
+                    throw context.error(.validate, "\(call.name.uppercased()) is not in all sets of keys", fix: "write it beside GROUPING SETS", at: expr.span)
                 }
+                try bindWindow(call, expr.span)
+                continue
             }
             bound.append((expr, try bindKey(expr)))
         }
-        if groupWindow == nil, let origin = windowOrigin(of: bound.map(\.1)) { try attach(origin, bound) }
+        let common = bound.filter { isEverywhere(fingerprint.of($0.0)) }
+        if groupWindow == nil, let origin = windowOrigin(of: common.map(\.1)) { try attach(origin, common) }
         for (expr, value) in bound where keys[fingerprint.of(expr)] == nil {
             keys[fingerprint.of(expr)] = .column(keyColumns.count)
             keyColumns.append(prepare(value, fingerprint.of(expr), name: expr.impliedName))
         }
+    }
+
+    private func bindKeys(_ given: [[SyntaxExpr]], isDistinct: Bool) throws {
+        var known: Set<String> = []
+        let exprs = given.joined().filter { known.insert(fingerprint.of($0)).inserted }
+        let texts = given.map { Set($0.map(fingerprint.of)) }
+        try bindKeys(exprs) { text in texts.allSatisfy { $0.contains(text) } }
+        var sets = texts.map { set in
+            Set(set.compactMap { text in if case .column(let i)? = keys[text] { i } else { nil } })
+        }
+        if isDistinct { sets = sets.enumerated().filter { sets.firstIndex(of: $1) == $0 }.map(\.element) }
+        if sets.count > 1 { self.sets = sets }
     }
 
     private func bindKey(_ expr: SyntaxExpr) throws -> Expr {
@@ -77,7 +96,7 @@ final class GroupedSelect: Grouping {
     }
 
     private func role(_ expr: Expr) -> PlanColumn.Role {
-        if case .column(let i, _) = expr { scope.columns[i].role } else { .none }
+        if case .column(let i, _) = expr { scope.columns[i].role } else { expr.isProcessingTime ? .processingTime : .none }
     }
 
     /// The window function whose start and end are both among the keys.
@@ -158,9 +177,42 @@ final class GroupedSelect: Grouping {
         return self.property(property)
     }
 
+    /// GROUPING, GROUPING_ID and GROUP_ID.
+    func groupingFunction(_ call: FunctionCall, at span: SourceSpan) throws -> Expr? {
+        let name = call.name.uppercased()
+        guard GroupingSets.functions.contains(name) else { return nil }
+        guard call.arguments.isEmpty == (name == "GROUP_ID") else {
+            throw context.error(.validate, name == "GROUP_ID" ? "GROUP_ID takes no argument" : "\(name) needs a key of GROUP BY", at: span)
+        }
+        let asked = try call.arguments.map { argument in
+            guard let key = keys[fingerprint.of(argument)] else {
+                throw context.error(.validate, "\(name) takes keys of GROUP BY only", at: argument.span)
+            }
+            return key
+        }
+        let values = (sets ?? [[]]).enumerated().map { number, set -> Int64 in
+            // Which of several equal sets it is.
+            if name == "GROUP_ID" { return Int64((sets ?? [])[..<(sets == nil ? 0 : number)].count { $0 == set }) }
+            return asked.reduce(0) { bits, key in
+                var isLeftOut = false
+                if sets != nil, case .column(let i) = key { isLeftOut = !set.contains(i) }
+                return bits << 1 | (isLeftOut ? 1 : 0)
+            }
+        }
+        func literal(_ value: Int64) -> Expr { .literal(.int(value), .bigint) }
+        guard values.contains(where: { $0 != values[0] }) else { return literal(values[0]) }
+        let branches = try values.indices.dropLast().map { i in
+            Expr.Branch(try context.functions.bind("=", [.column(keyColumns.count, .bigint), literal(Int64(i))]), then: literal(values[i]))
+        }
+        return .caseWhen(branches, otherwise: literal(values.last!), .bigint)
+    }
+
+    /// Columns of the result in front of the aggregates.
+    private var keyCount: Int { keyColumns.count + (sets == nil ? 0 : 1) }
+
     func aggregate(_ call: FunctionCall, at span: SourceSpan) throws -> Expr {
         let text = fingerprint.of(SyntaxExpr(.call(call), span: span))
-        if let i = aggregateByText[text] { return .column(keyColumns.count + i, aggregates[i].resultType) }
+        if let i = aggregateByText[text] { return .column(keyCount + i, aggregates[i].resultType) }
         let name = call.name.uppercased()
         // The JSON aggregates have their null clause in the name.
         let function = name + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
@@ -192,7 +244,7 @@ final class GroupedSelect: Grouping {
                 function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
                 distinct: call.distinct, resultType: result))
         aggregateNames.append(Self.title(call))
-        return .column(keyColumns.count + i, result)
+        return .column(keyCount + i, result)
     }
 
     private static func title(_ call: FunctionCall) -> String {
@@ -215,8 +267,14 @@ final class GroupedSelect: Grouping {
 
     /// The aggregation, with all that was asked of it so far.
     func plan(stateTTL: Duration?) throws -> LogicalPlan {
-        let projected = LogicalPlan.project(input, prepared)
-        let keyOutput = keyColumns.map { prepared.columns[$0] }
+        var projected = LogicalPlan.project(input, prepared)
+        var (keyColumns, keyOutput) = (self.keyColumns, self.keyColumns.map { prepared.columns[$0] })
+        if let sets {
+            let expand = Expand(keys: keyColumns, sets: sets, input: prepared.columns)
+            keyColumns = Array(prepared.columns.count..<expand.columns.count)
+            keyOutput = keyColumns.map { expand.columns[$0] }
+            projected = .step(expand, [projected])
+        }
         let aggregateOutput = zip(aggregates, aggregateNames).map { call, name in
             PlanColumn(name, call.resultType, nullable: call.function != "COUNT")
         }
@@ -244,7 +302,7 @@ final class GroupedSelect: Grouping {
 
     /// An expression bound against this grouping, over the columns of ``plan()``.
     func resolved(_ expr: Expr) -> Expr {
-        let base = keyColumns.count + aggregates.count
+        let base = keyCount + aggregates.count
         return expr.mapColumns { $0 >= Self.propertyBase ? base + $0 - Self.propertyBase : $0 }
     }
 }

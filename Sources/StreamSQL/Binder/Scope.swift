@@ -108,7 +108,7 @@ struct Fingerprint {
                 + " else " + (otherwise.map(of) ?? "") + ")"
         case .cast(let e, let type, let safe): return list("cast \(type) \(safe)", [e])
         case .call(let c):
-            return list(
+            return (c.over.map { "over " + of($0) + " " } ?? "") + list(
                 "\(c.name.uppercased()) \(c.star) \(c.distinct) \(c.returning.map { "\($0)" } ?? "") "
                     + [c.onEmpty, c.onError, c.wrapper, c.onNull].map { $0 ?? "-" }.joined(separator: ","),
                 c.arguments + [c.filter, c.emptyDefault, c.errorDefault].compactMap { $0 })
@@ -118,6 +118,11 @@ struct Fingerprint {
         case .subscriptOf(let a, let b): return list("item", [a, b])
         case .field(let e, let name): return of(e) + "." + quoted(name)
         }
+    }
+
+    func of(_ window: OverWindow) -> String {
+        list("by", window.partitionBy) + " " + window.orderBy.map { "\(of($0.expr)) \($0.descending) \($0.nullsFirst ?? !$0.descending)" }.joined(separator: ", ")
+            + " " + (window.frame ?? "")
     }
 
     private func list(_ head: String, _ parts: [SyntaxExpr]) -> String {

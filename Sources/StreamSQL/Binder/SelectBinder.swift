@@ -21,7 +21,7 @@ extension QueryBinder {
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
             return finish(plan, scope.columns, projection, select, stateTTL)
         }
-        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, aliases: items.compactMap(\.alias))
+        let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
         let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
@@ -48,7 +48,7 @@ extension QueryBinder {
     {
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr { return columns[i].renamed(name) }
-            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns))
+            return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
         if select.distinct { plan = Self.distinct(plan, stateTTL: stateTTL) }
@@ -130,7 +130,7 @@ extension QueryBinder {
     }
 
     /// The hint for a table that is not joined with another one.
-    private func lengthOfOnly(_ scope: Scope) -> Duration? {
+    func lengthOfOnly(_ scope: Scope) -> Duration? {
         scope.relations.count == 1 ? scope.relations[0].alias.flatMap { stateTTL[$0] } : nil
     }
 
@@ -144,8 +144,9 @@ extension QueryBinder {
             return try aliased(plan, ref.alias, ref)
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
-            return try aliased(try windowTable(name, plan, scope, time, arguments, ref.span), ref.alias, ref)
-        case .unnest: throw context.unsupported("UNNEST", at: ref.span)
+            return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
+        case .unnest, .tableFunction:
+            return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
         }
     }
@@ -156,7 +157,8 @@ extension QueryBinder {
             inner.commonTables = common.outer
             let plan = try renamed(
                 try inner.bind(common.definition.query), common.definition.columns, common.definition.name, common.definition.span)
-            return try aliased(plan, ref.alias ?? name.parts[0], ref)
+            let key = "WITH \(common.definition.name) at \(common.definition.span.start) in \(context.openViews.joined(separator: "/"))"
+            return try aliased(Self.shared(plan, key, common.definition.name), ref.alias ?? name.parts[0], ref)
         }
         switch try context.catalog.lookUp(name, context.script, as: "table or view") {
         case .table(var table):
@@ -175,8 +177,12 @@ extension QueryBinder {
             inner.script = view.script
             inner.openViews.append(view.path.description)
             let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
-            return try aliased(plan, ref.alias ?? view.name, ref)
+            return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }
+    }
+
+    private static func shared(_ plan: LogicalPlan, _ key: String, _ name: String) -> LogicalPlan {
+        .step(SharedPlan(key: key, name: name, columns: plan.columns), [plan])
     }
 
     /// The plan with the columns named by a list, if there is one.
@@ -193,41 +199,6 @@ extension QueryBinder {
     private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
         return (named, Scope(alias: alias, columns: named.columns))
-    }
-
-    private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
-        -> (LogicalPlan, Scope)
-    {
-        guard kind == "INNER" || kind == "CROSS" else {
-            throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
-        }
-        let (leftPlan, leftScope) = try table(left)
-        let (rightPlan, rightScope) = try table(right)
-        if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
-            throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
-        }
-        var scope = leftScope.joined(rightScope)
-        let shift = leftScope.columns.count
-        var conditions: [Expr] = []
-        for name in using {
-            guard case .column(let l, let rest) = leftScope.resolve([name]), rest.isEmpty,
-                case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty
-            else {
-                throw context.error(.validate, "USING (\(name)): both sides must have exactly one column \(name)", at: ref.span)
-            }
-            conditions.append(
-                try context.script.locating(ref.span) {
-                    try context.functions.bind(
-                        "=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
-                })
-            scope.hidden.insert(r + shift)
-        }
-        if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
-        let condition: Expr? = conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
-        let plan = LogicalPlan.join(
-            leftPlan, rightPlan,
-            .init(condition: condition, columns: scope.columns, leftTTL: lengthOfOnly(leftScope), rightTTL: lengthOfOnly(rightScope)))
-        return (plan, scope)
     }
 }
 
@@ -261,7 +232,9 @@ extension SyntaxExpr {
         case .like(_, let a, let b, let escape, _): [a, b] + (escape.map { [$0] } ?? [])
         case .caseWhen(let operand, let branches, let otherwise):
             [operand, otherwise].compactMap { $0 } + branches.flatMap { [$0.when, $0.then] }
-        case .call(let call): call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 }
+        case .call(let call):
+            call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 } + (call.over?.partitionBy ?? [])
+                + (call.over?.orderBy.map(\.expr) ?? [])
         case .array(let items), .map(let items), .row(let items): items
         }
     }

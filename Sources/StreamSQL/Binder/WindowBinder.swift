@@ -2,7 +2,7 @@ import StreamCore
 import StreamExpressions
 import StreamOperators
 
-/// A window function of GROUP BY: TUMBLE(ts, size) or HOP(ts, slide, size).
+/// A window function of GROUP BY: TUMBLE(ts, size), HOP(ts, slide, size) or SESSION(ts, gap).
 struct GroupWindow {
     var name: String
     var arguments: [SyntaxExpr]
@@ -28,7 +28,6 @@ struct GroupWindow {
     init(_ call: FunctionCall, _ context: BindingContext, _ scope: Scope, _ span: SourceSpan) throws {
         name = call.name.uppercased()
         arguments = call.arguments
-        if name == "SESSION" { throw context.unsupported("GROUP BY SESSION", at: span) }
         guard let first = call.arguments.first, case .name(let time) = first.node else {
             throw context.error(
                 .validate, "\(name) takes a column first: the time attribute", fix: "write \(name)(ts, INTERVAL '10' SECOND)", at: span)
@@ -66,6 +65,7 @@ struct WindowFunctions {
             switch function {
             case "TUMBLE": ["size"]
             case "HOP": ["slide", "size"]
+            case "SESSION": ["gap"]
             default: ["step", "size"]
             }
         guard arguments.count == words.count || takesOffset && arguments.count == words.count + 1 else {
@@ -83,6 +83,7 @@ struct WindowFunctions {
         return switch function {
         case "TUMBLE": .tumble(size: lengths[0], offset: offset)
         case "HOP": .hop(slide: lengths[0], size: lengths[1], offset: offset)
+        case "SESSION": .session(gap: lengths[0])
         default: .cumulate(step: lengths[0], size: lengths[1], offset: offset)
         }
     }
@@ -101,19 +102,27 @@ struct WindowFunctions {
 extension QueryBinder {
     /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), ...))
     func windowTable(
-        _ name: String, _ input: LogicalPlan, _ scope: Scope, _ time: QualifiedName, _ arguments: [SyntaxExpr],
+        _ name: String, _ input: LogicalPlan, _ scope: Scope, _ time: QualifiedName, partitionBy: [SyntaxExpr], _ arguments: [SyntaxExpr],
         _ span: SourceSpan
     ) throws -> LogicalPlan {
         let function = name.uppercased()
-        guard ["TUMBLE", "HOP", "CUMULATE"].contains(function) else {
-            if function == "SESSION" { throw context.unsupported("the SESSION table function", at: span) }
+        let known = ["TUMBLE", "HOP", "CUMULATE", "SESSION"]
+        guard known.contains(function) else {
+            throw context.error(.validate, "there is no window function \(name)", fix: NearName.hint(for: function, in: known), at: span)
+        }
+        if function != "SESSION", let first = partitionBy.first {
             throw context.error(
-                .validate, "there is no window function \(name)", fix: NearName.hint(for: function, in: ["TUMBLE", "HOP", "CUMULATE"]),
-                at: span)
+                .validate, "\(function) takes no PARTITION BY: its windows do not depend on the rows", fix: "leave PARTITION BY out", at: first.span)
         }
         let windows = WindowFunctions(context: context)
+        let partitionKeys = try partitionBy.map { key in
+            guard case .column(let i, _) = try ExpressionBinder(context, scope: scope, clause: "PARTITION BY").bind(key) else {
+                throw context.error(.validate, "PARTITION BY of \(function) takes columns only", fix: "compute the value in a view", at: key.span)
+            }
+            return i
+        }
         let timeColumn = try windows.timeAttribute(time, scope, function)
-        let origin = WindowOrigin(id: context.counter.next(), window: try windows.spec(function, arguments, span, takesOffset: true))
+        let origin = WindowOrigin(id: context.counter.next(), window: try windows.spec(function, arguments, span, takesOffset: function != "SESSION"))
         func free(_ name: String) -> String {
             var candidate = name, n = 0
             while input.columns.contains(where: { $0.name == candidate }) {
@@ -128,6 +137,6 @@ extension QueryBinder {
         columns.append(PlanColumn(free("window_start"), .timestamp(3), nullable: false, role: .windowStart(origin)))
         columns.append(PlanColumn(free("window_end"), .timestamp(3), nullable: false, role: .windowEnd(origin)))
         columns.append(PlanColumn(free("window_time"), timeType, nullable: false, role: .windowTime(origin)))
-        return .windowTable(input, .init(origin: origin, timeColumn: timeColumn, columns: columns))
+        return .windowTable(input, .init(origin: origin, timeColumn: timeColumn, partitionKeys: partitionKeys, columns: columns))
     }
 }

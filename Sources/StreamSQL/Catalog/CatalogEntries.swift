@@ -61,6 +61,8 @@ public struct CatalogView: Sendable {
     public var schema: Schema
     /// Indices of its time attributes.
     public var timeAttributes: Set<Int>
+    /// Indices of its processing-time attributes.
+    public var processingTimes: Set<Int> = []
     var script: ScriptText
 
     /// The last part of its name.

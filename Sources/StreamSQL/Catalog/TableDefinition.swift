@@ -151,7 +151,7 @@ struct TableChecks {
     /// The connector is known and accepts options and schema.
     func options(of table: TableDescriptor, at span: SourceSpan) throws {
         let connector = try connector(of: table, at: span)
-        let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption])
+        let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption, JoinReorder.rowCountOption])
         let prefixes = known.filter { $0.hasSuffix(".") }
         for key in table.options.keys.sorted() where !known.contains(key) && !prefixes.contains(where: { key.hasPrefix($0) }) {
             throw located(
@@ -164,6 +164,12 @@ struct TableChecks {
                 StreamError(
                     .validate, "table \(table.name): '\(Self.idleTimeoutOption)' = '\(option)' is not a length of time",
                     fix: "write for example '10 s'"), Self.idleTimeoutOption, table, span)
+        }
+        if let option = table.options[JoinReorder.rowCountOption], Double(option).map({ $0 >= 0 && $0.isFinite }) != true {
+            throw located(
+                StreamError(
+                    .validate, "table \(table.name): '\(JoinReorder.rowCountOption)' = '\(option)' is not a number of rows",
+                    fix: "write for example '10000'"), JoinReorder.rowCountOption, table, span)
         }
         do {
             try connector.validate(table)

@@ -174,7 +174,7 @@ extension TokenParser {
             }
         }
         let filter = acceptWord("WHERE") ? try expression() : nil
-        let groupBy = isWord("GROUP") ? try groupBy() : []
+        let groupBy = isWord("GROUP") ? try groupBy() : ([], false)
         let having = acceptWord("HAVING") ? try expression() : nil
         if acceptWord("WINDOW") {
             repeat {
@@ -186,9 +186,10 @@ extension TokenParser {
         }
         if isWord("QUALIFY") { throw unsupported("QUALIFY", fix: "filter the result of a subquery") }
         var select = Select(
-            distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy, having: having,
+            distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy.0, having: having,
             span: source.span(start, consumedEnd))
         select.stateTTL = stateTTL
+        select.isGroupByDistinct = groupBy.1
         return select
     }
 
@@ -254,23 +255,49 @@ extension TokenParser {
         jump(to: here)
     }
 
-    private mutating func groupBy() throws -> [SyntaxExpr] {
+    private mutating func groupBy() throws -> (keys: [SyntaxExpr], isDistinct: Bool) {
         try expectWord("GROUP", "BY")
-        if !acceptWord("ALL") { _ = acceptWord("DISTINCT") }
+        let isDistinct = acceptWord("DISTINCT")
+        if !isDistinct { _ = acceptWord("ALL") }
         var keys: [SyntaxExpr] = []
         repeat {
-            if isWord("GROUPING") || isWord("ROLLUP") || isWord("CUBE") || (isSymbol("(") && isSymbol(")", ahead: 1)) {
-                let what = isWord("GROUPING") ? "GROUPING SETS" : isSymbol("(") ? "GROUP BY ()" : token.upper
-                throw unsupported(what, fix: "write one query for each set of keys and join them with UNION ALL")
-            }
-            let key = try expression()
-            if case .row(let parts) = key.node, source.slice(key.span.start, key.span.start + 1) == "(" {
+            let key = try groupingElement()
+            // Parts of a row in parentheses are keys of their own.
+            if case .row(let parts) = key.node, source.slice(key.span.start, key.span.start + 1) == "(", !parts.isEmpty {
                 keys += parts
             } else {
                 keys.append(key)
             }
         } while accept(",")
-        return keys
+        return (keys, isDistinct)
+    }
+
+    /// A key, `()`, `(a, b)`, or GROUPING SETS, ROLLUP or CUBE as a call of that name.
+    private mutating func groupingElement() throws -> SyntaxExpr {
+        try enter()
+        defer { leave() }
+        let start = token.start
+        if isSymbol("("), isSymbol(")", ahead: 1) {
+            advance()
+            advance()
+            return SyntaxExpr(.row([]), span: source.span(start, consumedEnd))
+        }
+        let name: String
+        if isWords("GROUPING", "SETS") {
+            advance()
+            advance()
+            name = "GROUPING SETS"
+        } else if isWord("ROLLUP") || isWord("CUBE"), isSymbol("(", ahead: 1) {
+            name = token.upper
+            advance()
+        } else {
+            return try expression()
+        }
+        try expect("(", " after \(name)")
+        var call = FunctionCall(name: name, arguments: [])
+        repeat { call.arguments.append(try groupingElement()) } while accept(",")
+        try expect(")", " or \",\" in \(name)")
+        return SyntaxExpr(.call(call), span: source.span(start, consumedEnd))
     }
 
     // MARK: FROM
@@ -280,8 +307,7 @@ extension TokenParser {
     private mutating func joins(after first: TableRef) throws -> TableRef {
         var left = first, links = 0
         while true {
-            let natural = isWord("NATURAL")
-            if natural { throw unsupported("NATURAL JOIN", fix: "name the columns: JOIN ... USING (a, b)") }
+            let natural = acceptWord("NATURAL")
             let kind: String
             if acceptWord("CROSS") {
                 try expectWord("JOIN")
@@ -297,12 +323,17 @@ extension TokenParser {
                 if isWord("SEMI") || isWord("ANTI") { throw unsupported("\(side) \(token.upper) JOIN", fix: "use EXISTS or NOT EXISTS") }
                 try expectWord("JOIN")
                 kind = side
+            } else if natural {
+                throw expected("JOIN, INNER, LEFT, RIGHT or FULL after NATURAL", near: ["JOIN", "INNER", "LEFT", "RIGHT", "FULL"])
             } else {
                 return left
             }
+            if natural, kind == "CROSS" {
+                throw source.error(.parse, "a CROSS JOIN has no condition, so it cannot be NATURAL", fix: "write NATURAL JOIN", at: span)
+            }
             let right = try tablePrimary()
             var on: SyntaxExpr?, using: [String] = []
-            if kind != "CROSS" {
+            if kind != "CROSS", !natural {
                 if acceptWord("ON") {
                     on = try expression()
                 } else if acceptWord("USING") {
@@ -312,6 +343,7 @@ extension TokenParser {
                 }
             }
             left = TableRef(.join(left, right, kind: kind, on: on, using: using), span: source.span(left.span.start, consumedEnd))
+            left.natural = natural
             links += 1
             try checkChain(links, "joins")
         }
@@ -322,7 +354,6 @@ extension TokenParser {
         defer { leave() }
         let start = token.start
         let lateral = acceptWord("LATERAL")
-        if lateral, isWord("TABLE") { throw unsupported("LATERAL TABLE(function)", fix: "use UNNEST for arrays and maps") }
         var table = try tableSource(start)
         table.lateral = lateral
         if isWords("FOR", "SYSTEM_TIME") || isWords("FOR", "SYSTEM") {
@@ -371,6 +402,14 @@ extension TokenParser {
         }
         if acceptWord("TABLE") {
             try expect("(", " after TABLE")
+            if isSymbol("(", ahead: 1), token.kind == .quoted || token.kind == .word && Self.windowParameters[token.upper] == nil {
+                let at = span
+                guard case .call(let function) = try call().node else {
+                    throw source.error(.parse, "TABLE takes the call of a table function here", at: at)
+                }
+                try expect(")", " after the table function")
+                return TableRef(.tableFunction(function), span: source.span(start, consumedEnd))
+            }
             let table = try windowFunction()
             try expect(")", " after the window function")
             return table
@@ -442,7 +481,7 @@ extension TokenParser {
             let at = span
             var parameter = order.first
             if named {
-                let written = token.upper
+                let written = token.kind == .quoted ? token.text.uppercased() : token.upper
                 advance()
                 guard accept("=>") else { throw expected("\"=>\": either all arguments of \(function) have names or none") }
                 guard order.contains(written) else {
@@ -500,10 +539,21 @@ extension TokenParser {
                 try expect(")", " after the partition columns")
             } else {
                 table.partitionBy = [try expression()]
+                while isSymbol(","), startsPartitionColumn {
+                    advance()
+                    table.partitionBy.append(try expression())
+                }
             }
         }
         if isWord("ORDER") { throw unsupported("ORDER BY in the argument of \(function)") }
         table.span = source.span(start, consumedEnd)
         return table
+    }
+
+    /// Whether what follows a comma is a further column of PARTITION BY a, b and not the next argument.
+    private var startsPartitionColumn: Bool {
+        let next = token(ahead: 1)
+        guard next.kind == .word || next.kind == .quoted else { return false }
+        return next.upper != "DESCRIPTOR" && next.upper != "INTERVAL" && !isSymbol("=>", ahead: 2)
     }
 }

@@ -88,8 +88,14 @@ enum ExprText {
             case .tumble(let size, let offset): ("TUMBLE", [size], offset)
             case .hop(let slide, let size, let offset): ("HOP", [slide, size], offset)
             case .cumulate(let step, let size, let offset): ("CUMULATE", [step, size], offset)
+            case .session(let gap): ("SESSION", [gap], 0)
             }
         return "\(name)(" + (lengths.map(length) + (offset == 0 ? [] : ["offset \(length(offset))"])).joined(separator: ", ") + ")"
+    }
+
+    static func windowTable(_ table: LogicalPlan.WindowTable, _ input: [PlanColumn]) -> String {
+        let by = table.partitionKeys.isEmpty ? "" : " by " + table.partitionKeys.map { input[$0].name }.joined(separator: ", ")
+        return "\(window(table.origin.window)) on \(input[table.timeColumn].name)\(by)"
     }
 
     static func aggregate(_ call: AggregateCall, _ input: [PlanColumn]) -> String {

@@ -4,11 +4,14 @@ import StreamOperators
 
 /// A column of a plan's output.
 public struct PlanColumn: Hashable, Sendable {
-    /// What the column means for event time. It goes with the column through projections, renames and UNION ALL and is lost
+    /// What the column means for time. It goes with the column through projections, renames and UNION ALL and is lost
     /// in any expression.
     public enum Role: Hashable, Sendable {
         case none
         case timeAttribute
+        /// The time at which the row is processed: steps that go by it look at the clock themselves; as a value it is the time at
+        /// which the column was computed.
+        case processingTime
         case windowStart(WindowOrigin), windowEnd(WindowOrigin)
         /// Also a time attribute.
         case windowTime(WindowOrigin)
@@ -34,6 +37,8 @@ public struct PlanColumn: Hashable, Sendable {
         default: false
         }
     }
+
+    public var isProcessingTime: Bool { role == .processingTime }
 
     func renamed(_ name: String) -> PlanColumn {
         var copy = self
@@ -91,6 +96,8 @@ public indirect enum LogicalPlan: Sendable {
     public struct WindowTable: Sendable {
         public var origin: WindowOrigin
         public var timeColumn: Int
+        /// Of SESSION: rows with equal values share their sessions.
+        public var partitionKeys: [Int] = []
         public var columns: [PlanColumn]
     }
 
@@ -123,11 +130,28 @@ public indirect enum LogicalPlan: Sendable {
     public struct Join: Sendable {
         public var kind = JoinKind.inner
         public var leftKeys: [Int] = [], rightKeys: [Int] = []
+        /// Numbers of the keys, counted from 0, for which null equals null.
+        public var nullSafeKeys: Set<Int> = []
         /// Over the left columns and then the right ones, also where the result has only the left ones.
         public var condition: Expr?
         public var columns: [PlanColumn]
         /// As ``Aggregate/stateTTL``, of the rows of each side.
         public var leftTTL: Duration?, rightTTL: Duration?
+    }
+
+    /// The columns that a join of two inputs gives: those of a side that may lack a match are nullable.
+    static func joinColumns(_ left: [PlanColumn], _ right: [PlanColumn], _ kind: JoinKind) -> [PlanColumn] {
+        func nullable(_ columns: [PlanColumn]) -> [PlanColumn] {
+            columns.map { column in
+                var copy = column
+                copy.nullable = true
+                return copy
+            }
+        }
+        return switch kind {
+        case .semi, .anti: left
+        default: (kind.keepsRight ? nullable(left) : left) + (kind.keepsLeft ? nullable(right) : right)
+        }
     }
 
     /// ORDER BY with LIMIT and OFFSET.
@@ -202,7 +226,13 @@ extension LogicalPlan.Projection {
 extension CatalogTable {
     func planColumn(_ i: Int) -> PlanColumn {
         let column = columns[i]
-        return PlanColumn(column.name, column.type, nullable: column.nullable, role: watermark?.column == i ? .timeAttribute : .none)
+        return PlanColumn(column.name, column.type, nullable: column.nullable,
+                          role: watermark?.column == i ? .timeAttribute : isProcessingTime(i) ? .processingTime : .none)
+    }
+
+    /// Whether a column is `AS PROCTIME()`.
+    func isProcessingTime(_ i: Int) -> Bool {
+        if case .computed(let expr, _) = columns[i].kind { expr.isProcessingTime } else { false }
     }
 
     public var schema: Schema { columns.map { Field($0.name, $0.type, nullable: $0.nullable) } }

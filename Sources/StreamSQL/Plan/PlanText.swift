@@ -36,17 +36,18 @@ extension LogicalPlan {
             let select = p.exprs.isEmpty ? [] : ["select: " + ExprText.projection(p, input.columns)]
             return "Calc(" + ((filter.map { ["where: " + ExprText.of($0, input.columns)] } ?? []) + select).joined(separator: ", ") + ")"
         case .windowTable(let input, let w):
-            return "WindowTable(\(ExprText.window(w.origin.window)) on \(input.columns[w.timeColumn].name))"
+            return "WindowTable(\(ExprText.windowTable(w, input.columns)))"
         case .windowAggregate(let input, let a): return "WindowAggregate(\(Self.aggregation(a, input.columns)))"
         case .aggregate(let input, let a):
             let ttl = a.stateTTL.map { ", state TTL: " + Durations.text($0) } ?? ""
             return "GroupAggregate(\(Self.aggregation(keys: a.keys, a.aggregates, input.columns))\(ttl))"
         case .join(let l, let r, let j):
-            var parts = zip(j.leftKeys, j.rightKeys).map { "\(l.columns[$0].name) = \(r.columns[$1].name)" }
-            if let condition = j.condition { parts.append(ExprText.of(condition, j.columns)) }
+            let parts = Self.joinParts(j, l.columns, r.columns)
             let ttls = [j.leftTTL.map { "left " + Durations.text($0) }, j.rightTTL.map { "right " + Durations.text($0) }].compactMap { $0 }
             let ttl = ttls.isEmpty ? "" : ", state TTL: " + ttls.joined(separator: ", ")
-            return parts.isEmpty ? "CrossJoin" : "Join(\(parts.joined(separator: " AND "))\(ttl))"
+            let on = parts.isEmpty && j.kind != .inner ? "TRUE" : parts.joined(separator: " AND ")
+            let kind = j.kind.rawValue.capitalized
+            return on.isEmpty ? "CrossJoin" : "\(j.kind == .inner ? "" : kind)Join(\(on)\(ttl))"
         case .union(let inputs, _): return "UnionAll(\(inputs.count) inputs)"
         case .sort(let input, let s):
             var parts: [String] = []
@@ -56,6 +57,14 @@ extension LogicalPlan {
             return (s.keys.isEmpty ? "Limit(" : "Sort(") + parts.joined(separator: ", ") + ")"
         case .step(let step, let inputs): return step.title(inputs.map(\.columns))
         }
+    }
+
+    /// What pairs of a join fulfil, one text for each key and one for the rest.
+    static func joinParts(_ j: Join, _ left: [PlanColumn], _ right: [PlanColumn]) -> [String] {
+        let keys = zip(j.leftKeys, j.rightKeys).enumerated().map { i, key in
+            "\(left[key.0].name) \(j.nullSafeKeys.contains(i) ? "IS NOT DISTINCT FROM" : "=") \(right[key.1].name)"
+        }
+        return keys + (j.condition.map { [ExprText.of($0, left + right)] } ?? [])
     }
 
     static func aggregation(keys: [Int], _ aggregates: [AggregateCall], _ input: [PlanColumn]) -> String {

@@ -13,6 +13,9 @@ public struct JobGraphBuilder: Sendable {
         var isChangelog: Bool
         /// The step that makes updates of rows given before, for error messages.
         var updatedBy: String?
+        /// As ``ChangelogNode`` has them.
+        var modifications: Modifications = .insert
+        var upsertKeys: [Set<Int>] = []
 
         /// The rows of both, as one stream.
         mutating func merge(_ other: Stream) {
@@ -21,8 +24,13 @@ public struct JobGraphBuilder: Sendable {
             isBounded = isBounded && other.isBounded
             isChangelog = isChangelog || other.isChangelog
             updatedBy = updatedBy ?? other.updatedBy
+            modifications.formUnion(other.modifications)
+            upsertKeys = []
         }
     }
+
+    /// Whether the step that is being built must give -U for its updates. Meaningful within ``PlanStep/build(_:_:)``.
+    private(set) var emitsUpdateBefore = true
 
     enum Distribution { case forward, keys([Int]), single }
 
@@ -43,6 +51,9 @@ public struct JobGraphBuilder: Sendable {
 
     /// Scans that are in the graph already, by what they read.
     private var scans: [String: Stream] = [:]
+    private var sources: [String: any TableSource] = [:]
+    /// What several places read and is in the graph already, by the key of ``SharedPlan``.
+    private var shared: [String: Stream] = [:]
 
     init(catalog: Catalog, settings: SessionSettings, evaluation: EvaluationContext, name: String) {
         connectors = catalog.connectors
@@ -100,12 +111,22 @@ public struct JobGraphBuilder: Sendable {
     }
 
     /// The sink for a query's rows.
+    ///
+    /// - Parameter keys: the columns of the table's primary key.
     mutating func addSink(_ sink: any TableSink, name: String, after stream: Stream, keys: [Int] = []) throws {
-        if stream.isChangelog && !sink.acceptsChanges {
+        if stream.isChangelog && sink.changelogMode == .insertOnly {
             throw StreamError(
                 .plan,
                 "table sink '\(name)' doesn't support consuming update changes which is produced by \(stream.updatedBy ?? "the query")",
                 fix: "group by a window, or write to a table that takes changes, for example one with a primary key")
+        }
+        var stream = stream
+        if SinkChanges(sink.changelogMode, stream.modifications, stream.upsertKeys, keys: keys, settings).materializes {
+            let names = keys.map { stream.columns[$0].name }.joined(separator: ", ")
+            stream = addStep(
+                "SinkMaterializer(\(names))", after: stream, .keys(keys), stream.columns,
+                Operators.sinkMaterializer(
+                    UpsertSpec(inputSchema: stream.columns.map(\.field), keys: keys, stateTTL: timeToLive(nil))))
         }
         let most = sink.maxParallelism ?? .max
         let wanted = min(settings.parallelism, most)
@@ -119,7 +140,48 @@ public struct JobGraphBuilder: Sendable {
 
     // MARK: steps
 
+    /// What the steps of a plan do to rows given before.
+    mutating func changelog(of plan: LogicalPlan) throws -> ChangelogNode {
+        try ChangelogNode(plan) { try mode(of: $0) }
+    }
+
+    /// What the rows of a scan do to rows before.
+    mutating func mode(of scan: LogicalPlan.Scan) throws -> ChangelogMode {
+        let mode = try source(for: scan).source.changelogMode
+        guard mode != .upsert || !scan.table.descriptor.primaryKey.isEmpty else {
+            throw StreamError(
+                .plan, "table \(scan.table.name) gives changes by primary key, but declares none", fix: "declare PRIMARY KEY (...) NOT ENFORCED")
+        }
+        return mode
+    }
+
+    /// Adds the steps of a plan that gives all kinds of changes.
     mutating func add(_ plan: LogicalPlan) throws -> Stream {
+        var node = try changelog(of: plan)
+        node.require(updateBefore: true)
+        return try add(node)
+    }
+
+    /// Adds the plan's steps. What reads them has said in `node` whether it needs the rows before updates.
+    mutating func add(_ node: ChangelogNode) throws -> Stream {
+        if case .step(let known as SharedPlan, _) = node.plan, var stream = shared[known.key] {
+            stream.columns = known.columns
+            return stream
+        }
+        var inputs: [Stream] = []
+        for input in node.inputs { inputs.append(try add(input)) }
+        emitsUpdateBefore = node.givesUpdateBefore
+        var stream = try add(node.plan, inputs)
+        (stream.modifications, stream.upsertKeys) = (node.modifications, node.upsertKeys)
+        (stream.isChangelog, stream.updatedBy) = (!node.modifications.isInsertOnly, node.updatedBy)
+        if case .step(let first as SharedPlan, _) = node.plan {
+            stream.columns = first.columns
+            shared[first.key] = stream
+        }
+        return stream
+    }
+
+    private mutating func add(_ plan: LogicalPlan, _ inputs: [Stream]) throws -> Stream {
         switch plan {
         case .scan(let scan): return try add(scan)
         case .values(let values):
@@ -128,35 +190,31 @@ public struct JobGraphBuilder: Sendable {
                 "Source: \(values.rows.count) \(values.rows.count == 1 ? "row" : "rows")", .source(SourceVertex(source: source)), 1,
                 values.columns.map(\.field))
             return Stream(vertices: [vertex], columns: values.columns, isBounded: true, isChangelog: false)
-        case .project(let input, let p): return try add(.calc(input, filter: nil, p))
-        case .filter(let input, let e):
-            return try add(.calc(input, filter: e, .columns(Array(input.columns.indices), of: input.columns)))
-        case .calc(let input, let filter, let p):
-            let stream = try add(input)
+        case .project(_, let p): return addCalc(nil, p, after: inputs[0])
+        case .filter(let input, let e): return addCalc(e, .columns(Array(input.columns.indices), of: input.columns), after: inputs[0])
+        case .calc(_, let filter, let p): return addCalc(filter, p, after: inputs[0])
+        case .windowTable(_, let w):
             return addStep(
-                Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
-                Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
-        case .windowTable(let input, let w):
-            let stream = try add(input)
-            return addStep(
-                "\(ExprText.window(w.origin.window)) on \(stream.columns[w.timeColumn].name)", after: stream, .forward, w.columns,
+                "\(ExprText.window(w.origin.window)) on \(inputs[0].columns[w.timeColumn].name)", after: inputs[0], .forward, w.columns,
                 Operators.windowTableFunction(
-                    inputSchema: stream.columns.map(\.field), timeColumn: w.timeColumn,
+                    inputSchema: inputs[0].columns.map(\.field), timeColumn: w.timeColumn,
                     window: w.origin.window, timeZone: settings.timeZone))
-        case .windowAggregate(let input, let a): return try add(a, try add(input))
-        case .aggregate(let input, let a): return try add(a, try add(input))
-        case .join(let l, let r, let j): return try add(j, try add(l), try add(r))
-        case .union(let inputs, let columns):
-            let streams = try inputs.map { try add($0) }
+        case .windowAggregate(_, let a): return try add(a, inputs[0])
+        case .aggregate(_, let a): return try add(a, inputs[0])
+        case .join(_, _, let j): return try add(j, inputs[0], inputs[1])
+        case .union(_, let columns):
             return Stream(
-                vertices: streams.flatMap(\.vertices), columns: columns, isBounded: streams.allSatisfy(\.isBounded),
-                isChangelog: streams.contains(where: \.isChangelog), updatedBy: streams.lazy.compactMap(\.updatedBy).first)
-        case .sort(let input, let s): return try add(s, try add(input))
-        case .step(let step, let inputs):
-            var streams: [Stream] = []
-            for input in inputs { streams.append(try add(input)) }
-            return try step.build(&self, streams)
+                vertices: inputs.flatMap(\.vertices), columns: columns, isBounded: inputs.allSatisfy(\.isBounded),
+                isChangelog: inputs.contains(where: \.isChangelog), updatedBy: inputs.lazy.compactMap(\.updatedBy).first)
+        case .sort(_, let s): return try add(s, inputs[0])
+        case .step(let step, _): return try step.build(&self, inputs)
         }
+    }
+
+    private mutating func addCalc(_ filter: Expr?, _ p: LogicalPlan.Projection, after stream: Stream) -> Stream {
+        addStep(
+            Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
+            Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
     }
 
     static func calcName(_ filter: Expr?, _ p: LogicalPlan.Projection, _ input: [PlanColumn]) -> String {
@@ -215,16 +273,19 @@ public struct JobGraphBuilder: Sendable {
     private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
         let spec = JoinSpec(
             leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys,
-            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL))
-        let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
+            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL), kind: j.kind, nullSafeKeys: j.nullSafeKeys, condition: j.condition)
+        let on = LogicalPlan.joinParts(j, left.columns, right.columns).joined(separator: " AND ")
+        let what = j.kind == .inner ? "" : j.kind.rawValue + " "
         let vertex = addVertex(
-            on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
+            on.isEmpty ? (j.kind == .inner ? "cross join" : what + "join") : what + "join on \(on)", .transform(Operators.join(spec, context: evaluation)),
             j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
         connect(left, to: vertex, input: 0, .keys(j.leftKeys))
         connect(right, to: vertex, input: 1, .keys(j.rightKeys))
+        let updatesItself = ![.inner, .semi].contains(j.kind)
         return Stream(
             vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
-            isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
+            isChangelog: updatesItself || left.isChangelog || right.isChangelog,
+            updatedBy: left.updatedBy ?? right.updatedBy ?? (updatesItself ? "Join(\(j.kind.rawValue): \(on))" : nil))
     }
 
     private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {
@@ -255,11 +316,11 @@ public struct JobGraphBuilder: Sendable {
 
     // MARK: sources
 
-    private mutating func add(_ scan: LogicalPlan.Scan) throws -> Stream {
+    /// What the scan reads from, made once.
+    private mutating func source(for scan: LogicalPlan.Scan) throws -> (key: String, source: any TableSource) {
         let key = SharedScans.key(scan) + "\(scan.used)"
-        if let known = scans[key] { return known }
-        let layout = ScanLayout(scan)
-        let table = scan.table
+        if let known = sources[key] { return (key, known) }
+        let layout = ScanLayout(scan), table = scan.table
         guard let connector = connectors[table.descriptor.options["connector"] ?? ""] else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
         }
@@ -269,14 +330,20 @@ public struct JobGraphBuilder: Sendable {
         request.partitionRanges = scan.partitionRanges
         request.partitions = try indexes.lookUp(table, connector, request.wantedPartitions)
         let source = try connector.source(for: table.descriptor, scan: request)
+        sources[key] = source
+        return (key, source)
+    }
+
+    private mutating func add(_ scan: LogicalPlan.Scan) throws -> Stream {
+        let (key, source) = try source(for: scan)
+        if let known = scans[key] { return known }
+        let layout = ScanLayout(scan)
         let vertex = SourceVertex(
             source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
         let id = addVertex(
-            "Source: \(table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
+            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
             layout.columns.map(\.field))
-        let stream = Stream(
-            vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges,
-            updatedBy: source.producesChanges ? "Scan(\(table.path.short))" : nil)
+        let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges)
         scans[key] = stream
         return stream
     }

@@ -15,16 +15,20 @@ public struct PlannedQuery: Sendable {
     public let limit: Int?
     /// Before and after optimisation.
     public let plan: LogicalPlan, optimizedPlan: LogicalPlan
+    let changelog: ChangelogNode
 
     private let builder: JobGraphBuilder
     private let stream: JobGraphBuilder.Stream
 
     init(_ plan: LogicalPlan, _ planner: Planner, name: String) throws {
-        self.plan = plan
-        optimizedPlan = SharedScans.widened([try planner.optimize(plan)])[0]
-        schema = plan.schema
+        let optimized = try planner.optimize([plan])[0]
         var builder = planner.builder(name: name)
-        stream = try builder.add(optimizedPlan)
+        var node = try builder.changelog(of: optimized)
+        node.require(updateBefore: true)
+        changelog = node
+        (self.plan, optimizedPlan) = (plan.unshared, optimized)
+        schema = plan.schema
+        stream = try builder.add(node)
         self.builder = builder
         isBounded = stream.isBounded
         isChangelog = stream.isChangelog
@@ -56,44 +60,95 @@ struct Planner {
     var evaluation: EvaluationContext
     var script: ScriptText
 
-    func optimize(_ plan: LogicalPlan) throws -> LogicalPlan {
-        try Optimizer(context: evaluation, script: script).optimize(plan)
+    /// The plans of one job, with what they share.
+    func optimize(_ plans: [LogicalPlan]) throws -> [LogicalPlan] {
+        let optimizer = Optimizer(
+            context: evaluation, script: script,
+            reordersJoins: settings.values["table.optimizer.join-reorder-enabled"]?.lowercased() == "true")
+        let isOff = settings.values["table.optimizer.reuse-sub-plan-enabled"]?.lowercased() == "false"
+        var sources = builder(name: "")
+        let plans = try plans.map { try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply($0) }
+        let marked = SubplanReuse(isOff: isOff).apply(plans)
+        do {
+            return SharedScans.widened(try marked.map(optimizer.optimize))
+        } catch {
+            // What is shared is optimised apart from its readers, which some of them cannot do with.
+            return SharedScans.widened(try SubplanReuse(isOff: true).apply(plans).map(optimizer.optimize))
+        }
     }
 
     func builder(name: String) -> JobGraphBuilder {
         JobGraphBuilder(catalog: catalog, settings: settings, evaluation: evaluation, name: settings.pipelineName ?? name)
     }
 
+    /// What INSERTs run as.
+    struct PlannedInserts {
+        var graph: JobGraph
+        var plans: [LogicalPlan], optimized: [LogicalPlan]
+        var changelogs: [(table: String, node: ChangelogNode)]
+    }
+
     /// One job for one or several INSERTs. A table that several of them read is read once, and one that several of them
     /// write to has one sink.
-    func jobGraph(_ inserts: [BoundInsert]) throws -> (graph: JobGraph, optimized: [LogicalPlan]) {
-        var plans: [LogicalPlan] = []
-        for insert in inserts { plans.append(try insert.script.locating(insert.span) { try optimize(insert.plan) }) }
-        plans = SharedScans.widened(plans)
+    func jobGraph(_ inserts: [BoundInsert]) throws -> PlannedInserts {
+        let plans = try located(inserts, inserts.map(\.plan))
         var builder = builder(name: "INSERT INTO " + inserts.map(\.table.path.short).joined(separator: ", "))
-        var streams: [(insert: BoundInsert, stream: JobGraphBuilder.Stream)] = []
+        var nodes: [ChangelogNode] = []
         for (insert, plan) in zip(inserts, plans) {
+            try insert.script.locating(insert.span) { nodes.append(try builder.changelog(of: plan)) }
+        }
+        var targets: [(table: CatalogTable, sink: any TableSink, keys: [Int], members: [Int])] = []
+        for (i, insert) in inserts.enumerated() {
+            if let known = targets.firstIndex(where: { inserts[$0.members[0]].isSameSink(as: insert) }) {
+                targets[known].members.append(i)
+                continue
+            }
+            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert.table, builder.indexes) }
+            let table = insert.table.descriptor
+            targets.append((insert.table, sink, table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }, [i]))
+        }
+        for target in targets {
+            let changes = target.members.reduce(Modifications()) { $0.union(nodes[$1].modifications) }
+            let keys = target.members.count == 1 ? nodes[target.members[0]].upsertKeys : []
+            let wanted = SinkChanges(target.sink.changelogMode, changes, keys, keys: target.keys, settings)
+            for i in target.members { nodes[i].require(updateBefore: wanted.needsUpdateBefore) }
+        }
+        var streams: [JobGraphBuilder.Stream] = []
+        for (insert, node) in zip(inserts, nodes) {
+            var stream = try insert.script.locating(insert.span) { try builder.add(node) }
+            stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
+            streams.append(stream)
+        }
+        for target in targets {
+            var stream = streams[target.members[0]]
+            for i in target.members.dropFirst() { stream.merge(streams[i]) }
+            let insert = inserts[target.members[0]]
             try insert.script.locating(insert.span) {
-                var stream = try builder.add(plan)
-                stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
-                if let i = streams.firstIndex(where: { $0.insert.isSameSink(as: insert) }) {
-                    streams[i].stream.merge(stream)
-                } else {
-                    streams.append((insert, stream))
-                }
+                try builder.addSink(target.sink, name: target.table.path.short, after: stream, keys: target.keys)
             }
         }
-        for (insert, stream) in streams {
-            try insert.script.locating(insert.span) {
-                let table = insert.table.descriptor
-                guard let connector = catalog.connector(table.options["connector"] ?? "") else {
-                    throw StreamError(.validate, "table \(table.name): its connector is not registered")
-                }
-                let sink = try builder.indexes.sink(insert.table, connector, timeZone: settings.timeZone)
-                let keys = table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }
-                try builder.addSink(sink, name: insert.table.path.short, after: stream, keys: keys)
-            }
-        }
-        return (builder.finished, plans)
+        return PlannedInserts(
+            graph: builder.finished, plans: inserts.map(\.plan.unshared), optimized: plans,
+            changelogs: zip(inserts, nodes).map { ($0.table.path.short, $1) })
     }
+
+    /// Errors of a plan stand at its INSERT.
+    private func located(_ inserts: [BoundInsert], _ plans: [LogicalPlan]) throws -> [LogicalPlan] {
+        do { return try optimize(plans) } catch {
+            for (insert, plan) in zip(inserts, plans) { try insert.script.locating(insert.span) { () throws -> Void in _ = try optimize([plan]) } }
+            throw error
+        }
+    }
+
+    private func makeSink(for table: CatalogTable, _ indexes: PartitionIndexes) throws -> any TableSink {
+        guard let connector = catalog.connector(table.descriptor.options["connector"] ?? "") else {
+            throw StreamError(.validate, "table \(table.name): its connector is not registered")
+        }
+        return try indexes.sink(table, connector, timeZone: settings.timeZone)
+    }
+}
+
+extension LogicalPlan {
+    /// The plan without marks of what may be shared.
+    var unshared: LogicalPlan { SubplanReuse(isOff: true).apply([self])[0] }
 }

@@ -45,7 +45,8 @@ extension SQLSession {
         }
         return CatalogView(
             path: path, columns: declaration.columns, query: query, declaration: declaration, temporary: temporary, schema: plan.schema,
-            timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }), script: script)
+            timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }),
+            processingTimes: Set(plan.columns.indices.filter { plan.columns[$0].isProcessingTime }), script: script)
     }
 
     /// Runs `body`; an error that points into a definition the user did not write points to `span` instead.

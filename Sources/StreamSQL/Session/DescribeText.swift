@@ -11,7 +11,7 @@ enum DescribeText {
         case .view(let view):
             rows = view.schema.enumerated().map { i, field in
                 [
-                    .string(field.name), .string(type(field.type, view.timeAttributes.contains(i))), .bool(field.nullable), .null, .null, .null,
+                    .string(field.name), .string(type(field.type, view.timeAttributes.contains(i) ? "ROWTIME" : view.processingTimes.contains(i) ? "PROCTIME" : nil)), .bool(field.nullable), .null, .null, .null,
                 ]
             }
         case .table(let table):
@@ -20,7 +20,7 @@ enum DescribeText {
             if hasComments { fields.append(Field("comment", .string)) }
             rows = table.columns.enumerated().map { i, column in
                 [
-                    .string(column.name), .string(type(column.type, table.watermark?.column == i)), .bool(column.nullable),
+                    .string(column.name), .string(type(column.type, table.watermark?.column == i ? "ROWTIME" : table.isProcessingTime(i) ? "PROCTIME" : nil)), .bool(column.nullable),
                     text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
                     text(table.watermark.flatMap { $0.column == i ? $0.text : nil }),
                 ] + (hasComments ? [text(column.comment)] : [])
@@ -29,7 +29,7 @@ enum DescribeText {
         return .rows(fields, rows.filter { if case .string(let name) = $0[0] { filter(name) } else { true } })
     }
 
-    private static func type(_ type: DataType, _ isTimeAttribute: Bool) -> String { "\(type)" + (isTimeAttribute ? " *ROWTIME*" : "") }
+    private static func type(_ type: DataType, _ attribute: String?) -> String { "\(type)" + (attribute.map { " *\($0)*" } ?? "") }
 
     private static func extras(_ column: CatalogTable.Column, _ table: CatalogTable) -> String? {
         switch column.kind {

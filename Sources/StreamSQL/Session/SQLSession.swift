@@ -36,6 +36,8 @@ public final class SQLSession {
     let functions: FunctionRegistry
     /// What SHOW JOBS lists; the program that runs the jobs knows them.
     public var jobs: (() throws -> [JobListing])?
+    /// The table functions that queries may call.
+    public var rowFunctions = RowFunctionRegistry()
     private let now: @Sendable () -> Int64
 
     /// - Parameter now: milliseconds since 1970-01-01, for CURRENT_TIMESTAMP and the like.
@@ -87,8 +89,8 @@ public final class SQLSession {
         case .showSettings:
             let fields = [Field("key", .string, nullable: false), Field("value", .string, nullable: false)]
             return .rows(fields, settings.values.sorted { $0.key < $1.key }.map { [.string($0.key), .string($0.value)] })
-        case .insert(let insert): return .insert(try jobGraph([insert], script).graph)
-        case .statementSet(let inserts): return .insert(try jobGraph(inserts, script).graph)
+        case .insert(let insert): return .insert(try planned([insert], script).graph)
+        case .statementSet(let inserts): return .insert(try planned(inserts, script).graph)
         case .query(let query): return .query(try planned(query, script))
         case .help: return .help
         case .quit: return .quit
@@ -107,7 +109,8 @@ public final class SQLSession {
             // The one that a name means first is registered last.
             for function in try catalog.functions(in: script.namespace).reversed() { registry = try resolve(function, registry) }
         }
-        return BindingContext(catalog: catalog, functions: registry, settings: settings, script: script, counter: .init())
+        return BindingContext(
+            catalog: catalog, functions: registry, rowFunctions: rowFunctions, settings: settings, script: script, counter: .init())
     }
 
     func planner(_ script: ScriptText) -> Planner {
@@ -119,13 +122,9 @@ public final class SQLSession {
         return try PlannedQuery(plan, planner(script), name: "SELECT")
     }
 
-    private func jobGraph(_ inserts: [Insert], _ script: ScriptText) throws -> (
-        graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]
-    ) {
+    private func planned(_ inserts: [Insert], _ script: ScriptText) throws -> Planner.PlannedInserts {
         let context = try context(script)
-        let bound = try inserts.map { try InsertBinder(context).bind($0) }
-        let (graph, optimized) = try planner(script).jobGraph(bound)
-        return (graph, bound.map(\.plan), optimized)
+        return try planner(script).jobGraph(try inserts.map { try InsertBinder(context).bind($0) })
     }
 
     private func explain(_ statement: Statement, _ details: Set<ExplainDetail>, _ script: ScriptText) throws -> StatementResult {
@@ -135,8 +134,12 @@ public final class SQLSession {
             let planned = try planned(query, script)
             graph = try planned.jobGraph(into: ExplainSink())
             (plans, optimized) = ([planned.plan], [planned.optimizedPlan])
-        case .insert(let insert): (graph, plans, optimized) = try jobGraph([insert], script)
-        case .statementSet(let inserts): (graph, plans, optimized) = try jobGraph(inserts, script)
+        case .insert(let insert):
+            let planned = try planned([insert], script)
+            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
+        case .statementSet(let inserts):
+            let planned = try planned(inserts, script)
+            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
         default:
             throw script.error(.validate, "EXPLAIN takes a query, an INSERT or a statement set", at: statement.span)
         }

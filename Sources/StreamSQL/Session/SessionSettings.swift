@@ -21,6 +21,8 @@ public struct SessionSettings: Sendable {
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
         "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
+        "table.exec.sink.upsert-materialize", "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled",
+        "table.exec.source.cdc-events-duplicate",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
 
@@ -46,6 +48,10 @@ public struct SessionSettings: Sendable {
             guard ["ERROR", "DROP"].contains(value.uppercased()) else {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not known", fix: "write 'ERROR' or 'DROP'")
             }
+        case "table.exec.sink.upsert-materialize":
+            _ = try SettingValue.choice(key, value, ["AUTO": 0, "FORCE": 1, "NONE": 2])
+        case "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled", "table.exec.source.cdc-events-duplicate":
+            _ = try SettingValue.flag(key, value)
         default:
             if try recovery.set(key, to: value) { break }
             guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {

@@ -49,9 +49,10 @@ public struct ColumnPruning {
             return (.sort(below, s), map)
         case .windowTable(let input, var w):
             let n = input.columns.count
-            var (below, map) = prune(input, needed.filter { $0 < n }.union([w.timeColumn]))
+            var (below, map) = prune(input, needed.filter { $0 < n }.union([w.timeColumn] + w.partitionKeys))
             let old = w.timeColumn
             w.timeColumn = map[old]!
+            w.partitionKeys = w.partitionKeys.map { [map] in map[$0]! }
             var columns = below.columns
             columns[w.timeColumn].role = .none
             w.columns = columns + plan.columns[n...]
@@ -108,10 +109,11 @@ public struct ColumnPruning {
         var map: [Int: Int] = [:]
         for (old, new) in leftMap { map[old] = new }
         for (old, new) in rightMap { map[old + n] = new + left.columns.count }
-        let join = LogicalPlan.Join(
-            leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
-            condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns, leftTTL: j.leftTTL,
-            rightTTL: j.rightTTL)
+        var join = j
+        join.leftKeys = j.leftKeys.map { leftMap[$0]! }
+        join.rightKeys = j.rightKeys.map { rightMap[$0]! }
+        join.condition = j.condition?.mapColumns { map[$0]! }
+        join.columns = LogicalPlan.joinColumns(left.columns, right.columns, j.kind)
         return (.join(left, right, join), map)
     }
 

@@ -11,6 +11,11 @@ extension Expr {
         conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
     }
 
+    /// PROCTIME(): what it makes is a processing-time attribute.
+    var isProcessingTime: Bool {
+        if case .call(let f, let args) = self { f.name == "PROCTIME" && args.isEmpty } else { false }
+    }
+
     /// As cheap to compute twice as once.
     var isTrivial: Bool {
         switch self {

@@ -28,6 +28,8 @@ struct WindowFusion {
         /// What each column of the former output is now.
         var sources: [Source]
         var timeColumn: Int
+        /// Of SESSION.
+        var partitionKeys: [Int]
         var window: WindowSpec
 
         func column(_ i: Int) -> Int? { if case .column(let c) = sources[i] { c } else { nil } }
@@ -41,11 +43,13 @@ struct WindowFusion {
         switch plan {
         case .windowTable(let input, let w) where w.origin == origin:
             let sources = input.columns.indices.map { Source.column($0) } + [.start, .end, .time]
-            return Unwindowed(plan: input, sources: sources, timeColumn: w.timeColumn, window: origin.window)
+            return Unwindowed(plan: input, sources: sources, timeColumn: w.timeColumn, partitionKeys: w.partitionKeys, window: origin.window)
         case .calc(let input, let filter, let p):
             guard var below = unwindowed(input, origin) else { return nil }
             var condition: Expr?
             if let filter {
+                // Sessions depend on all rows of their key.
+                if case .session = origin.window { return nil }
                 guard let mapped = below.expr(filter) else { return nil }
                 condition = mapped
             }
@@ -60,15 +64,25 @@ struct WindowFusion {
                 projection.exprs.append(mapped)
                 projection.columns.append(column)
             }
-            let time = below.plan.columns[below.timeColumn]
-            let known = projection.exprs.firstIndex { if case .column(below.timeColumn, _) = $0 { true } else { false } }
-            if known == nil {
-                projection.exprs.append(.column(below.timeColumn, time.type))
-                projection.columns.append(time)
+            func keeping(_ column: Int) -> Int {
+                if let known = projection.exprs.firstIndex(where: { if case .column(column, _) = $0 { true } else { false } }) { return known }
+                projection.exprs.append(.column(column, below.plan.columns[column].type))
+                projection.columns.append(below.plan.columns[column])
+                return projection.exprs.count - 1
             }
-            below.timeColumn = known ?? projection.exprs.count - 1
+            below.timeColumn = keeping(below.timeColumn)
+            below.partitionKeys = below.partitionKeys.map(keeping)
             below.plan = .calc(below.plan, filter: condition, projection)
             below.sources = sources
+            return below
+        case .step(let expand as Expand, let inputs):
+            guard var below = unwindowed(inputs[0], origin) else { return nil }
+            let keys = expand.keys.compactMap { below.column($0) }
+            guard keys.count == expand.keys.count else { return nil }
+            let width = below.plan.columns.count
+            let new = expand.over(below.plan.columns, keys: keys)
+            below.sources += (width..<new.columns.count).map { .column($0) }
+            below.plan = .step(new, [below.plan])
             return below
         default: return nil
         }
@@ -82,6 +96,8 @@ struct WindowFusion {
         guard columns.allSatisfy({ new.column($0) != nil }) else { return nil }
         var fused = a
         fused.keys = a.keys.map { new.column($0)! }
+        // A session belongs to a partition: it is one of the aggregation only if that groups by the same.
+        if case .session = new.window, Set(fused.keys) != Set(new.partitionKeys) { return nil }
         fused.aggregates = a.aggregates.map { $0.mapColumns { new.column($0)! } }
         fused.assignment = .time(new.window, column: new.timeColumn)
         return .windowAggregate(new.plan, fused)
@@ -102,6 +118,7 @@ struct WindowFusion {
             case .tumble(let size, let offset): .tumble(size: size, offset: offset)
             case .hop(let slide, _, let offset): .tumble(size: slide, offset: offset)
             case .cumulate(let step, _, let offset): .tumble(size: step, offset: offset)
+            case .session: .tumble(size: 1, offset: 0)
             }
         let givesTime = a.properties.contains(.time)
         let (k, n) = (a.keys.count, a.aggregates.count)
@@ -137,6 +154,10 @@ struct WindowFusion {
             p.columns.append(below.columns[time])
             return (.calc(below, filter: filter, p), p.exprs.count - 1)
         case .project(let input, let p): return exposingTime(.calc(input, filter: nil, p), origin)
+        case .step(let expand as Expand, let inputs):
+            guard let (below, time) = exposingTime(inputs[0], origin) else { return nil }
+            // Columns that the input has got now stand in front of the keys.
+            return below.columns.count == inputs[0].columns.count ? (.step(expand, [below]), time) : nil
         case .windowAggregate(let input, var a):
             guard case .time(_, let column) = a.assignment, a.columns.contains(where: { $0.role == .windowEnd(origin) }) else { return nil }
             a.properties.append(.time)

@@ -1,0 +1,95 @@
+import StreamCore
+import StreamExpressions
+import StreamOperators
+import StreamSQL
+
+/// Start and end of a window, in milliseconds.
+struct WindowBounds: Hashable {
+    var start: Int64, end: Int64
+}
+
+extension WindowSpec {
+    /// The windows that a time is in.
+    func windows(of time: Int64) -> [WindowBounds] {
+        func floored(_ step: Int64, _ offset: Int64) -> Int64 {
+            var rest = (time - offset) % step
+            if rest < 0 { rest += step }
+            return time - rest
+        }
+        switch self {
+        case .tumble(let size, let offset):
+            let start = floored(size, offset)
+            return [WindowBounds(start: start, end: start + size)]
+        case .hop(let slide, let size, let offset):
+            var result: [WindowBounds] = []
+            var start = floored(slide, offset)
+            while start > time - size {
+                result.append(WindowBounds(start: start, end: start + size))
+                start -= slide
+            }
+            return result
+        case .cumulate(let step, let size, let offset):
+            let start = floored(size, offset)
+            var result: [WindowBounds] = []
+            var end = start + step
+            while end <= start + size {
+                if end > time { result.append(WindowBounds(start: start, end: end)) }
+                end += step
+            }
+            return result
+        }
+    }
+}
+
+extension ReferenceInterpreter {
+    private func time(_ value: Value) throws -> Int64 {
+        guard let time = value.integer else { throw StreamError(.runtime, "the time attribute is null") }
+        return time
+    }
+
+    private func checkZone(isLocal: Bool) throws {
+        if isLocal, scalars.context.timeZone != "UTC" { throw Unsupported("windows in the time zone \(scalars.context.timeZone)") }
+    }
+
+    /// Each row once per window; rows that are late for a window are left to what comes behind.
+    func windowTable(_ input: [Event], _ w: LogicalPlan.WindowTable, isLocal: Bool) throws -> [Event] {
+        try checkZone(isLocal: isLocal)
+        return try input.flatMap { event in
+            try w.origin.window.windows(of: time(event.row[w.timeColumn])).map { window in
+                Event(kind: event.kind, row: event.row + [.int(window.start), .int(window.end), .int(window.end - 1)], watermark: event.watermark)
+            }
+        }
+    }
+
+    /// A window that has fired takes no more rows.
+    func windowAggregate(_ input: [Event], _ columns: [PlanColumn], _ a: LogicalPlan.WindowAggregate) throws -> [Event] {
+        var assigned: [(window: WindowBounds, event: Event)] = []
+        for event in input {
+            let windows: [WindowBounds]
+            switch a.assignment {
+            case .time(let spec, let column):
+                try checkZone(isLocal: { if case .timestampLTZ = columns[column].type { true } else { false } }())
+                windows = spec.windows(of: try time(event.row[column]))
+            case .attached(_, let start, let end):
+                windows = [WindowBounds(start: try time(event.row[start]), end: try time(event.row[end]))]
+            }
+            assigned += windows.filter { $0.end - 1 > event.watermark }.map { ($0, event) }
+        }
+        let byWindow = Groups(assigned) { [.int($0.window.end), .int($0.window.start)] }
+        return try byWindow.keys.sorted { ($0[0].integer!, $0[1].integer!) < ($1[0].integer!, $1[1].integer!) }.flatMap { key in
+            let window = byWindow[key][0].window
+            let groups = Groups(net(byWindow[key].map(\.event))) { event in a.keys.map { event.row[$0] } }
+            return try groups.map { keys, members in
+                var row = keys + (try a.aggregates.map { try ReferenceAggregate($0).result(members.map(\.row)) })
+                for property in a.properties {
+                    switch property {
+                    case .start: row.append(.int(window.start))
+                    case .end: row.append(.int(window.end))
+                    case .time: row.append(.int(window.end - 1))
+                    }
+                }
+                return Event(row: row)
+            }
+        }
+    }
+}
