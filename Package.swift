@@ -81,6 +81,13 @@ let package = Package(
             dependencies: ["Simulations", "StreamTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Tests/Simulate", swiftSettings: ours, linkerSettings: arrowPath),
 
+        // Queries on the engine against an interpreter that goes row by row: `make fuzz-sql`.
+        .target(
+            name: "ReferenceSQL",
+            dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime", "StreamSQL", "StreamState", "StreamTesting", "RocksDBState"],
+            path: "Tests/ReferenceSQL", swiftSettings: ours),
+        .executableTarget(name: "swiftwater-fuzz-sql", dependencies: ["ReferenceSQL"], path: "Tests/FuzzSQL", swiftSettings: ours),
+
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
@@ -88,7 +95,7 @@ let package = Package(
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
-        .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+        .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "ReferenceSQL"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),

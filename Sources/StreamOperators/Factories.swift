@@ -21,7 +21,8 @@ public enum Operators {
 
     /// GROUP BY window, keys in one step. Its input must be partitioned by the keys.
     public static func windowAggregate(_ spec: WindowAggregateSpec) -> Factory {
-        { BackendOperator(memory: try WindowAggregateOperator(spec)) { try StoredWindowAggregateOperator(spec, takesPartials: false) } }
+        if spec.needsPanes { return keyed { try PaneWindowOperator(spec) } }
+        return { BackendOperator(memory: try WindowAggregateOperator(spec)) { try StoredWindowAggregateOperator(spec, takesPartials: false) } }
     }
 
     /// The first of two steps, in front of the exchange: emits rows of ``WindowAggregateSpec/partialSchema()``.
@@ -56,9 +57,15 @@ public enum Operators {
 }
 
 extension WindowAggregateSpec {
+    /// Whether each window of a key has accumulators of its own, rather than slices that windows share.
+    var needsPanes: Bool {
+        if case .session = window { return true }
+        return emission != nil
+    }
+
     /// Whether partial results can be made in front of the exchange: the input is append-only and every aggregate merges.
     public var supportsTwoPhase: Bool {
-        !inputChanges && aggregates.allSatisfy { AggregateRegistry.mergesPartials($0) }
+        !inputChanges && !needsPanes && !isProcessingTime && aggregates.allSatisfy { AggregateRegistry.mergesPartials($0) }
     }
 
     /// What the local step emits: the keys (names and types of the input), `slice_end` TIMESTAMP(3) in local time (or any time in the slice plus 1 ms), then the
@@ -72,7 +79,7 @@ extension WindowAggregateSpec {
     /// Types of the output: keys, aggregates, properties.
     public var outputTypes: [DataType] {
         keys.map { inputSchema[$0].type } + aggregates.map(\.resultType)
-            + properties.map { $0 == .time ? inputSchema[timeColumn].type : .timestamp(3) }
+            + properties.map { $0 == .time ? timeType : .timestamp(3) }
     }
 }
 

@@ -43,6 +43,22 @@ public enum WindowProperty: Hashable, Sendable {
     case time
 }
 
+/// When a window aggregate gives results apart from once, at the end of the window: Flink's `table.exec.emit.*`. Results that it
+/// gave are then updated.
+public struct WindowEmission: Sendable, Hashable {
+    /// Results of windows that have not ended are given this many wall-clock milliseconds after a row came in; 0 = with each
+    /// batch of rows; nil = not at all.
+    public var earlyDelay: Int64?
+    /// The same for windows that have ended and take late rows.
+    public var lateDelay: Int64
+    /// How many milliseconds of event time a window takes rows after its end.
+    public var allowedLateness: Int64
+
+    public init(earlyDelay: Int64? = nil, lateDelay: Int64 = 0, allowedLateness: Int64 = 0) {
+        (self.earlyDelay, self.lateDelay, self.allowedLateness) = (earlyDelay, lateDelay, allowedLateness)
+    }
+}
+
 /// GROUP BY window, keys. Output columns: keys, aggregates, then the window properties asked for.
 public struct WindowAggregateSpec: Sendable {
     public var inputSchema: Schema
@@ -56,6 +72,13 @@ public struct WindowAggregateSpec: Sendable {
     public var timeZone: String
     /// The input carries -U, +U and -D rows.
     public var inputChanges: Bool
+    /// nil = one result of a window, at its end.
+    public var emission: WindowEmission?
+    /// Windows go by the wall clock; the time column is not read. What has not fired when the input ends is given up, as in Flink.
+    public var isProcessingTime = false
+    /// The time column is not the time attribute, but the end of each row's own window (TIMESTAMP(3), local time); this is the type
+    /// of the time attribute.
+    public var attachedTimeType: DataType?
 
     public init(inputSchema: Schema, keys: [Int], timeColumn: Int, window: WindowSpec, aggregates: [AggregateCall],
                 properties: [WindowProperty], timeZone: String = "UTC", inputChanges: Bool = false) {
@@ -68,6 +91,9 @@ public struct WindowAggregateSpec: Sendable {
         self.timeZone = timeZone
         self.inputChanges = inputChanges
     }
+
+    /// Type of the time attribute.
+    public var timeType: DataType { attachedTimeType ?? inputSchema[timeColumn].type }
 }
 
 /// GROUP BY keys without a window. Output columns: keys, then aggregates; a changelog (+I, -U, +U, -D).

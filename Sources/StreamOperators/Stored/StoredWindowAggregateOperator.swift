@@ -30,8 +30,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
         (self.spec, self.takesPartials) = (spec, takesPartials)
         plan = try AggregatePlan(spec.aggregates, inputSchema: spec.inputSchema, retracts: spec.inputChanges)
         windowing = try Windowing(spec.window)
-        let field = spec.inputSchema[spec.timeColumn]
-        clock = try WindowClock(timeType: field.type, timeZone: spec.timeZone, column: field.name)
+        clock = try WindowClock(spec)
         try super.init(entryBytes: 96 + 2 * StoredLayout.width(spec.keys.map { spec.inputSchema[$0].type } + plan.stateTypes), rowBytes: plan.growsWithRows ? 256 : 0) {
             try takesPartials ? WindowAggregateOperator(globalOf: spec) : WindowAggregateOperator(spec)
         }

@@ -51,8 +51,7 @@ final class WindowAggregateOperator: StreamOperator {
         self.spec = spec
         self.takesPartials = takesPartials
         windowing = try Windowing(spec.window)
-        let field = spec.inputSchema[spec.timeColumn]
-        clock = try WindowClock(timeType: field.type, timeZone: spec.timeZone, column: field.name)
+        clock = try WindowClock(spec)
         let plan = try AggregatePlan(spec.aggregates, inputSchema: spec.inputSchema, retracts: spec.inputChanges)
         store = SliceStore(plan: plan, keyTypes: spec.keys.map { spec.inputSchema[$0].type })
         merged = plan.makeSet()
@@ -221,8 +220,8 @@ enum WindowTimes {
         }
         withExtendedLifetime(column) {
             let from = column.pointer(as: Int64.self)
-            if clock.isShifted {
-                forEachRow(rows, n) { i, row in times[i] = clock.local(from[row]) }
+            if clock.isReadShifted {
+                forEachRow(rows, n) { i, row in times[i] = clock.read(from[row]) }
             } else {
                 forEachRow(rows, n) { i, row in times[i] = from[row] }
             }

@@ -297,7 +297,7 @@ final class GroupedSelect: Grouping {
             projected,
             .init(
                 keys: keyColumns, assignment: assignment, aggregates: aggregates, properties: properties,
-                columns: keys + aggregateOutput + propertyOutput))
+                columns: keys + aggregateOutput + propertyOutput, emission: try context.settings.windowEmission()))
     }
 
     /// An expression bound against this grouping, over the columns of ``plan()``.

@@ -122,7 +122,9 @@ extension QueryBinder {
             return i
         }
         let timeColumn = try windows.timeAttribute(time, scope, function)
-        let origin = WindowOrigin(id: context.counter.next(), window: try windows.spec(function, arguments, span, takesOffset: function != "SESSION"))
+        let origin = WindowOrigin(
+            id: context.counter.next(), window: try windows.spec(function, arguments, span, takesOffset: function != "SESSION"),
+            timeType: scope.columns[timeColumn].type)
         func free(_ name: String) -> String {
             var candidate = name, n = 0
             while input.columns.contains(where: { $0.name == candidate }) {

@@ -51,6 +51,8 @@ public struct PlanColumn: Hashable, Sendable {
 public struct WindowOrigin: Hashable, Sendable {
     public var id: Int
     public var window: WindowSpec
+    /// Of the time attribute that rows got their windows by.
+    public var timeType = DataType.timestamp(3)
 }
 
 /// A query as a tree of relational steps over typed, resolved columns.
@@ -115,6 +117,10 @@ public indirect enum LogicalPlan: Sendable {
         public var aggregates: [AggregateCall]
         public var properties: [WindowProperty]
         public var columns: [PlanColumn]
+        /// The time column is the end of each row's own window, and the time attribute is of this type; nil = it is the time attribute.
+        public var attachedTimeType: DataType?
+        /// Results that come apart from the end of the window; nil = none.
+        public var emission: WindowEmission?
     }
 
     /// Output: keys, aggregates.

@@ -81,7 +81,7 @@ extension LogicalPlan {
             }
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
-        return ([window] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+        return ([window + ExprText.emission(a.emission)] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
     }
 
     private static func text(_ key: String, _ range: ValueRange) -> String {

@@ -194,11 +194,7 @@ public struct JobGraphBuilder: Sendable {
         case .filter(let input, let e): return addCalc(e, .columns(Array(input.columns.indices), of: input.columns), after: inputs[0])
         case .calc(_, let filter, let p): return addCalc(filter, p, after: inputs[0])
         case .windowTable(_, let w):
-            return addStep(
-                "\(ExprText.window(w.origin.window)) on \(inputs[0].columns[w.timeColumn].name)", after: inputs[0], .forward, w.columns,
-                Operators.windowTableFunction(
-                    inputSchema: inputs[0].columns.map(\.field), timeColumn: w.timeColumn,
-                    window: w.origin.window, timeZone: settings.timeZone))
+            return addWindowTable(w, inputs[0])
         case .windowAggregate(_, let a): return try add(a, inputs[0])
         case .aggregate(_, let a): return try add(a, inputs[0])
         case .join(_, _, let j): return try add(j, inputs[0], inputs[1])
@@ -251,11 +247,13 @@ public struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ a: LogicalPlan.WindowAggregate, _ stream: Stream) throws -> Stream {
         guard case .time(let window, let time) = a.assignment else { preconditionFailure("windows are assigned by the optimiser") }
-        let spec = WindowAggregateSpec(
+        var spec = WindowAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
             aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
             inputChanges: stream.isChangelog)
-        let name = Self.aggregationName(ExprText.window(window), a.keys, a.aggregates, stream.columns)
+        (spec.attachedTimeType, spec.emission) = (a.attachedTimeType, a.emission)
+        if case .session = window { cutBeforeTouchingRows(stream) }
+        let name = Self.aggregationName(ExprText.window(window) + ExprText.emission(a.emission), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {
             let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
@@ -265,8 +263,8 @@ public struct JobGraphBuilder: Sendable {
         } else {
             output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.windowAggregate(spec))
         }
-        output.isChangelog = false
-        output.updatedBy = nil
+        output.isChangelog = a.emission != nil
+        output.updatedBy = a.emission.map { _ in "WindowAggregate(\(LogicalPlan.aggregation(a, stream.columns)))" }
         return output
     }
 

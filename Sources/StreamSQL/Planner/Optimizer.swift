@@ -15,7 +15,7 @@ struct Optimizer {
         if reordersJoins { plan = JoinReorder().apply(plan) }
         plan = JoinKeys().apply(plan)
         plan = CalcMerging().apply(plan)
-        plan = try WindowFusion(script: script).apply(plan)
+        plan = WindowFusion().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = ColumnPruning().apply(plan)
         plan = CalcMerging().apply(plan)

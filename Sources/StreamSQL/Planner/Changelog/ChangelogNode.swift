@@ -26,7 +26,8 @@ struct ChangelogNode: Sendable {
         case .scan(let scan): modifications = try source(scan) == .insertOnly ? .insert : .all
         case .values: modifications = .insert
         case .project, .filter, .calc, .windowTable: modifications = below[0]
-        case .windowAggregate: modifications = .insert
+        case .windowAggregate(_, let a):
+            modifications = a.emission == nil ? .insert : below[0].isInsertOnly ? [.insert, .update] : .all
         case .aggregate(_, let a): modifications = Self.aggregated(a, below[0])
         case .join(_, _, let j): modifications = Self.joined(j.kind, below[0], below[1])
         case .union: modifications = below.reduce([]) { $0.union($1) }
