@@ -18,6 +18,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -43,6 +44,8 @@ let package = Package(
 
         // One target per outside system.
         .target(name: "RocksDBState", dependencies: ["StreamCore", "CRocksDB"], swiftSettings: ours),
+        .target(
+            name: "SQLiteCatalog", dependencies: ["StreamCore", "StreamSQL", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: ours),
         .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
@@ -52,8 +55,8 @@ let package = Package(
         .executableTarget(
             name: "swiftwater",
             dependencies: [
-                "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "FileConnectors", "ShardLog",
-                "KinesisConnector", "HudiTable", "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
+                "ShardLog", "KinesisConnector", "HudiTable", "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
         .executableTarget(
@@ -96,6 +99,10 @@ let package = Package(
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "ReferenceSQL"], swiftSettings: ours),
+        .testTarget(
+            name: "SQLiteCatalogTests",
+            dependencies: ["SQLiteCatalog", "StreamSQL", "StreamRuntime", "FileConnectors", "StreamTesting", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
