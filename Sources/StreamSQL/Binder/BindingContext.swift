@@ -28,6 +28,6 @@ struct BindingContext {
     }
 
     func unsupported(_ construct: String, fix: String? = nil, at span: SourceSpan) -> StreamError {
-        script.error(.plan, "\(construct) is not supported", fix: fix, at: span)
+        script.error(.plan, "not supported yet: \(construct)", fix: fix, at: span)
     }
 }

@@ -187,12 +187,12 @@ extension QueryBinder {
             let plan = LogicalPlan.scan(.init(table: table, used: Array(table.columns.indices)))
             return try aliased(plan, ref.alias ?? table.name, ref)
         case .view(let view):
-            guard !context.openViews.contains(view.name) else {
+            guard !context.openViews.contains(view.path.description) else {
                 throw context.error(.validate, "view \(view.name) reads itself", at: name.span)
             }
             var inner = context
             inner.script = view.script
-            inner.openViews.append(view.name)
+            inner.openViews.append(view.path.description)
             let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
             return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }

@@ -35,6 +35,7 @@ public struct JobGraphBuilder: Sendable {
     enum Distribution { case forward, keys([Int]), single }
 
     let connectors: [String: any TableConnector]
+    let indexes: PartitionIndexes
     let settings: SessionSettings
     let evaluation: EvaluationContext
     var graph: JobGraph
@@ -56,6 +57,7 @@ public struct JobGraphBuilder: Sendable {
 
     init(catalog: Catalog, settings: SessionSettings, evaluation: EvaluationContext, name: String) {
         connectors = catalog.connectors
+        indexes = PartitionIndexes(catalog)
         self.settings = settings
         self.evaluation = evaluation
         graph = JobGraph(name: name, maxParallelism: max(settings.maxParallelism, settings.parallelism))
@@ -338,9 +340,11 @@ public struct JobGraphBuilder: Sendable {
         guard let connector = connectors[table.descriptor.options["connector"] ?? ""] else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
         }
-        let request = ScanRequest(
+        var request = ScanRequest(
             projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,
             parallelism: settings.parallelism, timeZone: settings.timeZone)
+        request.partitionRanges = scan.partitionRanges
+        request.partitions = try indexes.lookUp(table, connector, request.wantedPartitions)
         let source = try connector.source(for: table.descriptor, scan: request)
         sources[key] = source
         return (key, source)
@@ -353,7 +357,7 @@ public struct JobGraphBuilder: Sendable {
         let vertex = SourceVertex(
             source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
         let id = addVertex(
-            "Source: \(scan.table.name) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
+            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
             layout.columns.map(\.field))
         let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges)
         scans[key] = stream
