@@ -86,6 +86,7 @@ public indirect enum LogicalPlan: Sendable {
         public var table: CatalogTable
         public var used: [Int]
         public var partitionFilter: [String: Set<Value>] = [:]
+        public var partitionRanges: [String: ValueRange] = [:]
 
         public var columns: [PlanColumn] { used.map { table.planColumn($0) } }
     }
