@@ -307,7 +307,16 @@ struct ExpressionBinder {
 
     private func function(_ function: FunctionCall, _ span: SourceSpan) throws -> Expr {
         let name = function.name.uppercased()
-        if function.over != nil { throw context.unsupported("\(name) ... OVER", at: span) }
+        if function.over != nil {
+            guard let overs = context.overs else {
+                throw context.error(
+                    .validate, "\(name) ... OVER cannot stand in \(clause)", fix: "compute it in a subquery, and read its result", at: span)
+            }
+            return try overs.column(function, self, at: span)
+        }
+        if OverCollector.isWindowFunction(name) {
+            throw context.error(.validate, "\(name) needs OVER", fix: "write \(name)(...) OVER (PARTITION BY ... ORDER BY ...)", at: span)
+        }
         if AggregateRegistry.contains(name) {
             guard let grouping else {
                 throw context.error(
@@ -325,12 +334,13 @@ struct ExpressionBinder {
             throw context.error(
                 .validate, "\(name) stands only beside GROUP BY \(name.prefix { $0 != "_" })(...), not in \(clause)", at: span)
         }
-        if function.distinct || function.filter != nil || function.star {
-            let what = function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
+        if function.distinct || function.filter != nil || function.star || function.ignoresNulls {
+            let what = function.ignoresNulls ? "IGNORE NULLS" : function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
             throw unknownOr(name, "\(name) is no aggregate function and takes no \(what)", span)
         }
         if !context.functions.contains(name) {
             switch name {
+            case CurrentWatermark.name: return try currentWatermark(function, span)
             case "COALESCE" where !function.arguments.isEmpty, "IFNULL" where function.arguments.count == 2:
                 return try coalesce(name, function.arguments, span)
             case "NULLIF" where function.arguments.count == 2:
@@ -343,6 +353,16 @@ struct ExpressionBinder {
         }
         let (options, defaults) = try self.options(function)
         return try call(name, try operands(function.arguments + defaults), options: options)
+    }
+
+    private func currentWatermark(_ call: FunctionCall, _ span: SourceSpan) throws -> Expr {
+        let bound = try call.arguments.map(bind)
+        guard bound.count == 1, case .column(let i, _) = bound[0], scope.columns.indices.contains(i), scope.columns[i].isTimeAttribute else {
+            throw context.error(
+                .validate, "CURRENT_WATERMARK takes a time attribute, but this is \(bound.map { "\($0.type)" }.joined(separator: ", "))",
+                fix: "give the column that has the WATERMARK, as it is", at: span)
+        }
+        return CurrentWatermark.call(bound[0])
     }
 
     private func coalesce(_ name: String, _ args: [SyntaxExpr], _ span: SourceSpan) throws -> Expr {

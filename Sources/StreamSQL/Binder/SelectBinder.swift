@@ -14,29 +14,32 @@ extension QueryBinder {
             plan = try inner.filtered(plan, filter, scope, clause: "WHERE")
         }
         let items = try expandStars(select.items, scope)
+        let overs = OverCollector(context)
+        var listContext = context
+        listContext.overs = overs
         let isGrouped =
             !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
             || orderBy.contains { $0.expr.containsAggregate }
         guard isGrouped else {
             let subqueries = Subqueries(inner)
             scope.subqueries = subqueries
-            let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
+            let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT")
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
             let (joined, resolved) = subqueries.joined(to: plan)
             let columns = scope.columns + joined.columns.dropFirst(scope.columns.count)
-            return finish(joined, columns, projection.mapped(resolved), select, stateTTL)
+            return finish(joined, columns, projection, select, stateTTL, overs, resolved)
         }
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
         let subqueries = Subqueries(inner)
         scope.groupedSubqueries = subqueries
-        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
+        let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
             try subqueries.conditions($0, ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped))
         }
         let (joined, resolved) = subqueries.joined(to: try grouped.plan(stateTTL: stateTTL), grouped.resolved)
         plan = Expr.all((having ?? []).flatMap { resolved($0).conjuncts }).map { .filter(joined, $0) } ?? joined
-        return finish(plan, joined.columns, projection.mapped(resolved), select, stateTTL)
+        return finish(plan, joined.columns, projection, select, stateTTL, overs, resolved)
     }
 
     private struct SelectList {
@@ -49,9 +52,12 @@ extension QueryBinder {
         }
     }
 
-    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?)
-        -> (LogicalPlan, [SortSpec.Key], width: Int)
-    {
+    private func finish(
+        _ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?, _ overs: OverCollector,
+        _ resolve: @escaping (Expr) -> Expr
+    ) -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        let (input, map) = overs.plan(over: input, resolve)
+        let columns = columns + input.columns.dropFirst(columns.count), list = list.mapped(map)
         let output = zip(list.exprs, list.names).map { expr, name in
             if case .column(let i, _) = expr, columns.indices.contains(i) { return columns[i].renamed(name) }
             return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
@@ -143,6 +149,11 @@ extension QueryBinder {
     // MARK: FROM
 
     func table(_ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        if let asOf = ref.asOf {
+            throw context.error(
+                .validate, "FOR SYSTEM_TIME AS OF stands behind a table that is joined with another one",
+                fix: "write ... FROM t JOIN v FOR SYSTEM_TIME AS OF t.ts ON t.k = v.k", at: asOf.span)
+        }
         switch ref.node {
         case .table(let name, let hints): return try named(name, hints, ref)
         case .query(let query):
@@ -177,12 +188,12 @@ extension QueryBinder {
             let plan = LogicalPlan.scan(.init(table: table, used: Array(table.columns.indices)))
             return try aliased(plan, ref.alias ?? table.name, ref)
         case .view(let view):
-            guard !context.openViews.contains(view.name) else {
+            guard !context.openViews.contains(view.path.description) else {
                 throw context.error(.validate, "view \(view.name) reads itself", at: name.span)
             }
             var inner = context
             inner.script = view.script
-            inner.openViews.append(view.name)
+            inner.openViews.append(view.path.description)
             let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
             return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }

@@ -289,7 +289,7 @@ extension TokenParser {
         let name = try qualifiedName("a column")
         if isSymbol("("), name.parts.count > 1 {
             throw source.error(
-                .plan, "\(name.text)(...) is not supported", fix: "write the function without a catalog or database name", at: name.span)
+                .plan, "not supported yet: \(name.text)(...)", fix: "write the function without a catalog or database name", at: name.span)
         }
         return SyntaxExpr(.name(name), span: name.span)
     }
