@@ -362,14 +362,20 @@ extension TokenParser {
             try expectWord("AS", "OF")
             table.asOf = try expression()
         }
-        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        table = try matchRecognize(of: table)
         if isWord("TABLESAMPLE") || isWord("PIVOT") || isWord("UNPIVOT") { throw unsupported(token.upper) }
         if let alias = try alias(near: Self.afterTable) {
             if table.alias != nil || isJoin(table) { table = wrappedJoin(table) }
             table.alias = alias
             if isSymbol("(") { table.columnAliases = try nameList("column") }
         }
-        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        if isWord("MATCH_RECOGNIZE") {
+            table = try matchRecognize(of: table)
+            if let alias = try alias(near: Self.afterTable) {
+                table.alias = alias
+                if isSymbol("(") { table.columnAliases = try nameList("column") }
+            }
+        }
         table.span = source.span(start, consumedEnd)
         return table
     }
