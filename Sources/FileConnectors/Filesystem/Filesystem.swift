@@ -12,7 +12,7 @@ import Darwin
 ///
 /// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. Each file is a
 /// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
-public struct FilesystemConnector: TableConnector {
+public struct FilesystemConnector: LookupConnector {
     private let host: StreamCore.Host
 
     public init(host: StreamCore.Host = .system) { self.host = host }
@@ -25,7 +25,7 @@ public struct FilesystemConnector: TableConnector {
             "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
             "compaction.file-size",
         ]
-        return own.union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
+        return own.union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
@@ -36,6 +36,20 @@ public struct FilesystemConnector: TableConnector {
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try FilesystemSource(plan: FilesystemPlan(table), scan: scan)
+    }
+
+    /// The whole table is kept, and read again when a file of it has come, gone or changed.
+    public func lookup(for table: TableDescriptor, request: LookupRequest) throws -> LookupAccess {
+        var bounded = table
+        bounded.options["source.monitor-interval"] = nil
+        let plan = try FilesystemPlan(bounded)
+        guard !plan.format.producesChanges else {
+            throw TableOptions(table).error("format", "gives changes, which rows cannot be looked up in", fix: "use a table of rows")
+        }
+        let scan = ScanRequest(projection: request.projection, timeZone: request.timeZone)
+        return .whole(ScannedTable(
+            version: { try plan.listing.files().map { "\($0.path) \($0.size) \($0.modified)" }.joined(separator: "\n") },
+            source: { try FilesystemSource(plan: plan, scan: scan) }))
     }
 
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
