@@ -5,9 +5,12 @@ import StreamExpressions
 struct TableDefinition {
     var context: BindingContext
     var create: CreateTable
+    /// The table's full name, when it is known already.
+    var path: ObjectPath?
 
     func table() throws -> CatalogTable {
-        let name = try context.catalog.localName(create.name, context.script)
+        let path = try self.path ?? context.catalog.path(of: create.name, context.script)
+        let name = path.name
         try checkColumnNames(name)
         var columns: [CatalogTable.Column?] = [], metadata: [TableDescriptor.MetadataColumn] = []
         for definition in create.columns {
@@ -39,8 +42,8 @@ struct TableDefinition {
             primaryKey: create.primaryKey, partitionKeys: create.partitionKeys, options: options,
             optionLocations: locations)
         var table = CatalogTable(
-            name: name, columns: complete, comment: create.comment, temporary: create.temporary, descriptor: descriptor,
-            script: context.script)
+            path: path, columns: complete, comment: create.comment, temporary: create.temporary, declaration: TableDeclaration(create),
+            descriptor: descriptor, script: context.script)
         table.watermark = try watermark(complete)
         try checkKeys(table)
         try TableChecks(context).options(of: descriptor, at: create.name.span)

@@ -422,7 +422,7 @@ extension TokenParser {
     }
 
     /// /*+ OPTIONS('k' = 'v', ...) */
-    private mutating func tableHints() throws -> [String: String] {
+    mutating func tableHints() throws -> [String: String] {
         let pairs = try hints("OPTIONS", key: "an option key", value: "an option value", usage: "OPTIONS('key' = 'value')")
         return Dictionary(uniqueKeysWithValues: pairs.map { ($0.key, $0.value) })
     }
@@ -468,7 +468,7 @@ extension TokenParser {
         let function = token.upper
         guard let parameters = Self.windowParameters[function] else {
             throw source.error(
-                .plan, "the table function \(token.text) is not supported",
+                .plan, "not supported yet: the table function \(token.text)",
                 fix: NearName.hint(for: token.text, in: Self.windowParameters.keys), at: at)
         }
         advance()

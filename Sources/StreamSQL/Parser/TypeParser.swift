@@ -88,7 +88,7 @@ extension TokenParser {
         case "ROW": return .row(try rowFields())
         case "MULTISET", "RAW", "VARIANT":
             throw source.error(
-                .plan, "the type \(name) is not supported", fix: "use STRING, ARRAY, MAP or ROW", at: source.span(start.start, start.end))
+                .plan, "not supported yet: the type \(name)", fix: "use STRING, ARRAY, MAP or ROW", at: source.span(start.start, start.end))
         default:
             throw source.error(
                 .parse, "there is no type \(start.text)", fix: NearName.hint(for: start.text, in: Self.typeNames),

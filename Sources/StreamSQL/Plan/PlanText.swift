@@ -22,14 +22,12 @@ extension LogicalPlan {
     public var title: String {
         switch self {
         case .scan(let s):
-            let pruned =
-                s.partitionFilter.isEmpty
-                ? ""
-                : ", partitions: "
-                    + s.partitionFilter.keys.sorted().map { key in
-                        "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
-                    }.joined(separator: ", ")
-            return "Scan(\(s.table.name): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
+            let values = s.partitionFilter.keys.sorted().map { key in
+                "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
+            }
+            let ranges = s.partitionRanges.keys.sorted().map { Self.text($0, s.partitionRanges[$0]!) }
+            let pruned = values.isEmpty && ranges.isEmpty ? "" : ", partitions: " + (values + ranges).joined(separator: ", ")
+            return "Scan(\(s.table.path.short): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
         case .values(let v):
             return "Values(\(v.rows.count) \(v.rows.count == 1 ? "row" : "rows"): \(v.columns.map(\.name).joined(separator: ", ")))"
         case .project(let input, let p): return "Project(\(ExprText.projection(p, input.columns)))"
@@ -84,5 +82,11 @@ extension LogicalPlan {
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
         return ([window + ExprText.emission(a.emission)] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+    }
+
+    private static func text(_ key: String, _ range: ValueRange) -> String {
+        let lower = range.lower.map { "\(key) \(range.includesLower ? ">=" : ">") " + ExprText.literal($0, .string) }
+        let upper = range.upper.map { "\(key) \(range.includesUpper ? "<=" : "<") " + ExprText.literal($0, .string) }
+        return [lower, upper].compactMap { $0 }.joined(separator: ", ")
     }
 }

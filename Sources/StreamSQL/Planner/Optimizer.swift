@@ -12,6 +12,7 @@ struct Optimizer {
         var plan = ConstantFolding(context: context).apply(plan)
         plan = FilterPushdown().apply(plan)
         plan = CorrelateFilter().apply(plan)
+        plan = try RankRecognition().apply(plan)
         plan = try WindowJoins().apply(plan)
         plan = IntervalJoins().apply(plan)
         if reordersJoins { plan = JoinReorder().apply(plan) }
