@@ -63,12 +63,8 @@ enum ArithmeticBinder {
     }
 
     private static func shift(_ name: String, _ time: Expr, _ interval: Expr, subtract: Bool) -> Expr {
-        var result = time.type
-        // A date plus whole days stays a date; hours make it a timestamp.
-        if result == .date, interval.type == .intervalDayTime, case .int(let milliseconds)? = Binding.constant(interval),
-           milliseconds % TemporalArithmetic.millisecondsPerDay != 0 {
-            result = .timestamp(milliseconds % 1_000 == 0 ? 0 : 3)
-        }
+        // A date stays a date: of an interval only the whole days count, as in Flink.
+        let result = time.type
         return Binding.call(name, result, [time, interval], TemporalArithmetic.shift(time.type, by: interval.type, subtract: subtract, result: result))
     }
 

@@ -26,6 +26,7 @@ enum ComparisonBinder {
     static let retype = "RETYPE"
 
     static func bind(_ comparison: Comparison, _ name: String, _ args: [Expr]) throws -> Expr {
+        if let call = try VariantComparison.bind(comparison, name, args) { return call }
         let (a, b) = try comparable(name, args)
         if let call = decimal(name, a, b, { comparison.holds($0) }) { return call }
         guard let body = Comparisons.body(comparison, a.type) else {

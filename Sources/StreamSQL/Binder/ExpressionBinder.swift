@@ -168,8 +168,9 @@ struct ExpressionBinder {
     }
 
     private func field(_ value: Expr, _ name: String, _ span: SourceSpan) throws -> Expr {
+        if value.type == .variant { return try context.script.locating(span) { try context.functions.bind("FIELD", [value, Literals.string(name)]) } }
         guard case .row(let fields) = value.type else {
-            throw context.error(.validate, "\(value.type) has no field \(name): it is not a ROW", at: span)
+            throw context.error(.validate, "\(value.type) has no field \(name): it is neither a ROW nor a VARIANT", at: span)
         }
         guard let i = fields.firstIndex(where: { $0.name == name }) else {
             throw context.error(
