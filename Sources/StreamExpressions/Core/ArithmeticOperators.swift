@@ -36,7 +36,7 @@ enum ArithmeticBinder {
             let body = Arithmetic.decimal(operation, scales: x.type.decimalShape!.scale, y.type.decimalShape!.scale, precision: precision, scale: scale)
             return Binding.call(name, result, [x, y], body)
         }
-        let common = TypeCoercion.commonType(a.type, b.type)!
+        let common = result.isApproximate ? result : TypeCoercion.commonType(a.type, b.type)!
         let call = Binding.call(name, common, [try Binding.cast(a, to: common), try Binding.cast(b, to: common)], Arithmetic.body(operation, common))
         return try Binding.cast(call, to: result)
     }

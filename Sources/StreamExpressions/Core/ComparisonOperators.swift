@@ -69,6 +69,9 @@ enum ComparisonBinder {
         }
         if let narrow = integerLiteral(a, like: b.type) { return (narrow, b) }
         if let narrow = integerLiteral(b, like: a.type) { return (a, narrow) }
+        if a.type == .date && b.type.isTimestamp || a.type.isTimestamp && b.type == .date {
+            throw Binding.mismatch(name, args, takes: "two dates or two timestamps", fix: "write CAST(... AS \(a.type == .date ? b.type : a.type)) around the date")
+        }
         if let common = TypeCoercion.commonType(a.type, b.type) {
             return (try Binding.cast(a, to: common), try Binding.cast(b, to: common))
         }

@@ -304,6 +304,9 @@ struct ExpressionBinder {
             let what = function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
             throw unknownOr(name, "\(name) is no aggregate function and takes no \(what)", span)
         }
+        if name == "TYPEOF", (1...2).contains(function.arguments.count) {
+            return .literal(.string(TypeText.of(try bind(function.arguments[0]), in: scope.columns)), .string)
+        }
         if !context.functions.contains(name) {
             switch name {
             case "COALESCE" where !function.arguments.isEmpty, "IFNULL" where function.arguments.count == 2:

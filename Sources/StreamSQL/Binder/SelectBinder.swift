@@ -145,6 +145,8 @@ extension QueryBinder {
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
             return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
+        case .path(let path):
+            throw context.error(.validate, "a path into a table stands behind that table", fix: "write FROM t, t.items AS item", at: path.span)
         case .unnest, .tableFunction:
             return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
@@ -204,6 +206,7 @@ extension QueryBinder {
     private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
         -> (LogicalPlan, Scope)
     {
+        if using.isEmpty, let path = try unnestedPath(left, right, kind, on, ref) { return path }
         if right.isRowFunction {
             guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
             return try correlated(try table(left), right, kind, on, ref)

@@ -170,7 +170,7 @@ extension TokenParser {
         return try postfixed(try primary())
     }
 
-    private mutating func postfixed(_ value: SyntaxExpr) throws -> SyntaxExpr {
+    mutating func postfixed(_ value: SyntaxExpr) throws -> SyntaxExpr {
         var value = value, links = 0
         while true {
             if accept("[") {
