@@ -15,9 +15,11 @@ let package = Package(
     products: [
         .executable(name: "swiftwater", targets: ["swiftwater"]),
         .executable(name: "swiftwater-bench", targets: ["swiftwater-bench"]),
+        .executable(name: "bench-nexmark", targets: ["bench-nexmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -43,6 +45,8 @@ let package = Package(
 
         // One target per outside system.
         .target(name: "RocksDBState", dependencies: ["StreamCore", "CRocksDB"], swiftSettings: ours),
+        .target(
+            name: "SQLiteCatalog", dependencies: ["StreamCore", "StreamSQL", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: ours),
         .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
@@ -52,8 +56,9 @@ let package = Package(
         .executableTarget(
             name: "swiftwater",
             dependencies: [
-                "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "FileConnectors", "ShardLog",
-                "KinesisConnector", "HudiTable", "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
+                "ShardLog", "KinesisConnector", "HudiTable", "Nexmark", "Topology", "CLibEdit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
         .executableTarget(
@@ -61,6 +66,10 @@ let package = Package(
             dependencies: ["StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "FileConnectors", "HudiTable"],
             path: "Benchmarks/Suite", swiftSettings: ours, linkerSettings: arrowPath),
 
+        .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
+        .executableTarget(
+            name: "bench-nexmark", dependencies: ["Nexmark", "StreamSQL", "StreamRuntime", "FileConnectors"], path: "Benchmarks/Nexmark",
+            exclude: ["queries"], swiftSettings: ours),
         .executableTarget(name: "bench-json", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/JSONRead", swiftSettings: ours),
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
         .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
@@ -81,6 +90,13 @@ let package = Package(
             dependencies: ["Simulations", "StreamTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Tests/Simulate", swiftSettings: ours, linkerSettings: arrowPath),
 
+        // Queries on the engine against an interpreter that goes row by row: `make fuzz-sql`.
+        .target(
+            name: "ReferenceSQL",
+            dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime", "StreamSQL", "StreamState", "StreamTesting", "RocksDBState"],
+            path: "Tests/ReferenceSQL", swiftSettings: ours),
+        .executableTarget(name: "swiftwater-fuzz-sql", dependencies: ["ReferenceSQL"], path: "Tests/FuzzSQL", swiftSettings: ours),
+
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
@@ -88,7 +104,13 @@ let package = Package(
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
-        .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+        .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "ReferenceSQL"], swiftSettings: ours),
+        .testTarget(
+            name: "NexmarkTests", dependencies: ["Nexmark", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+        .testTarget(
+            name: "SQLiteCatalogTests",
+            dependencies: ["SQLiteCatalog", "StreamSQL", "StreamRuntime", "FileConnectors", "StreamTesting", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),

@@ -26,19 +26,21 @@ struct FileSlice: Sendable, Hashable {
 /// What lies in a table's folders, committed or not.
 enum TableListing {
     /// All base files, by partition and name.
-    static func baseFiles(_ files: TableFiles) throws -> [FileSlice] {
+    ///
+    /// - Parameter pruning: folders that it leaves out are not read.
+    static func baseFiles(_ files: TableFiles, _ pruning: PartitionPruning? = nil) throws -> [FileSlice] {
         var out: [FileSlice] = []
-        try walk(files, "", &out)
+        try walk(files, "", pruning, &out)
         return out
     }
 
-    private static func walk(_ files: TableFiles, _ folder: String, _ out: inout [FileSlice]) throws {
+    private static func walk(_ files: TableFiles, _ folder: String, _ pruning: PartitionPruning?, _ out: inout [FileSlice]) throws {
         for name in try files.names(in: folder) where !name.hasPrefix(".") {
             if let slice = FileSlice(partition: folder, name: name) {
                 out.append(slice)
             } else {
                 let path = folder.isEmpty ? name : "\(folder)/\(name)"
-                if files.isFolder(path) { try walk(files, path, &out) }
+                if pruning?.mayMatch(path) ?? true, files.isFolder(path) { try walk(files, path, pruning, &out) }
             }
         }
     }
@@ -54,7 +56,8 @@ struct TableSnapshot: Sendable {
     /// Stats of files on the timeline, by path.
     let stats: [String: WriteStat]
 
-    static func load(_ files: TableFiles, _ properties: TableProperties) throws -> TableSnapshot {
+    /// - Parameter pruning: slices of partitions that it leaves out are not among them.
+    static func load(_ files: TableFiles, _ properties: TableProperties, _ pruning: PartitionPruning? = nil) throws -> TableSnapshot {
         let timeline = try Timeline.load(files, version: properties.version)
         var replaced: [String: String] = [:], stats: [String: WriteStat] = [:], schemaText: String?
         for instant in timeline.instants where instant.isCompletedWrite {
@@ -65,7 +68,7 @@ struct TableSnapshot: Sendable {
             schemaText = metadata.schemaText ?? schemaText
         }
         var newest: [String: FileSlice] = [:]
-        for slice in try TableListing.baseFiles(files) where timeline.isCommitted(slice.instant) {
+        for slice in try TableListing.baseFiles(files, pruning) where timeline.isCommitted(slice.instant) {
             let group = slice.partition + "/" + slice.fileId
             if replaced[group] == nil, newest[group].map({ $0.instant < slice.instant }) ?? true { newest[group] = slice }
         }

@@ -20,9 +20,9 @@ final class HudiSource: TableSource {
             throw StreamError(.validate, "table \(table.name): there is no Hudi table at \(files.root)",
                               fix: "check 'path', or write to the table first", at: table.optionLocations[HudiOption.path])
         }
-        let loaded = try TableSnapshot.load(files, properties)
-        try checkColumns(loaded.schema ?? [])
         let pruning = try PartitionPruning(scan.partitionFilter, table: table, properties)
+        let loaded = try TableSnapshot.load(files, properties, pruning)
+        try checkColumns(loaded.schema ?? [])
         let splits = loaded.slices.filter { pruning.mayMatch($0.partition) }.map { SourceSplit(id: $0.path) }
         return snapshot.withLock { kept in
             kept = kept ?? splits

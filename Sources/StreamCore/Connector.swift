@@ -38,6 +38,11 @@ public struct ScanRequest: Sendable {
     /// For each partition key that the query fixes: the values it can have. A source may use this to skip data; the
     /// query filters again.
     public var partitionFilter: [String: Set<Value>]
+    /// Bounds of partition keys, used like ``partitionFilter``.
+    public var partitionRanges: [String: ValueRange] = [:]
+    /// The partitions to read, kept by a catalog and filtered already; nil = those on the disk. Asked each time that splits
+    /// are listed.
+    public var partitions: (@Sendable () throws -> [TablePartition])?
     public var parallelism: Int
     /// Session time zone, for formats that read local times.
     public var timeZone: String
@@ -50,6 +55,8 @@ public struct ScanRequest: Sendable {
         self.parallelism = parallelism
         self.timeZone = timeZone
     }
+
+    public var wantedPartitions: PartitionFilter { PartitionFilter(values: partitionFilter, ranges: partitionRanges) }
 }
 
 /// Makes sources and sinks for tables with `'connector' = identifier`.
@@ -64,10 +71,13 @@ public protocol TableConnector: Sendable {
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
     /// Metadata keys it can deliver, with their types.
     func metadataKeys(for table: TableDescriptor) -> [String: DataType]
+    /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
+    func findsRowPartsByName(_ table: TableDescriptor) -> Bool
 }
 
 extension TableConnector {
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
+    public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         throw StreamError(.validate, "table \(table.name): connector '\(identifier)' cannot be written to")
     }

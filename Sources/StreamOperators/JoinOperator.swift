@@ -31,17 +31,7 @@ final class JoinOperator: StreamOperator {
     private var probe: Probe?
 
     init(_ spec: JoinSpec) throws {
-        guard spec.leftKeys.count == spec.rightKeys.count else {
-            throw StreamError(.validate, "a join has \(spec.leftKeys.count) keys on the left and \(spec.rightKeys.count) on the right",
-                              fix: "give as many on each side")
-        }
-        for (l, r) in zip(spec.leftKeys, spec.rightKeys) {
-            let (left, right) = (spec.leftSchema[l], spec.rightSchema[r])
-            guard left.type == right.type || (left.type.physical == .view && left.type.isText == right.type.isText && right.type.physical == .view) else {
-                throw StreamError(.validate, "join keys \(left.name) of type \(left.type) and \(right.name) of type \(right.type) differ",
-                                  fix: "cast one to the type of the other")
-            }
-        }
+        try spec.check()
         self.spec = spec
         table = GroupTable(types: spec.leftKeys.map { spec.leftSchema[$0].type })
         let versions = versions

@@ -8,9 +8,11 @@ final class SortKeys {
     private var bytes: [UInt8] = []
     private var starts: [Int] = [0]
 
-    static func check(_ spec: SortSpec) throws {
-        for key in spec.keys {
-            let field = spec.inputSchema[key.column]
+    static func check(_ spec: SortSpec) throws { try check(spec.keys, spec.inputSchema) }
+
+    static func check(_ keys: [SortSpec.Key], _ schema: Schema) throws {
+        for key in keys {
+            let field = schema[key.column]
             switch field.type.physical {
             case .list, .map, .row, .null:
                 throw StreamError(.validate, "cannot ORDER BY \(field.name) of type \(field.type)", fix: "order by parts of it")
@@ -28,6 +30,8 @@ final class SortKeys {
             starts.append(bytes.count)
         }
     }
+
+    func bytes(of row: Int) -> ArraySlice<UInt8> { bytes[starts[row]..<starts[row + 1]] }
 
     private func append(_ column: Column, _ row: Int, _ key: SortSpec.Key) {
         guard column.isValid(row) else { return bytes.append(key.nullsFirst ? 0 : 2) }

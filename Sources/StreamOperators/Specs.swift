@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 
 /// A window assigner over event time, in milliseconds.
 ///
@@ -45,6 +46,22 @@ public enum WindowProperty: Hashable, Sendable {
     case time
 }
 
+/// When a window aggregate gives results apart from once, at the end of the window: Flink's `table.exec.emit.*`. Results that it
+/// gave are then updated.
+public struct WindowEmission: Sendable, Hashable {
+    /// Results of windows that have not ended are given this many wall-clock milliseconds after a row came in; 0 = with each
+    /// batch of rows; nil = not at all.
+    public var earlyDelay: Int64?
+    /// The same for windows that have ended and take late rows.
+    public var lateDelay: Int64
+    /// How many milliseconds of event time a window takes rows after its end.
+    public var allowedLateness: Int64
+
+    public init(earlyDelay: Int64? = nil, lateDelay: Int64 = 0, allowedLateness: Int64 = 0) {
+        (self.earlyDelay, self.lateDelay, self.allowedLateness) = (earlyDelay, lateDelay, allowedLateness)
+    }
+}
+
 /// GROUP BY window, keys. Output columns: keys, aggregates, then the window properties asked for.
 public struct WindowAggregateSpec: Sendable {
     public var inputSchema: Schema
@@ -58,6 +75,13 @@ public struct WindowAggregateSpec: Sendable {
     public var timeZone: String
     /// The input carries -U, +U and -D rows.
     public var inputChanges: Bool
+    /// nil = one result of a window, at its end.
+    public var emission: WindowEmission?
+    /// Windows go by the wall clock; the time column is not read. What has not fired when the input ends is given up, as in Flink.
+    public var isProcessingTime = false
+    /// The time column is not the time attribute, but the end of each row's own window (TIMESTAMP(3), local time); this is the type
+    /// of the time attribute.
+    public var attachedTimeType: DataType?
 
     public init(inputSchema: Schema, keys: [Int], timeColumn: Int, window: WindowSpec, aggregates: [AggregateCall],
                 properties: [WindowProperty], timeZone: String = "UTC", inputChanges: Bool = false) {
@@ -70,6 +94,9 @@ public struct WindowAggregateSpec: Sendable {
         self.timeZone = timeZone
         self.inputChanges = inputChanges
     }
+
+    /// Type of the time attribute.
+    public var timeType: DataType { attachedTimeType ?? inputSchema[timeColumn].type }
 }
 
 /// GROUP BY keys without a window. Output columns: keys, then aggregates; a changelog (+I, -U, +U, -D).
@@ -81,8 +108,21 @@ public struct GroupAggregateSpec: Sendable {
     /// Wall-clock time after its last row at which a group is forgotten (`table.exec.state.ttl`); nil = never. A row of its
     /// key that comes later starts a group anew, with +I.
     public var stateTTL: Duration?
+    /// Each group gives at most one change for so many rows (`table.exec.mini-batch.*`); nil = one for each batch.
+    public var miniBatch: MiniBatch?
+    /// An update gives the old row (-U) too.
+    public var emitUpdateBefore = true
 
-    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil) {
+    /// How long changes may wait for others of their group.
+    public struct MiniBatch: Sendable, Hashable {
+        /// Rows, and milliseconds since the first of them.
+        public var rows: Int, latency: Int64
+        public init(rows: Int, latency: Int64) { (self.rows, self.latency) = (rows, latency) }
+    }
+
+    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil,
+                miniBatch: MiniBatch? = nil) {
+        self.miniBatch = miniBatch
         self.inputSchema = inputSchema
         self.keys = keys
         self.aggregates = aggregates
@@ -116,21 +156,44 @@ public struct SortSpec: Sendable {
     }
 }
 
-/// Regular inner join; inputs may both carry changes. Output columns: left, then right. A null key matches nothing.
-/// With no keys it is a cross join, for one subtask.
+/// Regular join; inputs may both carry changes. Output columns: left, then right, or the left ones only for semi and anti joins.
+/// With no keys it is for one subtask.
 public struct JoinSpec: Sendable {
     public var leftSchema: Schema, rightSchema: Schema
     public var leftKeys: [Int], rightKeys: [Int]
     /// Wall-clock time after its last write at which a row of the side is forgotten and matches no more; nil = never.
     public var leftTTL: Duration?, rightTTL: Duration?
+    public var kind: JoinKind
+    /// Numbers of the keys, counted from 0, for which null equals null; a null in any other key matches nothing.
+    public var nullSafeKeys: Set<Int>
+    /// What pairs must fulfil beside equal keys, over the left columns and then the right ones.
+    public var condition: Expr?
 
     public init(leftSchema: Schema, rightSchema: Schema, leftKeys: [Int], rightKeys: [Int], leftTTL: Duration? = nil,
-                rightTTL: Duration? = nil) {
+                rightTTL: Duration? = nil, kind: JoinKind = .inner, nullSafeKeys: Set<Int> = [], condition: Expr? = nil) {
         self.leftTTL = leftTTL
         self.rightTTL = rightTTL
         self.leftSchema = leftSchema
         self.rightSchema = rightSchema
         self.leftKeys = leftKeys
         self.rightKeys = rightKeys
+        self.kind = kind
+        self.nullSafeKeys = nullSafeKeys
+        self.condition = condition
+    }
+
+    /// - Throws: `.validate` when the keys do not fit each other.
+    func check() throws {
+        guard leftKeys.count == rightKeys.count else {
+            throw StreamError(.validate, "a join has \(leftKeys.count) keys on the left and \(rightKeys.count) on the right",
+                              fix: "give as many on each side")
+        }
+        for (l, r) in zip(leftKeys, rightKeys) {
+            let (left, right) = (leftSchema[l], rightSchema[r])
+            guard left.type == right.type || (left.type.physical == .view && left.type.isText == right.type.isText && right.type.physical == .view) else {
+                throw StreamError(.validate, "join keys \(left.name) of type \(left.type) and \(right.name) of type \(right.type) differ",
+                                  fix: "cast one to the type of the other")
+            }
+        }
     }
 }

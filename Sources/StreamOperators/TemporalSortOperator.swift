@@ -62,7 +62,7 @@ final class TemporalSortOperator: StreamOperator {
     }
 
     func advance(to watermark: EventTime, output: any Output) throws -> Progress {
-        guard earliestHeld <= watermark.milliseconds else { return .done }
+        guard held.rowCount > 0, earliestHeld <= watermark.milliseconds else { return .done }
         let all = Batch(columns: held.joined(spec.inputSchema.count), physicalCount: held.rowCount)
         let column = all.columns[timeColumn].flat()
         var now: [Int32] = [], later: [Int32] = []

@@ -20,6 +20,9 @@ public struct WatermarkStrategy: Sendable {
     public var delayMilliseconds: Int64
     /// A watermark expression of another shape: gives each row's watermark as an Int64 column of milliseconds, null = none.
     public var expression: (@Sendable (Batch) throws -> Column)?
+    /// A watermark is also told before a row whose time is this many milliseconds ahead of it: 1 where it matters to a session that ends
+    /// with the watermark whether the row comes after it.
+    public var tellsAhead: Int64 = 0
     /// A split without rows for this long no longer holds the watermark back; nil = never idle.
     public var idleTimeout: Duration?
     /// Name of the time column, for the error when it is null.

@@ -30,6 +30,7 @@ package struct WatermarkAssigner {
             }
         }
         let times = column.pointer(as: Int64.self)
+        let ahead = watermark == .max ? 0 : strategy.tellsAhead
         let marks = try strategy.expression?(batch).flat()
         if marks == nil, batch.selection == nil, !anyBehind(times, count: batch.count) {
             watermark = max(watermark, greatest(times, count: batch.count))
@@ -39,7 +40,7 @@ package struct WatermarkAssigner {
         var start = 0
         for i in 0..<batch.count {
             let row = batch.row(i)
-            if times[row] <= watermark, watermark > emitted {
+            if times[row] <= watermark &+ ahead, watermark > emitted {
                 if i > start { pieces.append(.rows(batch.slice(start..<i))) }
                 pieces.append(.watermark(EventTime(milliseconds: watermark)))
                 emitted = watermark
@@ -64,7 +65,7 @@ package struct WatermarkAssigner {
     /// Whether a row's time is at or before the watermark of the rows before it.
     private func anyBehind(_ times: UnsafePointer<Int64>, count: Int) -> Bool {
         var high = watermark == .min ? .min : watermark &+ strategy.delayMilliseconds
-        let delay = strategy.delayMilliseconds
+        let delay = strategy.delayMilliseconds &- strategy.tellsAhead
         var behind = false
         for i in 0..<count {
             // `high` is the greatest time so far; comparing t + delay avoids an underflow at the start.

@@ -11,5 +11,5 @@ public final class SimulatedClock: Sendable {
 
     public var now: UInt64 { time.load(ordering: .sequentiallyConsistent) }
     public func advance(by duration: Duration) { time.wrappingAdd(UInt64(duration / .nanoseconds(1)), ordering: .sequentiallyConsistent) }
-    func advance(to instant: UInt64) { if instant > now { time.store(instant, ordering: .sequentiallyConsistent) } }
+    public func advance(to instant: UInt64) { if instant > now { time.store(instant, ordering: .sequentiallyConsistent) } }
 }

@@ -2,6 +2,7 @@ import FileConnectors
 import HudiTable
 import KinesisConnector
 import RocksDBState
+import SQLiteCatalog
 import StreamCore
 import StreamRuntime
 import StreamSQL
@@ -17,8 +18,13 @@ enum Engine {
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
     ]
 
-    static func session(settings: [String] = [], parallelism: Int? = nil) throws -> SQLSession {
-        let session = SQLSession(connectors: connectors)
+    /// - Parameters:
+    ///   - catalogFile: what the default catalog is kept in; nil = it is forgotten when the process ends.
+    ///   - scratch: works on copies of catalog files: nothing that is done reaches them.
+    static func session(settings: [String] = [], parallelism: Int? = nil, catalogFile: String? = nil, scratch: Bool = false) throws -> SQLSession {
+        let store: any CatalogStore = try catalogFile.map { try SQLiteCatalogStore(path: $0, scratch: scratch) } ?? MemoryCatalogStore()
+        let session = SQLSession(catalog: try Catalog(connectors: connectors, factories: [SQLiteCatalogFactory(scratch: scratch)], store: store))
+        session.jobs = { try runningJobs() }
         for setting in settings {
             guard let split = setting.firstIndex(of: "=") else {
                 throw StreamError(.validate, "--set '\(setting)' has no value", fix: "write --set key=value")
@@ -29,6 +35,16 @@ enum Engine {
         }
         if let parallelism { _ = try session.set("parallelism.default", to: "\(parallelism)") }
         return session
+    }
+
+    /// The jobs that SHOW JOBS lists: those that keep their checkpoints where jobs do by default.
+    private static func runningJobs() throws -> [JobListing] {
+        let data = getenv("SWIFTWATER_DATA").map { String(cString: $0) } ?? "swiftwater-data"
+        return try JobFinder(root: JobPlacement.checkpoints(data: data)).jobs().compactMap { job in
+            // A job that is on its way out while it is asked does not run any more.
+            guard let status = try? JobFinder.askIfRunning(job, ControlRequest(request: .status))?.status else { return nil }
+            return JobListing(id: status.id, name: job.name, status: "RUNNING", start: status.startedAt)
+        }
     }
 
     /// The store that operators keep their state in; nil = memory.

@@ -26,6 +26,7 @@ func windows(of time: Int64, _ spec: WindowSpec) -> [(start: Int64, end: Int64)]
     case .cumulate(let step, let size, let offset):
         let start = floorTo(time - offset, size) + offset
         return stride(from: start + step, through: start + size, by: Int(step)).filter { $0 > time }.map { (start, $0) }
+    case .session: preconditionFailure("see SessionModel")
     }
 }
 

@@ -40,13 +40,18 @@ import Testing
 
         mutating func relation(_ depth: Int) -> String {
             let filter = chance(2) ? " WHERE \(condition(2, ""))" : ""
-            switch depth == 0 ? 0 : Int.random(in: 0..<7, using: &random) {
+            switch depth == 0 ? 0 : Int.random(in: 0..<8, using: &random) {
             case 0: return "SELECT x, y, s FROM \(pick(["t1", "t2", "t3"]))" + filter
             case 1, 2: return "SELECT \(number(2, "")) AS x, \(number(1, "")) AS y, s FROM (\(relation(depth - 1)))" + filter
             case 3:
                 return
                     "SELECT l.x AS x, \(number(1, "r.")) AS y, \(pick(["l.s", "r.s"])) AS s FROM (\(relation(depth - 1))) l, (\(relation(depth - 1))) r WHERE l.\(pick(["x", "y"])) = \(number(1, "r."))"
                     + (chance(2) ? " AND \(condition(1, "l."))" : "") + (chance(3) ? " AND l.x > r.y" : "")
+            case 7:
+                return
+                    "SELECT l.x AS x, \(number(1, pick(["l.", "r."]))) AS y, \(pick(["l.s", "r.s"])) AS s FROM (\(relation(depth - 1))) l \(pick(["LEFT", "RIGHT", "FULL"])) JOIN (\(relation(depth - 1))) r ON l.\(pick(["x = r.x", "x = r.y", "s = r.s", "x IS NOT DISTINCT FROM r.y"]))"
+                    + (chance(2) ? " AND \(condition(1, pick(["l.", "r."])))" : "") + (chance(3) ? " AND l.x > r.y" : "")
+                    + (chance(2) ? " WHERE \(condition(1, pick(["l.", "r."])))" : "")
             case 4:
                 return
                     "SELECT x, CAST(\(pick(["SUM(y)", "COUNT(*)", "MAX(y + 1)", "COUNT(DISTINCT y)"])) AS INT) AS y, s FROM (\(relation(depth - 1)))\(filter) GROUP BY x, s"

@@ -157,7 +157,7 @@ import Testing
             ("SELECT /*+ STATE_TTL('users' = 'long') */ DISTINCT name FROM users", "STATE_TTL('users' = 'long'): that is not a length of time",
              "write for example '1 d', '12 h' or '30 min'"),
             ("SELECT /*+ STATE_TTL('users' = '1 d', 'users' = '2 d') */ DISTINCT name FROM users", "'users' is given twice in STATE_TTL", "remove one"),
-            ("SELECT /*+ BROADCAST('users') */ DISTINCT name FROM users", "the hint \"BROADCAST\" is not supported",
+            ("SELECT /*+ BROADCAST('users') */ DISTINCT name FROM users", "not supported yet: the hint \"BROADCAST\"",
              "use STATE_TTL('table' = '1 d'), or remove it"),
         ])
     func refused(query: String, problem: String, fix: String) throws {

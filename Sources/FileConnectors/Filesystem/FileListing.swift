@@ -25,19 +25,69 @@ struct FileListing: Sendable {
     /// Whole paths must match; nil = all.
     var pattern: PathPattern?
 
+    /// What is wanted of the partition columns, and how the text of a folder is read.
+    var wanted = PartitionFilter()
+    var types: [String: DataType] = [:]
+    /// Called for each folder that is read.
+    var opening: @Sendable (String) -> Void = { _ in }
+
     /// In the order of their paths. Names that start with `.` or `_` are hidden: they are files in progress and notes.
+    /// Folders of partitions that are not wanted are not read.
     func files() throws -> [DataFile] {
-        var roots = [path]
-        if Self.isGlob(path), !Host.exists(path) {
-            roots = try Self.expand(path)
-            guard !roots.isEmpty else {
-                throw StreamError(.io, "no file matches \(path)", fix: "check the pattern; relative paths start at \(Self.workingDirectory)")
-            }
-        }
         var found: [DataFile] = []
-        for root in roots { try collect(root, isRoot: true, [:], &found) }
+        for root in try roots() { try collect(root, isRoot: true, [:], &found) }
         found.sort { $0.path < $1.path }
         return found
+    }
+
+    /// The files of partitions that a catalog has given. One whose folder is gone is empty.
+    func files(in partitions: [TablePartition]) throws -> [DataFile] {
+        var found: [DataFile] = []
+        for partition in partitions {
+            let folder = partition.location.hasPrefix("/") ? partition.location : root + partition.location
+            guard Host.exists(folder) else { continue }
+            try collect(folder, isRoot: true, folders(partition.name), &found)
+        }
+        found.sort { $0.path < $1.path }
+        return found
+    }
+
+    /// The path with a slash behind it.
+    private var root: String { path.hasSuffix("/") ? path : path + "/" }
+
+    /// Partition key -> text of the folders `year=2021/month=04`.
+    func folders(_ name: String) -> [String: String?] {
+        var texts: [String: String?] = [:]
+        for level in name.split(separator: "/") {
+            if let (key, value) = Self.partition(String(level)), partitionKeys.contains(key) { texts[key] = text(value) }
+        }
+        return texts
+    }
+
+    /// nil stands for NULL.
+    private func text(_ value: String) -> String?? { value == defaultPartition ? .some(nil) : .some(value) }
+
+    /// What is known of one file that was listed before: its partition follows from its path.
+    func file(_ path: String) throws -> DataFile? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        let below = path.hasPrefix(root) ? String(path.dropFirst(root.count)) : path
+        return DataFile(path: path, size: Int(status.st_size), modified: Self.modified(status), partition: folders(below))
+    }
+
+    /// The path, or what a pattern matches.
+    /// - Throws: `.io` when there is nothing.
+    func roots() throws -> [String] {
+        guard Self.isGlob(path), !Host.exists(path) else {
+            var status = stat()
+            guard stat(path, &status) == 0 else { throw Self.failure("find", path) }
+            return [path]
+        }
+        let roots = try Self.expand(path)
+        guard !roots.isEmpty else {
+            throw StreamError(.io, "no file matches \(path)", fix: "check the pattern; relative paths start at \(Self.workingDirectory)")
+        }
+        return roots
     }
 
     private func collect(_ path: String, isRoot: Bool, _ partition: [String: String?], _ found: inout [DataFile]) throws {
@@ -52,13 +102,40 @@ struct FileListing: Sendable {
             found.append(DataFile(path: path, size: Int(status.st_size), modified: Self.modified(status), partition: partition))
             return
         }
+        opening(path)
         for name in try Host.names(in: path) where !name.hasPrefix(".") && !name.hasPrefix("_") {
             var inner = partition
             if let (key, value) = Self.partition(name), partitionKeys.contains(key) {
-                inner[key] = value == defaultPartition ? .some(nil) : .some(value)
+                guard isWanted(key, value) else { continue }
+                inner[key] = text(value)
             }
             try collect(path.hasSuffix("/") ? path + name : path + "/" + name, isRoot: false, inner, &found)
         }
+    }
+
+    /// A folder that does not hold a value of the column's type is read: what is wrong with it shows then.
+    private func isWanted(_ key: String, _ text: String) -> Bool {
+        guard wanted.restricts(key), let type = types[key] else { return true }
+        if text == defaultPartition { return wanted.admits(.null, for: key) }
+        return PartitionValue.parse(text, type).map { wanted.admits($0, for: key) } ?? true
+    }
+
+    /// The folders of all partitions that are wanted, relative to the path, level by level.
+    func partitionFolders() throws -> [String] {
+        var folders = [""]
+        for key in partitionKeys {
+            var next: [String] = []
+            for folder in folders {
+                let directory = folder.isEmpty ? path : root + folder
+                opening(directory)
+                for name in try Host.names(in: directory) {
+                    guard let (found, value) = Self.partition(name), found == key, isWanted(key, value), Host.isDirectory(directory + "/" + name) else { continue }
+                    next.append(folder.isEmpty ? name : folder + "/" + name)
+                }
+            }
+            folders = next
+        }
+        return folders.sorted()
     }
 
     private static func modified(_ status: stat) -> Int64 {

@@ -34,6 +34,7 @@ final class FileSinkCommitter: SinkCommitter {
         for note in finished { try show(note) }
         let folders = Set(finished.map(\.folder)).sorted()
         for note in Set(finished.map { $0.folderPath(in: sink.directory) }).sorted() { try host.syncDirectory(note) }
+        try sink.registering?(try folders.map { try sink.partition($0) })
         if let partitionCommit = sink.partitionCommit { try complete(partitionCommit, folders, parts) }
     }
 

@@ -12,10 +12,18 @@ import Darwin
 ///
 /// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. Each file is a
 /// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
-public struct FilesystemConnector: TableConnector {
+///
+/// Of a partitioned table only the folders are read that a query's conditions leave; a catalog may give them.
+public struct FilesystemConnector: PartitionedConnector {
     private let host: StreamCore.Host
+    /// Called for each folder that is listed.
+    private let opening: @Sendable (String) -> Void
 
-    public init(host: StreamCore.Host = .system) { self.host = host }
+    /// - Parameter opening: told of each folder that is listed.
+    public init(host: StreamCore.Host = .system, opening: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.host = host
+        self.opening = opening
+    }
 
     public var identifier: String { "filesystem" }
 
@@ -32,13 +40,50 @@ public struct FilesystemConnector: TableConnector {
         ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3)]
     }
 
+    public func findsRowPartsByName(_ table: TableDescriptor) -> Bool {
+        (try? FormatFactory.format(of: table).findsRowPartsByName) ?? false
+    }
+
     public func validate(_ table: TableDescriptor) throws { _ = try FilesystemPlan(table) }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
-        try FilesystemSource(plan: FilesystemPlan(table), scan: scan)
+        try FilesystemSource(plan: FilesystemPlan(table), scan: scan, opening: opening)
     }
 
-    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+    // MARK: Partitions
+
+    public var readsGivenPartitions: Bool { true }
+
+    public func partitions(of table: TableDescriptor, matching filter: PartitionFilter) throws -> [TablePartition] {
+        let plan = try FilesystemPlan(table)
+        var listing = plan.listing(wanted: filter)
+        listing.opening = opening
+        guard !FileListing.isGlob(plan.path) else {
+            throw TableOptions(table).error("path", "is a pattern, whose partitions cannot be listed", fix: "set 'path' to a directory")
+        }
+        guard StreamCore.Host.exists(plan.path) else { return [] }
+        return try listing.partitionFolders().map { folder in
+            let file = DataFile(path: plan.path + "/" + folder, size: 0, modified: 0, partition: listing.folders(folder))
+            return TablePartition(name: folder, values: try plan.partitionColumns.map { try plan.partitionValue($0, file) }, location: folder)
+        }
+    }
+
+    public func partitionFolder(_ key: String, _ text: String?, of table: TableDescriptor) -> String {
+        let standsForNull = table.options["partition.default-name"] ?? FilesystemPlan.defaultPartition
+        return FileListing.escape(key) + "=" + (text.map { FileListing.escape($0) } ?? standsForNull)
+    }
+
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink { try filesystemSink(table) }
+
+    public func sink(
+        for table: TableDescriptor, timeZone: String, registering: @escaping @Sendable ([TablePartition]) throws -> Void
+    ) throws -> any TableSink {
+        var sink = try filesystemSink(table)
+        sink.registering = registering
+        return sink
+    }
+
+    private func filesystemSink(_ table: TableDescriptor) throws -> FilesystemSink {
         let plan = try FilesystemPlan(table)
         guard !FileListing.isGlob(plan.path) else {
             throw TableOptions(table).error("path", "is a pattern, which cannot be written to", fix: "set 'path' to a directory")
@@ -72,6 +117,8 @@ struct FilesystemPlan: Sendable {
     let shufflesByPartition: Bool
     let skipsBadRecords: Bool
 
+    static let defaultPartition = "__DEFAULT_PARTITION__"
+
     init(_ table: TableDescriptor) throws {
         let options = TableOptions(table)
         self.table = table
@@ -103,7 +150,7 @@ struct FilesystemPlan: Sendable {
         files.schema = dataColumns.map { table.schema[$0] }
         files.partitionKeys = []
         self.files = files
-        defaultPartition = options.string("partition.default-name") ?? "__DEFAULT_PARTITION__"
+        defaultPartition = options.string("partition.default-name") ?? Self.defaultPartition
         if let interval = try options.milliseconds("source.monitor-interval") {
             guard interval > 0 else { throw options.error("source.monitor-interval", "is not positive") }
             monitorInterval = .milliseconds(interval)
@@ -134,8 +181,26 @@ struct FilesystemPlan: Sendable {
         try FormatFactory.validate(files)
     }
 
-    var listing: FileListing {
-        FileListing(path: path, partitionKeys: table.partitionKeys, defaultPartition: defaultPartition, pattern: pattern)
+    func listing(wanted: PartitionFilter = PartitionFilter()) -> FileListing {
+        var listing = FileListing(path: path, partitionKeys: table.partitionKeys, defaultPartition: defaultPartition, pattern: pattern)
+        listing.wanted = wanted
+        for column in partitionColumns { listing.types[table.schema[column].name] = table.schema[column].type }
+        return listing
+    }
+
+    /// What the folders of a file say of a partition column.
+    func partitionValue(_ column: Int, _ file: DataFile) throws -> Value {
+        let field = table.schema[column]
+        guard let text = file.partition[field.name] else {
+            throw StreamError(.io, "\(file.path) lies in no folder \(field.name)=..., which table \(table.name) is partitioned by",
+                              fix: "move the file into such a folder, or drop PARTITIONED BY")
+        }
+        guard let text else { return .null }
+        guard let value = PartitionValue.parse(text, field.type) else {
+            throw StreamError(.io, "\(file.path): folder \(field.name)=\(text) does not hold a \(field.type)",
+                              fix: "rename the folder, or declare column \(field.name) as STRING")
+        }
+        return value
     }
 }
 
@@ -172,13 +237,17 @@ struct FilesystemSource: TableSource {
     let scan: ScanRequest
     /// Positions among the decoder's columns.
     private let decoded: [Int]
+    private let listing: FileListing
 
-    init(plan: FilesystemPlan, scan: ScanRequest) throws {
+    init(plan: FilesystemPlan, scan: ScanRequest, opening: @escaping @Sendable (String) -> Void = { _ in }) throws {
         self.plan = plan
         self.scan = scan
+        var listing = plan.listing(wanted: scan.wantedPartitions)
+        listing.opening = opening
+        self.listing = listing
         decoded = scan.projection.compactMap { plan.dataColumns.firstIndex(of: $0) }
         // A wrong path shows when the query is planned, not once it runs.
-        if plan.monitorInterval == nil || !FileListing.isGlob(plan.path) { _ = try plan.listing.files() }
+        if plan.monitorInterval == nil || !FileListing.isGlob(plan.path) { _ = try listing.roots() }
     }
 
     var isBounded: Bool { plan.monitorInterval == nil }
@@ -187,7 +256,12 @@ struct FilesystemSource: TableSource {
 
     func splits() throws -> [SourceSplit] {
         var splits: [SourceSplit] = []
-        let listed = try isBounded || StreamCore.Host.exists(plan.path) ? plan.listing.files() : []
+        let listed: [DataFile]
+        if let partitions = scan.partitions, !FileListing.isGlob(plan.path) {
+            listed = try listing.files(in: partitions())
+        } else {
+            listed = try isBounded || StreamCore.Host.exists(plan.path) ? listing.files() : []
+        }
         for file in listed where try isWanted(file) {
             guard let size = plan.splitBytes, file.size > size else {
                 splits.append(SourceSplit(id: file.path))
@@ -207,10 +281,7 @@ struct FilesystemSource: TableSource {
         if split.position != nil, position == nil { throw badPosition(split) }
         var file = DataFile(path: path, size: 0, modified: 0)
         if !plan.partitionColumns.isEmpty || !scan.metadata.isEmpty {
-            guard let found = try plan.listing.files().first(where: { $0.path == path }) else {
-                throw StreamError(.io, "\(path) is gone", fix: "restore the file: a data file must stay while a job reads it")
-            }
-            file = found
+            file = try listed(path)
         }
         var next = 0
         var columns: [FileColumn] = try scan.projection.map { column in
@@ -218,7 +289,7 @@ struct FilesystemSource: TableSource {
                 defer { next += 1 }
                 return .decoded(next)
             }
-            return .constant(try partitionValue(column, file), plan.table.schema[column].type)
+            return .constant(try plan.partitionValue(column, file), plan.table.schema[column].type)
         }
         for index in scan.metadata {
             let column = plan.table.metadata[index]
@@ -244,24 +315,27 @@ struct FilesystemSource: TableSource {
     // MARK: Partitions
 
     private func isWanted(_ file: DataFile) throws -> Bool {
-        for column in plan.partitionColumns {
-            guard let wanted = scan.partitionFilter[plan.table.schema[column].name] else { continue }
-            if !wanted.contains(try partitionValue(column, file)) { return false }
+        let wanted = scan.wantedPartitions
+        for column in plan.partitionColumns where wanted.restricts(plan.table.schema[column].name) {
+            if !wanted.admits(try plan.partitionValue(column, file), for: plan.table.schema[column].name) { return false }
         }
         return true
     }
 
-    private func partitionValue(_ column: Int, _ file: DataFile) throws -> Value {
-        let field = plan.table.schema[column]
-        guard let text = file.partition[field.name] else {
-            throw StreamError(.io, "\(file.path) lies in no folder \(field.name)=..., which table \(plan.table.name) is partitioned by",
-                              fix: "move the file into such a folder, or drop PARTITIONED BY")
+    /// What is known of a file that was listed before.
+    private func listed(_ path: String) throws -> DataFile {
+        var found: DataFile?
+        if FileListing.isGlob(plan.path) {
+            found = try listing.files().first { $0.path == path }
+        } else if !path.hasPrefix(plan.path), let partitions = scan.partitions {
+            // In a partition that lies elsewhere.
+            found = try listing.files(in: partitions().filter { path.hasPrefix($0.location) }).first { $0.path == path }
+        } else {
+            found = try listing.file(path)
         }
-        guard let text else { return .null }
-        guard let value = PartitionValue.parse(text, field.type) else {
-            throw StreamError(.io, "\(file.path): folder \(field.name)=\(text) does not hold a \(field.type)",
-                              fix: "rename the folder, or declare column \(field.name) as STRING")
+        guard let found else {
+            throw StreamError(.io, "\(path) is gone", fix: "restore the file: a data file must stay while a job reads it")
         }
-        return value
+        return found
     }
 }

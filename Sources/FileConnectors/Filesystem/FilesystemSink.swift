@@ -24,6 +24,8 @@ struct FilesystemSink: TableSink {
     var distributionKeys: [Int]
     var makeEncoder: @Sendable () throws -> any RecordEncoder
     var host: StreamCore.Host
+    /// Told of the partitions that a commit made visible.
+    var registering: (@Sendable ([TablePartition]) throws -> Void)?
 
     var commitInterval: Duration? { rolling.commitInterval }
 
@@ -37,6 +39,20 @@ struct FilesystemSink: TableSink {
         // Before its first checkpoint a job has nothing to go on from: what an earlier try left is of no use.
         if context.isRecoverable, context.restoredCheckpoint == nil { try committer.removeLeftovers(keeping: []) }
         return committer
+    }
+
+    /// The partition of a folder relative to the table's directory.
+    func partition(_ folder: String) throws -> TablePartition {
+        let texts = Self.values(folder)
+        let values = try partitionColumns.map { column in
+            let text = texts[schema[column].name] ?? ""
+            if text == defaultPartition { return Value.null }
+            guard let value = PartitionValue.parse(text, schema[column].type) else {
+                throw StreamError(.io, "\(directory)/\(folder): folder \(schema[column].name)=\(text) does not hold a \(schema[column].type)")
+            }
+            return value
+        }
+        return TablePartition(name: folder, values: values, location: folder)
     }
 
     /// Partition key -> text, of a folder relative to the table's directory.

@@ -25,11 +25,15 @@ final class GroupedMultiset {
     private var now: Int64 = 0
     /// The pair at which the search for expired ones goes on.
     private var sweepAt = 0
+    /// How many rows of the other side of a join each pair's row matches, for joins that ask.
+    let associations: GroupArray<Int32>?
 
     /// - Parameters:
     ///   - changes: is told of every pair that changes.
     ///   - timeToLive: milliseconds after its last write at which a row is gone; nil = never.
-    init(types: [DataType], changes: ChunkVersions? = nil, timeToLive: Int64? = nil) {
+    ///   - associates: pairs have ``associations``.
+    init(types: [DataType], changes: ChunkVersions? = nil, timeToLive: Int64? = nil, associates: Bool = false) {
+        associations = associates ? GroupArray(fill: 0) : nil
         self.types = types
         self.changes = changes
         self.timeToLive = timeToLive ?? .max
@@ -89,12 +93,28 @@ final class GroupedMultiset {
         table.lookup([.fixed(.int, groups, count: n)] + columns, rows: nil, count: n, into: pairs)
         counts.reserve(table.count)
         next.reserve(table.count)
+        associations?.reserve(table.count)
         return pairs
     }
 
     func add(_ columns: [Column], groups: UnsafePointer<Int32>, count n: Int, weight: Int64, weights: UnsafePointer<Int64>? = nil) {
         var (appeared, vanished): ([Int32], [Int32]) = ([], [])
         add(columns, groups: groups, count: n, weight: weight, weights: weights, appeared: &appeared, vanished: &vanished)
+    }
+
+    /// As `add` or, for rows that expire, `addTimed`; rows that come (not those that go) match `matches[i]` rows of the other side.
+    func addMatched(_ columns: [Column], groups: UnsafePointer<Int32>, count n: Int, weights: UnsafePointer<Int64>,
+                    times: UnsafePointer<Int64>? = nil, matches: UnsafePointer<Int32>) {
+        guard n > 0 else { return }
+        if let associations {
+            let pairs = lookup(columns, groups, n)
+            for i in 0..<n where weights[i] > 0 { associations.base[Int(pairs[i])] = matches[i] }
+        }
+        if writtenAt == nil {
+            add(columns, groups: groups, count: n, weight: 1, weights: weights)
+        } else {
+            addTimed(columns, groups: groups, count: n, weights: weights, times: times)
+        }
     }
 
     /// The first pair of a group's list, -1 = none.
@@ -145,6 +165,7 @@ final class GroupedMultiset {
         heads.clear(heads.capacity)
         revived.clear(revived.capacity)
         writtenAt?.clear(linked)
+        associations?.clear(linked)
         table.removeAll()
         (linked, zeros) = (0, 0)
         renumberings += 1
@@ -157,6 +178,7 @@ final class GroupedMultiset {
         table.keep(kept)
         counts.remap(kept)
         writtenAt?.remap(kept)
+        associations?.remap(kept)
         relink()
     }
 
@@ -174,6 +196,7 @@ final class GroupedMultiset {
         let multiplicities = pairs.map { counts.base[Int($0)] }
         let columns = pairs.withUnsafeBufferPointer { $0.isEmpty ? [] : rows($0.baseAddress!, count: $0.count) }
         let times = writtenAt.map { times in pairs.map { times.base[Int($0)] } }
+        let matches = associations.map { matches in pairs.map { matches.base[Int($0)] } }
         removeAll()
         heads = GroupArray(fill: -1)
         revived = GroupArray(fill: 0)
@@ -190,6 +213,8 @@ final class GroupedMultiset {
                 }
             }
         }
+        // Rows that stand apart get their numbers in order.
+        if let associations, let matches { for (pair, n) in matches.enumerated() { associations.base[pair] = n } }
     }
 
     private func relink() {
@@ -314,6 +339,16 @@ extension GroupedMultiset {
     }
 
     func frozenTimes(_ pairs: Range<Int>) -> MemoryBlock? { writtenAt?.frozen(pairs) }
+
+    /// One row more (`change` = 1) or less (-1) of the other side matches the pair's row, which counts as a write; the number before.
+    @inline(__always) func associate(_ pair: Int32, _ change: Int32) -> Int32 {
+        let place = associations!.base + Int(pair)
+        let before = place.pointee
+        place.pointee = max(0, before + change)
+        writtenAt?.base[Int(pair)] = now
+        changes?.mark(Int(pair))
+        return before
+    }
 
     /// Marks the groups that have a row, however often.
     func markOwners(_ isLive: UnsafeMutablePointer<Bool>) {

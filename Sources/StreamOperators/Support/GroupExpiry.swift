@@ -16,6 +16,7 @@ final class GroupExpiry {
 
     func isExpired(_ group: Int32, _ now: Int64) -> Bool { now - writtenAt.base[Int(group)] >= timeToLive }
     func touch(_ groups: [Int32], _ now: Int64) { for group in groups { writtenAt.base[Int(group)] = now } }
+    func writtenAt(_ group: Int32) -> Int64 { writtenAt.base[Int(group)] }
     func set(_ group: Int32, _ time: Int64) { writtenAt.base[Int(group)] = time }
 
     /// The old ones among the next `budget` of `count` groups, going round.

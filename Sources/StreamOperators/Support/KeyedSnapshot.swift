@@ -79,6 +79,15 @@ final class FrozenGroups: Sendable {
         }
     }
 
+    /// As ``order(_:count:)`` for numbers of something that belongs to groups: `groups[number]` is the group.
+    func order(_ numbers: UnsafePointer<Int32>, count n: Int, groups: UnsafePointer<Int32>) -> KeyGroupOrder {
+        let keyGroups = allKeyGroups()
+        return withExtendedLifetime(keyGroups) {
+            let of = keyGroups.pointer(as: UInt16.self)
+            return KeyGroupOrder(numbers, count: n, maxParallelism: maxParallelism) { _, number in Int(of[Int(groups[number])]) }
+        }
+    }
+
     func order(_ groups: UnsafePointer<Int32>, count n: Int) -> KeyGroupOrder {
         let keyGroups = allKeyGroups()
         return withExtendedLifetime(keyGroups) {

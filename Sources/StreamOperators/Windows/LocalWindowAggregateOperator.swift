@@ -30,8 +30,7 @@ final class LocalWindowAggregateOperator: StreamOperator {
         }
         self.spec = spec
         windowing = try Windowing(spec.window)
-        let field = spec.inputSchema[spec.timeColumn]
-        clock = try WindowClock(timeType: field.type, timeZone: spec.timeZone, column: field.name)
+        clock = try WindowClock(spec)
         let plan = try AggregatePlan(spec.aggregates, inputSchema: spec.inputSchema, retracts: false)
         store = SliceStore(plan: plan, keyTypes: spec.keys.map { spec.inputSchema[$0].type })
         single = plan.makeSet()

@@ -90,6 +90,14 @@ struct Windowing {
 struct WindowClock {
     private var zone: ZoneCursor?
     let timeType: DataType
+    /// What is read are ends of windows in local time.
+    private(set) var readsEnds = false
+
+    /// The clock of a window aggregate.
+    init(_ spec: WindowAggregateSpec) throws {
+        try self.init(timeType: spec.timeType, timeZone: spec.timeZone, column: spec.inputSchema[spec.timeColumn].name)
+        readsEnds = spec.attachedTimeType != nil
+    }
 
     init(timeType: DataType, timeZone: String, column: String) throws {
         guard let unit = timeType.timeUnit, unit == .milliseconds else {
@@ -104,6 +112,12 @@ struct WindowClock {
     }
 
     var isShifted: Bool { zone != nil }
+
+    /// Local time of a value of the time column.
+    mutating func read(_ value: Int64) -> Int64 { readsEnds ? value - 1 : local(value) }
+
+    /// Values of the time column are not local times.
+    var isReadShifted: Bool { readsEnds || isShifted }
 
     mutating func local(_ time: Int64) -> Int64 { zone?.local(time, .milliseconds) ?? time }
 

@@ -43,6 +43,8 @@ public struct SyntaxExpr: Sendable {
         case inList(SyntaxExpr, [SyntaxExpr], negated: Bool)
         case inQuery(SyntaxExpr, Query, negated: Bool)
         case exists(Query)
+        /// x op ANY (query), or with ALL; SOME is ANY.
+        case quantified(String, SyntaxExpr, all: Bool, Query)
         case scalarQuery(Query)
         /// "LIKE" or "SIMILAR TO"
         case like(String, SyntaxExpr, SyntaxExpr, escape: SyntaxExpr?, negated: Bool)
@@ -74,7 +76,8 @@ public struct FunctionCall: Sendable {
     public var onEmpty: String?, onError: String?, wrapper: String?, onNull: String?
     /// DEFAULT expressions of the ON EMPTY and ON ERROR clauses.
     public var emptyDefault: SyntaxExpr?, errorDefault: SyntaxExpr?
-    /// WITHIN GROUP / LISTAGG order, IGNORE NULLS are refused by the parser for now.
+    /// IGNORE NULLS, inside or behind the parentheses.
+    public var ignoresNulls = false
     public init(name: String, arguments: [SyntaxExpr]) {
         self.name = name
         self.arguments = arguments
@@ -87,6 +90,24 @@ public struct OverWindow: Sendable {
     public var orderBy: [OrderItem]
     /// Text of the frame clause, nil when not written.
     public var frame: String?
+    /// What the frame clause says.
+    public var bounds: Bounds?
+
+    /// ROWS or RANGE, and how far.
+    public struct Bounds: Sendable {
+        public enum Bound: Sendable {
+            case unbounded(preceding: Bool), currentRow
+            case offset(SyntaxExpr, preceding: Bool)
+        }
+        public var isRange: Bool, lower: Bound, upper: Bound, span: SourceSpan
+        public init(isRange: Bool, lower: Bound, upper: Bound, span: SourceSpan) {
+            self.isRange = isRange
+            self.lower = lower
+            self.upper = upper
+            self.span = span
+        }
+    }
+
     public init(partitionBy: [SyntaxExpr], orderBy: [OrderItem], frame: String?) {
         self.partitionBy = partitionBy
         self.orderBy = orderBy
@@ -210,6 +231,8 @@ public struct TableRef: Sendable {
     public var position: String?
     /// LATERAL (query)
     public var lateral = false
+    /// A join is NATURAL: over all columns that both sides have.
+    public var natural = false
     public var span: SourceSpan
     public init(_ node: Node, alias: String? = nil, columnAliases: [String]? = nil, span: SourceSpan) {
         self.node = node
@@ -228,6 +251,8 @@ public struct ColumnDefinition: Sendable {
         case metadata(DataType, nullable: Bool, key: String?, virtual: Bool)
     }
     public var name: String, kind: Kind, comment: String?, span: SourceSpan
+    /// The expression of a computed column as it was written.
+    public var expressionText: String?
     public init(name: String, kind: Kind, comment: String? = nil, span: SourceSpan) {
         self.name = name
         self.kind = kind
@@ -242,10 +267,20 @@ public struct CreateTable: Sendable {
     public var temporary: Bool, ifNotExists: Bool
     public var columns: [ColumnDefinition]
     public var watermark: (column: QualifiedName, expr: SyntaxExpr)?
+    /// The watermark's expression as it was written.
+    public var watermarkText: String?
     public var primaryKey: [String]
+    public var constraintName: String?
     public var partitionKeys: [String]
     public var options: [(key: String, value: String, span: SourceSpan)]
     public var comment: String?
+    public var like: TableLike?
+    /// AS SELECT, with the query's text.
+    public var asQuery: (query: Query, text: String)?
+    /// `(b, a)` before AS SELECT: the query's columns in another order.
+    public var columnOrder: [String]?
+    /// CREATE OR REPLACE TABLE; REPLACE TABLE, which wants a table that is there.
+    public var orReplace = false, replace = false
     public var span: SourceSpan
     public init(name: QualifiedName, temporary: Bool = false, ifNotExists: Bool = false, columns: [ColumnDefinition] = [],
                 watermark: (column: QualifiedName, expr: SyntaxExpr)? = nil, primaryKey: [String] = [], partitionKeys: [String] = [],
@@ -269,6 +304,9 @@ public struct Insert: Sendable {
     public var columns: [String]?
     public var query: Query
     public var overwrite: Bool
+    /// `/*+ OPTIONS(...) */` behind the target.
+    public var hints: [String: String] = [:]
+    public var partition: PartitionSpec?
     public var span: SourceSpan
     public init(target: QualifiedName, columns: [String]? = nil, query: Query, overwrite: Bool = false, span: SourceSpan) {
         self.target = target
@@ -283,13 +321,12 @@ public struct Insert: Sendable {
 public struct Statement: Sendable {
     public indirect enum Node: Sendable {
         case createTable(CreateTable)
-        case createView(name: QualifiedName, columns: [String]?, query: Query, temporary: Bool, ifNotExists: Bool, text: String)
+        case createView(CreateView)
         /// kind: "TABLE" or "VIEW"
-        case drop(kind: String, name: QualifiedName, ifExists: Bool)
-        case showTables, showViews, showCreateTable(QualifiedName), showFunctions
+        case drop(kind: String, name: QualifiedName, ifExists: Bool, temporary: Bool)
         case describe(QualifiedName)
-        /// `graphviz` for EXPLAIN with the word DOT or GRAPHVIZ before the statement.
-        case explain(Statement, graphviz: Bool)
+        case catalog(CatalogStatement)
+        case explain(Statement, details: Set<ExplainDetail>)
         case set(key: String, value: String), reset(key: String?), showSettings
         case insert(Insert)
         case statementSet([Insert])

@@ -9,6 +9,11 @@ struct BoundInsert: Sendable {
     /// The statement's place, for errors that show only when the job is put together.
     var span: SourceSpan
     var script: ScriptText
+
+    /// Both write to the same table with the same options.
+    func isSameSink(as other: BoundInsert) -> Bool {
+        table.path == other.table.path && table.temporary == other.table.temporary && table.descriptor.options == other.table.descriptor.options
+    }
 }
 
 /// Turns INSERT INTO into a plan whose columns are those of the sink.
@@ -17,17 +22,27 @@ struct InsertBinder {
     init(_ context: BindingContext) { self.context = context }
 
     func bind(_ insert: Insert) throws -> BoundInsert {
-        guard case .table(let table) = try context.catalog.lookUp(insert.target, context.script) else {
+        guard case .table(var table) = try context.catalog.lookUp(insert.target, context.script) else {
             throw context.error(.validate, "\(insert.target.text) is a view and cannot be written to", at: insert.target.span)
         }
+        if !insert.hints.isEmpty {
+            table.descriptor.options.merge(insert.hints) { $1 }
+            for key in insert.hints.keys { table.descriptor.optionLocations[key] = context.script.location(insert.target.span) }
+            try TableChecks(context).options(of: table.descriptor, at: insert.target.span)
+        }
+        return try bind(insert, into: table)
+    }
+
+    func bind(_ insert: Insert, into table: CatalogTable) throws -> BoundInsert {
         if insert.overwrite { throw context.unsupported("INSERT OVERWRITE", fix: "use INSERT INTO", at: insert.span) }
         if let column = table.columns.first(where: { if case .metadata(_, virtual: false) = $0.kind { true } else { false } }) {
             throw context.error(
-                .validate, "table \(table.name): writing metadata column \(column.name) is not supported",
+                .validate, "not supported yet: writing metadata column \(column.name) of table \(table.name)",
                 fix: "declare it VIRTUAL", at: insert.target.span)
         }
         let sink = table.descriptor.schema
-        let targets = try self.targets(insert, sink, table)
+        let fixed = try fixedValues(insert, sink, table)
+        let targets = try self.targets(insert, sink, table, fixed)
         let query = try QueryBinder(context).bind(insert.query, isOutermost: true, expected: targets.map { sink[$0].type })
         guard query.columns.count == targets.count else {
             throw context.error(
@@ -38,6 +53,11 @@ struct InsertBinder {
         var exprs: [Expr] = [], columns: [PlanColumn] = [], checked: [Expr] = []
         for (i, field) in sink.enumerated() {
             guard let position = targets.firstIndex(of: i) else {
+                if let value = fixed[i] {
+                    exprs.append(value)
+                    columns.append(PlanColumn(field.name, field.type, nullable: field.nullable))
+                    continue
+                }
                 guard field.nullable else {
                     throw context.error(
                         .validate, "table \(table.name): column \(field.name) is NOT NULL, but the INSERT leaves it out",
@@ -72,15 +92,37 @@ struct InsertBinder {
             plan: .project(kept, .init(exprs: exprs, columns: columns)), table: table, span: insert.target.span, script: context.script)
     }
 
+    /// PARTITION (k = 'v'): what the columns of the sink are fixed to.
+    private func fixedValues(_ insert: Insert, _ sink: Schema, _ table: CatalogTable) throws -> [Int: Expr] {
+        guard let partition = insert.partition else { return [:] }
+        var fixed: [Int: Expr] = [:]
+        for (key, syntax) in partition.entries {
+            guard table.descriptor.partitionKeys.contains(key), let i = sink.firstIndex(where: { $0.name == key }) else {
+                throw context.error(
+                    .validate, "table \(table.name) is not partitioned by \(key)",
+                    fix: table.descriptor.partitionKeys.isEmpty
+                        ? "leave PARTITION out: the table has no partitions" : NearName.hint(for: key, in: table.descriptor.partitionKeys),
+                    at: partition.span)
+            }
+            // Without a value the query gives it.
+            guard let syntax else { continue }
+            fixed[i] = try PartitionLiteral.expression(syntax, as: sink[i], context)
+        }
+        return fixed
+    }
+
     /// The sink's columns that the query's columns go to, in order.
-    private func targets(_ insert: Insert, _ sink: Schema, _ table: CatalogTable) throws -> [Int] {
-        guard let names = insert.columns else { return Array(sink.indices) }
+    private func targets(_ insert: Insert, _ sink: Schema, _ table: CatalogTable, _ fixed: [Int: Expr]) throws -> [Int] {
+        guard let names = insert.columns else { return sink.indices.filter { fixed[$0] == nil } }
         var targets: [Int] = []
         for name in names {
             guard let i = sink.firstIndex(where: { $0.name == name }) else {
                 throw context.error(
                     .validate, "table \(table.name) has no column \(name) to write to",
                     fix: NearName.hint(for: name, in: sink.map(\.name)), at: insert.target.span)
+            }
+            guard fixed[i] == nil else {
+                throw context.error(.validate, "column \(name) is fixed by PARTITION and listed too", fix: "remove it from the list", at: insert.target.span)
             }
             guard !targets.contains(i) else { throw context.error(.validate, "column \(name) is listed twice", at: insert.target.span) }
             targets.append(i)

@@ -9,28 +9,37 @@ extension QueryBinder {
         inner.stateTTL = try lengths(select.stateTTL)
         var (plan, scope) = try select.from.map(inner.table) ?? (.values(.init(rows: [[]], columns: [])), .empty)
         let stateTTL = try inner.groupTTL(select.stateTTL, scope)
+        scope.outer = outer
         if let filter = select.filter {
-            plan = .filter(plan, try ExpressionBinder(context, scope: scope, clause: "WHERE").condition(filter))
+            plan = try inner.filtered(plan, filter, scope, clause: "WHERE")
         }
         let items = try expandStars(select.items, scope)
+        let overs = OverCollector(context)
+        var listContext = context
+        listContext.overs = overs
         let isGrouped =
             !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
             || orderBy.contains { $0.expr.containsAggregate }
         guard isGrouped else {
-            let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
+            let subqueries = Subqueries(inner)
+            scope.subqueries = subqueries
+            let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT")
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
-            return finish(plan, scope.columns, projection, select, stateTTL)
+            let (joined, resolved) = subqueries.joined(to: plan)
+            let columns = scope.columns + joined.columns.dropFirst(scope.columns.count)
+            return finish(joined, columns, projection, select, stateTTL, overs, resolved)
         }
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
-        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
+        let subqueries = Subqueries(inner)
+        scope.groupedSubqueries = subqueries
+        let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
-            try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
+            try subqueries.conditions($0, ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped))
         }
-        plan = try grouped.plan(stateTTL: stateTTL)
-        let columns = plan.columns
-        if let having { plan = .filter(plan, grouped.resolved(having)) }
-        return finish(plan, columns, projection.mapped(grouped.resolved), select, stateTTL)
+        let (joined, resolved) = subqueries.joined(to: try grouped.plan(stateTTL: stateTTL), grouped.resolved)
+        plan = Expr.all((having ?? []).flatMap { resolved($0).conjuncts }).map { .filter(joined, $0) } ?? joined
+        return finish(plan, joined.columns, projection, select, stateTTL, overs, resolved)
     }
 
     private struct SelectList {
@@ -43,11 +52,14 @@ extension QueryBinder {
         }
     }
 
-    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?)
-        -> (LogicalPlan, [SortSpec.Key], width: Int)
-    {
+    private func finish(
+        _ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?, _ overs: OverCollector,
+        _ resolve: @escaping (Expr) -> Expr
+    ) -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        let (input, map) = overs.plan(over: input, resolve)
+        let columns = columns + input.columns.dropFirst(columns.count), list = list.mapped(map)
         let output = zip(list.exprs, list.names).map { expr, name in
-            if case .column(let i, _) = expr { return columns[i].renamed(name) }
+            if case .column(let i, _) = expr, columns.indices.contains(i) { return columns[i].renamed(name) }
             return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
@@ -130,13 +142,18 @@ extension QueryBinder {
     }
 
     /// The hint for a table that is not joined with another one.
-    private func lengthOfOnly(_ scope: Scope) -> Duration? {
+    func lengthOfOnly(_ scope: Scope) -> Duration? {
         scope.relations.count == 1 ? scope.relations[0].alias.flatMap { stateTTL[$0] } : nil
     }
 
     // MARK: FROM
 
     func table(_ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        if let asOf = ref.asOf {
+            throw context.error(
+                .validate, "FOR SYSTEM_TIME AS OF stands behind a table that is joined with another one",
+                fix: "write ... FROM t JOIN v FOR SYSTEM_TIME AS OF t.ts ON t.k = v.k", at: asOf.span)
+        }
         switch ref.node {
         case .table(let name, let hints): return try named(name, hints, ref)
         case .query(let query):
@@ -172,12 +189,12 @@ extension QueryBinder {
             let plan = LogicalPlan.scan(.init(table: table, used: Array(table.columns.indices)))
             return try aliased(plan, ref.alias ?? table.name, ref)
         case .view(let view):
-            guard !context.openViews.contains(view.name) else {
+            guard !context.openViews.contains(view.path.description) else {
                 throw context.error(.validate, "view \(view.name) reads itself", at: name.span)
             }
             var inner = context
             inner.script = view.script
-            inner.openViews.append(view.name)
+            inner.openViews.append(view.path.description)
             let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
             return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }
@@ -200,47 +217,9 @@ extension QueryBinder {
 
     private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
-        return (named, Scope(alias: alias, columns: named.columns))
-    }
-
-    private func join(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
-        -> (LogicalPlan, Scope)
-    {
-        if using.isEmpty, let path = try unnestedPath(left, right, kind, on, ref) { return path }
-        if right.isRowFunction {
-            guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
-            return try correlated(try table(left), right, kind, on, ref)
-        }
-        guard kind == "INNER" || kind == "CROSS" else {
-            throw context.unsupported("\(kind) JOIN", fix: "use an inner join", at: ref.span)
-        }
-        let (leftPlan, leftScope) = try table(left)
-        let (rightPlan, rightScope) = try table(right)
-        if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
-            throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
-        }
-        var scope = leftScope.joined(rightScope)
-        let shift = leftScope.columns.count
-        var conditions: [Expr] = []
-        for name in using {
-            guard case .column(let l, let rest) = leftScope.resolve([name]), rest.isEmpty,
-                case .column(let r, let more) = rightScope.resolve([name]), more.isEmpty
-            else {
-                throw context.error(.validate, "USING (\(name)): both sides must have exactly one column \(name)", at: ref.span)
-            }
-            conditions.append(
-                try context.script.locating(ref.span) {
-                    try context.functions.bind(
-                        "=", [.column(l, leftScope.columns[l].type), .column(r + shift, rightScope.columns[r].type)])
-                })
-            scope.hidden.insert(r + shift)
-        }
-        if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
-        let condition: Expr? = conditions.isEmpty ? nil : conditions.count == 1 ? conditions[0] : .and(conditions)
-        let plan = LogicalPlan.join(
-            leftPlan, rightPlan,
-            .init(condition: condition, columns: scope.columns, leftTTL: lengthOfOnly(leftScope), rightTTL: lengthOfOnly(rightScope)))
-        return (plan, scope)
+        var scope = Scope(alias: alias, columns: named.columns)
+        scope.outer = outer
+        return (named, scope)
     }
 }
 
@@ -263,7 +242,7 @@ extension SyntaxExpr {
     var children: [SyntaxExpr] {
         switch node {
         case .name, .star, .integer, .decimal, .approximate, .string, .bytes, .boolean, .null, .dateLiteral, .timeLiteral,
-            .timestampLiteral, .interval, .exists, .scalarQuery:
+            .timestampLiteral, .interval, .exists, .scalarQuery, .quantified:
             []
         case .unary(_, let e), .isNull(let e, _), .isTruth(let e, _, _), .isJSON(let e, _, _), .inQuery(let e, _, _), .cast(let e, _, _),
             .field(let e, _):
@@ -274,7 +253,9 @@ extension SyntaxExpr {
         case .like(_, let a, let b, let escape, _): [a, b] + (escape.map { [$0] } ?? [])
         case .caseWhen(let operand, let branches, let otherwise):
             [operand, otherwise].compactMap { $0 } + branches.flatMap { [$0.when, $0.then] }
-        case .call(let call): call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 }
+        case .call(let call):
+            call.arguments + [call.filter, call.emptyDefault, call.errorDefault].compactMap { $0 } + (call.over?.partitionBy ?? [])
+                + (call.over?.orderBy.map(\.expr) ?? [])
         case .array(let items), .map(let items), .row(let items): items
         }
     }

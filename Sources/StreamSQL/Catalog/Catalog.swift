@@ -1,116 +1,276 @@
 import StreamCore
 import StreamExpressions
 
-/// A table made by CREATE TABLE.
-public struct CatalogTable: Sendable {
-    /// A column of a table: physical, computed or metadata.
-    public struct Column: Sendable {
-        public enum Kind: Sendable {
-            case physical
-            /// Index into ``TableDescriptor/metadata``.
-            case metadata(Int, virtual: Bool)
-            /// Over the physical and metadata columns; column numbers are those of the table.
-            case computed(Expr, SyntaxExpr)
-        }
-        public var name: String
-        public var type: DataType
-        public var nullable: Bool
-        public var kind: Kind
-        public var comment: String?
-    }
-
-    /// WATERMARK FOR, bound.
-    public struct Watermark: Sendable {
-        /// Index into ``CatalogTable/columns``.
-        public var column: Int
-        /// Over the table's columns; a timestamp.
-        public var expr: Expr
-        /// The expression as it was written.
-        public var text: String
-    }
-
-    public var name: String
-    public var columns: [Column]
-    public var watermark: Watermark?
-    public var comment: String?
-    public var temporary: Bool
-    /// What the connector sees: physical columns, keys, options.
-    public var descriptor: TableDescriptor
-    var script: ScriptText
-
-    /// Index into `descriptor.schema` of each physical column.
-    func physicalIndex(of column: Int) -> Int {
-        columns[..<column].count { if case .physical = $0.kind { true } else { false } }
-    }
-}
-
-/// A query with a name.
-public struct CatalogView: Sendable {
-    public var name: String
-    public var columns: [String]?
-    public var query: Query
-    /// The CREATE VIEW statement as it was written.
-    public var text: String
-    public var temporary: Bool
-    /// What it gives, found when it was made.
-    public var schema: Schema
-    /// Indices of its time attributes.
-    public var timeAttributes: Set<Int>
-    /// Indices of its processing-time attributes.
-    public var processingTimes: Set<Int> = []
-    var script: ScriptText
-}
-
-/// Tables and views by name, in memory. Names are case-sensitive, as in Flink.
+/// All catalogs of a session, with what is temporary in it, and where it stands. Names are case-sensitive, as in Flink; those of
+/// functions are not.
 public final class Catalog {
     /// What a name stands for.
     public enum Entry: Sendable {
         case table(CatalogTable)
         case view(CatalogView)
+
+        var path: ObjectPath {
+            switch self {
+            case .table(let table): table.path
+            case .view(let view): view.path
+            }
+        }
+        var isView: Bool { if case .view = self { true } else { false } }
+        var kind: String { isView ? "view" : "table" }
     }
 
     public static let catalogName = "default_catalog", databaseName = "default_database"
 
-    private var entries: [String: Entry] = [:]
-    private(set) var connectors: [String: any TableConnector] = [:]
+    private struct Mounted {
+        var definition: CatalogDefinition
+        var store: any CatalogStore
+    }
 
-    public init(connectors: [any TableConnector] = []) {
+    /// The database that names without one are in.
+    public private(set) var current = Namespace.standard
+    private var mounted: [String: Mounted]
+    private var temporary: [ObjectPath: Entry] = [:]
+    private var temporaryFunctions: [ObjectPath: CatalogFunction] = [:]
+    /// By name in lower case; found from everywhere.
+    private var systemFunctions: [String: CatalogFunction] = [:]
+    /// What was bound of the stores' objects.
+    private var bound: [ObjectPath: (version: Int64, entry: Entry)] = [:]
+    private(set) var connectors: [String: any TableConnector] = [:]
+    private var factories: [String: any CatalogFactory] = [:]
+    /// Makes an entry of what a store keeps; the session sets it.
+    var bind: ((CatalogObject, ObjectPath) throws -> Entry)?
+    /// Makes a function of the catalog known to a registry, under its name; nil = such functions cannot be called.
+    public var functionResolver: ((CatalogFunction, FunctionRegistry) throws -> FunctionRegistry)?
+
+    /// - Parameter store: what the default catalog is kept in.
+    /// - Throws: when a catalog that was created in the store cannot be opened.
+    public init(connectors: [any TableConnector] = [], factories: [any CatalogFactory] = [], store: any CatalogStore) throws {
+        mounted = [Self.catalogName: Mounted(definition: CatalogDefinition(name: Self.catalogName, options: ["type": "generic_in_memory"]), store: store)]
         for connector in connectors { register(connector) }
+        for factory in factories + [MemoryCatalogFactory()] { register(factory) }
+        if try store.database(Self.databaseName) == nil { _ = try store.create(CatalogDatabase(name: Self.databaseName)) }
+        for definition in try store.catalogDefinitions() { mounted[definition.name] = try open(definition) }
+    }
+
+    /// A catalog in memory.
+    public init(connectors: [any TableConnector] = []) {
+        mounted = [
+            Self.catalogName: Mounted(
+                definition: CatalogDefinition(name: Self.catalogName, options: ["type": "generic_in_memory"]), store: MemoryCatalogStore())
+        ]
+        for connector in connectors { register(connector) }
+        register(MemoryCatalogFactory())
     }
 
     public func register(_ connector: any TableConnector) { connectors[connector.identifier] = connector }
+    public func register(_ factory: any CatalogFactory) { factories[factory.identifier] = factory }
 
     public var connectorNames: [String] { connectors.keys.sorted() }
     public func connector(_ identifier: String) -> (any TableConnector)? { connectors[identifier] }
 
-    public var names: [String] { entries.keys.sorted() }
-    public var tableNames: [String] { names }
-    public var viewNames: [String] { names.filter { if case .view = entries[$0]! { true } else { false } } }
+    // MARK: catalogs
 
-    public subscript(name: String) -> Entry? {
-        get { entries[name] }
-        set { entries[name] = newValue }
+    public var catalogNames: [String] { mounted.keys.sorted() }
+    public func definition(of catalog: String) -> CatalogDefinition? { mounted[catalog]?.definition }
+
+    func store(_ catalog: String) throws -> any CatalogStore {
+        guard let found = mounted[catalog] else {
+            throw StreamError(.validate, "there is no catalog \(catalog)", fix: NearName.hint(for: catalog, in: mounted.keys))
+        }
+        return found.store
     }
 
-    /// The last part of a name that may be qualified with the one catalog and database there is.
-    func localName(_ name: QualifiedName, _ script: ScriptText) throws -> String {
-        let prefix = name.parts.dropLast()
-        guard prefix.isEmpty || Array(prefix) == [Self.databaseName] || Array(prefix) == [Self.catalogName, Self.databaseName] else {
-            throw script.error(
-                .validate, "there is no database \(prefix.joined(separator: "."))",
-                fix: "write the table's name alone: \(name.parts.last ?? "")", at: name.span)
+    private func open(_ definition: CatalogDefinition) throws -> Mounted {
+        guard let type = definition.options["type"] else {
+            throw StreamError(
+                .validate, "catalog \(definition.name) has no option 'type'",
+                fix: "add 'type' = '...' to WITH, one of \(factories.keys.sorted().joined(separator: ", "))")
         }
-        return name.parts.last ?? ""
+        guard let factory = factories[type] else {
+            throw StreamError(
+                .validate, "catalog \(definition.name): there is no catalog type '\(type)'", fix: NearName.hint(for: type, in: factories.keys))
+        }
+        let known = factory.optionKeys.union(["type", "default-database"])
+        if let key = definition.options.keys.sorted().first(where: { !known.contains($0) }) {
+            throw StreamError(
+                .validate, "catalog \(definition.name): a catalog of type '\(type)' has no option '\(key)'", fix: NearName.hint(for: key, in: known))
+        }
+        let store = try factory.store(for: definition)
+        let database = defaultDatabase(definition)
+        if try store.database(database) == nil { _ = try store.create(CatalogDatabase(name: database)) }
+        return Mounted(definition: definition, store: store)
+    }
+
+    private func defaultDatabase(_ definition: CatalogDefinition) -> String {
+        definition.name == Self.catalogName ? Self.databaseName : definition.options["default-database"] ?? "default"
+    }
+
+    func createCatalog(_ definition: CatalogDefinition) throws {
+        mounted[definition.name] = try open(definition)
+        try store(Self.catalogName).save(definition)
+    }
+
+    func alterCatalog(_ definition: CatalogDefinition) throws {
+        var changed = mounted[definition.name]!
+        if definition.options != changed.definition.options { changed = try open(definition) }
+        changed.definition = definition
+        mounted[definition.name] = changed
+        forget { $0.catalog == definition.name }
+        try store(Self.catalogName).save(definition)
+    }
+
+    func dropCatalog(_ name: String) throws {
+        try store(Self.catalogName).dropCatalogDefinition(name)
+        mounted[name] = nil
+        forget { $0.catalog == name }
+    }
+
+    private func forget(_ which: (ObjectPath) -> Bool) { bound = bound.filter { !which($0.key) } }
+
+    // MARK: databases
+
+    func use(catalog: String) throws {
+        _ = try store(catalog)
+        current = Namespace(catalog: catalog, database: defaultDatabase(mounted[catalog]!.definition))
+    }
+
+    func use(_ namespace: Namespace) throws {
+        try check(namespace)
+        current = namespace
+    }
+
+    /// Throws unless there is such a database.
+    func check(_ namespace: Namespace) throws {
+        let store = try store(namespace.catalog)
+        guard try store.database(namespace.database) != nil else {
+            let shown = namespace.catalog == current.catalog ? namespace.database : "\(namespace)"
+            throw StreamError(.validate, "there is no database \(shown)", fix: NearName.hint(for: namespace.database, in: try store.databaseNames()))
+        }
+    }
+
+    /// The database that a name of one or two parts means.
+    func namespace(of name: QualifiedName, _ script: ScriptText) throws -> Namespace {
+        let around = script.namespace ?? current
+        switch name.parts.count {
+        case 1: return Namespace(catalog: around.catalog, database: name.parts[0])
+        case 2: return Namespace(catalog: name.parts[0], database: name.parts[1])
+        default:
+            throw script.error(.validate, "\(name.text) is no name of a database", fix: "write catalog.database or database", at: name.span)
+        }
+    }
+
+    /// The full name of a table, view or function; its database exists.
+    func path(of name: QualifiedName, _ script: ScriptText) throws -> ObjectPath {
+        let around = script.namespace ?? current
+        let path: ObjectPath
+        switch name.parts.count {
+        case 1: path = ObjectPath(around, name.parts[0])
+        case 2: path = ObjectPath(catalog: around.catalog, database: name.parts[0], name: name.parts[1])
+        case 3: path = ObjectPath(catalog: name.parts[0], database: name.parts[1], name: name.parts[2])
+        default:
+            throw script.error(
+                .validate, "\(name.text) has \(name.parts.count) parts", fix: "write catalog.database.name, database.name or name", at: name.span)
+        }
+        try script.locating(name.span) { try check(path.namespace) }
+        return path
+    }
+
+    // MARK: tables and views
+
+    func temporaryEntry(_ path: ObjectPath) -> Entry? { temporary[path] }
+
+    /// nil drops it.
+    func setTemporary(_ entry: Entry?, at path: ObjectPath) { temporary[path] = entry }
+
+    /// What a name stands for, bound; a temporary object hides one that lasts.
+    func entry(_ path: ObjectPath) throws -> Entry? {
+        if let found = temporary[path] { return found }
+        guard let object = try store(path.catalog).object(path.name, in: path.database) else {
+            bound[path] = nil
+            return nil
+        }
+        if let known = bound[path], known.version == object.version { return known.entry }
+        guard let bind else { throw StreamError(.validate, "\(path) was made by another session; this catalog belongs to none") }
+        let entry = try bind(object, path)
+        bound[path] = (object.version, entry)
+        return entry
+    }
+
+    /// What the store keeps under a name.
+    func object(_ path: ObjectPath) throws -> CatalogObject? { try store(path.catalog).object(path.name, in: path.database) }
+
+    /// - Returns: false when there is an object of that name already.
+    func create(_ declaration: CatalogObject.Declaration, _ entry: Entry) throws -> Bool {
+        let path = entry.path, store = try store(path.catalog)
+        guard try store.create(CatalogObject(name: path.name, declaration: declaration), in: path.database) else { return false }
+        // Kept as it was bound, so that errors point into the script that made it.
+        if let made = try store.object(path.name, in: path.database), made.declaration == declaration { bound[path] = (made.version, entry) }
+        return true
+    }
+
+    /// Changes the object that `path` is now.
+    func update(_ object: CatalogObject, at path: ObjectPath, _ entry: Entry?) throws {
+        let store = try store(path.catalog)
+        guard try store.update(object, named: path.name, in: path.database) else {
+            throw StreamError(.conflict, "\(path) was changed by another process in the meantime", fix: "look at it again, then repeat the statement")
+        }
+        bound[path] = nil
+        if let entry, let made = try store.object(object.name, in: path.database), made.declaration == object.declaration {
+            bound[entry.path] = (made.version, entry)
+        }
+    }
+
+    func drop(_ path: ObjectPath) throws -> Bool {
+        bound[path] = nil
+        return try store(path.catalog).drop(path.name, in: path.database)
+    }
+
+    /// Names in a database, with temporary ones, sorted.
+    func names(in namespace: Namespace) throws -> [(name: String, isView: Bool)] {
+        var all = Dictionary(uniqueKeysWithValues: try store(namespace.catalog).objectNames(in: namespace.database))
+        for (path, entry) in temporary where path.namespace == namespace { all[path.name] = entry.isView }
+        return all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     func lookUp(_ name: QualifiedName, _ script: ScriptText, as what: String = "table") throws -> Entry {
-        let local = try localName(name, script)
-        guard let entry = entries[local] else {
-            throw script.error(
-                .validate, "there is no \(what) \(local)",
-                fix: NearName.hint(for: local, in: entries.keys) ?? "create it first with CREATE TABLE \(local) (...) WITH (...)",
-                at: name.span)
-        }
-        return entry
+        let path = try path(of: name, script)
+        if let entry = try script.locating(name.span, { try entry(path) }) { return entry }
+        let shown = path.namespace == current ? path.name : name.text
+        throw script.error(
+            .validate, "there is no \(what) \(shown)",
+            fix: NearName.hint(for: path.name, in: try names(in: path.namespace).map(\.name))
+                ?? "create it first with CREATE TABLE \(shown) (...) WITH (...)",
+            at: name.span)
+    }
+
+    // MARK: functions
+
+    /// Those of the session and of a database, in the order in which a name is looked for.
+    public func functions(in namespace: Namespace? = nil) throws -> [CatalogFunction] {
+        let namespace = namespace ?? current
+        let own = temporaryFunctions.filter { $0.key.namespace == namespace }.map(\.value)
+        let stored = try store(namespace.catalog).functions(in: namespace.database)
+        return systemFunctions.values.sorted { $0.name < $1.name } + own.sorted { $0.name < $1.name } + stored
+    }
+
+    /// The function that a call of a name means: of the session, then of the current database; nil = none of the catalog's.
+    public func function(_ name: String, in namespace: Namespace? = nil) throws -> CatalogFunction? {
+        let lower = name.lowercased()
+        return try functions(in: namespace).first { $0.name.lowercased() == lower }
+    }
+
+    func systemFunction(_ name: String) -> CatalogFunction? { systemFunctions[name.lowercased()] }
+    func setSystemFunction(_ function: CatalogFunction?, named name: String) { systemFunctions[name.lowercased()] = function }
+
+    private func functionPath(_ path: ObjectPath) -> ObjectPath { ObjectPath(path.namespace, path.name.lowercased()) }
+    func temporaryFunction(_ path: ObjectPath) -> CatalogFunction? { temporaryFunctions[functionPath(path)] }
+    func setTemporaryFunction(_ function: CatalogFunction?, at path: ObjectPath) { temporaryFunctions[functionPath(path)] = function }
+
+    // MARK: partitions
+
+    /// Whether a lasting table's partitions are kept by its catalog.
+    func hasPartitions(of table: CatalogTable) throws -> Bool {
+        guard !table.descriptor.partitionKeys.isEmpty, temporary[table.path] == nil else { return false }
+        return try store(table.path.catalog).hasPartitions(of: table.name, in: table.path.database)
     }
 }

@@ -1,10 +1,12 @@
 import StreamCore
 
-/// The script that pieces of syntax point into, for errors that show the line they are about.
+/// The script that pieces of syntax point into, for errors that show the line they are about, and where its names are looked for.
 struct ScriptText: Sendable {
     let source: SourceText
+    /// Where names are looked for; nil = in the session's current database.
+    var namespace: Namespace?
 
-    init(_ source: SourceText) { self.source = source }
+    init(_ source: SourceText, namespace: Namespace? = nil) { (self.source, self.namespace) = (source, namespace) }
     init(of statement: Statement) { source = statement.source ?? SourceText(statement.text) }
 
     func location(_ span: SourceSpan) -> SourceLocation {

@@ -5,9 +5,12 @@ import StreamExpressions
 struct TableDefinition {
     var context: BindingContext
     var create: CreateTable
+    /// The table's full name, when it is known already.
+    var path: ObjectPath?
 
     func table() throws -> CatalogTable {
-        let name = try context.catalog.localName(create.name, context.script)
+        let path = try self.path ?? context.catalog.path(of: create.name, context.script)
+        let name = path.name
         try checkColumnNames(name)
         var columns: [CatalogTable.Column?] = [], metadata: [TableDescriptor.MetadataColumn] = []
         for definition in create.columns {
@@ -39,8 +42,8 @@ struct TableDefinition {
             primaryKey: create.primaryKey, partitionKeys: create.partitionKeys, options: options,
             optionLocations: locations)
         var table = CatalogTable(
-            name: name, columns: complete, comment: create.comment, temporary: create.temporary, descriptor: descriptor,
-            script: context.script)
+            path: path, columns: complete, comment: create.comment, temporary: create.temporary, declaration: TableDeclaration(create),
+            descriptor: descriptor, script: context.script)
         table.watermark = try watermark(complete)
         try checkKeys(table)
         try TableChecks(context).options(of: descriptor, at: create.name.span)
@@ -148,7 +151,7 @@ struct TableChecks {
     /// The connector is known and accepts options and schema.
     func options(of table: TableDescriptor, at span: SourceSpan) throws {
         let connector = try connector(of: table, at: span)
-        let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption])
+        let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption, JoinReorder.rowCountOption])
         let prefixes = known.filter { $0.hasSuffix(".") }
         for key in table.options.keys.sorted() where !known.contains(key) && !prefixes.contains(where: { key.hasPrefix($0) }) {
             throw located(
@@ -161,6 +164,12 @@ struct TableChecks {
                 StreamError(
                     .validate, "table \(table.name): '\(Self.idleTimeoutOption)' = '\(option)' is not a length of time",
                     fix: "write for example '10 s'"), Self.idleTimeoutOption, table, span)
+        }
+        if let option = table.options[JoinReorder.rowCountOption], Double(option).map({ $0 >= 0 && $0.isFinite }) != true {
+            throw located(
+                StreamError(
+                    .validate, "table \(table.name): '\(JoinReorder.rowCountOption)' = '\(option)' is not a number of rows",
+                    fix: "write for example '10000'"), JoinReorder.rowCountOption, table, span)
         }
         do {
             try connector.validate(table)

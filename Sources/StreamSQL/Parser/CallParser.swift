@@ -70,6 +70,7 @@ extension TokenParser {
             if acceptWord("DISTINCT") { call.distinct = true } else { _ = acceptWord("ALL") }
             call.arguments = try expressionList()
             if isSymbol("=>") { throw unsupported("naming the arguments of \(call.name)", fix: "write the arguments in order") }
+            nullTreatment(of: &call)
             if isWord("ORDER") { throw unsupported("ORDER BY inside of \(call.name)", fix: "order the rows of a subquery") }
         }
     }
@@ -175,10 +176,13 @@ extension TokenParser {
         }
     }
 
+    private mutating func nullTreatment(of call: inout FunctionCall) {
+        if acceptWord("IGNORE", "NULLS") { call.ignoresNulls = true } else { _ = acceptWord("RESPECT", "NULLS") }
+    }
+
     private mutating func clauses(of call: inout FunctionCall) throws {
         if isWords("WITHIN", "GROUP") { throw unsupported("WITHIN GROUP", fix: "remove it; rows are taken in order of arrival") }
-        if isWords("IGNORE", "NULLS") { throw unsupported("IGNORE NULLS", fix: "filter the nulls out first") }
-        _ = acceptWord("RESPECT", "NULLS")
+        nullTreatment(of: &call)
         if acceptWord("FILTER") {
             try expect("(", " after FILTER")
             try expectWord("WHERE")
@@ -217,32 +221,38 @@ extension TokenParser {
             window.partitionBy = try expressionList()
         }
         if isWord("ORDER") { window.orderBy = try orderBy() }
-        if isWord("ROWS") || isWord("RANGE") { window.frame = try frame() }
+        if isWord("ROWS") || isWord("RANGE") { (window.frame, window.bounds) = try frame() }
         guard accept(")") else { throw expected("\")\" after the window", near: ["PARTITION", "ORDER", "ROWS", "RANGE"]) }
         return window
     }
 
-    /// Checked, and given back as text with single spaces.
-    private mutating func frame() throws -> String {
-        let first = index
+    /// Also as text with single spaces.
+    private mutating func frame() throws -> (String, OverWindow.Bounds) {
+        let first = index, start = token, isRange = isWord("RANGE")
         advance()
+        var lower = OverWindow.Bounds.Bound.currentRow, upper = OverWindow.Bounds.Bound.currentRow
         if acceptWord("BETWEEN") {
-            try frameBound()
+            lower = try frameBound()
             try expectWord("AND")
+            upper = try frameBound()
+        } else {
+            lower = try frameBound()
         }
-        try frameBound()
         if isWord("EXCLUDE") { throw unsupported("EXCLUDE in a window frame") }
         let last = index
-        let start = token(ahead: first - last)
-        return source.slice(start.start, consumedEnd).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        let from = token(ahead: first - last)
+        let text = source.slice(from.start, consumedEnd).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return (text, .init(isRange: isRange, lower: lower, upper: upper, span: source.span(start.start, consumedEnd)))
     }
 
-    private mutating func frameBound() throws {
-        if acceptWord("CURRENT", "ROW") { return }
-        if !acceptWord("UNBOUNDED") { _ = try expression() }
-        guard acceptWord("PRECEDING") || acceptWord("FOLLOWING") else {
+    private mutating func frameBound() throws -> OverWindow.Bounds.Bound {
+        if acceptWord("CURRENT", "ROW") { return .currentRow }
+        let length = acceptWord("UNBOUNDED") ? nil : try expression()
+        let isPreceding = acceptWord("PRECEDING")
+        guard isPreceding || acceptWord("FOLLOWING") else {
             throw expected("PRECEDING or FOLLOWING", near: ["PRECEDING", "FOLLOWING"])
         }
+        return length.map { .offset($0, preceding: isPreceding) } ?? .unbounded(preceding: isPreceding)
     }
 
     // MARK: ORDER BY

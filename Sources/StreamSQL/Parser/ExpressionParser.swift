@@ -61,7 +61,10 @@ extension TokenParser {
             let symbol = token.text
             advance()
             if precedence == Precedence.comparison, isWord("ANY") || isWord("ALL") || isWord("SOME"), isSymbol("(", ahead: 1) {
-                throw unsupported("comparing with \(token.upper) of a set", fix: "use IN or EXISTS")
+                let isAll = isWord("ALL")
+                advance()
+                try expect("(", " after \(isAll ? "ALL" : "ANY")")
+                return made(.quantified(symbol, left, all: isAll, try subquery()), from: left)
             }
             let right = try expression(above: precedence + 1)
             return made(.binary(symbol, left, right), from: left)
@@ -298,7 +301,7 @@ extension TokenParser {
         let name = try qualifiedName("a column")
         if isSymbol("("), name.parts.count > 1 {
             throw source.error(
-                .plan, "\(name.text)(...) is not supported", fix: "write the function without a catalog or database name", at: name.span)
+                .plan, "not supported yet: \(name.text)(...)", fix: "write the function without a catalog or database name", at: name.span)
         }
         return SyntaxExpr(.name(name), span: name.span)
     }

@@ -53,12 +53,16 @@ enum Keywords {
     /// Words that begin a statement.
     static let statements = [
         "SELECT", "WITH", "VALUES", "INSERT", "CREATE", "DROP", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "EXECUTE", "BEGIN",
-        "HELP", "QUIT", "EXIT",
+        "HELP", "QUIT", "EXIT", "ALTER", "USE", "REPLACE", "TRUNCATE", "DELETE", "ANALYZE",
     ]
 
-    /// Flink statements that this engine does not run.
-    static let foreignStatements: Set = [
-        "ADD", "ALTER", "ANALYZE", "CALL", "COMPILE", "DELETE", "LOAD", "MERGE", "REMOVE", "STOP", "TRUNCATE", "UNLOAD", "UPDATE", "USE",
+    /// Flink statements that this engine does not run, and what to do in their place.
+    static let foreignStatements = [
+        "ADD": "link Swift code into the program, or write CREATE FUNCTION ... LANGUAGE PYTHON USING FILE '...'",
+        "CALL": "write the steps as statements of their own", "COMPILE": "run the INSERT itself; a checkpoint keeps a job's state",
+        "LOAD": "leave it out: all built-in functions are there", "MERGE": "write INSERT INTO a table with a primary key",
+        "REMOVE": "leave it out: there are no JAR files", "STOP": "stop the job from the command line: swiftwater stop JOB",
+        "UNLOAD": "leave it out: all built-in functions are there", "UPDATE": "write INSERT INTO a table with a primary key",
     ]
 
     /// Functions that are written without parentheses.

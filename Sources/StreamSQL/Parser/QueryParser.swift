@@ -307,8 +307,7 @@ extension TokenParser {
     private mutating func joins(after first: TableRef) throws -> TableRef {
         var left = first, links = 0
         while true {
-            let natural = isWord("NATURAL")
-            if natural { throw unsupported("NATURAL JOIN", fix: "name the columns: JOIN ... USING (a, b)") }
+            let natural = acceptWord("NATURAL")
             let kind: String
             if acceptWord("CROSS") {
                 try expectWord("JOIN")
@@ -324,12 +323,17 @@ extension TokenParser {
                 if isWord("SEMI") || isWord("ANTI") { throw unsupported("\(side) \(token.upper) JOIN", fix: "use EXISTS or NOT EXISTS") }
                 try expectWord("JOIN")
                 kind = side
+            } else if natural {
+                throw expected("JOIN, INNER, LEFT, RIGHT or FULL after NATURAL", near: ["JOIN", "INNER", "LEFT", "RIGHT", "FULL"])
             } else {
                 return left
             }
+            if natural, kind == "CROSS" {
+                throw source.error(.parse, "a CROSS JOIN has no condition, so it cannot be NATURAL", fix: "write NATURAL JOIN", at: span)
+            }
             let right = try tablePrimary()
             var on: SyntaxExpr?, using: [String] = []
-            if kind != "CROSS" {
+            if kind != "CROSS", !natural {
                 if acceptWord("ON") {
                     on = try expression()
                 } else if acceptWord("USING") {
@@ -339,6 +343,7 @@ extension TokenParser {
                 }
             }
             left = TableRef(.join(left, right, kind: kind, on: on, using: using), span: source.span(left.span.start, consumedEnd))
+            left.natural = natural
             links += 1
             try checkChain(links, "joins")
         }
@@ -422,7 +427,7 @@ extension TokenParser {
     }
 
     /// /*+ OPTIONS('k' = 'v', ...) */
-    private mutating func tableHints() throws -> [String: String] {
+    mutating func tableHints() throws -> [String: String] {
         let pairs = try hints("OPTIONS", key: "an option key", value: "an option value", usage: "OPTIONS('key' = 'value')")
         return Dictionary(uniqueKeysWithValues: pairs.map { ($0.key, $0.value) })
     }
@@ -468,7 +473,7 @@ extension TokenParser {
         let function = token.upper
         guard let parameters = Self.windowParameters[function] else {
             throw source.error(
-                .plan, "the table function \(token.text) is not supported",
+                .plan, "not supported yet: the table function \(token.text)",
                 fix: NearName.hint(for: token.text, in: Self.windowParameters.keys), at: at)
         }
         advance()

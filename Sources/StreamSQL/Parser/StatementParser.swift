@@ -1,6 +1,6 @@
 import StreamCore
 
-/// Statements other than CREATE TABLE.
+/// Which statement it is, and those that run something: queries, INSERT, EXPLAIN, SET.
 extension TokenParser {
     mutating func statement() throws -> Statement {
         try enter()
@@ -19,10 +19,7 @@ extension TokenParser {
         case "CREATE": return try create()
         case "DROP": return try drop()
         case "SHOW": return try show()
-        case "DESCRIBE", "DESC":
-            advance()
-            _ = acceptWord("EXTENDED")
-            return .describe(try qualifiedName("a table"))
+        case "DESCRIBE", "DESC": return try describe()
         case "EXPLAIN": return try explain()
         case "SET":
             advance()
@@ -40,7 +37,7 @@ extension TokenParser {
             if isWord("STATEMENT") { return try statementSet(begin: true) }
             if isWord("INSERT") { return .insert(try insert()) }
             if startsQuery { return .query(try query()) }
-            if isWord("PLAN") { throw unsupported("EXECUTE PLAN") }
+            if isWord("PLAN") { throw unsupported("EXECUTE PLAN", fix: "run the INSERT itself; a checkpoint keeps a job's state") }
             throw expected("STATEMENT SET, INSERT or SELECT after EXECUTE", near: ["STATEMENT", "INSERT", "SELECT"])
         case "BEGIN":
             advance()
@@ -53,8 +50,13 @@ extension TokenParser {
         case "QUIT", "EXIT":
             advance()
             return .quit
-        case let word where Keywords.foreignStatements.contains(word):
-            throw source.error(.plan, "\(word) statements are not supported", at: source.span(start.start, start.end))
+        case "ALTER": return .catalog(try alter())
+        case "USE": return .catalog(try use())
+        case "REPLACE": return try create()
+        case "TRUNCATE", "DELETE", "ANALYZE": return .catalog(try maintenance())
+        case let word where Keywords.foreignStatements[word] != nil:
+            throw source.error(
+                .plan, "not supported yet: \(word)", fix: Keywords.foreignStatements[word], at: source.span(start.start, start.end))
         default:
             throw expected("a statement", near: Keywords.statements)
         }
@@ -67,88 +69,39 @@ extension TokenParser {
         return try string("the key")
     }
 
-    // MARK: CREATE, DROP
-
-    private mutating func create() throws -> Statement.Node {
-        let start = token.start
-        try expectWord("CREATE")
-        if isWords("OR", "REPLACE") || isWords("OR", "ALTER") {
-            throw unsupported("CREATE OR REPLACE", fix: "write DROP ... IF EXISTS, then CREATE")
-        }
-        let temporary = acceptWord("TEMPORARY")
-        if isWord("SYSTEM") { throw unsupported("CREATE TEMPORARY SYSTEM FUNCTION") }
-        if acceptWord("TABLE") { return .createTable(try createTable(start, temporary: temporary)) }
-        if acceptWord("VIEW") {
-            let ifNotExists = acceptWord("IF", "NOT", "EXISTS")
-            let name = try qualifiedName("the name of the view")
-            let columns = isSymbol("(") ? try nameList("column") : nil
-            if acceptWord("COMMENT") { _ = try string("a comment") }
-            try expectWord("AS")
-            guard startsQuery || isSymbol("(") else { throw expected("a query after AS", near: ["SELECT", "WITH", "VALUES"]) }
-            let query = try query()
-            return .createView(
-                name: name, columns: columns, query: query, temporary: temporary, ifNotExists: ifNotExists,
-                text: source.slice(query.span.start, query.span.end))
-        }
-        for other in ["FUNCTION", "CATALOG", "DATABASE", "MATERIALIZED", "MODEL", "CONNECTION"] where isWord(other) {
-            throw unsupported("CREATE \(other)")
-        }
-        throw expected("TABLE or VIEW after CREATE", near: ["TABLE", "VIEW", "TEMPORARY"])
-    }
-
-    private mutating func drop() throws -> Statement.Node {
-        advance()
-        _ = acceptWord("TEMPORARY")
-        for kind in ["TABLE", "VIEW"] where acceptWord(kind) {
-            let ifExists = acceptWord("IF", "EXISTS")
-            return .drop(kind: kind, name: try qualifiedName("the name of the \(kind.lowercased())"), ifExists: ifExists)
-        }
-        for other in ["FUNCTION", "CATALOG", "DATABASE", "MATERIALIZED", "MODEL"] where isWord(other) { throw unsupported("DROP \(other)") }
-        throw expected("TABLE or VIEW after DROP", near: ["TABLE", "VIEW", "TEMPORARY"])
-    }
-
-    // MARK: SHOW, EXPLAIN
-
-    private mutating func show() throws -> Statement.Node {
-        advance()
-        if acceptWord("TABLES") { return .showTables }
-        if acceptWord("VIEWS") { return .showViews }
-        if acceptWord("FUNCTIONS") { return .showFunctions }
-        if acceptWord("CREATE") {
-            if isWord("VIEW") { throw unsupported("SHOW CREATE VIEW", fix: "use SHOW CREATE TABLE with the name of the view") }
-            try expectWord("TABLE")
-            return .showCreateTable(try qualifiedName("a table"))
-        }
-        for other in [
-            "CATALOGS", "CURRENT", "DATABASES", "COLUMNS", "PARTITIONS", "MODULES", "JARS", "JOBS", "FULL", "USER", "PROCEDURES", "MODELS",
-        ]
-        where isWord(other) {
-            throw unsupported("SHOW \(other)", fix: "use SHOW TABLES, SHOW VIEWS, SHOW FUNCTIONS or SHOW CREATE TABLE")
-        }
-        throw expected("TABLES, VIEWS, FUNCTIONS or CREATE TABLE after SHOW", near: ["TABLES", "VIEWS", "FUNCTIONS", "CREATE"])
-    }
+    // MARK: EXPLAIN
 
     private mutating func explain() throws -> Statement.Node {
         advance()
-        let graphviz = acceptWord("DOT") || acceptWord("GRAPHVIZ")
-        _ = acceptWord("PLAN", "FOR")
-        for detail in ["ESTIMATED_COST", "CHANGELOG_MODE", "JSON_EXECUTION_PLAN", "PLAN_ADVICE"] where isWord(detail) {
-            throw unsupported("EXPLAIN \(detail)", fix: "write EXPLAIN, or EXPLAIN DOT for a Graphviz drawing")
+        var details: Set<ExplainDetail> = []
+        if acceptWord("DOT") || acceptWord("GRAPHVIZ") { details = [.graphviz] }
+        if !acceptWord("PLAN", "FOR"), let first = detail() {
+            details.insert(first)
+            while accept(",") {
+                guard let next = detail() else {
+                    throw expected("a detail of EXPLAIN after the \",\"", near: ExplainDetail.allCases.map(\.rawValue))
+                }
+                details.insert(next)
+            }
         }
         let explained = ["INSERT", "EXECUTE", "BEGIN", "STATEMENT"].contains { isWord($0) }
         guard startsQuery || isSymbol("(") || explained else {
             throw expected(
                 "SELECT, INSERT or STATEMENT SET after EXPLAIN",
-                near: ["SELECT", "INSERT", "EXECUTE", "WITH", "VALUES", "DOT", "GRAPHVIZ", "PLAN"])
+                near: ["SELECT", "INSERT", "EXECUTE", "WITH", "VALUES", "DOT", "PLAN"] + ExplainDetail.allCases.map(\.rawValue))
         }
         if isWord("STATEMENT") {
             let start = token.start
             let set = try statementSet(begin: true)
             return .explain(
                 Statement(set, span: source.span(start, consumedEnd), text: source.slice(start, consumedEnd), source: source),
-                graphviz: graphviz)
+                details: details)
         }
-        return .explain(try statement(), graphviz: graphviz)
+        return .explain(try statement(), details: details)
+    }
+
+    private mutating func detail() -> ExplainDetail? {
+        ExplainDetail.allCases.first { $0 != .graphviz && acceptWord($0.rawValue) }
     }
 
     // MARK: INSERT
@@ -161,15 +114,18 @@ extension TokenParser {
             guard acceptWord("INTO") else { throw expected("INTO or OVERWRITE after INSERT", near: ["INTO", "OVERWRITE"]) }
         }
         let target = try qualifiedName("the table to insert into")
-        if token.kind == .hint { throw unsupported("a hint on the target of INSERT", fix: "put the options into CREATE TABLE") }
-        if isWord("PARTITION") { throw unsupported("INSERT ... PARTITION (...)", fix: "select the partition columns as the last columns") }
+        let hints = try tableHints()
+        let partition = acceptWord("PARTITION") ? try partitionSpec() : nil
         var columns: [String]?
         if isSymbol("("), !["SELECT", "WITH", "VALUES", "TABLE"].contains(where: { isWord($0, ahead: 1) }), !isSymbol("(", ahead: 1) {
             columns = try nameList("column")
         }
         guard startsQuery || isSymbol("(") else { throw expected("SELECT, VALUES or WITH", near: ["SELECT", "VALUES", "WITH"]) }
         let query = try query()
-        return Insert(target: target, columns: columns, query: query, overwrite: overwrite, span: source.span(start, consumedEnd))
+        var insert = Insert(target: target, columns: columns, query: query, overwrite: overwrite, span: source.span(start, consumedEnd))
+        insert.hints = hints
+        insert.partition = partition
+        return insert
     }
 
     /// [EXECUTE] STATEMENT SET BEGIN insert; ... END, or BEGIN STATEMENT SET; insert; ... END

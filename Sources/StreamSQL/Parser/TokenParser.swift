@@ -192,7 +192,7 @@ struct TokenParser {
     }
 
     func unsupported(_ what: String, fix: String? = nil) -> StreamError {
-        source.error(.plan, "\(what) is not supported", fix: fix, at: span)
+        source.error(.plan, "not supported yet: \(what)", fix: fix, at: span)
     }
 
     private var reservedFix: String? {

@@ -93,6 +93,14 @@ enum ExprText {
         return "\(name)(" + (lengths.map(length) + (offset == 0 ? [] : ["offset \(length(offset))"])).joined(separator: ", ") + ")"
     }
 
+    /// ` emitting early after 1 s, late rows up to 1 min`: when results come apart from the end of a window.
+    static func emission(_ emission: WindowEmission?) -> String {
+        guard let emission else { return "" }
+        let early = emission.earlyDelay.map { "early after \(length($0))" }
+        let late = emission.allowedLateness > 0 ? "late rows up to \(length(emission.allowedLateness)) after \(length(emission.lateDelay))" : nil
+        return " emitting " + [early, late].compactMap { $0 }.joined(separator: ", ")
+    }
+
     static func windowTable(_ table: LogicalPlan.WindowTable, _ input: [PlanColumn]) -> String {
         let by = table.partitionKeys.isEmpty ? "" : " by " + table.partitionKeys.map { input[$0].name }.joined(separator: ", ")
         return "\(window(table.origin.window)) on \(input[table.timeColumn].name)\(by)"

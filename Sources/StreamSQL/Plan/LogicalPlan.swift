@@ -33,12 +33,19 @@ public struct PlanColumn: Hashable, Sendable {
 
     public var isTimeAttribute: Bool {
         switch role {
-        case .timeAttribute, .windowTime: true
+        case .timeAttribute: true
+        case .windowTime(let origin): !origin.isProcessingTime
         default: false
         }
     }
 
-    public var isProcessingTime: Bool { role == .processingTime }
+    public var isProcessingTime: Bool {
+        switch role {
+        case .processingTime: true
+        case .windowTime(let origin): origin.isProcessingTime
+        default: false
+        }
+    }
 
     func renamed(_ name: String) -> PlanColumn {
         var copy = self
@@ -51,6 +58,10 @@ public struct PlanColumn: Hashable, Sendable {
 public struct WindowOrigin: Hashable, Sendable {
     public var id: Int
     public var window: WindowSpec
+    /// Of the time attribute that rows got their windows by.
+    public var timeType = DataType.timestamp(3)
+    /// The windows go by the wall clock.
+    public var isProcessingTime = false
 }
 
 /// A query as a tree of relational steps over typed, resolved columns.
@@ -75,6 +86,7 @@ public indirect enum LogicalPlan: Sendable {
         public var table: CatalogTable
         public var used: [Int]
         public var partitionFilter: [String: Set<Value>] = [:]
+        public var partitionRanges: [String: ValueRange] = [:]
 
         public var columns: [PlanColumn] { used.map { table.planColumn($0) } }
     }
@@ -114,6 +126,12 @@ public indirect enum LogicalPlan: Sendable {
         public var aggregates: [AggregateCall]
         public var properties: [WindowProperty]
         public var columns: [PlanColumn]
+        /// The time column is the end of each row's own window, and the time attribute is of this type; nil = it is the time attribute.
+        public var attachedTimeType: DataType?
+        /// Results that come apart from the end of the window; nil = none.
+        public var emission: WindowEmission?
+
+        var isSession: Bool { if case .time(.session, _) = assignment { true } else { false } }
     }
 
     /// Output: keys, aggregates.
@@ -129,11 +147,28 @@ public indirect enum LogicalPlan: Sendable {
     public struct Join: Sendable {
         public var kind = JoinKind.inner
         public var leftKeys: [Int] = [], rightKeys: [Int] = []
+        /// Numbers of the keys, counted from 0, for which null equals null.
+        public var nullSafeKeys: Set<Int> = []
         /// Over the left columns and then the right ones, also where the result has only the left ones.
         public var condition: Expr?
         public var columns: [PlanColumn]
         /// As ``Aggregate/stateTTL``, of the rows of each side.
         public var leftTTL: Duration?, rightTTL: Duration?
+    }
+
+    /// The columns that a join of two inputs gives: those of a side that may lack a match are nullable.
+    static func joinColumns(_ left: [PlanColumn], _ right: [PlanColumn], _ kind: JoinKind) -> [PlanColumn] {
+        func nullable(_ columns: [PlanColumn]) -> [PlanColumn] {
+            columns.map { column in
+                var copy = column
+                copy.nullable = true
+                return copy
+            }
+        }
+        return switch kind {
+        case .semi, .anti: left
+        default: (kind.keepsRight ? nullable(left) : left) + (kind.keepsLeft ? nullable(right) : right)
+        }
     }
 
     /// ORDER BY with LIMIT and OFFSET.

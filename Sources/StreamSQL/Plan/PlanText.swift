@@ -22,14 +22,12 @@ extension LogicalPlan {
     public var title: String {
         switch self {
         case .scan(let s):
-            let pruned =
-                s.partitionFilter.isEmpty
-                ? ""
-                : ", partitions: "
-                    + s.partitionFilter.keys.sorted().map { key in
-                        "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
-                    }.joined(separator: ", ")
-            return "Scan(\(s.table.name): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
+            let values = s.partitionFilter.keys.sorted().map { key in
+                "\(key) in (" + s.partitionFilter[key]!.map { ExprText.literal($0, .string) }.sorted().joined(separator: ", ") + ")"
+            }
+            let ranges = s.partitionRanges.keys.sorted().map { Self.text($0, s.partitionRanges[$0]!) }
+            let pruned = values.isEmpty && ranges.isEmpty ? "" : ", partitions: " + (values + ranges).joined(separator: ", ")
+            return "Scan(\(s.table.path.short): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
         case .values(let v):
             return "Values(\(v.rows.count) \(v.rows.count == 1 ? "row" : "rows"): \(v.columns.map(\.name).joined(separator: ", ")))"
         case .project(let input, let p): return "Project(\(ExprText.projection(p, input.columns)))"
@@ -44,11 +42,12 @@ extension LogicalPlan {
             let ttl = a.stateTTL.map { ", state TTL: " + Durations.text($0) } ?? ""
             return "GroupAggregate(\(Self.aggregation(keys: a.keys, a.aggregates, input.columns))\(ttl))"
         case .join(let l, let r, let j):
-            var parts = zip(j.leftKeys, j.rightKeys).map { "\(l.columns[$0].name) = \(r.columns[$1].name)" }
-            if let condition = j.condition { parts.append(ExprText.of(condition, j.columns)) }
+            let parts = Self.joinParts(j, l.columns, r.columns)
             let ttls = [j.leftTTL.map { "left " + Durations.text($0) }, j.rightTTL.map { "right " + Durations.text($0) }].compactMap { $0 }
             let ttl = ttls.isEmpty ? "" : ", state TTL: " + ttls.joined(separator: ", ")
-            return parts.isEmpty ? "CrossJoin" : "Join(\(parts.joined(separator: " AND "))\(ttl))"
+            let on = parts.isEmpty && j.kind != .inner ? "TRUE" : parts.joined(separator: " AND ")
+            let kind = j.kind.rawValue.capitalized
+            return on.isEmpty ? "CrossJoin" : "\(j.kind == .inner ? "" : kind)Join(\(on)\(ttl))"
         case .union(let inputs, _): return "UnionAll(\(inputs.count) inputs)"
         case .sort(let input, let s):
             var parts: [String] = []
@@ -58,6 +57,14 @@ extension LogicalPlan {
             return (s.keys.isEmpty ? "Limit(" : "Sort(") + parts.joined(separator: ", ") + ")"
         case .step(let step, let inputs): return step.title(inputs.map(\.columns))
         }
+    }
+
+    /// What pairs of a join fulfil, one text for each key and one for the rest.
+    static func joinParts(_ j: Join, _ left: [PlanColumn], _ right: [PlanColumn]) -> [String] {
+        let keys = zip(j.leftKeys, j.rightKeys).enumerated().map { i, key in
+            "\(left[key.0].name) \(j.nullSafeKeys.contains(i) ? "IS NOT DISTINCT FROM" : "=") \(right[key.1].name)"
+        }
+        return keys + (j.condition.map { [ExprText.of($0, left + right)] } ?? [])
     }
 
     static func aggregation(keys: [Int], _ aggregates: [AggregateCall], _ input: [PlanColumn]) -> String {
@@ -74,6 +81,12 @@ extension LogicalPlan {
             }
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
-        return ([window] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+        return ([window + ExprText.emission(a.emission)] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+    }
+
+    private static func text(_ key: String, _ range: ValueRange) -> String {
+        let lower = range.lower.map { "\(key) \(range.includesLower ? ">=" : ">") " + ExprText.literal($0, .string) }
+        let upper = range.upper.map { "\(key) \(range.includesUpper ? "<=" : "<") " + ExprText.literal($0, .string) }
+        return [lower, upper].compactMap { $0 }.joined(separator: ", ")
     }
 }

@@ -2,9 +2,28 @@ import StreamCore
 
 /// Writes expressions as SQL again, for SHOW CREATE TABLE, DESCRIBE and exports.
 enum SyntaxText {
-    private static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "''") + "'" }
+    static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "''") + "'" }
 
     static func identifier(_ name: String) -> String { "`" + name.replacing("`", with: "``") + "`" }
+
+    /// ('key' = 'value', ...), one a line.
+    static func options(_ options: [String: String]) -> String {
+        "(\n" + options.sorted { $0.key < $1.key }.map { "  \(quoted($0.key)) = \(quoted($0.value))" }.joined(separator: ",\n") + "\n)"
+    }
+
+    /// A type with the names of its fields in backticks and lengths written out, as Flink writes types into definitions.
+    static func type(_ type: DataType) -> String {
+        switch type {
+        case .varchar(let n): "VARCHAR(\(n))"
+        case .varbinary(let n): "VARBINARY(\(n))"
+        case .timestampLTZ(let p): "TIMESTAMP(\(p)) WITH LOCAL TIME ZONE"
+        case .array(let e): "ARRAY<\(Self.type(e))>"
+        case .map(let k, let v): "MAP<\(Self.type(k)), \(Self.type(v))>"
+        case .row(let fields):
+            "ROW<" + fields.map { "\(identifier($0.name)) \(Self.type($0.type))\($0.nullable ? "" : " NOT NULL")" }.joined(separator: ", ") + ">"
+        default: "\(type)"
+        }
+    }
 
     static func of(_ expr: SyntaxExpr) -> String {
         switch expr.node {
@@ -32,6 +51,7 @@ enum SyntaxText {
         case .inList(let e, let items, let negated): return "\(nested(e)) \(negated ? "NOT " : "")IN (\(list(items)))"
         case .inQuery(let e, _, let negated): return "\(nested(e)) \(negated ? "NOT " : "")IN (SELECT ...)"
         case .exists: return "EXISTS (SELECT ...)"
+        case .quantified(let op, let e, let isAll, _): return "\(nested(e)) \(op) \(isAll ? "ALL" : "ANY") (SELECT ...)"
         case .scalarQuery: return "(SELECT ...)"
         case .like(let kind, let a, let b, let escape, let negated):
             return "\(nested(a)) \(negated ? "NOT " : "")\(kind) \(nested(b))" + (escape.map { " ESCAPE \(nested($0))" } ?? "")
@@ -73,7 +93,7 @@ enum SyntaxText {
             return "OVERLAY(\(of(args[0])) PLACING \(of(args[1])) FROM \(of(args[2]))\(args.count > 3 ? " FOR " + of(args[3]) : ""))"
         default: break
         }
-        return "\(name)(\(call.distinct ? "DISTINCT " : "")\(call.star ? "*" : list(args)))"
+        return "\(name)(\(call.distinct ? "DISTINCT " : "")\(call.star ? "*" : list(args)))" + (call.ignoresNulls ? " IGNORE NULLS" : "")
             + (call.filter.map { " FILTER (WHERE \(of($0)))" } ?? "")
     }
 }

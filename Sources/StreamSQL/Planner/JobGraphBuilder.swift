@@ -35,6 +35,7 @@ public struct JobGraphBuilder: Sendable {
     enum Distribution { case forward, keys([Int]), single }
 
     let connectors: [String: any TableConnector]
+    let indexes: PartitionIndexes
     let settings: SessionSettings
     let evaluation: EvaluationContext
     var graph: JobGraph
@@ -56,6 +57,7 @@ public struct JobGraphBuilder: Sendable {
 
     init(catalog: Catalog, settings: SessionSettings, evaluation: EvaluationContext, name: String) {
         connectors = catalog.connectors
+        indexes = PartitionIndexes(catalog)
         self.settings = settings
         self.evaluation = evaluation
         graph = JobGraph(name: name, maxParallelism: max(settings.maxParallelism, settings.parallelism))
@@ -153,6 +155,8 @@ public struct JobGraphBuilder: Sendable {
         return mode
     }
 
+    mutating func isBounded(_ scan: LogicalPlan.Scan) throws -> Bool { try source(for: scan).source.isBounded }
+
     /// Adds the steps of a plan that gives all kinds of changes.
     mutating func add(_ plan: LogicalPlan) throws -> Stream {
         var node = try changelog(of: plan)
@@ -192,11 +196,7 @@ public struct JobGraphBuilder: Sendable {
         case .filter(let input, let e): return addCalc(e, .columns(Array(input.columns.indices), of: input.columns), after: inputs[0])
         case .calc(_, let filter, let p): return addCalc(filter, p, after: inputs[0])
         case .windowTable(_, let w):
-            return addStep(
-                "\(ExprText.window(w.origin.window)) on \(inputs[0].columns[w.timeColumn].name)", after: inputs[0], .forward, w.columns,
-                Operators.windowTableFunction(
-                    inputSchema: inputs[0].columns.map(\.field), timeColumn: w.timeColumn,
-                    window: w.origin.window, timeZone: settings.timeZone))
+            return try addWindowTable(w, inputs[0])
         case .windowAggregate(_, let a): return try add(a, inputs[0])
         case .aggregate(_, let a): return try add(a, inputs[0])
         case .join(_, _, let j): return try add(j, inputs[0], inputs[1])
@@ -210,7 +210,8 @@ public struct JobGraphBuilder: Sendable {
     }
 
     private mutating func addCalc(_ filter: Expr?, _ p: LogicalPlan.Projection, after stream: Stream) -> Stream {
-        addStep(
+        if ([filter].compactMap { $0 } + p.exprs).contains(where: \.readsWatermark) { return addWatermarkCalc(filter, p, after: stream) }
+        return addStep(
             Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
             Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
     }
@@ -221,11 +222,20 @@ public struct JobGraphBuilder: Sendable {
     }
 
     private mutating func add(_ a: LogicalPlan.Aggregate, _ stream: Stream) throws -> Stream {
-        let spec = GroupAggregateSpec(
+        var spec = GroupAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog,
-            stateTTL: timeToLive(a.stateTTL))
+            stateTTL: timeToLive(a.stateTTL), miniBatch: try settings.aggregation.miniBatch())
+        spec.emitUpdateBefore = emitsUpdateBefore
         let name = Self.aggregationName(a.keys.isEmpty ? "" : "GROUP BY", a.keys, a.aggregates, stream.columns)
-        var output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        var output: Stream
+        if spec.miniBatch != nil, settings.aggregation.phases != .one, settings.parallelism > 1, spec.supportsTwoPhase {
+            let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
+            let local = addStep("local " + name, after: stream, .forward, partial, Operators.localGroupAggregate(spec))
+            transparent.formUnion(local.vertices)
+            output = addStep(name, after: local, .keys(Array(a.keys.indices)), a.columns, Operators.globalGroupAggregate(spec))
+        } else {
+            output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        }
         // Over inserts alone, rows without aggregates come once and never change.
         if !a.aggregates.isEmpty || stream.isChangelog {
             output.isChangelog = true
@@ -249,11 +259,19 @@ public struct JobGraphBuilder: Sendable {
 
     private mutating func add(_ a: LogicalPlan.WindowAggregate, _ stream: Stream) throws -> Stream {
         guard case .time(let window, let time) = a.assignment else { preconditionFailure("windows are assigned by the optimiser") }
-        let spec = WindowAggregateSpec(
+        var spec = WindowAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, timeColumn: time, window: window,
             aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
             inputChanges: stream.isChangelog)
-        let name = Self.aggregationName(ExprText.window(window), a.keys, a.aggregates, stream.columns)
+        (spec.attachedTimeType, spec.emission) = (a.attachedTimeType, a.emission)
+        if case .windowEnd(let origin) = stream.columns[time].role, origin.isProcessingTime {
+            throw StreamError(
+                .plan, "not supported yet: grouping by windows of processing time that rows carry", fix: "group right over the window function, by "
+                    + "window_start and window_end, and filter the result")
+        }
+        spec.isProcessingTime = a.attachedTimeType == nil && stream.columns[time].isProcessingTime
+        if case .session = window, !spec.isProcessingTime { cutBeforeTouchingRows(stream) }
+        let name = Self.aggregationName(ExprText.window(window) + ExprText.emission(a.emission), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {
             let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
@@ -263,24 +281,27 @@ public struct JobGraphBuilder: Sendable {
         } else {
             output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.windowAggregate(spec))
         }
-        output.isChangelog = false
-        output.updatedBy = nil
+        output.isChangelog = a.emission != nil
+        output.updatedBy = a.emission.map { _ in "WindowAggregate(\(LogicalPlan.aggregation(a, stream.columns)))" }
         return output
     }
 
     private mutating func add(_ j: LogicalPlan.Join, _ left: Stream, _ right: Stream) throws -> Stream {
         let spec = JoinSpec(
             leftSchema: left.columns.map(\.field), rightSchema: right.columns.map(\.field), leftKeys: j.leftKeys, rightKeys: j.rightKeys,
-            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL))
-        let on = zip(j.leftKeys, j.rightKeys).map { "\(left.columns[$0].name) = \(right.columns[$1].name)" }.joined(separator: " AND ")
+            leftTTL: timeToLive(j.leftTTL), rightTTL: timeToLive(j.rightTTL), kind: j.kind, nullSafeKeys: j.nullSafeKeys, condition: j.condition)
+        let on = LogicalPlan.joinParts(j, left.columns, right.columns).joined(separator: " AND ")
+        let what = j.kind == .inner ? "" : j.kind.rawValue + " "
         let vertex = addVertex(
-            on.isEmpty ? "cross join" : "join on \(on)", .transform(Operators.join(spec)),
+            on.isEmpty ? (j.kind == .inner ? "cross join" : what + "join") : what + "join on \(on)", .transform(Operators.join(spec, context: evaluation)),
             j.leftKeys.isEmpty ? 1 : settings.parallelism, j.columns.map(\.field))
         connect(left, to: vertex, input: 0, .keys(j.leftKeys))
         connect(right, to: vertex, input: 1, .keys(j.rightKeys))
+        let updatesItself = ![.inner, .semi].contains(j.kind)
         return Stream(
             vertices: [vertex], columns: j.columns, isBounded: left.isBounded && right.isBounded,
-            isChangelog: left.isChangelog || right.isChangelog, updatedBy: left.updatedBy ?? right.updatedBy)
+            isChangelog: updatesItself || left.isChangelog || right.isChangelog,
+            updatedBy: left.updatedBy ?? right.updatedBy ?? (updatesItself ? "Join(\(j.kind.rawValue): \(on))" : nil))
     }
 
     private mutating func add(_ s: LogicalPlan.Sort, _ stream: Stream) throws -> Stream {
@@ -319,9 +340,11 @@ public struct JobGraphBuilder: Sendable {
         guard let connector = connectors[table.descriptor.options["connector"] ?? ""] else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
         }
-        let request = ScanRequest(
+        var request = ScanRequest(
             projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,
             parallelism: settings.parallelism, timeZone: settings.timeZone)
+        request.partitionRanges = scan.partitionRanges
+        request.partitions = try indexes.lookUp(table, connector, request.wantedPartitions)
         let source = try connector.source(for: table.descriptor, scan: request)
         sources[key] = source
         return (key, source)
@@ -334,7 +357,7 @@ public struct JobGraphBuilder: Sendable {
         let vertex = SourceVertex(
             source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
         let id = addVertex(
-            "Source: \(scan.table.name) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
+            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
             layout.columns.map(\.field))
         let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges)
         scans[key] = stream

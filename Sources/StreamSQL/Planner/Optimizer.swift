@@ -6,14 +6,20 @@ import StreamOperators
 struct Optimizer {
     var context: EvaluationContext
     var script: ScriptText
+    var reordersJoins = false
 
     func optimize(_ plan: LogicalPlan) throws -> LogicalPlan {
         var plan = ConstantFolding(context: context).apply(plan)
         plan = FilterPushdown().apply(plan)
         plan = CorrelateFilter().apply(plan)
+        plan = try RankRecognition().apply(plan)
+        plan = try WindowJoins().apply(plan)
+        plan = IntervalJoins().apply(plan)
+        if reordersJoins { plan = JoinReorder().apply(plan) }
         plan = JoinKeys().apply(plan)
         plan = CalcMerging().apply(plan)
-        plan = try WindowFusion(script: script).apply(plan)
+        plan = WindowFusion().apply(plan)
+        plan = try TemporalJoins().apply(plan)
         plan = CalcMerging().apply(plan)
         plan = ColumnPruning().apply(plan)
         plan = CalcMerging().apply(plan)

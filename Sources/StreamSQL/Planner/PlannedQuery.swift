@@ -62,17 +62,28 @@ struct Planner {
 
     /// The plans of one job, with what they share.
     func optimize(_ plans: [LogicalPlan]) throws -> [LogicalPlan] {
-        let optimizer = Optimizer(context: evaluation, script: script)
+        let optimizer = Optimizer(
+            context: evaluation, script: script,
+            reordersJoins: settings.values["table.optimizer.join-reorder-enabled"]?.lowercased() == "true")
         let isOff = settings.values["table.optimizer.reuse-sub-plan-enabled"]?.lowercased() == "false"
         var sources = builder(name: "")
         let plans = try plans.map { try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply($0) }
         let marked = SubplanReuse(isOff: isOff).apply(plans)
+        let limits = UnboundedLimits(
+            isBounded: { try sources.isBounded($0) }, changes: { try sources.changelog(of: $0).modifications })
+        func optimized(_ plan: LogicalPlan) throws -> LogicalPlan { try limits.apply(try optimizer.optimize(plan)) }
         do {
-            return SharedScans.widened(try marked.map(optimizer.optimize))
+            return finished(try marked.map(optimized))
         } catch {
             // What is shared is optimised apart from its readers, which some of them cannot do with.
-            return SharedScans.widened(try SubplanReuse(isOff: true).apply(plans).map(optimizer.optimize))
+            return finished(try SubplanReuse(isOff: true).apply(plans).map(optimized))
         }
+    }
+
+    /// Rules that look at all plans of the job, and those that nothing is to be pushed through.
+    private func finished(_ plans: [LogicalPlan]) -> [LogicalPlan] {
+        let split = SplitDistinct(settings: settings.aggregation)
+        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(plans.map(split.apply)))
     }
 
     func builder(name: String) -> JobGraphBuilder {
@@ -90,18 +101,18 @@ struct Planner {
     /// write to has one sink.
     func jobGraph(_ inserts: [BoundInsert]) throws -> PlannedInserts {
         let plans = try located(inserts, inserts.map(\.plan))
-        var builder = builder(name: "INSERT INTO " + inserts.map(\.table.name).joined(separator: ", "))
+        var builder = builder(name: "INSERT INTO " + inserts.map(\.table.path.short).joined(separator: ", "))
         var nodes: [ChangelogNode] = []
         for (insert, plan) in zip(inserts, plans) {
             try insert.script.locating(insert.span) { nodes.append(try builder.changelog(of: plan)) }
         }
         var targets: [(table: CatalogTable, sink: any TableSink, keys: [Int], members: [Int])] = []
         for (i, insert) in inserts.enumerated() {
-            if let known = targets.firstIndex(where: { $0.table.name == insert.table.name }) {
+            if let known = targets.firstIndex(where: { inserts[$0.members[0]].isSameSink(as: insert) }) {
                 targets[known].members.append(i)
                 continue
             }
-            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert.table) }
+            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert.table, builder.indexes) }
             let table = insert.table.descriptor
             targets.append((insert.table, sink, table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }, [i]))
         }
@@ -122,12 +133,12 @@ struct Planner {
             for i in target.members.dropFirst() { stream.merge(streams[i]) }
             let insert = inserts[target.members[0]]
             try insert.script.locating(insert.span) {
-                try builder.addSink(target.sink, name: target.table.name, after: stream, keys: target.keys)
+                try builder.addSink(target.sink, name: target.table.path.short, after: stream, keys: target.keys)
             }
         }
         return PlannedInserts(
             graph: builder.finished, plans: inserts.map(\.plan.unshared), optimized: plans,
-            changelogs: zip(inserts, nodes).map { ($0.table.name, $1) })
+            changelogs: zip(inserts, nodes).map { ($0.table.path.short, $1) })
     }
 
     /// Errors of a plan stand at its INSERT.
@@ -138,11 +149,11 @@ struct Planner {
         }
     }
 
-    private func makeSink(for table: CatalogTable) throws -> any TableSink {
+    private func makeSink(for table: CatalogTable, _ indexes: PartitionIndexes) throws -> any TableSink {
         guard let connector = catalog.connector(table.descriptor.options["connector"] ?? "") else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
         }
-        return try connector.sink(for: table.descriptor, timeZone: settings.timeZone)
+        return try indexes.sink(table, connector, timeZone: settings.timeZone)
     }
 }
 

@@ -116,7 +116,9 @@ enum SharedScans {
     static func key(_ scan: LogicalPlan.Scan) -> String {
         let options = scan.table.descriptor.options.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }
         let partitions = scan.partitionFilter.sorted { $0.key < $1.key }.map { "\($0):\($1.map { "\($0)" }.sorted())" }
-        return ([scan.table.name] + options + ["|"] + partitions).joined(separator: ";")
+        let ranges = scan.partitionRanges.sorted { $0.key < $1.key }.map { "\($0):\($1)" }
+        let name = "\(scan.table.path)" + (scan.table.temporary ? " temporary" : "")
+        return ([name] + options + ["|"] + partitions + ["|"] + ranges).joined(separator: ";")
     }
 
     /// Widens scans of the same table to the columns that any of them uses.

@@ -1,34 +1,32 @@
 import StreamCore
 
-/// DESCRIBE and SHOW CREATE TABLE.
+/// DESCRIBE, SHOW COLUMNS, SHOW CREATE TABLE and SHOW CREATE VIEW.
 enum DescribeText {
-    static func describe(_ entry: Catalog.Entry) -> StatementResult {
-        let fields = ["name", "type", "null", "key", "extras", "watermark"].map { Field($0, .string) }
+    /// One row per column of a table or view; comments make a column of their own when there are any.
+    static func describe(_ entry: Catalog.Entry, _ filter: (String) -> Bool = { _ in true }) -> StatementResult {
+        var fields = ["name", "type", "null", "key", "extras", "watermark"].map { Field($0, $0 == "null" ? .boolean : .string) }
         func text(_ value: String?) -> Value { value.map { .string($0) } ?? .null }
+        var rows: [[Value]] = []
         switch entry {
         case .view(let view):
-            return .rows(
-                fields,
-                view.schema.enumerated().map { i, field in
-                    [
-                        .string(field.name),
-                        .string(type(field.type, view.timeAttributes.contains(i) ? "ROWTIME" : view.processingTimes.contains(i) ? "PROCTIME" : nil)),
-                        .string(field.nullable ? "TRUE" : "FALSE"), .null, .null, .null,
-                    ]
-                })
+            rows = view.schema.enumerated().map { i, field in
+                [
+                    .string(field.name), .string(type(field.type, view.timeAttributes.contains(i) ? "ROWTIME" : view.processingTimes.contains(i) ? "PROCTIME" : nil)), .bool(field.nullable), .null, .null, .null,
+                ]
+            }
         case .table(let table):
             let keys = table.descriptor.primaryKey
-            return .rows(
-                fields,
-                table.columns.enumerated().map { i, column in
-                    [
-                        .string(column.name), .string(type(column.type, table.watermark?.column == i ? "ROWTIME" : table.isProcessingTime(i) ? "PROCTIME" : nil)),
-                        .string(column.nullable ? "TRUE" : "FALSE"),
-                        text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
-                        text(table.watermark.flatMap { $0.column == i ? $0.text : nil }),
-                    ]
-                })
+            let hasComments = table.columns.contains { $0.comment != nil }
+            if hasComments { fields.append(Field("comment", .string)) }
+            rows = table.columns.enumerated().map { i, column in
+                [
+                    .string(column.name), .string(type(column.type, table.watermark?.column == i ? "ROWTIME" : table.isProcessingTime(i) ? "PROCTIME" : nil)), .bool(column.nullable),
+                    text(keys.contains(column.name) ? "PRI(\(keys.joined(separator: ", ")))" : nil), text(extras(column, table)),
+                    text(table.watermark.flatMap { $0.column == i ? $0.text : nil }),
+                ] + (hasComments ? [text(column.comment)] : [])
+            }
         }
+        return .rows(fields, rows.filter { if case .string(let name) = $0[0] { filter(name) } else { true } })
     }
 
     private static func type(_ type: DataType, _ attribute: String?) -> String { "\(type)" + (attribute.map { " *\($0)*" } ?? "") }
@@ -42,40 +40,28 @@ enum DescribeText {
     }
 
     private static func metadata(_ column: TableDescriptor.MetadataColumn, _ virtual: Bool) -> String {
-        "METADATA" + (column.key == column.name ? "" : " FROM \(quoted(column.key))") + (virtual ? " VIRTUAL" : "")
+        "METADATA" + (column.key == column.name ? "" : " FROM \(SyntaxText.quoted(column.key))") + (virtual ? " VIRTUAL" : "")
     }
 
-    private static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "''") + "'" }
-
-    /// A statement that makes the entry again.
-    static func create(_ entry: Catalog.Entry) -> String {
-        switch entry {
-        case .view(let view): return view.text
-        case .table(let table):
-            var lines = table.columns.map { column in
-                let type = "\(column.type)\(column.nullable ? "" : " NOT NULL")"
-                let rest =
-                    switch column.kind {
-                    case .physical: type
-                    case .computed(_, let syntax): "AS " + SyntaxText.of(syntax)
-                    case .metadata(let i, let virtual): type + " " + metadata(table.descriptor.metadata[i], virtual)
-                    }
-                return "  \(SyntaxText.identifier(column.name)) \(rest)" + (column.comment.map { " COMMENT \(quoted($0))" } ?? "")
+    /// A statement that makes the table again, its expressions normalised.
+    static func create(_ table: CatalogTable) -> String {
+        var declaration = table.declaration
+        for (i, column) in table.columns.enumerated() {
+            if case .computed(_, let syntax) = column.kind, case .computed(let text) = declaration.columns[i].kind {
+                declaration.columns[i].kind = .computed(normalised(text, syntax))
             }
-            if let watermark = table.watermark {
-                lines.append("  WATERMARK FOR \(SyntaxText.identifier(table.columns[watermark.column].name)) AS \(watermark.text)")
-            }
-            if !table.descriptor.primaryKey.isEmpty {
-                lines.append(
-                    "  PRIMARY KEY (\(table.descriptor.primaryKey.map(SyntaxText.identifier).joined(separator: ", "))) NOT ENFORCED")
-            }
-            let options = table.descriptor.options.sorted { $0.key < $1.key }.map { "  \(quoted($0.key)) = \(quoted($0.value))" }
-            let partitions = table.descriptor.partitionKeys
-            return "CREATE \(table.temporary ? "TEMPORARY " : "")TABLE \(SyntaxText.identifier(table.name)) (\n"
-                + lines.joined(separator: ",\n") + "\n)"
-                + (table.comment.map { "\nCOMMENT \(quoted($0))" } ?? "")
-                + (partitions.isEmpty ? "" : "\nPARTITIONED BY (\(partitions.map(SyntaxText.identifier).joined(separator: ", ")))")
-                + "\nWITH (\n" + options.joined(separator: ",\n") + "\n)"
+            if case .physical = column.kind { declaration.columns[i].nullable = column.nullable }
         }
+        if let watermark = table.watermark { declaration.watermark?.expression = watermark.text }
+        return declaration.statement(name: table.path.sql, temporary: table.temporary)
+    }
+
+    /// Clauses of JSON functions are kept as they were written.
+    private static func normalised(_ text: String, _ syntax: SyntaxExpr) -> String {
+        text.uppercased().contains("JSON_") ? text : SyntaxText.of(syntax)
+    }
+
+    static func create(_ view: CatalogView) -> String {
+        view.declaration.statement(name: view.path.sql, columns: view.schema.map(\.name), temporary: view.temporary)
     }
 }

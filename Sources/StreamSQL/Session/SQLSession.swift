@@ -16,6 +16,19 @@ public enum StatementResult: Sendable {
     case help, quit
 }
 
+/// A row of SHOW JOBS.
+public struct JobListing: Sendable {
+    public var id: String, name: String, status: String
+    /// Milliseconds since 1970-01-01.
+    public var start: Int64
+    public init(id: String, name: String, status: String, start: Int64) {
+        self.id = id
+        self.name = name
+        self.status = status
+        self.start = start
+    }
+}
+
 /// Runs statements one after the other over a catalog and settings. One thread at a time.
 public final class SQLSession {
     public let catalog: Catalog
@@ -24,6 +37,8 @@ public final class SQLSession {
     public internal(set) var functions: FunctionRegistry
     /// The aggregate functions that the program brought along, by upper-case name.
     public internal(set) var userAggregates: [String: AggregateFunction] = [:]
+    /// What SHOW JOBS lists; the program that runs the jobs knows them.
+    public var jobs: (() throws -> [JobListing])?
     /// The table functions that queries may call.
     public var rowFunctions = RowFunctionRegistry()
     private let now: @Sendable () -> Int64
@@ -36,6 +51,10 @@ public final class SQLSession {
         self.catalog = catalog
         self.functions = functions
         self.now = now
+        catalog.bind = { [weak self] object, path in
+            guard let self else { throw StreamError(.validate, "the session of this catalog has ended", fix: "make a session with the catalog") }
+            return try bound(object, path)
+        }
     }
 
     public convenience init(connectors: [any TableConnector]) { self.init(catalog: Catalog(connectors: connectors)) }
@@ -61,17 +80,11 @@ public final class SQLSession {
     private func execute(_ statement: Statement, _ script: ScriptText) throws -> StatementResult {
         switch statement.node {
         case .createTable(let create): return try createTable(create, script)
-        case .createView(let name, let columns, let query, let temporary, let ifNotExists, let text):
-            return try createView(name, columns, query, temporary, ifNotExists, text, script)
-        case .drop(let kind, let name, let ifExists): return try drop(kind.uppercased(), name, ifExists, script)
-        case .showTables: return Self.list("table name", catalog.tableNames)
-        case .showViews: return Self.list("view name", catalog.viewNames)
-        case .showFunctions:
-            return Self.list(
-                "function name", (functions.names.filter { $0.first!.isLetter && !$0.contains(" ") } + AggregateRegistry.names).sorted())
-        case .showCreateTable(let name): return Self.list("result", [DescribeText.create(try catalog.lookUp(name, script))])
-        case .describe(let name): return DescribeText.describe(try catalog.lookUp(name, script))
-        case .explain(let inner, let graphviz): return try explain(inner, graphviz, script)
+        case .createView(let view): return try createView(view, script)
+        case .drop(let kind, let name, let ifExists, let temporary): return try drop(kind, name, ifExists, temporary, script)
+        case .describe(let name): return DescribeText.describe(try catalog.lookUp(name, script, as: "table or view"))
+        case .catalog(let statement): return try execute(statement, script)
+        case .explain(let inner, let details): return try explain(inner, details, script)
         case .set(let key, let value):
             let warning = try settings.set(key, to: value)
             return .message(warning.map { "warning: \($0)" } ?? "'\(key)' = '\(value)'")
@@ -89,32 +102,37 @@ public final class SQLSession {
         }
     }
 
-    private static func list(_ title: String, _ names: [String]) -> StatementResult {
+    static func list(_ title: String, _ names: [String]) -> StatementResult {
         .rows([Field(title, .string, nullable: false)], names.map { [.string($0)] })
     }
 
     // MARK: queries
 
-    private func context(_ script: ScriptText) -> BindingContext {
-        BindingContext(
-            catalog: catalog, functions: functions, rowFunctions: rowFunctions, settings: settings, script: script, counter: .init())
+    func context(_ script: ScriptText) throws -> BindingContext {
+        var registry = functions
+        if let resolve = catalog.functionResolver {
+            // The one that a name means first is registered last.
+            for function in try catalog.functions(in: script.namespace).reversed() { registry = try resolve(function, registry) }
+        }
+        return BindingContext(
+            catalog: catalog, functions: registry, rowFunctions: rowFunctions, settings: settings, script: script, counter: .init())
     }
 
-    private func planner(_ script: ScriptText) -> Planner {
+    func planner(_ script: ScriptText) -> Planner {
         Planner(catalog: catalog, settings: settings, evaluation: evaluation, script: script)
     }
 
     private func planned(_ query: Query, _ script: ScriptText) throws -> PlannedQuery {
-        let plan = try QueryBinder(context(script)).bind(query, isOutermost: true)
+        let plan = try QueryBinder(try context(script)).bind(query, isOutermost: true)
         return try PlannedQuery(plan, planner(script), name: "SELECT")
     }
 
     private func planned(_ inserts: [Insert], _ script: ScriptText) throws -> Planner.PlannedInserts {
-        let context = context(script)
+        let context = try context(script)
         return try planner(script).jobGraph(try inserts.map { try InsertBinder(context).bind($0) })
     }
 
-    private func explain(_ statement: Statement, _ graphviz: Bool, _ script: ScriptText) throws -> StatementResult {
+    private func explain(_ statement: Statement, _ details: Set<ExplainDetail>, _ script: ScriptText) throws -> StatementResult {
         let graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]
         switch statement.node {
         case .query(let query):
@@ -130,8 +148,13 @@ public final class SQLSession {
         default:
             throw script.error(.validate, "EXPLAIN takes a query, an INSERT or a statement set", at: statement.span)
         }
+        if let detail = details.first(where: { $0 != .graphviz }) {
+            throw script.error(
+                .plan, "not supported yet: EXPLAIN \(detail.rawValue)", fix: "write EXPLAIN, or EXPLAIN DOT for a Graphviz drawing",
+                at: statement.span)
+        }
         let text =
-            graphviz
+            details.contains(.graphviz)
             ? graph.dot()
             : """
             == Abstract plan ==
@@ -144,61 +167,6 @@ public final class SQLSession {
             \(graph.text)
             """
         return Self.list("result", [text])
-    }
-
-    // MARK: definitions
-
-    private func createTable(_ create: CreateTable, _ script: ScriptText) throws -> StatementResult {
-        let name = try catalog.localName(create.name, script)
-        if catalog[name] != nil {
-            if create.ifNotExists { return .message("table \(name) exists already") }
-            throw script.error(
-                .validate, "\(name) exists already", fix: "drop it first, or write CREATE TABLE IF NOT EXISTS", at: create.name.span)
-        }
-        catalog[name] = .table(try TableDefinition(context: context(script), create: create).table())
-        return .message("table \(name) created")
-    }
-
-    private func createView(
-        _ name: QualifiedName, _ columns: [String]?, _ query: Query, _ temporary: Bool, _ ifNotExists: Bool,
-        _ text: String, _ script: ScriptText
-    ) throws -> StatementResult {
-        let local = try catalog.localName(name, script)
-        if catalog[local] != nil {
-            if ifNotExists { return .message("view \(local) exists already") }
-            throw script.error(
-                .validate, "\(local) exists already", fix: "drop it first, or write CREATE VIEW IF NOT EXISTS", at: name.span)
-        }
-        let binder = QueryBinder(context(script))
-        let plan = try binder.renamed(try binder.bind(query), columns, "view \(local)", name.span)
-        var seen: Set<String> = []
-        for column in plan.columns where !seen.insert(column.name).inserted {
-            throw script.error(
-                .validate, "view \(local) has two columns named \(column.name)", fix: "name them apart with AS", at: name.span)
-        }
-        catalog[local] = .view(
-            CatalogView(
-                name: local, columns: columns, query: query, text: text, temporary: temporary, schema: plan.schema,
-                timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }),
-                processingTimes: Set(plan.columns.indices.filter { plan.columns[$0].isProcessingTime }), script: script))
-        return .message("view \(local) created")
-    }
-
-    private func drop(_ kind: String, _ name: QualifiedName, _ ifExists: Bool, _ script: ScriptText) throws -> StatementResult {
-        let local = try catalog.localName(name, script)
-        guard let entry = catalog[local] else {
-            if ifExists { return .message("there was no \(kind.lowercased()) \(local)") }
-            _ = try catalog.lookUp(name, script, as: kind.lowercased())
-            return .message("")
-        }
-        let isView = if case .view = entry { true } else { false }
-        guard isView == (kind == "VIEW") else {
-            throw script.error(
-                .validate, "\(local) is a \(isView ? "view" : "table")", fix: "write DROP \(isView ? "VIEW" : "TABLE") \(local)",
-                at: name.span)
-        }
-        catalog[local] = nil
-        return .message("\(kind.lowercased()) \(local) dropped")
     }
 }
 

@@ -1,5 +1,6 @@
 import StreamCore
 import StreamExpressions
+import StreamOperators
 import StreamRuntime
 
 /// What SET changes. Keys are Flink's.
@@ -12,8 +13,11 @@ public struct SessionSettings: Sendable {
     public private(set) var maxParallelism = 128
     public private(set) var pipelineName: String?
     public private(set) var idleTimeout: Duration?
+    /// Results of windows apart from the one at their end.
+    private var emit = EmitSettings()
     /// Checkpoints, restarts and state.
     public private(set) var recovery = RecoverySettings()
+    public private(set) var aggregation = AggregationSettings()
 
     public init() {}
 
@@ -25,6 +29,8 @@ public struct SessionSettings: Sendable {
         "table.exec.source.cdc-events-duplicate",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
+
+    private static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
 
     /// Sets one key.
     ///
@@ -54,12 +60,14 @@ public struct SessionSettings: Sendable {
             _ = try SettingValue.flag(key, value)
         default:
             if try recovery.set(key, to: value) { break }
+            if try emit.set(key, to: value) { break }
+            if try aggregation.set(key, to: value) { break }
             guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {
-                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.known + RecoverySettings.known))
+                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown))
             }
         }
         values[key] = value
-        return Self.known.contains(key) || RecoverySettings.known.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
+        return Self.allKnown.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
     }
 
     /// Undoes SET of one key, or of all.
@@ -81,6 +89,11 @@ public struct SessionSettings: Sendable {
 }
 
 extension SessionSettings {
+    /// When window aggregates give results apart from the end of the window; nil = never.
+    ///
+    /// - Throws: `.validate` when the settings do not go together.
+    func windowEmission() throws -> WindowEmission? { try emit.emission() }
+
     /// Wanted time between barriers; nil = as the sinks ask.
     public var checkpointInterval: Duration? { recovery.checkpoints.interval }
     public var checkpoints: CheckpointOptions { recovery.checkpoints }

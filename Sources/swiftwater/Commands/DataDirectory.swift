@@ -15,3 +15,9 @@ struct DataDirectory: ParsableArguments {
     /// Makes connectors of this process use the same directory.
     func apply() { setenv("SWIFTWATER_DATA", path, 1) }
 }
+
+/// What the default catalog is kept in.
+struct CatalogFile: ParsableArguments {
+    @Option(name: .customLong("catalog"), help: "File that keeps tables, views, databases, functions and catalogs for later runs; created when missing.")
+    var path: String?
+}

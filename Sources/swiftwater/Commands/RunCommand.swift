@@ -27,6 +27,7 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Leave state behind that belongs to operators which the job no longer has.") var allowNonRestoredState = false
     @Flag(help: "Forget the job's checkpoints and start from the beginning.") var fresh = false
     @Option(help: "Directory of the checkpoints of all jobs; default 'execution.checkpointing.dir', else DATA/checkpoints.") var checkpointDir: String?
+    @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
 
     enum Output: String, ExpressibleByArgument, CaseIterable { case text, json }
@@ -38,7 +39,7 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         data.apply()
-        let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism))
+        let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism, catalogFile: catalog.path))
         runner.fixed = Engine.keys(settings: settings, parallelism: parallelism)
         runner.workers = workers
         runner.status = output == .json ? .json : quiet ? .silent : Terminal.errorIsTerminal ? .live : .final
@@ -52,7 +53,7 @@ struct RunCommand: ParsableCommand {
         runner.placement = JobPlacement(
             data: data.path, checkpoints: checkpointDir, startFrom: fromSavepoint, allowsNonRestoredState: allowNonRestoredState, startsAnew: fresh)
         let topology = try Topology.load(path: file)
-        try runner.run(topology.statements, name: topology.name)
+        try runner.run(topology.ownStatements, name: topology.name)
     }
 }
 
@@ -61,12 +62,13 @@ struct ValidateCommand: ParsableCommand {
         commandName: "validate", abstract: "Check a topology or script: names, types, options, plan. Runs nothing.",
         discussion: "Example: swiftwater validate Topologies/orders.yaml")
     @Argument(help: "A .yaml topology or a .sql script.") var file: String
+    @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
 
     func run() throws {
         data.apply()
         let topology = try Topology.load(path: file)
-        let graphs = try ScriptRunner(session: try Engine.session()).plan(topology.statements)
+        let graphs = try ScriptRunner(session: try Engine.session(catalogFile: catalog.path, scratch: true)).plan(topology.ownStatements)
         let operators = graphs.reduce(0) { $0 + $1.vertices.count }
         print("\(file): ok, \(topology.statements.count) statements, \(graphs.count) job\(graphs.count == 1 ? "" : "s"), \(operators) operators")
     }
@@ -79,14 +81,15 @@ struct PlanCommand: ParsableCommand {
     @Argument(help: "A .yaml topology or a .sql script.") var file: String
     @Flag(help: "Graphviz instead of text.") var dot = false
     @Option(help: "Subtasks per operator; default from the file, else 1.") var parallelism: Int?
+    @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
 
     func run() throws {
         data.apply()
         let topology = try Topology.load(path: file)
-        let runner = ScriptRunner(session: try Engine.session(parallelism: parallelism))
+        let runner = ScriptRunner(session: try Engine.session(parallelism: parallelism, catalogFile: catalog.path, scratch: true))
         runner.fixed = Engine.keys(settings: [], parallelism: parallelism)
-        for graph in try runner.plan(topology.statements) {
+        for graph in try runner.plan(topology.ownStatements) {
             print(dot ? graph.dot() : graph.text)
         }
     }
@@ -102,5 +105,25 @@ struct TopologyCommand: ParsableCommand {
             commandName: "schema", abstract: "Print the JSON Schema of topology files, for editors.",
             discussion: "Example: swiftwater topology schema > topology.schema.json")
         func run() throws { print(Topology.jsonSchema) }
+    }
+}
+
+extension Topology {
+    /// The tables and views of a YAML file are its own: they are made anew in every run, and no catalog keeps them.
+    var ownStatements: [Statement] {
+        if file?.lowercased().hasSuffix(".sql") ?? true { return statements }
+        return statements.map { statement in
+            var own = statement
+            switch statement.node {
+            case .createTable(var table):
+                table.temporary = true
+                own.node = .createTable(table)
+            case .createView(var view):
+                view.temporary = true
+                own.node = .createView(view)
+            default: break
+            }
+            return own
+        }
     }
 }

@@ -19,6 +19,7 @@ struct SQLCommand: ParsableCommand {
               swiftwater sql -e "SELECT status, COUNT(*) FROM t GROUP BY status"
               swiftwater sql -f script.sql --output csv
               swiftwater sql
+              swiftwater sql --catalog lake.catalog -e "SHOW TABLES"
             """)
 
     @Option(name: [.customShort("e"), .customLong("execute")], help: "Statements to run.") var statements: String?
@@ -26,6 +27,7 @@ struct SQLCommand: ParsableCommand {
     @Option(name: .customLong("output"), help: "table, csv or json.") var output: OutputFormat = .table
     @Option(name: .customLong("set"), help: "A setting as key=value; may be repeated.") var settings: [String] = []
     @Option(help: "Worker threads; default the number of cores.") var workers: Int?
+    @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
 
     func validate() throws {
@@ -35,7 +37,7 @@ struct SQLCommand: ParsableCommand {
 
     func run() throws {
         data.apply()
-        let runner = ScriptRunner(session: try Engine.session(settings: settings))
+        let runner = ScriptRunner(session: try Engine.session(settings: settings, catalogFile: catalog.path))
         runner.resultFormat = output
         runner.workers = workers
         runner.footer = output == .table && Terminal.outputIsTerminal

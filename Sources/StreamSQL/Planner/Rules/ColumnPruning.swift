@@ -109,10 +109,11 @@ public struct ColumnPruning {
         var map: [Int: Int] = [:]
         for (old, new) in leftMap { map[old] = new }
         for (old, new) in rightMap { map[old + n] = new + left.columns.count }
-        let join = LogicalPlan.Join(
-            leftKeys: j.leftKeys.map { leftMap[$0]! }, rightKeys: j.rightKeys.map { rightMap[$0]! },
-            condition: j.condition?.mapColumns { map[$0]! }, columns: left.columns + right.columns, leftTTL: j.leftTTL,
-            rightTTL: j.rightTTL)
+        var join = j
+        join.leftKeys = j.leftKeys.map { leftMap[$0]! }
+        join.rightKeys = j.rightKeys.map { rightMap[$0]! }
+        join.condition = j.condition?.mapColumns { map[$0]! }
+        join.columns = LogicalPlan.joinColumns(left.columns, right.columns, j.kind)
         return (.join(left, right, join), map)
     }
 

@@ -35,13 +35,7 @@ struct FilterPushdown {
         case .windowAggregate(let input, let a):
             let (below, above) = split(conditions) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < a.keys.count } }
             return wrap(.windowAggregate(push(below.map { $0.mapColumns { a.keys[$0] } }, into: input), a), above)
-        case .join(let l, let r, var j):
-            let width = l.columns.count
-            let all = (j.condition?.conjuncts ?? []) + conditions
-            let (left, others) = split(all) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 < width } }
-            let (right, both) = split(others) { !$0.columns.isEmpty && $0.columns.allSatisfy { $0 >= width } }
-            j.condition = Expr.all(both)
-            return .join(push(left, into: l), push(right.map { $0.mapColumns { $0 - width } }, into: r), j)
+        case .join(let l, let r, let j): return push(conditions, into: l, r, j)
         case .sort(let input, let s):
             if s.limit == nil && s.offset == 0 { return .sort(push(conditions, into: input), s) }
             return wrap(.sort(push([], into: input), s), conditions)
@@ -51,6 +45,37 @@ struct FilterPushdown {
         case .scan, .values, .calc:
             return wrap(plan.replacingInputs(plan.inputs.map { push([], into: $0) }), conditions)
         }
+    }
+
+    /// Conditions above a join hold for its results, those of its own for pairs: where rows come without a match, neither kind may
+    /// pass to a side whose rows it would not drop.
+    private func push(_ conditions: [Expr], into l: LogicalPlan, _ r: LogicalPlan, _ given: LogicalPlan.Join) -> LogicalPlan {
+        let width = l.columns.count
+        var j = given
+        j.kind = OuterJoinSimplification.kind(j.kind, below: conditions, leftCount: width)
+        func isLeft(_ e: Expr) -> Bool { !e.columns.isEmpty && e.columns.allSatisfy { $0 < width } }
+        func isRight(_ e: Expr) -> Bool { !e.columns.isEmpty && e.columns.allSatisfy { $0 >= width } }
+        var above = conditions, own = j.condition?.conjuncts ?? [], left: [Expr] = [], right: [Expr] = []
+        if j.kind == .inner { (own, above) = (own + above, []) }
+        if !j.kind.keepsRight {
+            let parts = split(above, isLeft)
+            (left, above) = (left + parts.0, parts.1)
+        }
+        if !j.kind.keepsLeft, !j.kind.isLeftOnly {
+            let parts = split(above, isRight)
+            (right, above) = (right + parts.0, parts.1)
+        }
+        if [.inner, .right, .semi].contains(j.kind) {
+            let parts = split(own, isLeft)
+            (left, own) = (left + parts.0, parts.1)
+        }
+        if [.inner, .left, .semi, .anti].contains(j.kind) {
+            let parts = split(own, isRight)
+            (right, own) = (right + parts.0, parts.1)
+        }
+        j.condition = Expr.all(own)
+        j.columns = LogicalPlan.joinColumns(l.columns, r.columns, j.kind)
+        return wrap(.join(push(left, into: l), push(right.map { $0.mapColumns { $0 - width } }, into: r), j), above)
     }
 
     private func split(_ conditions: [Expr], _ test: (Expr) -> Bool) -> ([Expr], [Expr]) {

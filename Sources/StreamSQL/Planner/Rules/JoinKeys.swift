@@ -2,7 +2,7 @@ import StreamCore
 import StreamExpressions
 import StreamOperators
 
-/// Finds the equalities that a join can be keyed by; the rest of its condition becomes a filter behind it.
+/// Finds the equalities that a join can be keyed by; the rest of an inner join's condition becomes a filter behind it.
 struct JoinKeys {
     func apply(_ plan: LogicalPlan) -> LogicalPlan {
         plan.rewritten { step in
@@ -15,25 +15,36 @@ struct JoinKeys {
         let (n, m) = (l.columns.count, r.columns.count)
         var left = LogicalPlan.Projection.columns(Array(0..<n), of: l.columns)
         var right = LogicalPlan.Projection.columns(Array(0..<m), of: r.columns)
-        var join = LogicalPlan.Join(columns: [], leftTTL: j.leftTTL, rightTTL: j.rightTTL)
+        var join = j
+        join.condition = nil
         var residual: [Expr] = []
         for part in condition.conjuncts {
-            guard case .call(let f, let args) = part, f.name == "=", args.count == 2, let (a, b) = sides(args[0], args[1], n),
-                a.type.physical == b.type.physical
+            guard case .call(let f, let args) = part, ["=", "IS NOT DISTINCT FROM"].contains(f.name), args.count == 2,
+                let (a, b) = sides(args[0], args[1], n), let type = Self.keyType(a.type, b.type)
             else {
                 residual.append(part)
                 continue
             }
-            join.leftKeys.append(column(a, &left))
-            join.rightKeys.append(column(b.mapColumns { $0 - n }, &right))
+            if f.name != "=" { join.nullSafeKeys.insert(join.leftKeys.count) }
+            join.leftKeys.append(column(a.cast(toKey: type), &left, l.columns))
+            join.rightKeys.append(column(b.mapColumns { $0 - n }.cast(toKey: type), &right, r.columns))
         }
         let (wideLeft, wideRight) = (left.exprs.count, right.exprs.count)
         let inputs = (wideLeft == n ? l : .project(l, left), wideRight == m ? r : .project(r, right))
-        join.columns = left.columns + right.columns
+        join.columns = LogicalPlan.joinColumns(left.columns, right.columns, j.kind)
+        let rest = Expr.all(residual)?.mapColumns { $0 < n ? $0 : $0 - n + wideLeft }
+        if j.kind != .inner { join.condition = rest }
         var result = LogicalPlan.join(inputs.0, inputs.1, join)
-        if let rest = Expr.all(residual) { result = .filter(result, rest.mapColumns { $0 < n ? $0 : $0 - n + wideLeft }) }
+        if j.kind == .inner, let rest { result = .filter(result, rest) }
         if wideLeft == n && wideRight == m { return result }
-        return .project(result, .columns(Array(0..<n) + (0..<m).map { wideLeft + $0 }, of: join.columns))
+        return .project(result, .columns(Array(0..<n) + (j.kind.isLeftOnly ? [] : (0..<m).map { wideLeft + $0 }), of: join.columns))
+    }
+
+    /// The type in which values of two types are compared as keys; nil when equality of keys is not that of values.
+    static func keyType(_ a: DataType, _ b: DataType) -> DataType? {
+        if a == b || a.isText && b.isText || a.isBinary && b.isBinary { return a }
+        guard a.physical == b.physical, let type = TypeCoercion.commonType(a, b) else { return nil }
+        return type
     }
 
     /// One expression over the left side only and one over the right side only.
@@ -44,10 +55,16 @@ struct JoinKeys {
         return nil
     }
 
-    private func column(_ expr: Expr, _ projection: inout LogicalPlan.Projection) -> Int {
+    private func column(_ expr: Expr, _ projection: inout LogicalPlan.Projection, _ input: [PlanColumn]) -> Int {
         if case .column(let i, _) = expr { return i }
-        projection.columns.append(PlanColumn("key$\(projection.exprs.count)", expr.type))
+        projection.columns.append(PlanColumn("key$\(projection.exprs.count)", expr.type, nullable: expr.isNullable(in: input)))
         projection.exprs.append(expr)
         return projection.exprs.count - 1
+    }
+}
+
+extension Expr {
+    func cast(toKey type: DataType) -> Expr {
+        self.type == type || self.type.physical == .view ? self : .cast(self, to: type, safe: false)
     }
 }

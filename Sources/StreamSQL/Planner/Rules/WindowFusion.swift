@@ -6,16 +6,14 @@ import StreamOperators
 ///
 /// Where rows reach the aggregation with nothing in between that looks at the window columns, they are not multiplied by
 /// their windows at all: the aggregation assigns the windows itself. Otherwise they carry their windows, and each window ends
-/// in a slice of its own, so that tumbling over window_time closes every window at its own time.
+/// in a slice of its own, so that tumbling over the ends of the windows closes every window at its own time.
 struct WindowFusion {
-    var script: ScriptText
-
-    func apply(_ plan: LogicalPlan) throws -> LogicalPlan {
-        try plan.rewritten { step in
+    func apply(_ plan: LogicalPlan) -> LogicalPlan {
+        plan.rewritten { step in
             guard case .windowAggregate(let input, let a) = step, case .attached(let origin, let start, let end) = a.assignment else {
                 return step
             }
-            return try fused(input, a, origin, start, end) ?? carried(input, a, origin, start, end)
+            return fused(input, a, origin, start, end) ?? carried(input, a, origin, start, end)
         }
     }
 
@@ -105,14 +103,9 @@ struct WindowFusion {
 
     // MARK: windows carried by the rows
 
-    private func carried(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int) throws
+    private func carried(_ input: LogicalPlan, _ a: LogicalPlan.WindowAggregate, _ origin: WindowOrigin, _ start: Int, _ end: Int)
         -> LogicalPlan
     {
-        guard let (plan, time) = exposingTime(input, origin) else {
-            throw StreamError(
-                .plan, "GROUP BY \(input.columns[start].name), \(input.columns[end].name): the window's time is lost on the way",
-                fix: "group in the query that has the window function in FROM")
-        }
         let step: WindowSpec =
             switch origin.window {
             case .tumble(let size, let offset): .tumble(size: size, offset: offset)
@@ -126,10 +119,10 @@ struct WindowFusion {
             Array(a.columns[..<k]) + [input.columns[start], input.columns[end]] + a.columns[k..<k + n]
             + (givesTime ? [a.columns[k + n + a.properties.firstIndex(of: .time)!]] : [])
         let aggregate = LogicalPlan.windowAggregate(
-            plan,
+            input,
             .init(
-                keys: a.keys + [start, end], assignment: .time(step, column: time), aggregates: a.aggregates,
-                properties: givesTime ? [.time] : [], columns: given))
+                keys: a.keys + [start, end], assignment: .time(step, column: end), aggregates: a.aggregates,
+                properties: givesTime ? [.time] : [], columns: given, attachedTimeType: origin.timeType, emission: a.emission))
         let order =
             Array(0..<k) + (0..<n).map { k + 2 + $0 }
             + a.properties.map { property in
@@ -142,29 +135,6 @@ struct WindowFusion {
         var projection = LogicalPlan.Projection.columns(order, of: given)
         projection.columns = a.columns
         return .project(aggregate, projection)
-    }
-
-    /// The plan with window_time of `origin` among its columns, and where it stands.
-    private func exposingTime(_ plan: LogicalPlan, _ origin: WindowOrigin) -> (LogicalPlan, Int)? {
-        if let i = plan.columns.firstIndex(where: { $0.role == .windowTime(origin) }) { return (plan, i) }
-        switch plan {
-        case .calc(let input, let filter, var p):
-            guard let (below, time) = exposingTime(input, origin) else { return nil }
-            p.exprs.append(.column(time, below.columns[time].type))
-            p.columns.append(below.columns[time])
-            return (.calc(below, filter: filter, p), p.exprs.count - 1)
-        case .project(let input, let p): return exposingTime(.calc(input, filter: nil, p), origin)
-        case .step(let expand as Expand, let inputs):
-            guard let (below, time) = exposingTime(inputs[0], origin) else { return nil }
-            // Columns that the input has got now stand in front of the keys.
-            return below.columns.count == inputs[0].columns.count ? (.step(expand, [below]), time) : nil
-        case .windowAggregate(let input, var a):
-            guard case .time(_, let column) = a.assignment, a.columns.contains(where: { $0.role == .windowEnd(origin) }) else { return nil }
-            a.properties.append(.time)
-            a.columns.append(PlanColumn("window_time", input.columns[column].type, nullable: false, role: .windowTime(origin)))
-            return (.windowAggregate(input, a), a.columns.count - 1)
-        default: return nil
-        }
     }
 }
 
