@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos simulate bench format clean
+.PHONY: all setup build release demo test chaos simulate fuzz-sql bench bench-nexmark format clean
 
 all: build
 
@@ -23,7 +23,7 @@ demo: release
 	@Examples/demo.sh
 
 test: setup
-	swift test $(SWIFT_FLAGS)
+	SWIFTWATER_FUZZ_SECONDS=$${SWIFTWATER_FUZZ_SECONDS:-120} swift test $(SWIFT_FLAGS)
 
 # kill -9 at random moments on the real program: make chaos KILLS=300 SEED=7
 KILLS ?= 300
@@ -36,8 +36,21 @@ simulate: setup
 	swift build -c release --product swiftwater-simulate $(SWIFT_FLAGS) -Xswiftc -gnone
 	.build/release/swiftwater-simulate --seeds $(SEEDS)
 
+# Random SQL on the engine and on a reference interpreter: make fuzz-sql SECONDS=600, or SEED=7 CASES=1 to see a case again
+SECONDS ?= 120
+fuzz-sql: setup
+	swift build -c release --product swiftwater-fuzz-sql $(SWIFT_FLAGS) -Xswiftc -gnone
+	.build/release/swiftwater-fuzz-sql --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES))
+
 bench: release
 	@Benchmarks/run.sh
+	@$(MAKE) --no-print-directory bench-nexmark
+
+# The Nexmark queries beside Flink's figures: make bench-nexmark EVENTS=1000000
+EVENTS ?= 5000000
+bench-nexmark: setup
+	swift build -c release --product bench-nexmark $(SWIFT_FLAGS) -Xswiftc -gnone
+	.build/release/bench-nexmark --events $(EVENTS)
 
 format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift

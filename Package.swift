@@ -15,6 +15,7 @@ let package = Package(
     products: [
         .executable(name: "swiftwater", targets: ["swiftwater"]),
         .executable(name: "swiftwater-bench", targets: ["swiftwater-bench"]),
+        .executable(name: "bench-nexmark", targets: ["bench-nexmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -56,7 +57,8 @@ let package = Package(
             name: "swiftwater",
             dependencies: [
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
-                "ShardLog", "KinesisConnector", "HudiTable", "Topology", "CLibEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ShardLog", "KinesisConnector", "HudiTable", "Nexmark", "Topology", "CLibEdit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
         .executableTarget(
@@ -64,6 +66,10 @@ let package = Package(
             dependencies: ["StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "FileConnectors", "HudiTable"],
             path: "Benchmarks/Suite", swiftSettings: ours, linkerSettings: arrowPath),
 
+        .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
+        .executableTarget(
+            name: "bench-nexmark", dependencies: ["Nexmark", "StreamSQL", "StreamRuntime", "FileConnectors"], path: "Benchmarks/Nexmark",
+            exclude: ["queries"], swiftSettings: ours),
         .executableTarget(name: "bench-json", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/JSONRead", swiftSettings: ours),
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
         .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
@@ -99,6 +105,8 @@ let package = Package(
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "ReferenceSQL"], swiftSettings: ours),
+        .testTarget(
+            name: "NexmarkTests", dependencies: ["Nexmark", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(
             name: "SQLiteCatalogTests",
             dependencies: ["SQLiteCatalog", "StreamSQL", "StreamRuntime", "FileConnectors", "StreamTesting", .product(name: "GRDB", package: "GRDB.swift")],

@@ -71,10 +71,13 @@ public protocol TableConnector: Sendable {
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
     /// Metadata keys it can deliver, with their types.
     func metadataKeys(for table: TableDescriptor) -> [String: DataType]
+    /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
+    func findsRowPartsByName(_ table: TableDescriptor) -> Bool
 }
 
 extension TableConnector {
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
+    public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         throw StreamError(.validate, "table \(table.name): connector '\(identifier)' cannot be written to")
     }

@@ -7,6 +7,8 @@ public protocol Format: Sendable {
     var optionKeys: Set<String> { get }
     /// Rows come as a changelog (with row kinds) rather than inserts only.
     var producesChanges: Bool { get }
+    /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
+    var findsRowPartsByName: Bool { get }
     /// - Parameters:
     ///   - table: its schema and options; the options are those of this format, without a prefix.
     ///   - projection: indices into the schema, in the order in which columns are wanted.
@@ -18,6 +20,7 @@ public protocol Format: Sendable {
 
 extension Format {
     public var producesChanges: Bool { false }
+    public var findsRowPartsByName: Bool { false }
 }
 
 /// Finds the format of a table and makes its decoders and encoders.

@@ -42,6 +42,22 @@ public enum Operators {
         { BackendOperator(memory: try GroupAggregateOperator(spec)) { try StoredGroupAggregateOperator(spec) } }
     }
 
+    /// The first of two steps of a GROUP BY without a window, in front of the exchange: emits rows of
+    /// ``GroupAggregateSpec/partialSchema()``. Only for specs that ``GroupAggregateSpec/supportsTwoPhase`` and have a mini-batch.
+    public static func localGroupAggregate(_ spec: GroupAggregateSpec) -> Factory {
+        { try LocalGroupAggregateOperator(spec) }
+    }
+
+    /// The second of two steps: takes what ``localGroupAggregate(_:)`` of the same spec emits, partitioned by its first
+    /// `spec.keys.count` columns.
+    public static func globalGroupAggregate(_ spec: GroupAggregateSpec) -> Factory {
+        {
+            BackendOperator(memory: try GroupAggregateOperator(spec, takesPartials: true)) {
+                try StoredGroupAggregateOperator(spec, takesPartials: true)
+            }
+        }
+    }
+
     /// ORDER BY ... LIMIT over bounded input, for one subtask.
     public static func sort(_ spec: SortSpec) -> Factory {
         { try SortOperator(spec) }
@@ -84,6 +100,17 @@ extension WindowAggregateSpec {
 }
 
 extension GroupAggregateSpec {
+    /// Whether partial results can be made in front of the exchange: every aggregate merges, also what is taken back.
+    public var supportsTwoPhase: Bool {
+        aggregates.allSatisfy { AggregateRegistry.mergesPartials($0) && !(inputChanges && ["MIN", "MAX"].contains($0.function)) }
+    }
+
+    /// What the local step emits: the keys, then the accumulators' columns `acc0`, `acc1`, ...
+    public func partialSchema() throws -> Schema {
+        let states = try AggregatePlan(aggregates, inputSchema: inputSchema, retracts: inputChanges).stateTypes
+        return keys.map { inputSchema[$0] } + states.enumerated().map { Field("acc\($0.offset)", $0.element) }
+    }
+
     /// Types of the output: keys, aggregates.
     public var outputTypes: [DataType] { keys.map { inputSchema[$0].type } + aggregates.map(\.resultType) }
 }

@@ -23,9 +23,12 @@ public struct AggregateCall: Sendable, Hashable {
     public var filter: Int?
     public var distinct: Bool
     public var resultType: DataType
+    /// What computes it, when it is no built-in function; found by name while a statement is bound.
+    public let user: AggregateFunction?
 
     public init(function: String, arguments: [Int], argumentTypes: [DataType], filter: Int? = nil, distinct: Bool = false,
                 resultType: DataType) {
+        user = UserAggregates.current[function]
         self.function = function
         self.arguments = arguments
         self.argumentTypes = argumentTypes
@@ -105,8 +108,21 @@ public struct GroupAggregateSpec: Sendable {
     /// Wall-clock time after its last row at which a group is forgotten (`table.exec.state.ttl`); nil = never. A row of its
     /// key that comes later starts a group anew, with +I.
     public var stateTTL: Duration?
+    /// Each group gives at most one change for so many rows (`table.exec.mini-batch.*`); nil = one for each batch.
+    public var miniBatch: MiniBatch?
+    /// An update gives the old row (-U) too.
+    public var emitUpdateBefore = true
 
-    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil) {
+    /// How long changes may wait for others of their group.
+    public struct MiniBatch: Sendable, Hashable {
+        /// Rows, and milliseconds since the first of them.
+        public var rows: Int, latency: Int64
+        public init(rows: Int, latency: Int64) { (self.rows, self.latency) = (rows, latency) }
+    }
+
+    public init(inputSchema: Schema, keys: [Int], aggregates: [AggregateCall], inputChanges: Bool, stateTTL: Duration? = nil,
+                miniBatch: MiniBatch? = nil) {
+        self.miniBatch = miniBatch
         self.inputSchema = inputSchema
         self.keys = keys
         self.aggregates = aggregates

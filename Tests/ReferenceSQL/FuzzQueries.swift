@@ -210,13 +210,13 @@ struct FuzzQueries {
     // MARK: windows
 
     /// A window table function's call over a table or view, and its name.
-    private mutating func window(_ table: String, _ time: String) -> Piece {
+    private mutating func window(_ table: String, _ time: String, _ key: String?) -> Piece {
         let call = "TABLE \(table), DESCRIPTOR(\(time))"
         switch make.number(0...4) {
         case 0, 1: return "TABLE(TUMBLE(\(call), INTERVAL '\(make.pick([1, 5, 10]))' SECOND\(make.chance(4) ? ", INTERVAL '2' SECOND" : "")))"
         case 2: return "TABLE(HOP(\(call), INTERVAL '\(make.pick([1, 5]))' SECOND, INTERVAL '\(make.pick([5, 10, 20]))' SECOND))"
         case 3: return "TABLE(CUMULATE(\(call), INTERVAL '\(make.pick([1, 5]))' SECOND, INTERVAL '\(make.pick([10, 20]))' SECOND))"
-        default: return "TABLE(SESSION(\(call), INTERVAL '\(make.pick([1, 2, 5]))' SECOND))"
+        default: return "TABLE(SESSION(TABLE \(table)\(key.map { " PARTITION BY \($0)" } ?? ""), DESCRIPTOR(\(time)), INTERVAL '\(make.pick([1, 2, 5]))' SECOND))"
         }
     }
 
@@ -241,7 +241,7 @@ struct FuzzQueries {
         }
         for key in keys { add(.text(key.sql), key.kind) }
         for (call, kind) in calls { add(call, kind) }
-        let filter: Piece = make.chance(3) ? .list([make.condition(scope, 1)], prefix: " WHERE ", separator: "") : ""
+        var filter: Piece = make.chance(3) ? .list([make.condition(scope, 1)], prefix: " WHERE ", separator: "") : ""
         let having: Piece = make.chance(5) ? .optional(" HAVING COUNT(*) > 1") : ""
         if make.chance(3) {
             // GROUP BY TUMBLE(ts, ...)
@@ -268,9 +268,12 @@ struct FuzzQueries {
             add("window_time", .timestamp, isTime: true)
             by.append("window_time")
         }
+        let table = window(view, time.sql, keys.first?.sql)
+        // Whether a condition comes before or behind the sessions is the planner's choice.
+        if table.sql.contains("SESSION") { filter = "" }
         let list = by.map { Piece.text($0) } + keys.map { .text($0.sql) }
         return FuzzQuery(
-            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(window(view, time.sql))\(filter) GROUP BY \(.list(list, separator: ", ", least: list.count))\(having)",
+            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(table)\(filter) GROUP BY \(.list(list, separator: ", ", least: list.count))\(having)",
             columns: columns, isOrdered: false)
     }
 
@@ -380,7 +383,7 @@ struct FuzzQueries {
         else { return nil }
         let alias = name("q"), key = make.column(.int, scope)
         let partition = key.map { ", \($0.sql)" } ?? ""
-        let inner: Piece = "SELECT \(unique.sql), window_start, window_end, ROW_NUMBER() OVER (PARTITION BY window_start, window_end\(.optional(.text(partition))) ORDER BY \(unique.sql)\(make.pick(["", " DESC"]))) AS rn FROM \(window(view, time.sql))"
+        let inner: Piece = "SELECT \(unique.sql), window_start, window_end, ROW_NUMBER() OVER (PARTITION BY window_start, window_end\(.optional(.text(partition))) ORDER BY \(unique.sql)\(make.pick(["", " DESC"]))) AS rn FROM \(window(view, time.sql, key?.sql))"
         return FuzzQuery(
             sql: "SELECT \(unique.sql) AS c0, window_start AS c1, window_end AS c2 FROM (\(inner)) AS \(alias) WHERE rn <= \(make.number(1...2))",
             columns: [FuzzColumn(sql: "c0", kind: unique.kind), FuzzColumn(sql: "c1", kind: .timestamp), FuzzColumn(sql: "c2", kind: .timestamp)], isOrdered: false)

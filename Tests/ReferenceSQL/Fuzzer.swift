@@ -83,6 +83,8 @@ public enum FuzzOutcome: Sendable {
 
 /// Compares what the engine gives for random queries with the reference interpreter.
 public struct Fuzzer {
+    /// Plants a bug, to be found: the engine does not get the last row of a table.
+    public var losesRows = false
     public init() {}
 
     public func check(_ fuzz: FuzzCase) -> FuzzOutcome {
@@ -109,11 +111,14 @@ public struct Fuzzer {
         } catch {
             return .refused("\(error)")
         }
+        let given = losesRows ? RowsConnector(tables.mapValues { .init(rows: $0.rows.dropLast(), kinds: $0.kinds?.dropLast()) }) : connector
+        var isFirst = true
         for settings in fuzz.runs {
-            var run = ScriptRun(settings) { [connector] }
+            defer { isFirst = false }
+            var run = ScriptRun(settings) { [given] }
             do {
                 let actual = Self.texts(try run.run(fuzz.script)[0].rows)
-                if unknown != nil, case .success([]) = expected, settings.description == fuzz.runs[0].description {
+                if unknown != nil, isFirst {
                     expected = .success(actual)
                     continue
                 }
@@ -125,8 +130,8 @@ public struct Fuzzer {
                 case .success: continue
                 }
             } catch let error as StreamError where [.parse, .validate, .plan].contains(error.code) {
-                // Refused only at this parallelism or with these settings.
-                return .failed("\(settings): refused: \(error)")
+                // One that the first run took must be taken at any parallelism and with any settings.
+                return isFirst ? .refused("\(error)") : .failed("\(settings): refused: \(error)")
             } catch {
                 if case .failure = expected { continue }
                 return .failed("\(settings): \(error)")

@@ -109,7 +109,9 @@ public struct ReferenceInterpreter {
     private func join(_ left: [Event], _ right: [Event], _ widths: (Int, Int), _ j: LogicalPlan.Join) throws -> [Event] {
         let left = net(left).map(\.row), right = net(right).map(\.row)
         return try JoinedPairs(left: left, right: right, widths: widths).rows(j.kind) { a, b in
-            for (l, r) in zip(j.leftKeys, j.rightKeys) where a[l] == .null || b[r] == .null || !Ordering.isSame(a[l], b[r]) { return false }
+            for (i, (l, r)) in zip(j.leftKeys, j.rightKeys).enumerated() {
+                if !Ordering.isSame(a[l], b[r]) || a[l] == .null && !j.nullSafeKeys.contains(i) { return false }
+            }
             return try j.condition.map { try scalars.value(of: $0, a + b) == .bool(true) } ?? true
         }.map { Event(row: $0) }
     }

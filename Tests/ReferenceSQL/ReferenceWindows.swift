@@ -37,11 +37,39 @@ extension WindowSpec {
                 end += step
             }
             return result
+        case .session: return []
         }
     }
 }
 
 extension ReferenceInterpreter {
+    /// The session of each event, as it is in the end; nil for a row that came after its session had ended.
+    private func sessions(_ events: [Event], gap: Int64, time column: Int, keys: [Int]) throws -> [WindowBounds?] {
+        final class Session {
+            var bounds: WindowBounds
+            var mergedInto: Session?
+            init(_ bounds: WindowBounds) { self.bounds = bounds }
+            var last: Session { mergedInto?.last ?? self }
+        }
+        var open: [[Value]: [Session]] = [:]
+        var found: [Session?] = []
+        for event in events {
+            let key = keys.map { event.row[$0] }, time = try time(event.row[column])
+            let live = (open[key] ?? []).filter { $0.bounds.end - 1 > event.watermark }
+            let own = WindowBounds(start: time, end: time + gap)
+            let touching = live.filter { $0.bounds.start <= own.end && own.start <= $0.bounds.end }
+            let merged = Session(touching.reduce(own) { WindowBounds(start: min($0.start, $1.bounds.start), end: max($0.end, $1.bounds.end)) })
+            guard merged.bounds.end - 1 > event.watermark else {
+                found.append(nil)
+                continue
+            }
+            for session in touching { session.mergedInto = merged }
+            open[key] = live.filter { session in !touching.contains { $0 === session } } + [merged]
+            found.append(merged)
+        }
+        return found.map { $0?.last.bounds }
+    }
+
     private func time(_ value: Value) throws -> Int64 {
         guard let time = value.integer else { throw StreamError(.runtime, "the time attribute is null") }
         return time
@@ -54,6 +82,11 @@ extension ReferenceInterpreter {
     /// Each row once per window; rows that are late for a window are left to what comes behind.
     func windowTable(_ input: [Event], _ w: LogicalPlan.WindowTable, isLocal: Bool) throws -> [Event] {
         try checkZone(isLocal: isLocal)
+        if case .session(let gap) = w.origin.window {
+            return zip(input, try sessions(input, gap: gap, time: w.timeColumn, keys: w.partitionKeys)).compactMap { event, window in
+                window.map { Event(kind: event.kind, row: event.row + [.int($0.start), .int($0.end), .int($0.end - 1)]) }
+            }
+        }
         return try input.flatMap { event in
             try w.origin.window.windows(of: time(event.row[w.timeColumn])).map { window in
                 Event(kind: event.kind, row: event.row + [.int(window.start), .int(window.end), .int(window.end - 1)], watermark: event.watermark)
@@ -64,6 +97,11 @@ extension ReferenceInterpreter {
     /// A window that has fired takes no more rows.
     func windowAggregate(_ input: [Event], _ columns: [PlanColumn], _ a: LogicalPlan.WindowAggregate) throws -> [Event] {
         var assigned: [(window: WindowBounds, event: Event)] = []
+        var input = input
+        if case .time(.session(let gap), let column) = a.assignment {
+            for (event, window) in zip(input, try sessions(input, gap: gap, time: column, keys: a.keys)) { if let window { assigned.append((window, event)) } }
+            input = []
+        }
         for event in input {
             let windows: [WindowBounds]
             switch a.assignment {

@@ -117,9 +117,11 @@ func texts(_ states: [KeyGroupState]) -> [String] {
                 if inOrder && distinctLists { calls.append(try call(name, [1], of: s, distinct: true)) }
             case _ where name.hasPrefix("JSON_OBJECTAGG"): calls.append(try call(name, [1, 2], of: s))
             case "FIRST_VALUE", "LAST_VALUE": calls += try [call(name, [3], of: s), call(name, [1], of: s, filter: 4)]
+            // They have tests of their own: not every input has them.
+            case "PERCENTILE", "SINGLE_VALUE", "APPROX_COUNT_DISTINCT": break
             case "COUNT": calls.append(try call(name, [3], of: s, filter: 4))
             case "COLLECT", "MIN", "MAX": calls += try [call(name, [1], of: s), call(name, [2], of: s), call(name, [4], of: s)]
-            case _ where name.hasPrefix("JSON"): calls.append(try call(name, [1], of: s))
+            case _ where name.hasPrefix("JSON") || name.hasPrefix("ARRAY"): calls.append(try call(name, [1], of: s))
             default: calls += try [call(name, [2], of: s), call(name, [3], of: s), call(name, [3], of: s, distinct: true)]
             }
         }

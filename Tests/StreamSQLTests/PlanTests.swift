@@ -63,7 +63,7 @@ import Testing
             """)
         #expect(
             part("Optimized plan", text).hasPrefix(
-                "WindowAggregate(TUMBLE(1 min) on window_time, by: window_start, window_end, compute: COUNT(*))"))
+                "WindowAggregate(TUMBLE(1 min) on window_end, by: window_start, window_end, compute: COUNT(*))"))
     }
 
     @Test("a window over the result of the same window closes with it")
@@ -76,9 +76,9 @@ import Testing
             """)
         #expect(
             part("Optimized plan", text) == """
-                WindowAggregate(TUMBLE(1 min) on window_time, by: window_start, window_end, compute: MAX(c))
-                +- Calc(select: window_start, window_end, COUNT(*) AS c, window_time)
-                   +- WindowAggregate(TUMBLE(1 min) on ts, by: k, compute: COUNT(*), give: start, end, time)
+                WindowAggregate(TUMBLE(1 min) on window_end, by: window_start, window_end, compute: MAX(c))
+                +- Calc(select: window_start, window_end, COUNT(*) AS c)
+                   +- WindowAggregate(TUMBLE(1 min) on ts, by: k, compute: COUNT(*), give: start, end)
                       +- Scan(ev: k, ts)
                 """)
     }

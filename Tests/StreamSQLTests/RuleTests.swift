@@ -52,8 +52,8 @@ import Testing
         #expect(
             after == """
                 Project(k, n)
-                +- Filter(n > 1)
-                   +- Project(k, COUNT(*) AS n)
+                +- Project(k, COUNT(*) AS n)
+                   +- Filter(COUNT(*) > 1)
                       +- GroupAggregate(by: k, compute: COUNT(*))
                          +- Project(k)
                             +- UnionAll(2 inputs)
@@ -105,7 +105,7 @@ import Testing
     func windowFusion() throws {
         let (before, after) = try plans(
             "SELECT k, COUNT(*) FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY k, window_start, window_end"
-        ) { plan, _ in CalcMerging().apply(try WindowFusion(script: ScriptText(SourceText(""))).apply(CalcMerging().apply(plan))) }
+        ) { plan, _ in CalcMerging().apply(WindowFusion().apply(CalcMerging().apply(plan))) }
         #expect(before.contains("WindowTable(TUMBLE(10 s) on ts)"))
         #expect(after.contains("WindowAggregate(TUMBLE(10 s) on ts, by: k, compute: COUNT(*))") && !after.contains("WindowTable"))
     }

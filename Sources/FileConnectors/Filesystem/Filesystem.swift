@@ -40,6 +40,10 @@ public struct FilesystemConnector: PartitionedConnector {
         ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3)]
     }
 
+    public func findsRowPartsByName(_ table: TableDescriptor) -> Bool {
+        (try? FormatFactory.format(of: table).findsRowPartsByName) ?? false
+    }
+
     public func validate(_ table: TableDescriptor) throws { _ = try FilesystemPlan(table) }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {

@@ -61,6 +61,7 @@ public struct JSONFormat: Format {
     public init() {}
     public var name: String { "json" }
     public var optionKeys: Set<String> { JSONOptions.keys }
+    public var findsRowPartsByName: Bool { true }
 
     public func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder {
         try JSONRecordDecoder(schema: table.schema, projection: projection, options: JSONOptions(FormatOptions(table: table)), metrics: metrics)

@@ -21,6 +21,10 @@ final class AggregatePlan {
         case list(arguments: [Int], [DataType])
         case multiset(argument: Int, DataType)
         case distinct(AggregateCall)
+        /// Of rows that are only added: number of the table among ``distinctTables``.
+        case distinctTable(Int)
+        case sketch(argument: Int)
+        case user(AggregateCall)
     }
 
     struct Wanted: Hashable {
@@ -35,11 +39,24 @@ final class AggregatePlan {
     private(set) var selectorOf: [Int] = [0]
     private var results: [AggregateResult] = []
     private var innerPlans: [AggregateCall: AggregatePlan] = [:]
+    /// Aggregates over the distinct values of the same arguments, for each filter among them.
+    struct DistinctTablePlan {
+        var arguments: [Int]
+        var types: [DataType]
+        /// Arguments that must not be null.
+        var nonNull: [Int]
+        var members: [(filter: Int?, calls: [AggregateCall], plan: AggregatePlan)]
+    }
+    private(set) var distinctTables: [DistinctTablePlan] = []
+    /// For each distinct aggregate: its table, and its place there.
+    private var distinctPlaces: [AggregateCall: (table: Int, member: Int, call: Int)] = [:]
     let retracts: Bool
     /// Input columns that arguments and filters are.
     let columnsRead: Set<Int>
     /// Types of the columns that a set's `state` gives.
     private(set) var stateTypes: [DataType] = []
+    /// Accumulators of SINGLE_VALUE: no group may have more than one row in them.
+    private var singles: [Int] = []
     private var scratch: [(rows: Scratch<Int32>, groups: Scratch<Int32>)] = []
 
     init(_ calls: [AggregateCall], inputSchema: Schema, retracts: Bool) throws {
@@ -50,6 +67,7 @@ final class AggregatePlan {
             throw StreamError(.validate, "an aggregate reads column \(column) of an input of \(inputSchema.count) columns",
                               fix: "number columns from 0 to \(inputSchema.count - 1)")
         }
+        if !retracts { try planDistinctTables(inputSchema) }
         for call in calls { results.append(try add(call)) }
         scratch = selectors.map { _ in (Scratch(), Scratch()) }
         stateTypes = makeSet().accumulators.flatMap(\.stateTypes)
@@ -69,23 +87,31 @@ final class AggregatePlan {
     }
 
     private func add(_ call: AggregateCall) throws -> AggregateResult {
-        _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct)
+        if call.user == nil { _ = try AggregateRegistry.bind(call.function, argumentTypes: call.argumentTypes, distinct: call.distinct) }
         let name = call.function
-        if call.distinct, !["MIN", "MAX"].contains(name) {
-            var inner = call
-            inner.distinct = false
-            inner.filter = nil
-            inner.arguments = Array(call.arguments.indices)
+        if call.distinct, !["MIN", "MAX", "APPROX_COUNT_DISTINCT"].contains(name) {
+            if let place = distinctPlaces[call] {
+                let selector = Selector(nonNull: distinctTables[place.table].nonNull, filter: nil)
+                return .distinctMember(want(.distinctTable(place.table), selector), member: place.member, call: place.call)
+            }
             let fields = call.argumentTypes.enumerated().map { Field("v\($0.offset)", $0.element) }
-            innerPlans[call] = try AggregatePlan([inner], inputSchema: fields, retracts: retracts)
-            let nonNull = name == "LISTAGG" ? Array(call.arguments.prefix(1)) : call.arguments
+            innerPlans[call] = try AggregatePlan([Self.inner(call)], inputSchema: fields, retracts: retracts)
+            let nonNull = Self.requiredArguments(call)
             return .distinct(want(.distinct(call), Selector(nonNull: nonNull.sorted(), filter: call.filter)))
+        }
+        if let user = call.user {
+            guard !retracts || user.canRetract else {
+                throw StreamError(.plan, "\(name) cannot take rows back, and its input changes rows that it gave before",
+                                  fix: "give AggregateFunction(\"\(name)\", ...) a retract closure")
+            }
+            let nonNull = zip(call.arguments, user.signature.acceptsNull).filter { !$0.1 }.map(\.0)
+            return .user(want(.user(call), Selector(nonNull: Set(nonNull).sorted(), filter: call.filter)))
         }
         guard let argument = call.arguments.first else {
             return .count(want(.count, Selector(nonNull: [], filter: call.filter)))
         }
         let type = call.argumentTypes[0]
-        let selector = Selector(nonNull: call.arguments.sorted(), filter: call.filter)
+        let selector = Selector(nonNull: Self.requiredArguments(call).sorted(), filter: call.filter)
         switch name {
         case "COUNT": return .count(want(.count, selector))
         case "SUM":
@@ -111,17 +137,24 @@ final class AggregatePlan {
             let isFirst = name == "FIRST_VALUE"
             if retracts { return .listEnd(want(.list(arguments: [argument], [type]), selector), isFirst: isFirst, type) }
             return .end(want(.end(argument: argument, type, isFirst: isFirst), selector))
+        case "SINGLE_VALUE":
+            let list = want(.list(arguments: [argument], [type]), selector)
+            singles.append(list)
+            return .listEnd(list, isFirst: true, type)
+        case "ARRAY_AGG", "ARRAY_AGG IGNORE NULLS": return .array(want(.list(arguments: [argument], [type]), selector), call.resultType)
+        case "PERCENTILE":
+            return .percentile(want(.list(arguments: call.arguments, call.argumentTypes), selector), call.resultType)
+        case "APPROX_COUNT_DISTINCT":
+            guard !retracts else {
+                throw StreamError(.plan, "APPROX_COUNT_DISTINCT cannot take rows back, but its input updates rows given before",
+                                  fix: "use COUNT(DISTINCT ...), or aggregate rows that are only added")
+            }
+            return .sketch(want(.sketch(argument: argument), selector))
         case "COLLECT": return .collect(want(.multiset(argument: argument, type), selector), call.resultType)
-        case "LISTAGG":
-            let first = Selector(nonNull: [argument], filter: call.filter)
-            return .listagg(want(.list(arguments: call.arguments, call.argumentTypes), first))
-        case _ where name.hasPrefix("JSON_ARRAYAGG"):
-            let keepsNulls = name.hasSuffix(" NULL ON NULL")
-            let these = Selector(nonNull: keepsNulls ? [] : [argument], filter: call.filter)
-            return .jsonArray(want(.list(arguments: [argument], [type]), these), type)
+        case "LISTAGG": return .listagg(want(.list(arguments: call.arguments, call.argumentTypes), selector))
+        case _ where name.hasPrefix("JSON_ARRAYAGG"): return .jsonArray(want(.list(arguments: [argument], [type]), selector), type)
         case _ where name.hasPrefix("JSON_OBJECTAGG"):
-            let these = Selector(nonNull: [argument], filter: call.filter)
-            return .jsonObject(want(.list(arguments: call.arguments, call.argumentTypes), these), call.argumentTypes[1],
+            return .jsonObject(want(.list(arguments: call.arguments, call.argumentTypes), selector), call.argumentTypes[1],
                                keepsNulls: !name.hasSuffix("ABSENT ON NULL"))
         default:
             let form: SumForm = switch type {
@@ -132,6 +165,68 @@ final class AggregatePlan {
             return .moment(sum: want(.sum(argument: argument, form, squared: false), selector),
                            squares: want(.sum(argument: argument, form, squared: true), selector), count: want(.count, selector),
                            isSample: !name.hasSuffix("_POP"), isRoot: name.hasPrefix("STDDEV"), call.resultType)
+        }
+    }
+
+    /// The aggregate over columns that are its arguments alone, already distinct and filtered.
+    private static func inner(_ call: AggregateCall) -> AggregateCall {
+        var inner = call
+        inner.distinct = false
+        inner.filter = nil
+        inner.arguments = Array(call.arguments.indices)
+        return inner
+    }
+
+    private static func isDistinct(_ call: AggregateCall) -> Bool {
+        call.distinct && !["MIN", "MAX", "APPROX_COUNT_DISTINCT"].contains(call.function)
+    }
+
+    /// Puts distinct aggregates of the same arguments into one table: values are looked up once for all of them.
+    private func planDistinctTables(_ inputSchema: Schema) throws {
+        for call in calls where Self.isDistinct(call) && distinctPlaces[call] == nil {
+            let nonNull = Self.requiredArguments(call).sorted()
+            let table = distinctTables.firstIndex {
+                $0.arguments == call.arguments && $0.types == call.argumentTypes && $0.nonNull == nonNull
+                    && ($0.members.count < DistinctTable.membersMax || $0.members.contains { $0.filter == call.filter })
+            } ?? distinctTables.count
+            if table == distinctTables.count {
+                distinctTables.append(DistinctTablePlan(arguments: call.arguments, types: call.argumentTypes, nonNull: nonNull, members: []))
+            }
+            let fields = call.argumentTypes.enumerated().map { Field("v\($0.offset)", $0.element) }
+            let member = distinctTables[table].members.firstIndex { $0.filter == call.filter } ?? distinctTables[table].members.count
+            let known = member < distinctTables[table].members.count ? distinctTables[table].members[member].calls : []
+            let members = known + [Self.inner(call)]
+            let plan = try AggregatePlan(members, inputSchema: fields, retracts: false)
+            if known.isEmpty {
+                distinctTables[table].members.append((call.filter, members, plan))
+            } else {
+                distinctTables[table].members[member] = (call.filter, members, plan)
+            }
+            distinctPlaces[call] = (table, member, known.count)
+        }
+    }
+
+    /// Arguments that must not be null for a row to count.
+    private static func requiredArguments(_ call: AggregateCall) -> [Int] {
+        switch call.function {
+        case "SINGLE_VALUE", "ARRAY_AGG", "JSON_ARRAYAGG NULL ON NULL": []
+        case "LISTAGG", "PERCENTILE": Array(call.arguments.prefix(1))
+        case let name where name.hasPrefix("JSON_OBJECTAGG"): Array(call.arguments.prefix(1))
+        default: call.arguments
+        }
+    }
+
+    /// Rows must be taken one run of additions or retractions after the other: whether a group is in order is asked between them.
+    var needsOrder: Bool { !singles.isEmpty }
+
+    /// Throws `.runtime` if a group has more rows than one of its aggregates takes.
+    func check(_ set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count: Int) throws {
+        for single in singles {
+            let list = unsafeDowncast(set.accumulators[single], to: ValueList.self)
+            for i in 0..<count where list.length(Int(groups[i])) > 1 {
+                throw StreamError(.runtime, "SINGLE_VALUE was given more than one row: a scalar sub-query gave \(list.length(Int(groups[i])))",
+                                  fix: "make the sub-query give one row at most, for example with MAX, or use IN")
+            }
         }
     }
 
@@ -151,6 +246,15 @@ final class AggregatePlan {
             case .list(let arguments, _):
                 names = ["values(\(listed(arguments)))\(Set(arguments).isSubset(of: item.selector.nonNull) ? "" : " with nulls")"]
             case .multiset(let argument, _): names = ["values(\(inputNames[argument])) with counts"]
+            case .sketch(let argument): names = ["approx_count_distinct(\(inputNames[argument]))"]
+            case .distinctTable(let table):
+                let plan = distinctTables[table]
+                let name = "distinct(\(listed(plan.arguments)))"
+                names = ["\(name) values"] + plan.members.flatMap { member in
+                    let filter = member.filter.map { " filter(\(inputNames[$0]))" } ?? ""
+                    return member.plan.stateNames(plan.arguments.map { inputNames[$0] }).map { "\(name)\(filter) \($0)" }
+                }
+            case .user(let call): names = ["state of \(call.function)(\(listed(call.arguments)))"]
             case .distinct(let call):
                 let name = "\(call.function.lowercased())(distinct \(listed(call.arguments)))"
                 names = ["\(name) values"] + innerPlans[call]!.stateNames(call.arguments.map { inputNames[$0] }).map { "\(name) \($0)" }
@@ -182,6 +286,11 @@ final class AggregatePlan {
         case .end(let argument, let type, let isFirst): return EndValue(argument: argument, isFirst: isFirst, type: type)
         case .list(let arguments, let types): return ValueList(arguments: arguments, types: types)
         case .multiset(let argument, let type): return ValueMultiset(argument: argument, type: type)
+        case .sketch(let argument): return DistinctSketch(argument: argument)
+        case .distinctTable(let table):
+            let plan = distinctTables[table]
+            return DistinctTable(arguments: plan.arguments, types: plan.types, members: plan.members.map { ($0.filter, $0.plan.makeSet()) })
+        case .user(let call): return call.user!.make(call.arguments)
         case .distinct(let call):
             return DistinctAccumulator(arguments: call.arguments, types: call.argumentTypes, inner: innerPlans[call]!.makeSet())
         }
@@ -228,6 +337,10 @@ final class AggregatePlan {
         return output
     }
 
+    func result(_ call: Int, of set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count: Int) -> Column {
+        results[call].column(of: set, groups, count: count)
+    }
+
     func results(of set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count: Int) -> [Column] {
         results.map { $0.column(of: set, groups, count: count) }
     }
@@ -240,12 +353,14 @@ final class AccumulatorSet {
     let rows: CountAccumulator
     private let counts: [(accumulator: CountAccumulator, selector: Int)]
     private let distinct: [DistinctAccumulator]
+    private let distinctTables: [DistinctTable]
 
     init(plan: AggregatePlan, accumulators: [Accumulator]) {
         self.plan = plan
         self.accumulators = accumulators
         rows = unsafeDowncast(accumulators[0], to: CountAccumulator.self)
         distinct = accumulators.compactMap { $0 as? DistinctAccumulator }
+        distinctTables = accumulators.compactMap { $0 as? DistinctTable }
         counts = accumulators.enumerated().dropFirst().compactMap { i, a in (a as? CountAccumulator).map { ($0, plan.selectorOf[i]) } }
     }
 
@@ -278,6 +393,7 @@ final class AccumulatorSet {
     /// - Parameter place: orders the values of several merges for aggregates that depend on it, the least first.
     func merge(_ other: AccumulatorSet, from: Int, count: Int, place: Int64) {
         for a in distinct { a.mergePlace = place }
+        for a in distinctTables { a.mergePlace = place }
         for ((mine, _), (theirs, _)) in zip(counts, other.counts) where mine.isShared && !theirs.isShared { mine.separate() }
         for (a, b) in zip(accumulators, other.accumulators) { a.merge(b, from: from, count: count) }
     }
@@ -332,5 +448,6 @@ final class AccumulatorSet {
         }
     }
 
+    func result(_ call: Int, _ groups: UnsafePointer<Int32>, count: Int) -> Column { plan.result(call, of: self, groups, count: count) }
     func results(_ groups: UnsafePointer<Int32>, count: Int) -> [Column] { plan.results(of: self, groups, count: count) }
 }

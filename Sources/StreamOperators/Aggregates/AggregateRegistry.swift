@@ -4,21 +4,25 @@ import StreamCore
 public enum AggregateRegistry {
     private static let moments: Set<String> = ["STDDEV_POP", "STDDEV_SAMP", "STDDEV", "VAR_POP", "VAR_SAMP", "VARIANCE"]
 
-    /// Functions that ``bind(_:argumentTypes:distinct:)`` takes. The JSON aggregates carry their null clause in the name;
-    /// without one JSON_ARRAYAGG leaves nulls out and JSON_OBJECTAGG keeps them.
+    /// Functions that ``bind(_:argumentTypes:distinct:)`` takes. ARRAY_AGG and the JSON aggregates carry their null clause in the
+    /// name; without one JSON_ARRAYAGG leaves nulls out, JSON_OBJECTAGG and ARRAY_AGG keep them.
     public static let names: [String] = (moments.sorted() + [
-        "AVG", "COLLECT", "COUNT", "FIRST_VALUE", "LAST_VALUE", "LISTAGG", "MAX", "MIN", "SUM",
+        "APPROX_COUNT_DISTINCT", "ARRAY_AGG", "ARRAY_AGG IGNORE NULLS", "AVG", "COLLECT", "COUNT", "FIRST_VALUE", "LAST_VALUE", "LISTAGG", "MAX", "MIN", "PERCENTILE", "SINGLE_VALUE", "SUM",
         "JSON_ARRAYAGG", "JSON_ARRAYAGG NULL ON NULL", "JSON_ARRAYAGG ABSENT ON NULL",
         "JSON_OBJECTAGG", "JSON_OBJECTAGG NULL ON NULL", "JSON_OBJECTAGG ABSENT ON NULL",
     ]).sorted()
 
-    public static func contains(_ name: String) -> Bool { names.contains(name.uppercased()) }
+    /// Functions of the session whose statement is bound count too.
+    public static func contains(_ name: String) -> Bool {
+        names.contains(name.uppercased()) || UserAggregates.current[name.uppercased()] != nil
+    }
 
     /// The types that the arguments are to be cast to, and the type of the result.
     ///
     /// - Throws: `.validate` when there is no such function or its arguments do not fit.
     public static func bind(_ name: String, argumentTypes types: [DataType], distinct: Bool) throws -> (casts: [DataType], resultType: DataType) {
         let name = name.uppercased()
+        if let user = UserAggregates.current[name] { return (try user.argumentTypes(types), user.resultType) }
         func arity(_ range: ClosedRange<Int>) throws {
             guard !range.contains(types.count) else { return }
             let takes = range.lowerBound == range.upperBound ? "\(range.lowerBound)" : "\(range.lowerBound) or \(range.upperBound)"
@@ -54,9 +58,27 @@ public enum AggregateRegistry {
             case .list, .map, .row, .null: throw refuse("a value that can be ordered")
             default: return (types, types[0])
             }
-        case "FIRST_VALUE", "LAST_VALUE":
+        case "FIRST_VALUE", "LAST_VALUE", "SINGLE_VALUE":
             try arity(1...1)
             return (types, types[0])
+        case "ARRAY_AGG", "ARRAY_AGG IGNORE NULLS":
+            try arity(1...1)
+            return (types, .array(types[0]))
+        case "APPROX_COUNT_DISTINCT":
+            try arity(1...1)
+            switch types[0].physical {
+            case .list, .map, .row, .null: throw refuse("a number, text, date, time or timestamp")
+            default: return (types, .bigint)
+            }
+        case "PERCENTILE":
+            try arity(2...3)
+            guard types[0].isNumeric else { throw refuse("a number") }
+            if types.count == 3, !types[2].isInteger { throw refuse("a whole number as frequency") }
+            if case .array(let element) = types[1], element.isNumeric {
+                return ([.double, .array(.double)] + types.dropFirst(2).map { _ in .bigint }, .array(.double))
+            }
+            guard types[1].isNumeric else { throw refuse("a number from 0 to 1, or an array of such numbers, as percentage") }
+            return ([.double, .double] + types.dropFirst(2).map { _ in .bigint }, .double)
         case "COLLECT":
             try arity(1...1)
             return (types, .map(key: types[0], value: .int))
@@ -83,6 +105,7 @@ public enum AggregateRegistry {
     static func mergesPartials(_ call: AggregateCall) -> Bool {
         switch call.function {
         case "MIN", "MAX": true
+        case "APPROX_COUNT_DISTINCT": true
         case "COUNT", "SUM", "AVG": !call.distinct
         default: moments.contains(call.function) && !call.distinct
         }

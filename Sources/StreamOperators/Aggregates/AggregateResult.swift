@@ -15,6 +15,11 @@ enum AggregateResult {
     case jsonArray(Int, DataType)
     case jsonObject(Int, DataType, keepsNulls: Bool)
     case distinct(Int)
+    case distinctMember(Int, member: Int, call: Int)
+    case array(Int, DataType)
+    case percentile(Int, DataType)
+    case sketch(Int)
+    case user(Int)
 
     func column(of set: AccumulatorSet, _ groups: UnsafePointer<Int32>, count n: Int) -> Column {
         func at<A: Accumulator>(_ i: Int, _: A.Type) -> A { unsafeDowncast(set.accumulators[i], to: A.self) }
@@ -49,6 +54,14 @@ enum AggregateResult {
                 let kept = entries.filter { keepsNulls || $0.values[1] != .null }
                 return .string("{" + kept.map { JSONText.of($0.values[0], .string) + ":" + JSONText.of($0.values[1], type) }.joined(separator: ",") + "}")
             }
+        case .array(let i, let type):
+            return at(i, ValueList.self).result(type, groups, count: n) { $0.isEmpty ? .null : .array($0.map { $0.values[0] }) }
+        case .percentile(let i, let type): return at(i, ValueList.self).result(type, groups, count: n, Percentile.of)
+        case .sketch(let i): return at(i, DistinctSketch.self).result(groups, count: n)
+        case .distinctMember(let i, let member, let call):
+            return at(i, DistinctTable.self).members[member].set.result(call, groups, count: n)
+        case .user(let i):
+            return at(i, UserAccumulator.self).result(groups, count: n)
         case .distinct(let i):
             return at(i, DistinctAccumulator.self).inner.results(groups, count: n)[0]
         }

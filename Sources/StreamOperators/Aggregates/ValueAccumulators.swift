@@ -79,6 +79,8 @@ final class ValueList: Accumulator {
         super.init(stateTypes: [.array(.row(entry))])
     }
 
+    func length(_ group: Int) -> Int { group < lists.count ? lists[group].count : 0 }
+
     override func reserve(_ n: Int) {
         if n > lists.count { lists += Array(repeating: [], count: max(n, lists.count + lists.count / 2) - lists.count) }
     }

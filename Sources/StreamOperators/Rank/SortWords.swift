@@ -56,7 +56,7 @@ struct SortWords {
             var word = SortWord()
             withUnsafeMutableBytes(of: &word) { $0.copyBytes(from: bytes.prefix(24)) }
             out[i] = SortWord(a: word.a.bigEndian, b: word.b.bigEndian, c: word.c.bigEndian)
-            return bytes.count > 24 ? Array(bytes[24...]) : []
+            return Array(bytes.dropFirst(24))
         }
     }
 

@@ -68,23 +68,27 @@ class StoredOperator: StreamOperator {
             try prepare(batch, input: input)
             rows += batch.count
         }
-        return try settled(inner.process(batch, input: input, output: output))
+        return try settled(inner.process(batch, input: input, output: output), output)
     }
 
     func advance(to watermark: EventTime, output: any Output) throws -> Progress {
-        try settled(inner.advance(to: watermark, output: output))
+        try settled(inner.advance(to: watermark, output: output), output)
     }
 
-    func resume(_ output: any Output) throws -> Progress { try settled(inner.resume(output)) }
+    func resume(_ output: any Output) throws -> Progress { try settled(inner.resume(output), output) }
     final func outputWatermark(_ watermark: EventTime) -> EventTime { inner.outputWatermark(watermark) }
-    func finish(input: Int, output: any Output) throws -> Progress { try settled(inner.finish(input: input, output: output)) }
+    func finish(input: Int, output: any Output) throws -> Progress { try settled(inner.finish(input: input, output: output), output) }
     final func idle(output: any Output) throws { try inner.idle(output: output) }
     final func prepareSnapshot(_ checkpoint: UInt64, output: any Output) throws { try inner.prepareSnapshot(checkpoint, output: output) }
-    final var wakeAt: Int64? { inner.wakeAt }
-    final func onTime(_ now: Int64, output: any Output) throws -> Progress { try settled(inner.onTime(now, output: output)) }
+    var wakeAt: Int64? { inner.wakeAt }
+    func onTime(_ now: Int64, output: any Output) throws -> Progress { try settled(inner.onTime(now, output: output), output) }
 
-    final func settled(_ step: Progress) throws -> Progress {
-        if step == .done, heldBytes > store.operatorCacheBytes { try letGo() }
+    final func settled(_ step: Progress, _ output: any Output) throws -> Progress {
+        if step == .done, heldBytes > store.operatorCacheBytes {
+            // What is held only for batching would be lost with the operator.
+            try inner.prepareSnapshot(0, output: output)
+            try letGo()
+        }
         return step
     }
 
@@ -286,7 +290,7 @@ extension AggregatePlan.Part {
     fileprivate var mayBeNull: Bool {
         switch self {
         case .count, .sum, .extreme: false
-        case .end, .list, .multiset, .distinct: true
+        case .end, .list, .multiset, .distinct, .distinctTable, .sketch, .user: true
         }
     }
 
@@ -294,7 +298,7 @@ extension AggregatePlan.Part {
         switch self {
         case .count, .sum: false
         case .extreme(_, let type, _), .end(_, let type, _): type.physical == .view
-        case .list, .multiset, .distinct: true
+        case .list, .multiset, .distinct, .distinctTable, .sketch, .user: true
         }
     }
 }

@@ -47,7 +47,11 @@ final class StoredWindowAggregateOperator: StoredOperator {
     override func prepare(_ batch: Batch, input: Int) throws {
         let n = batch.count, rows = batch.selection?.rows
         let times = times.reserve(n)
-        if takesPartials {
+        if spec.isProcessingTime {
+            lastClock = max(lastClock, context.now())
+            (inner as? WindowAggregateOperator)?.fixedClock = lastClock
+            times.update(repeating: clock.local(lastClock), count: n)
+        } else if takesPartials {
             let column = batch.columns[spec.keys.count].flat()
             withExtendedLifetime(column) {
                 let ends = column.pointer(as: Int64.self)
@@ -92,9 +96,40 @@ final class StoredWindowAggregateOperator: StoredOperator {
     /// Of the pieces of progress: the end of the last window that fired.
     private static let firedColumn = 2
 
+    // MARK: Processing time
+
+    private var lastClock = Int64.min
+
+    override var wakeAt: Int64? {
+        guard spec.isProcessingTime else { return nil }
+        var next: Int64?
+        for slices in stored.values {
+            for slice in slices {
+                if let end = windowing.ends(ofSlice: slice, after: firedEnd, upTo: .max)?.lowerBound { next = min(next ?? end, end) }
+            }
+        }
+        let stored = next.map { clock.instant(windowing.time(ofSlice: $0) - 1) + 1 }
+        guard let held = inner.wakeAt else { return stored }
+        return min(held, stored ?? held)
+    }
+
+    override func onTime(_ now: Int64, output: any Output) throws -> Progress {
+        spec.isProcessingTime ? try fire(to: EventTime(milliseconds: now - 1), output) : .done
+    }
+
     // MARK: Firing
 
     override func advance(to watermark: EventTime, output: any Output) throws -> Progress {
+        spec.isProcessingTime ? .done : try fire(to: watermark, output)
+    }
+
+    /// Tells an in-memory operator how far time has come.
+    private func tell(_ operation: any StreamOperator, _ watermark: EventTime, _ output: any Output) throws -> Progress {
+        spec.isProcessingTime
+            ? try operation.onTime(watermark.milliseconds + 1, output: output) : try operation.advance(to: watermark, output: output)
+    }
+
+    private func fire(to watermark: EventTime, _ output: any Output) throws -> Progress {
         let fired = max(firedEnd, clock.firedEnd(windowing, watermark: watermark))
         guard fired > firedEnd else { return .done }
         let before = firedEnd
@@ -102,7 +137,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
             firedEnd = fired
             // Windows that grow fold their slices when they fire.
             changedAll = changedAll || windowing.isCumulative
-            return try super.advance(to: watermark, output: output)
+            return try settled(tell(inner, watermark, output))
         }
         try write()
         let progressBefore = oneOfEach(progressPieces())
@@ -124,7 +159,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
                 guard output.isReady else { return .more }
                 let current = try read(group, before: firing!.before)
                 firing!.current = current
-                step = try current.advance(to: firing!.watermark, output: output)
+                step = try tell(current, firing!.watermark, output)
             }
             if step == .more { return .more }
             try end(firing!.groups.removeLast(), firing!.current!)

@@ -67,7 +67,9 @@ final class WindowAggregateOperator: StreamOperator {
         guard n > 0 else { return .done }
         let rows = batch.selection?.rows
         let times = times.reserve(n)
-        if takesPartials {
+        if spec.isProcessingTime {
+            times.update(repeating: clock.local(readClock()), count: n)
+        } else if takesPartials {
             let column = batch.columns[spec.keys.count].flat()
             withExtendedLifetime(column) {
                 let ends = column.pointer(as: Int64.self)
@@ -116,7 +118,35 @@ final class WindowAggregateOperator: StreamOperator {
         }
     }
 
+    // MARK: Processing time
+
+    /// What the clock is to say until the next batch is through, for an owner that has asked it already.
+    var fixedClock: Int64?
+    private var lastClock = Int64.min
+
+    /// Wall-clock milliseconds, which never go back.
+    private func readClock() -> Int64 {
+        lastClock = max(lastClock, fixedClock ?? context.now())
+        return lastClock
+    }
+
+    var wakeAt: Int64? {
+        guard spec.isProcessingTime else { return nil }
+        let next = store.slices.keys.compactMap { windowing.ends(ofSlice: $0, after: firedEnd, upTo: .max)?.lowerBound }.min()
+        return next.map { clock.instant(windowing.time(ofSlice: $0) - 1) + 1 }
+    }
+
+    func onTime(_ now: Int64, output: any Output) throws -> Progress {
+        spec.isProcessingTime ? try fire(to: EventTime(milliseconds: now - 1), output) : .done
+    }
+
+    // MARK: Firing
+
     func advance(to watermark: EventTime, output: any Output) throws -> Progress {
+        spec.isProcessingTime ? .done : try fire(to: watermark, output)
+    }
+
+    private func fire(to watermark: EventTime, _ output: any Output) throws -> Progress {
         let fired = max(firedEnd, clock.firedEnd(windowing, watermark: watermark))
         guard fired > firedEnd else { return .done }
         var ends: Set<Int64> = []

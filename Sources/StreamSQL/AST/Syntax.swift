@@ -43,6 +43,8 @@ public struct SyntaxExpr: Sendable {
         case inList(SyntaxExpr, [SyntaxExpr], negated: Bool)
         case inQuery(SyntaxExpr, Query, negated: Bool)
         case exists(Query)
+        /// x op ANY (query), or with ALL; SOME is ANY.
+        case quantified(String, SyntaxExpr, all: Bool, Query)
         case scalarQuery(Query)
         /// "LIKE" or "SIMILAR TO"
         case like(String, SyntaxExpr, SyntaxExpr, escape: SyntaxExpr?, negated: Bool)
@@ -74,7 +76,8 @@ public struct FunctionCall: Sendable {
     public var onEmpty: String?, onError: String?, wrapper: String?, onNull: String?
     /// DEFAULT expressions of the ON EMPTY and ON ERROR clauses.
     public var emptyDefault: SyntaxExpr?, errorDefault: SyntaxExpr?
-    /// WITHIN GROUP / LISTAGG order, IGNORE NULLS are refused by the parser for now.
+    /// IGNORE NULLS, inside or behind the parentheses.
+    public var ignoresNulls = false
     public init(name: String, arguments: [SyntaxExpr]) {
         self.name = name
         self.arguments = arguments

@@ -11,6 +11,8 @@ struct BindingContext {
     var counter: Counter
     /// Views being expanded, to refuse a view that reads itself.
     var openViews: [String] = []
+    /// Takes the window functions of the SELECT list that is being bound; nil elsewhere.
+    var overs: OverCollector?
 
     /// Numbers that tell window functions of one statement apart.
     final class Counter {

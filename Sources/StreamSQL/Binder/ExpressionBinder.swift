@@ -21,6 +21,18 @@ struct ExpressionBinder {
     /// The clause it works for, as error messages name it.
     var clause: String
     var grouping: (any Grouping)?
+    /// Only whether the value is true matters, not whether it is false or null.
+    var nullIsFalse = false
+
+    /// The same where null matters.
+    var withNulls: ExpressionBinder {
+        var copy = self
+        copy.nullIsFalse = false
+        return copy
+    }
+
+    /// Whether a value bound here may be null.
+    func isNullable(_ expr: Expr) -> Bool { grouping != nil || expr.isNullable(in: scope.columns) }
 
     init(_ context: BindingContext, scope: Scope, clause: String, grouping: (any Grouping)? = nil) {
         self.context = context
@@ -31,6 +43,7 @@ struct ExpressionBinder {
 
     func bind(_ expr: SyntaxExpr) throws -> Expr {
         if let key = grouping?.key(expr) { return key }
+        if nullIsFalse, !expr.isConnective { return try withNulls.bind(expr) }
         return try context.script.locating(expr.span) { try bindNode(expr) }
     }
 
@@ -100,9 +113,11 @@ struct ExpressionBinder {
             }
             let test: Expr = tests.count == 1 ? tests[0] : .or(tests)
             return negated ? .not(test) : test
-        case .inQuery: throw context.unsupported("IN with a subquery", fix: "write the values out, or join with the query", at: span)
-        case .exists: throw context.unsupported("EXISTS", fix: "join with the query instead", at: span)
-        case .scalarQuery: throw context.unsupported("a subquery as a value", fix: "join with the query instead", at: span)
+        case .inQuery, .exists, .quantified, .scalarQuery:
+            guard let subqueries = grouping == nil ? scope.subqueries : scope.groupedSubqueries else {
+                throw context.unsupported("a sub-query in \(clause)", fix: "use it in SELECT, WHERE or HAVING, or join with it", at: span)
+            }
+            return try subqueries.value(expr, self)
         case .like(let kind, let a, let b, let escape, let negated):
             let test = try call(kind.uppercased(), try operands([a, b] + (escape.map { [$0] } ?? [])))
             return negated ? .not(test) : test
@@ -143,11 +158,21 @@ struct ExpressionBinder {
                 .validate, "column \(name.text) is ambiguous: several tables have it",
                 fix: "put the table's name or alias in front", at: name.span)
         case .unknown:
+            if let column = try outerColumn(name) { return column }
             if name.parts.count == 1, context.functions.contains(name.parts[0]), let call = try? context.functions.bind(name.parts[0], []) {
                 return call  // CURRENT_TIMESTAMP and its like are written without parentheses
             }
             throw unknown(name)
         }
+    }
+
+    /// What a name stands for in the nearest query around this one that knows it.
+    private func outerColumn(_ name: QualifiedName) throws -> Expr? {
+        for (i, binder) in scope.outer.enumerated() {
+            if case .unknown = binder.scope.resolve(name.parts) { continue }
+            return try binder.withNulls.bind(SyntaxExpr(.name(name), span: name.span)).mapColumns { OuterColumns.number($0, level: i + 1) }
+        }
+        return nil
     }
 
     private func unknown(_ name: QualifiedName) -> StreamError {
@@ -210,7 +235,8 @@ struct ExpressionBinder {
     private func binary(_ op: String, _ a: SyntaxExpr, _ b: SyntaxExpr) throws -> Expr {
         switch op.uppercased() {
         case "AND", "OR":
-            let side = ExpressionBinder(context, scope: scope, clause: op.uppercased(), grouping: grouping)
+            var side = self
+            side.clause = op.uppercased()
             return Self.connect(op.uppercased(), try side.condition(a), try side.condition(b))
         case "!=": return try call("<>", Self.typedNulls([try bind(a), try bind(b)]))
         case "=", "<>", "<", "<=", ">", ">=": return try call(op, Self.typedNulls([try bind(a), try bind(b)]))
@@ -281,7 +307,16 @@ struct ExpressionBinder {
 
     private func function(_ function: FunctionCall, _ span: SourceSpan) throws -> Expr {
         let name = function.name.uppercased()
-        if function.over != nil { throw context.unsupported("\(name) ... OVER", at: span) }
+        if function.over != nil {
+            guard let overs = context.overs else {
+                throw context.error(
+                    .validate, "\(name) ... OVER cannot stand in \(clause)", fix: "compute it in a subquery, and read its result", at: span)
+            }
+            return try overs.column(function, self, at: span)
+        }
+        if OverCollector.isWindowFunction(name) {
+            throw context.error(.validate, "\(name) needs OVER", fix: "write \(name)(...) OVER (PARTITION BY ... ORDER BY ...)", at: span)
+        }
         if AggregateRegistry.contains(name) {
             guard let grouping else {
                 throw context.error(
@@ -299,12 +334,13 @@ struct ExpressionBinder {
             throw context.error(
                 .validate, "\(name) stands only beside GROUP BY \(name.prefix { $0 != "_" })(...), not in \(clause)", at: span)
         }
-        if function.distinct || function.filter != nil || function.star {
-            let what = function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
+        if function.distinct || function.filter != nil || function.star || function.ignoresNulls {
+            let what = function.ignoresNulls ? "IGNORE NULLS" : function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
             throw unknownOr(name, "\(name) is no aggregate function and takes no \(what)", span)
         }
         if !context.functions.contains(name) {
             switch name {
+            case CurrentWatermark.name: return try currentWatermark(function, span)
             case "COALESCE" where !function.arguments.isEmpty, "IFNULL" where function.arguments.count == 2:
                 return try coalesce(name, function.arguments, span)
             case "NULLIF" where function.arguments.count == 2:
@@ -317,6 +353,16 @@ struct ExpressionBinder {
         }
         let (options, defaults) = try self.options(function)
         return try call(name, try operands(function.arguments + defaults), options: options)
+    }
+
+    private func currentWatermark(_ call: FunctionCall, _ span: SourceSpan) throws -> Expr {
+        let bound = try call.arguments.map(bind)
+        guard bound.count == 1, case .column(let i, _) = bound[0], scope.columns.indices.contains(i), scope.columns[i].isTimeAttribute else {
+            throw context.error(
+                .validate, "CURRENT_WATERMARK takes a time attribute, but this is \(bound.map { "\($0.type)" }.joined(separator: ", "))",
+                fix: "give the column that has the WATERMARK, as it is", at: span)
+        }
+        return CurrentWatermark.call(bound[0])
     }
 
     private func coalesce(_ name: String, _ args: [SyntaxExpr], _ span: SourceSpan) throws -> Expr {
@@ -359,5 +405,17 @@ struct ExpressionBinder {
         }
         options.nullOnNull = call.onNull.map { $0.uppercased().hasPrefix("NULL") }
         return (options, defaults)
+    }
+}
+
+extension SyntaxExpr {
+    /// A sub-query's test, or AND and OR: true of it depends on no difference between false and null in its parts.
+    fileprivate var isConnective: Bool {
+        switch node {
+        case .binary(let op, _, _): ["AND", "OR"].contains(op.uppercased())
+        case .inQuery(_, _, negated: false): true
+        case .quantified(_, _, all: false, _): true
+        default: false
+        }
     }
 }

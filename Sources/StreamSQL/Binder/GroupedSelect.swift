@@ -96,7 +96,7 @@ final class GroupedSelect: Grouping {
     }
 
     private func role(_ expr: Expr) -> PlanColumn.Role {
-        if case .column(let i, _) = expr { scope.columns[i].role } else { expr.isProcessingTime ? .processingTime : .none }
+        if case .column(let i, _) = expr, scope.columns.indices.contains(i) { scope.columns[i].role } else { expr.isProcessingTime ? .processingTime : .none }
     }
 
     /// The window function whose start and end are both among the keys.
@@ -131,21 +131,21 @@ final class GroupedSelect: Grouping {
         guard groupWindow == nil else { throw context.error(.validate, "GROUP BY has two window functions", fix: "keep one", at: span) }
         let window = try GroupWindow(call, context, scope, span)
         groupWindow = window
-        let column = scope.columns[window.timeColumn]
-        timeType = column.type
-        assignment = .time(
-            window.spec, column: prepare(.column(window.timeColumn, column.type), "#\(window.timeColumn)", name: column.name))
+        timeType = window.time.type
+        let text = call.arguments.first.map(fingerprint.of) ?? ""
+        assignment = .time(window.spec, column: prepare(window.time, text, name: call.arguments.first?.impliedName))
     }
 
     private func prepare(_ expr: Expr, _ text: String, name: String?) -> Int {
         if let i = preparedByText[text] { return i }
         preparedByText[text] = prepared.exprs.count
         prepared.exprs.append(expr)
-        if case .column(let i, _) = expr {
+        if case .column(let i, _) = expr, scope.columns.indices.contains(i) {
             prepared.columns.append(scope.columns[i])
         } else {
             prepared.columns.append(
-                PlanColumn(name ?? "$f\(prepared.columns.count)", expr.type, nullable: expr.isNullable(in: scope.columns)))
+                PlanColumn(name ?? "$f\(prepared.columns.count)", expr.type, nullable: expr.isNullable(in: scope.columns),
+                           role: expr.isProcessingTime ? .processingTime : .none))
         }
         return prepared.exprs.count - 1
     }
@@ -173,7 +173,11 @@ final class GroupedSelect: Grouping {
         else {
             throw context.error(.validate, "\(call.name.uppercased()) needs GROUP BY \(window)(...) with the same arguments", at: span)
         }
-        guard let property else { throw context.unsupported(call.name.uppercased(), fix: "use \(window)_ROWTIME", at: span) }
+        guard let property else { return try context.functions.bind("PROCTIME", []) }
+        if property == .time, role(groupWindow.time) == .processingTime {
+            throw context.error(
+                .validate, "\(window)_ROWTIME needs a window over event time, but this one goes by the clock", fix: "use \(window)_PROCTIME", at: span)
+        }
         return self.property(property)
     }
 
@@ -214,8 +218,11 @@ final class GroupedSelect: Grouping {
         let text = fingerprint.of(SyntaxExpr(.call(call), span: span))
         if let i = aggregateByText[text] { return .column(keyCount + i, aggregates[i].resultType) }
         let name = call.name.uppercased()
-        // The JSON aggregates have their null clause in the name.
-        let function = name + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
+        // Aggregates have their null clause in the name.
+        if call.ignoresNulls, name != "ARRAY_AGG" {
+            throw context.unsupported("IGNORE NULLS of \(name)", fix: "leave it out, or filter the nulls out first", at: span)
+        }
+        let function = name + (call.ignoresNulls ? " IGNORE NULLS" : "") + (call.onNull.map { " \($0.uppercased().hasPrefix("NULL") ? "NULL" : "ABSENT") ON NULL" } ?? "")
         let binder = ExpressionBinder(context, scope: scope, clause: "the arguments of \(name)")
         let args = try call.arguments.map(binder.bind)
         if call.arguments.isEmpty && !call.star {
@@ -303,6 +310,6 @@ final class GroupedSelect: Grouping {
     /// An expression bound against this grouping, over the columns of ``plan()``.
     func resolved(_ expr: Expr) -> Expr {
         let base = keyCount + aggregates.count
-        return expr.mapColumns { $0 >= Self.propertyBase ? base + $0 - Self.propertyBase : $0 }
+        return expr.mapColumns { (Self.propertyBase..<Subqueries.base).contains($0) ? base + $0 - Self.propertyBase : $0 }
     }
 }

@@ -38,7 +38,7 @@ extension Expr {
     /// Whether it can be null, given its input's columns. May say yes too often, never no wrongly.
     func isNullable(in columns: [PlanColumn]) -> Bool {
         switch self {
-        case .column(let i, _): columns[i].nullable
+        case .column(let i, _): columns.indices.contains(i) ? columns[i].nullable : true
         case .literal(let value, _): value == .null
         case .call(let function, let args):
             !function.neverNull && (!function.isTotal || args.contains { $0.isNullable(in: columns) })

@@ -11,8 +11,10 @@ extension QueryBinder {
             guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
             return try correlated(try table(left), right, kindName, on, ref)
         }
+        if right.asOf != nil { return try temporalJoin(left, right, kindName, on, using, ref) }
         let kind = JoinKind(rawValue: kindName.lowercased()) ?? .inner
         let (leftPlan, leftScope) = try table(left)
+        if right.lateral, case .query(let query) = right.node { return try lateral(leftPlan, leftScope, query, kind, on, right) }
         let (rightPlan, rightScope) = try table(right)
         if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
             throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
@@ -29,13 +31,45 @@ extension QueryBinder {
                 })
             return (name: name, left: l, right: r)
         }
-        if let on { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
-        let plan = LogicalPlan.join(
+        let isFiltered = kind == .inner && on?.containsSubquery == true
+        if let on, !isFiltered { conditions.append(try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)) }
+        var plan = LogicalPlan.join(
             leftPlan, rightPlan,
             .init(
                 kind: kind, condition: Expr.all(conditions), columns: scope.columns, leftTTL: lengthOfOnly(leftScope),
                 rightTTL: lengthOfOnly(rightScope)))
+        if isFiltered, let on { plan = try filtered(plan, on, scope, clause: "ON") }
         return merged.isEmpty ? (plan, scope) : try merging(merged, plan, scope, kind, ref)
+    }
+
+    /// Each row of the left side beside those that a query, which may refer to it, gives.
+    private func lateral(_ plan: LogicalPlan, _ scope: Scope, _ query: Query, _ kind: JoinKind, _ on: SyntaxExpr?, _ ref: TableRef) throws
+        -> (LogicalPlan, Scope)
+    {
+        guard kind == .inner || kind == .left else {
+            throw context.error(.validate, "a \(kind.rawValue) join cannot have LATERAL on its right: there is no left row to refer to", fix: "use LEFT JOIN LATERAL", at: ref.span)
+        }
+        let subqueries = Subqueries(self)
+        let (columns, values) = try subqueries.addLateral(query, kind, ExpressionBinder(context, scope: scope, clause: "LATERAL"))
+        let (joined, resolved) = subqueries.joined(to: plan)
+        let names = ref.columnAliases ?? columns.map(\.name)
+        guard names.count == columns.count else {
+            throw context.error(.validate, "\(ref.alias ?? "the sub-query") has \(columns.count) columns, but \(names.count) names are given", at: ref.span)
+        }
+        let left = LogicalPlan.Projection.columns(Array(scope.columns.indices), of: scope.columns)
+        let right = zip(columns, names).map { $0.renamed($1) }
+        let all = LogicalPlan.joinColumns(scope.columns, right, kind)
+        var result = LogicalPlan.project(joined, .init(exprs: left.exprs + values.map(resolved), columns: all))
+        var both = scope.joined(Scope(alias: ref.alias, columns: right))
+        both.columns = all
+        if let on {
+            let isTrue = if case .boolean(true) = on.node { true } else { false }
+            if kind == .left, !isTrue {
+                throw context.unsupported("a condition in ON behind LEFT JOIN LATERAL", fix: "write ON TRUE, and the condition inside of the sub-query", at: on.span)
+            }
+            if !isTrue { result = try filtered(result, on, both, clause: "ON") }
+        }
+        return (result, both)
     }
 
     /// Columns that NATURAL joins by, in the order of the left side.

@@ -15,6 +15,9 @@ struct QueryBinder {
     /// STATE_TTL of the SELECT that is being bound, by the name of the table.
     var stateTTL: [String: Duration] = [:]
 
+    /// The clauses around the query that it may refer to, the nearest first.
+    var outer: [ExpressionBinder] = []
+
     init(_ context: BindingContext) { self.context = context }
 
     /// - Parameters:
@@ -91,7 +94,9 @@ struct QueryBinder {
     // MARK: VALUES
 
     private func values(_ rows: [[SyntaxExpr]], _ span: SourceSpan, expected: [DataType]) throws -> LogicalPlan {
-        let binder = ExpressionBinder(context, scope: .empty, clause: "VALUES")
+        var scope = Scope.empty
+        scope.outer = outer
+        let binder = ExpressionBinder(context, scope: scope, clause: "VALUES")
         let bound = try rows.map { try $0.map(binder.bind) }
         let width = bound.first?.count ?? 0
         for (row, exprs) in zip(rows, bound) where exprs.count != width {
@@ -125,7 +130,6 @@ struct QueryBinder {
 
     private func setOperation(_ op: String, all: Bool, _ left: Query, _ right: Query, _ span: SourceSpan) throws -> LogicalPlan {
         let name = op.uppercased()
-        if all && name != "UNION" { throw context.unsupported("\(name) ALL", fix: "use \(name)", at: span) }
         let (l, r) = try aligned(try bind(left), try bind(right), all ? "\(name) ALL" : name, right.span)
         if name == "UNION" {
             let union = Self.unionAll(l, r)
@@ -149,10 +153,24 @@ struct QueryBinder {
             .init(
                 keys: Array(0..<width), aggregates: counts,
                 columns: keys + mark.map { PlanColumn($0.name, .bigint, nullable: false) }))
+        if all { return try replicated(grouped, width: width, name: name) }
         let zero = Expr.literal(.int(0), .bigint)
         let inLeft = try context.functions.bind(">", [.column(width, .bigint), zero])
         let inRight = try context.functions.bind(name == "INTERSECT" ? ">" : "=", [.column(width + 1, .bigint), zero])
         return .project(.filter(grouped, .and([inLeft, inRight])), .columns(Array(0..<width), of: grouped.columns))
+    }
+
+    /// INTERSECT ALL, EXCEPT ALL: each row as often as its numbers on both sides say.
+    private func replicated(_ grouped: LogicalPlan, width: Int, name: String) throws -> LogicalPlan {
+        let (left, right) = (Expr.column(width, .bigint), Expr.column(width + 1, .bigint))
+        let times: Expr
+        if name == "INTERSECT" {
+            times = .caseWhen([.init(try context.functions.bind("<", [left, right]), then: left)], otherwise: right, .bigint)
+        } else {
+            times = try context.functions.bind("-", [left, right])
+        }
+        let step = Correlate(function: .replicateRows, arguments: [times], kind: .inner, columns: grouped.columns)
+        return .project(.step(step, [grouped]), .columns(Array(0..<width), of: grouped.columns))
     }
 
     static func unionAll(_ l: LogicalPlan, _ r: LogicalPlan) -> LogicalPlan {

@@ -14,8 +14,12 @@ struct Scope {
     var columns: [PlanColumn]
     /// Columns that JOIN ... USING has merged into another one: reachable only with their table's name.
     var hidden: Set<Int> = []
+    /// The clauses around a sub-query that names may stand for a column of, the nearest first.
+    var outer: [ExpressionBinder] = []
+    /// Takes sub-queries in expressions over the columns, and in those over what a grouping makes of them; nil where none may stand.
+    var subqueries: Subqueries?, groupedSubqueries: Subqueries?
 
-    static let empty = Scope(relations: [], columns: [])
+    static var empty: Scope { Scope(relations: [], columns: []) }
 
     init(relations: [Relation], columns: [PlanColumn], hidden: Set<Int> = []) {
         self.relations = relations
@@ -34,7 +38,9 @@ struct Scope {
         let moved = right.relations.map { relation in
             Relation(alias: relation.alias, columns: relation.columns.map { ($0.name, $0.index + shift) })
         }
-        return Scope(relations: relations + moved, columns: columns + right.columns, hidden: hidden.union(right.hidden.map { $0 + shift }))
+        var both = Scope(relations: relations + moved, columns: columns + right.columns, hidden: hidden.union(right.hidden.map { $0 + shift }))
+        both.outer = outer
+        return both
     }
 
     enum Resolution {
@@ -100,7 +106,7 @@ struct Fingerprint {
         case .between(let e, let low, let high, let symmetric, let negated):
             return list("between\(symmetric)\(negated)", [e, low, high])
         case .inList(let e, let items, let negated): return list("in\(negated)", [e] + items)
-        case .inQuery, .exists, .scalarQuery: return "query@\(expr.span.start)"
+        case .inQuery, .exists, .scalarQuery, .quantified: return "query@\(expr.span.start)"
         case .like(let kind, let a, let b, let escape, let negated):
             return list("\(kind)\(negated)", [a, b] + (escape.map { [$0] } ?? []))
         case .caseWhen(let operand, let branches, let otherwise):

@@ -9,28 +9,37 @@ extension QueryBinder {
         inner.stateTTL = try lengths(select.stateTTL)
         var (plan, scope) = try select.from.map(inner.table) ?? (.values(.init(rows: [[]], columns: [])), .empty)
         let stateTTL = try inner.groupTTL(select.stateTTL, scope)
+        scope.outer = outer
         if let filter = select.filter {
-            plan = .filter(plan, try ExpressionBinder(context, scope: scope, clause: "WHERE").condition(filter))
+            plan = try inner.filtered(plan, filter, scope, clause: "WHERE")
         }
         let items = try expandStars(select.items, scope)
+        let overs = OverCollector(context)
+        var listContext = context
+        listContext.overs = overs
         let isGrouped =
             !select.groupBy.isEmpty || select.having != nil || items.contains { $0.expr.containsAggregate }
             || orderBy.contains { $0.expr.containsAggregate }
         guard isGrouped else {
-            let binder = ExpressionBinder(context, scope: scope, clause: "SELECT")
+            let subqueries = Subqueries(inner)
+            scope.subqueries = subqueries
+            let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT")
             let projection = try project(items, orderBy, binder, distinct: select.distinct)
-            return finish(plan, scope.columns, projection, select, stateTTL)
+            let (joined, resolved) = subqueries.joined(to: plan)
+            let columns = scope.columns + joined.columns.dropFirst(scope.columns.count)
+            return finish(joined, columns, projection, select, stateTTL, overs, resolved)
         }
         let grouped = try GroupedSelect(context, input: plan, scope: scope, groupBy: select.groupBy, isDistinct: select.isGroupByDistinct, aliases: items.compactMap(\.alias))
-        let binder = ExpressionBinder(context, scope: scope, clause: "SELECT", grouping: grouped)
+        let subqueries = Subqueries(inner)
+        scope.groupedSubqueries = subqueries
+        let binder = ExpressionBinder(listContext, scope: scope, clause: "SELECT", grouping: grouped)
         let projection = try project(items, orderBy, binder, distinct: select.distinct)
         let having = try select.having.map {
-            try ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped).condition($0)
+            try subqueries.conditions($0, ExpressionBinder(context, scope: scope, clause: "HAVING", grouping: grouped))
         }
-        plan = try grouped.plan(stateTTL: stateTTL)
-        let columns = plan.columns
-        if let having { plan = .filter(plan, grouped.resolved(having)) }
-        return finish(plan, columns, projection.mapped(grouped.resolved), select, stateTTL)
+        let (joined, resolved) = subqueries.joined(to: try grouped.plan(stateTTL: stateTTL), grouped.resolved)
+        plan = Expr.all((having ?? []).flatMap { resolved($0).conjuncts }).map { .filter(joined, $0) } ?? joined
+        return finish(plan, joined.columns, projection, select, stateTTL, overs, resolved)
     }
 
     private struct SelectList {
@@ -43,11 +52,14 @@ extension QueryBinder {
         }
     }
 
-    private func finish(_ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?)
-        -> (LogicalPlan, [SortSpec.Key], width: Int)
-    {
+    private func finish(
+        _ input: LogicalPlan, _ columns: [PlanColumn], _ list: SelectList, _ select: Select, _ stateTTL: Duration?, _ overs: OverCollector,
+        _ resolve: @escaping (Expr) -> Expr
+    ) -> (LogicalPlan, [SortSpec.Key], width: Int) {
+        let (input, map) = overs.plan(over: input, resolve)
+        let columns = columns + input.columns.dropFirst(columns.count), list = list.mapped(map)
         let output = zip(list.exprs, list.names).map { expr, name in
-            if case .column(let i, _) = expr { return columns[i].renamed(name) }
+            if case .column(let i, _) = expr, columns.indices.contains(i) { return columns[i].renamed(name) }
             return PlanColumn(name, expr.type, nullable: expr.isNullable(in: columns), role: expr.isProcessingTime ? .processingTime : .none)
         }
         var plan = LogicalPlan.project(input, .init(exprs: list.exprs, columns: output))
@@ -137,6 +149,11 @@ extension QueryBinder {
     // MARK: FROM
 
     func table(_ ref: TableRef) throws -> (LogicalPlan, Scope) {
+        if let asOf = ref.asOf {
+            throw context.error(
+                .validate, "FOR SYSTEM_TIME AS OF stands behind a table that is joined with another one",
+                fix: "write ... FROM t JOIN v FOR SYSTEM_TIME AS OF t.ts ON t.k = v.k", at: asOf.span)
+        }
         switch ref.node {
         case .table(let name, let hints): return try named(name, hints, ref)
         case .query(let query):
@@ -198,7 +215,9 @@ extension QueryBinder {
 
     private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
-        return (named, Scope(alias: alias, columns: named.columns))
+        var scope = Scope(alias: alias, columns: named.columns)
+        scope.outer = outer
+        return (named, scope)
     }
 }
 
@@ -221,7 +240,7 @@ extension SyntaxExpr {
     var children: [SyntaxExpr] {
         switch node {
         case .name, .star, .integer, .decimal, .approximate, .string, .bytes, .boolean, .null, .dateLiteral, .timeLiteral,
-            .timestampLiteral, .interval, .exists, .scalarQuery:
+            .timestampLiteral, .interval, .exists, .scalarQuery, .quantified:
             []
         case .unary(_, let e), .isNull(let e, _), .isTruth(let e, _, _), .isJSON(let e, _, _), .inQuery(let e, _, _), .cast(let e, _, _),
             .field(let e, _):

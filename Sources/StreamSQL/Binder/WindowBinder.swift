@@ -6,13 +6,13 @@ import StreamOperators
 struct GroupWindow {
     var name: String
     var arguments: [SyntaxExpr]
-    var timeColumn: Int
+    var time: Expr
     var spec: WindowSpec
 
     static func isWindowFunction(_ name: String) -> Bool { ["TUMBLE", "HOP", "SESSION"].contains(name) }
     static func isPropertyFunction(_ name: String) -> Bool { property(name) != nil }
 
-    /// `HOP_START` is the start of a HOP; a property of nil is one that needs processing time.
+    /// `HOP_START` is the start of a HOP; a property of nil is the processing time of the result.
     static func property(_ name: String) -> (window: String, WindowProperty?)? {
         let parts = name.split(separator: "_", maxSplits: 1).map(String.init)
         guard parts.count == 2, isWindowFunction(parts[0]) else { return nil }
@@ -28,13 +28,20 @@ struct GroupWindow {
     init(_ call: FunctionCall, _ context: BindingContext, _ scope: Scope, _ span: SourceSpan) throws {
         name = call.name.uppercased()
         arguments = call.arguments
+        let windows = WindowFunctions(context: context)
+        spec = try windows.spec(name, Array(call.arguments.dropFirst()), span, takesOffset: false)
+        if let first = call.arguments.first, case .call = first.node,
+            case let time = try ExpressionBinder(context, scope: scope, clause: name).bind(first), time.isProcessingTime
+        {
+            self.time = time
+            return
+        }
         guard let first = call.arguments.first, case .name(let time) = first.node else {
             throw context.error(
                 .validate, "\(name) takes a column first: the time attribute", fix: "write \(name)(ts, INTERVAL '10' SECOND)", at: span)
         }
-        let windows = WindowFunctions(context: context)
-        timeColumn = try windows.timeAttribute(time, scope, name)
-        spec = try windows.spec(name, Array(call.arguments.dropFirst()), span, takesOffset: false)
+        let column = try windows.timeAttribute(time, scope, name)
+        self.time = .column(column, scope.columns[column].type)
     }
 }
 
@@ -45,7 +52,7 @@ struct WindowFunctions {
     /// The column that a name means; it must be a time attribute.
     func timeAttribute(_ name: QualifiedName, _ scope: Scope, _ function: String) throws -> Int {
         let bound = try ExpressionBinder(context, scope: scope, clause: function).bind(SyntaxExpr(.name(name), span: name.span))
-        guard case .column(let i, let type) = bound, scope.columns[i].isTimeAttribute else {
+        guard case .column(let i, let type) = bound, scope.columns[i].isTimeAttribute || scope.columns[i].isProcessingTime else {
             throw context.error(
                 .validate, "\(function) needs a time attribute, but \(name.text) is a plain \(bound.type)",
                 fix: bound.type.isTimestamp
@@ -80,6 +87,14 @@ struct WindowFunctions {
         if words.count == 2, lengths[1] % lengths[0] != 0 {
             throw context.error(.plan, "\(function): the size must be a multiple of the \(words[0])", at: span)
         }
+        if words.count == 2, lengths[1] / lengths[0] > Self.windowsMax {
+            throw context.error(
+                .plan, "\(function): a row would be in \(lengths[1] / lengths[0]) windows", fix: "use a \(words[0]) of \((lengths[1] + Self.windowsMax - 1) / Self.windowsMax) ms or more",
+                at: span)
+        }
+        if function == "TUMBLE", abs(offset) >= lengths[0] {
+            throw context.error(.plan, "TUMBLE: the offset of \(offset) ms must be shorter than the size of \(lengths[0]) ms", at: arguments[1].span)
+        }
         return switch function {
         case "TUMBLE": .tumble(size: lengths[0], offset: offset)
         case "HOP": .hop(slide: lengths[0], size: lengths[1], offset: offset)
@@ -87,6 +102,9 @@ struct WindowFunctions {
         default: .cumulate(step: lengths[0], size: lengths[1], offset: offset)
         }
     }
+
+    /// Windows that a row may be in.
+    private static let windowsMax: Int64 = 100_000
 
     private func milliseconds(_ expr: SyntaxExpr) throws -> Int64 {
         let bound = try ExpressionBinder(context, scope: .empty, clause: "a window").bind(expr)
@@ -124,7 +142,7 @@ extension QueryBinder {
         let timeColumn = try windows.timeAttribute(time, scope, function)
         let origin = WindowOrigin(
             id: context.counter.next(), window: try windows.spec(function, arguments, span, takesOffset: function != "SESSION"),
-            timeType: scope.columns[timeColumn].type)
+            timeType: scope.columns[timeColumn].type, isProcessingTime: scope.columns[timeColumn].isProcessingTime)
         func free(_ name: String) -> String {
             var candidate = name, n = 0
             while input.columns.contains(where: { $0.name == candidate }) {

@@ -70,6 +70,7 @@ extension TokenParser {
             if acceptWord("DISTINCT") { call.distinct = true } else { _ = acceptWord("ALL") }
             call.arguments = try expressionList()
             if isSymbol("=>") { throw unsupported("naming the arguments of \(call.name)", fix: "write the arguments in order") }
+            nullTreatment(of: &call)
             if isWord("ORDER") { throw unsupported("ORDER BY inside of \(call.name)", fix: "order the rows of a subquery") }
         }
     }
@@ -175,10 +176,13 @@ extension TokenParser {
         }
     }
 
+    private mutating func nullTreatment(of call: inout FunctionCall) {
+        if acceptWord("IGNORE", "NULLS") { call.ignoresNulls = true } else { _ = acceptWord("RESPECT", "NULLS") }
+    }
+
     private mutating func clauses(of call: inout FunctionCall) throws {
         if isWords("WITHIN", "GROUP") { throw unsupported("WITHIN GROUP", fix: "remove it; rows are taken in order of arrival") }
-        if isWords("IGNORE", "NULLS") { throw unsupported("IGNORE NULLS", fix: "filter the nulls out first") }
-        _ = acceptWord("RESPECT", "NULLS")
+        nullTreatment(of: &call)
         if acceptWord("FILTER") {
             try expect("(", " after FILTER")
             try expectWord("WHERE")

@@ -58,7 +58,10 @@ extension TokenParser {
             let symbol = token.text
             advance()
             if precedence == Precedence.comparison, isWord("ANY") || isWord("ALL") || isWord("SOME"), isSymbol("(", ahead: 1) {
-                throw unsupported("comparing with \(token.upper) of a set", fix: "use IN or EXISTS")
+                let isAll = isWord("ALL")
+                advance()
+                try expect("(", " after \(isAll ? "ALL" : "ANY")")
+                return made(.quantified(symbol, left, all: isAll, try subquery()), from: left)
             }
             let right = try expression(above: precedence + 1)
             return made(.binary(symbol, left, right), from: left)

@@ -33,12 +33,19 @@ public struct PlanColumn: Hashable, Sendable {
 
     public var isTimeAttribute: Bool {
         switch role {
-        case .timeAttribute, .windowTime: true
+        case .timeAttribute: true
+        case .windowTime(let origin): !origin.isProcessingTime
         default: false
         }
     }
 
-    public var isProcessingTime: Bool { role == .processingTime }
+    public var isProcessingTime: Bool {
+        switch role {
+        case .processingTime: true
+        case .windowTime(let origin): origin.isProcessingTime
+        default: false
+        }
+    }
 
     func renamed(_ name: String) -> PlanColumn {
         var copy = self
@@ -53,6 +60,8 @@ public struct WindowOrigin: Hashable, Sendable {
     public var window: WindowSpec
     /// Of the time attribute that rows got their windows by.
     public var timeType = DataType.timestamp(3)
+    /// The windows go by the wall clock.
+    public var isProcessingTime = false
 }
 
 /// A query as a tree of relational steps over typed, resolved columns.
@@ -121,6 +130,8 @@ public indirect enum LogicalPlan: Sendable {
         public var attachedTimeType: DataType?
         /// Results that come apart from the end of the window; nil = none.
         public var emission: WindowEmission?
+
+        var isSession: Bool { if case .time(.session, _) = assignment { true } else { false } }
     }
 
     /// Output: keys, aggregates.

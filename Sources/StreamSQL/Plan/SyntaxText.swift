@@ -51,6 +51,7 @@ enum SyntaxText {
         case .inList(let e, let items, let negated): return "\(nested(e)) \(negated ? "NOT " : "")IN (\(list(items)))"
         case .inQuery(let e, _, let negated): return "\(nested(e)) \(negated ? "NOT " : "")IN (SELECT ...)"
         case .exists: return "EXISTS (SELECT ...)"
+        case .quantified(let op, let e, let isAll, _): return "\(nested(e)) \(op) \(isAll ? "ALL" : "ANY") (SELECT ...)"
         case .scalarQuery: return "(SELECT ...)"
         case .like(let kind, let a, let b, let escape, let negated):
             return "\(nested(a)) \(negated ? "NOT " : "")\(kind) \(nested(b))" + (escape.map { " ESCAPE \(nested($0))" } ?? "")
@@ -92,7 +93,7 @@ enum SyntaxText {
             return "OVERLAY(\(of(args[0])) PLACING \(of(args[1])) FROM \(of(args[2]))\(args.count > 3 ? " FOR " + of(args[3]) : ""))"
         default: break
         }
-        return "\(name)(\(call.distinct ? "DISTINCT " : "")\(call.star ? "*" : list(args)))"
+        return "\(name)(\(call.distinct ? "DISTINCT " : "")\(call.star ? "*" : list(args)))" + (call.ignoresNulls ? " IGNORE NULLS" : "")
             + (call.filter.map { " FILTER (WHERE \(of($0)))" } ?? "")
     }
 }

@@ -155,6 +155,8 @@ public struct JobGraphBuilder: Sendable {
         return mode
     }
 
+    mutating func isBounded(_ scan: LogicalPlan.Scan) throws -> Bool { try source(for: scan).source.isBounded }
+
     /// Adds the steps of a plan that gives all kinds of changes.
     mutating func add(_ plan: LogicalPlan) throws -> Stream {
         var node = try changelog(of: plan)
@@ -194,7 +196,7 @@ public struct JobGraphBuilder: Sendable {
         case .filter(let input, let e): return addCalc(e, .columns(Array(input.columns.indices), of: input.columns), after: inputs[0])
         case .calc(_, let filter, let p): return addCalc(filter, p, after: inputs[0])
         case .windowTable(_, let w):
-            return addWindowTable(w, inputs[0])
+            return try addWindowTable(w, inputs[0])
         case .windowAggregate(_, let a): return try add(a, inputs[0])
         case .aggregate(_, let a): return try add(a, inputs[0])
         case .join(_, _, let j): return try add(j, inputs[0], inputs[1])
@@ -208,7 +210,8 @@ public struct JobGraphBuilder: Sendable {
     }
 
     private mutating func addCalc(_ filter: Expr?, _ p: LogicalPlan.Projection, after stream: Stream) -> Stream {
-        addStep(
+        if ([filter].compactMap { $0 } + p.exprs).contains(where: \.readsWatermark) { return addWatermarkCalc(filter, p, after: stream) }
+        return addStep(
             Self.calcName(filter, p, stream.columns), after: stream, .forward, p.columns,
             Operators.calc(filter: filter, projection: p.exprs, context: evaluation))
     }
@@ -219,11 +222,20 @@ public struct JobGraphBuilder: Sendable {
     }
 
     private mutating func add(_ a: LogicalPlan.Aggregate, _ stream: Stream) throws -> Stream {
-        let spec = GroupAggregateSpec(
+        var spec = GroupAggregateSpec(
             inputSchema: stream.columns.map(\.field), keys: a.keys, aggregates: a.aggregates, inputChanges: stream.isChangelog,
-            stateTTL: timeToLive(a.stateTTL))
+            stateTTL: timeToLive(a.stateTTL), miniBatch: try settings.aggregation.miniBatch())
+        spec.emitUpdateBefore = emitsUpdateBefore
         let name = Self.aggregationName(a.keys.isEmpty ? "" : "GROUP BY", a.keys, a.aggregates, stream.columns)
-        var output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        var output: Stream
+        if spec.miniBatch != nil, settings.aggregation.phases != .one, settings.parallelism > 1, spec.supportsTwoPhase {
+            let partial = try spec.partialSchema().map { PlanColumn($0.name, $0.type, nullable: $0.nullable) }
+            let local = addStep("local " + name, after: stream, .forward, partial, Operators.localGroupAggregate(spec))
+            transparent.formUnion(local.vertices)
+            output = addStep(name, after: local, .keys(Array(a.keys.indices)), a.columns, Operators.globalGroupAggregate(spec))
+        } else {
+            output = addStep(name, after: stream, .keys(a.keys), a.columns, Operators.groupAggregate(spec))
+        }
         // Over inserts alone, rows without aggregates come once and never change.
         if !a.aggregates.isEmpty || stream.isChangelog {
             output.isChangelog = true
@@ -252,7 +264,13 @@ public struct JobGraphBuilder: Sendable {
             aggregates: a.aggregates, properties: a.properties, timeZone: settings.timeZone,
             inputChanges: stream.isChangelog)
         (spec.attachedTimeType, spec.emission) = (a.attachedTimeType, a.emission)
-        if case .session = window { cutBeforeTouchingRows(stream) }
+        if case .windowEnd(let origin) = stream.columns[time].role, origin.isProcessingTime {
+            throw StreamError(
+                .plan, "not supported yet: grouping by windows of processing time that rows carry", fix: "group right over the window function, by "
+                    + "window_start and window_end, and filter the result")
+        }
+        spec.isProcessingTime = a.attachedTimeType == nil && stream.columns[time].isProcessingTime
+        if case .session = window, !spec.isProcessingTime { cutBeforeTouchingRows(stream) }
         let name = Self.aggregationName(ExprText.window(window) + ExprText.emission(a.emission), a.keys, a.aggregates, stream.columns)
         var output: Stream
         if settings.parallelism > 1, spec.supportsTwoPhase {

@@ -69,12 +69,21 @@ struct Planner {
         var sources = builder(name: "")
         let plans = try plans.map { try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply($0) }
         let marked = SubplanReuse(isOff: isOff).apply(plans)
+        let limits = UnboundedLimits(
+            isBounded: { try sources.isBounded($0) }, changes: { try sources.changelog(of: $0).modifications })
+        func optimized(_ plan: LogicalPlan) throws -> LogicalPlan { try limits.apply(try optimizer.optimize(plan)) }
         do {
-            return SharedScans.widened(try marked.map(optimizer.optimize))
+            return finished(try marked.map(optimized))
         } catch {
             // What is shared is optimised apart from its readers, which some of them cannot do with.
-            return SharedScans.widened(try SubplanReuse(isOff: true).apply(plans).map(optimizer.optimize))
+            return finished(try SubplanReuse(isOff: true).apply(plans).map(optimized))
         }
+    }
+
+    /// Rules that look at all plans of the job, and those that nothing is to be pushed through.
+    private func finished(_ plans: [LogicalPlan]) -> [LogicalPlan] {
+        let split = SplitDistinct(settings: settings.aggregation)
+        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(plans.map(split.apply)))
     }
 
     func builder(name: String) -> JobGraphBuilder {

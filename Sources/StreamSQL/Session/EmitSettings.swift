@@ -44,6 +44,9 @@ struct EmitSettings: Sendable {
             throw StreamError(.validate, "'\(Self.known[2])' is set, but windows take no late rows", fix: "set '\(Self.known[4])', for example to '1 min'")
         }
         let kept = (lateness ?? .zero).wholeMillis
+        if isLate, let lateDelay, lateDelay.wholeMillis > kept {
+            throw StreamError(.validate, "'\(Self.known[4])' of \(kept) ms is shorter than '\(Self.known[3])' of \(lateDelay.wholeMillis) ms", fix: "allow more lateness, or a shorter delay")
+        }
         guard isEarly || kept > 0 else { return nil }
         return WindowEmission(earlyDelay: isEarly ? earlyDelay!.wholeMillis : nil, lateDelay: isLate ? lateDelay!.wholeMillis : 0, allowedLateness: kept)
     }

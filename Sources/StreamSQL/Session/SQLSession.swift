@@ -33,7 +33,10 @@ public struct JobListing: Sendable {
 public final class SQLSession {
     public let catalog: Catalog
     public private(set) var settings = SessionSettings()
-    let functions: FunctionRegistry
+    /// The scalar functions that statements may call.
+    public internal(set) var functions: FunctionRegistry
+    /// The aggregate functions that the program brought along, by upper-case name.
+    public internal(set) var userAggregates: [String: AggregateFunction] = [:]
     /// What SHOW JOBS lists; the program that runs the jobs knows them.
     public var jobs: (() throws -> [JobListing])?
     /// The table functions that queries may call.
@@ -69,7 +72,9 @@ public final class SQLSession {
     /// - Throws: ``StreamError`` with the place in the script.
     public func execute(_ statement: Statement) throws -> StatementResult {
         let script = ScriptText(of: statement)
-        return try script.locating(statement.span) { try execute(statement, script) }
+        return try UserAggregates.$current.withValue(userAggregates) {
+            try script.locating(statement.span) { try execute(statement, script) }
+        }
     }
 
     private func execute(_ statement: Statement, _ script: ScriptText) throws -> StatementResult {

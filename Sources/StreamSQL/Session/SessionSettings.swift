@@ -17,6 +17,7 @@ public struct SessionSettings: Sendable {
     private var emit = EmitSettings()
     /// Checkpoints, restarts and state.
     public private(set) var recovery = RecoverySettings()
+    public private(set) var aggregation = AggregationSettings()
 
     public init() {}
 
@@ -28,6 +29,8 @@ public struct SessionSettings: Sendable {
         "table.exec.source.cdc-events-duplicate",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
+
+    private static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
 
     /// Sets one key.
     ///
@@ -58,12 +61,13 @@ public struct SessionSettings: Sendable {
         default:
             if try recovery.set(key, to: value) { break }
             if try emit.set(key, to: value) { break }
+            if try aggregation.set(key, to: value) { break }
             guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {
-                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.known + RecoverySettings.known + EmitSettings.known))
+                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown))
             }
         }
         values[key] = value
-        return (Self.known + RecoverySettings.known + EmitSettings.known).contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
+        return Self.allKnown.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
     }
 
     /// Undoes SET of one key, or of all.

@@ -9,9 +9,9 @@ import Darwin
 
 struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "generate", abstract: "Make repeatable load: sensor readings or orders.",
+        commandName: "generate", abstract: "Make repeatable load: sensor readings, orders or Nexmark events.",
         discussion: "Example: swiftwater generate sensors --seed 7 --count 1000 --stream my-input-stream",
-        subcommands: [Sensors.self, Orders.self])
+        subcommands: [Sensors.self, Orders.self, Nexmark.self])
 
     struct Target: ParsableArguments {
         @Option(help: "Append to this stream of the shard log (it is created with one shard when missing).")

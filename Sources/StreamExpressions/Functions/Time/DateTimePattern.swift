@@ -22,6 +22,22 @@ struct DateTimePattern: Sendable {
     let dialect: Dialect
     let source: String
 
+    /// For how many seconds, counted from the epoch, the text is the same at least; nil when it shows parts of a second, or fields that
+    /// are not known to be so.
+    var wholeSeconds: Int64? {
+        var seconds: Int64 = 86_400
+        for case .field(let letter, _) in parts {
+            switch letter {
+            case UInt8(ascii: "y"), UInt8(ascii: "M"), UInt8(ascii: "d"): break
+            case UInt8(ascii: "H"): seconds = min(seconds, 3_600)
+            case UInt8(ascii: "m"): seconds = min(seconds, 60)
+            case UInt8(ascii: "s"): seconds = min(seconds, 1)
+            default: return nil
+            }
+        }
+        return seconds
+    }
+
     /// - Throws: `.validate` for a letter that means nothing, or a quote or bracket that is not closed.
     init(_ pattern: String, _ dialect: Dialect) throws {
         source = pattern

@@ -120,7 +120,10 @@ enum TimeText {
             }
             let time = args[0].vector(Int64.self)
             if case .timestamp = type {
-                if let pattern = source.constant { return rows.text(.string) { row, out in pattern.append(LocalDateTime(time[row], unit), to: &out) } }
+                if let pattern = source.constant {
+                    if let seconds = pattern.wholeSeconds { return formatted(rows, time, unit, step: seconds * unit.perSecond, pattern) }
+                    return rows.text(.string) { row, out in pattern.append(LocalDateTime(time[row], unit), to: &out) }
+                }
                 return try rows.text(.string) { row, out in try patterns.pattern(row).append(LocalDateTime(time[row], unit), to: &out) }
             }
             var zone = try ZoneCursor(named: context.timeZone)
@@ -131,6 +134,33 @@ enum TimeText {
                 try patterns.pattern(row).append(LocalDateTime(zone.local(time[row], unit), unit), to: &out)
             }
         }
+    }
+
+    /// Texts that are the same for `step` units of time, each written once: a dictionary column, as times of one batch are often near
+    /// each other.
+    private static func formatted(_ rows: RowSet, _ time: Vector<Int64>, _ unit: TimeUnit, step: Int64, _ pattern: DateTimePattern) -> Column {
+        let buffer = Buffer(zeroed: max(rows.count, 1) * 4)
+        let codes = buffer.pointer(as: Int32.self)
+        var known: [Int64: Int32] = [:], starts: [Int64] = []
+        var (from, to, code) = (Int64.max, Int64.max, Int32(0))
+        rows.forEach { row in
+            let t = time[row]
+            if t < from || t >= to {
+                let number = (t >= 0 ? t : t - step + 1) / step
+                (from, to) = (number &* step, number &* step &+ step)
+                if let found = known[number] {
+                    code = found
+                } else {
+                    code = Int32(truncatingIfNeeded: starts.count)
+                    known[number] = code
+                    starts.append(t)
+                }
+            }
+            codes[row] = code
+        }
+        guard !starts.isEmpty else { return .nulls(type: .string, count: rows.count) }
+        let texts = RowSet(nil, count: starts.count).text(.string) { i, out in pattern.append(LocalDateTime(starts[i], unit), to: &out) }
+        return Column(type: .string, count: rows.count, validity: rows.validity, values: buffer, dictionary: texts)
     }
 
     static func bindToTimestampLTZ(_ args: [Expr]) throws -> Expr {

@@ -27,7 +27,8 @@ struct ChangelogNode: Sendable {
         case .values: modifications = .insert
         case .project, .filter, .calc, .windowTable: modifications = below[0]
         case .windowAggregate(_, let a):
-            modifications = a.emission == nil ? .insert : below[0].isInsertOnly ? [.insert, .update] : .all
+            // Sessions that have given results become parts of others.
+            modifications = a.emission == nil ? .insert : below[0].isInsertOnly && !a.isSession ? [.insert, .update] : .all
         case .aggregate(_, let a): modifications = Self.aggregated(a, below[0])
         case .join(_, _, let j): modifications = Self.joined(j.kind, below[0], below[1])
         case .union: modifications = below.reduce([]) { $0.union($1) }
@@ -111,7 +112,9 @@ struct ChangelogNode: Sendable {
             let needed: Bool =
                 switch plan {
                 case .scan, .values: false
-                case .project, .windowTable, .union: updateBefore
+                case .project, .union: updateBefore
+                // The new row of an update may be in other windows than the old one.
+                case .windowTable: true
                 // A filter may let the new row of an update pass and not the old one, or the other way round.
                 case .filter: true
                 case .calc(_, let filter, _): filter != nil || updateBefore

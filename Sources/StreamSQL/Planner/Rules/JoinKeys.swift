@@ -20,7 +20,7 @@ struct JoinKeys {
         var residual: [Expr] = []
         for part in condition.conjuncts {
             guard case .call(let f, let args) = part, ["=", "IS NOT DISTINCT FROM"].contains(f.name), args.count == 2,
-                let (a, b) = sides(args[0], args[1], n), let type = keyType(a.type, b.type)
+                let (a, b) = sides(args[0], args[1], n), let type = Self.keyType(a.type, b.type)
             else {
                 residual.append(part)
                 continue
@@ -41,7 +41,7 @@ struct JoinKeys {
     }
 
     /// The type in which values of two types are compared as keys; nil when equality of keys is not that of values.
-    private func keyType(_ a: DataType, _ b: DataType) -> DataType? {
+    static func keyType(_ a: DataType, _ b: DataType) -> DataType? {
         if a == b || a.isText && b.isText || a.isBinary && b.isBinary { return a }
         guard a.physical == b.physical, let type = TypeCoercion.commonType(a, b) else { return nil }
         return type
@@ -64,7 +64,7 @@ struct JoinKeys {
 }
 
 extension Expr {
-    fileprivate func cast(toKey type: DataType) -> Expr {
+    func cast(toKey type: DataType) -> Expr {
         self.type == type || self.type.physical == .view ? self : .cast(self, to: type, safe: false)
     }
 }

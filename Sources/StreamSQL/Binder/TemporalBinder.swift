@@ -1,0 +1,64 @@
+import StreamCore
+import StreamExpressions
+import StreamOperators
+
+extension QueryBinder {
+    /// ... JOIN table FOR SYSTEM_TIME AS OF time ON ...
+    func temporalJoin(_ left: TableRef, _ right: TableRef, _ kind: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
+        -> (LogicalPlan, Scope)
+    {
+        guard kind == "INNER" || kind == "LEFT", using.isEmpty, !ref.natural, let on else {
+            throw context.unsupported("\(kind) JOIN with FOR SYSTEM_TIME AS OF", fix: "use INNER JOIN or LEFT JOIN with ON", at: ref.span)
+        }
+        let (leftPlan, leftScope) = try table(left)
+        let asOf = right.asOf!
+        var plain = right
+        plain.asOf = nil
+        let (rightPlan, rightScope) = try table(plain)
+        if let alias = leftScope.relations.compactMap(\.alias).first(where: { a in rightScope.relations.contains { $0.alias == a } }) {
+            throw context.error(.validate, "two tables in FROM are called \(alias)", fix: "give one of them an alias", at: right.span)
+        }
+        let time = try ExpressionBinder(context, scope: leftScope, clause: "FOR SYSTEM_TIME AS OF").bind(asOf)
+        guard case .column(let leftTime, let type) = time, case let attribute = leftPlan.columns[leftTime],
+            attribute.isTimeAttribute || attribute.isProcessingTime
+        else {
+            throw context.error(
+                .validate, "FOR SYSTEM_TIME AS OF takes a time attribute of the left table",
+                fix: "name a column with a WATERMARK, or one that is AS PROCTIME()", at: asOf.span)
+        }
+        let isLeft = kind == "LEFT"
+        let columns = LogicalPlan.joinColumns(leftScope.columns, rightScope.columns, isLeft ? .left : .inner)
+        var scope = leftScope.joined(rightScope)
+        scope.columns = columns
+        let condition = try ExpressionBinder(context, scope: scope, clause: "ON").condition(on)
+        if attribute.isProcessingTime {
+            let plan = try lookupJoin(leftPlan, rightPlan, isLeft: isLeft, condition, columns, right)
+            return (plan, scope)
+        }
+        guard let rightTime = rightPlan.columns.firstIndex(where: \.isTimeAttribute) else {
+            throw context.error(
+                .validate,
+                "a temporal join in event time requires both primary key and row time attribute in the versioned table, but no row time attribute can be found",
+                fix: "declare WATERMARK FOR a column of it, and select that column", at: right.span)
+        }
+        guard type.timeUnit == .milliseconds, rightPlan.columns[rightTime].type.timeUnit == .milliseconds,
+            type.isZoned == rightPlan.columns[rightTime].type.isZoned
+        else {
+            throw context.error(
+                .validate, "a temporal join needs time attributes of one type, but these are \(type) and \(rightPlan.columns[rightTime].type)",
+                fix: "declare both as TIMESTAMP(3) or both as TIMESTAMP_LTZ(3)", at: asOf.span)
+        }
+        let join = TemporalJoin(isLeft: isLeft, leftTime: leftTime, rightTime: rightTime, condition: condition, columns: columns)
+        return (.step(join, [leftPlan, rightPlan]), scope)
+    }
+
+    private func lookupJoin(
+        _ left: LogicalPlan, _ right: LogicalPlan, isLeft: Bool, _ condition: Expr, _ columns: [PlanColumn], _ ref: TableRef
+    ) throws -> LogicalPlan {
+        throw context.unsupported("a join with a table as of processing time", at: ref.span)
+    }
+}
+
+extension DataType {
+    fileprivate var isZoned: Bool { if case .timestampLTZ = self { true } else { false } }
+}

@@ -1,0 +1,97 @@
+import FileConnectors
+import Foundation
+import Nexmark
+import StreamCore
+import StreamRuntime
+import StreamTesting
+import Testing
+@testable import StreamSQL
+
+/// The benchmark's events and queries.
+@Suite("Nexmark") struct NexmarkTests {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Benchmarks/Nexmark/queries").path
+
+    private func withEvents<T>(_ count: Int, _ body: (String) throws -> T) throws -> T {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("nexmark-\(UUID().uuidString).json").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try NexmarkGenerator(seed: 3).write(events: count, to: path)
+        return try body(path)
+    }
+
+    /// The final rows of a query, as sorted texts.
+    private func run(_ query: String, _ events: String, _ settings: [String: String] = [:], workers: Int = 1) throws -> [String] {
+        let session = SQLSession(connectors: [FilesystemConnector(), BlackholeConnector()])
+        for (key, value) in settings { try session.set(key, to: value) }
+        let sink = CollectingSink(maxParallelism: 1)
+        for statement in try SQLParser(text: NexmarkQueries(folder: Self.folder).script(query, events: events)).parseScript() {
+            guard case .insert(var graph) = try session.execute(statement) else { continue }
+            let i = graph.vertices.firstIndex { if case .sink = $0.kind { true } else { false } }!
+            graph.vertices[i].kind = .sink(sink)
+            try JobExecution(graph, options: JobOptions(workers: workers)).run()
+        }
+        var counts: [[Value]: Int] = [:]
+        for change in sink.rows { counts[change.values, default: 0] += change.kind.isAdd ? 1 : -1 }
+        return counts.flatMap { row, n in Array(repeating: "\(row)", count: max(n, 0)) }.sorted()
+    }
+
+    private struct Event: Decodable {
+        struct Bid: Decodable { var auction: Int, bidder: Int, price: Int, url: String }
+        var event_type: Int, bid: Bid?
+    }
+
+    private func parsed(_ line: Substring) throws -> Event { try JSONDecoder().decode(Event.self, from: Data(line.utf8)) }
+
+    @Test("the same seed gives the same events, in the reference proportions") func events() throws {
+        let text = NexmarkGenerator(seed: 3).text(0..<5_000)
+        #expect(text == NexmarkGenerator(seed: 3).text(0..<5_000))
+        #expect(text.hasPrefix(NexmarkGenerator(seed: 3).text(0..<100)))
+        #expect(text != NexmarkGenerator(seed: 4).text(0..<5_000))
+        let lines = text.split(separator: "\n")
+        #expect(lines.count == 5_000)
+        func count(_ part: String) -> Int { lines.count { $0.contains(part) } }
+        #expect(count("\"event_type\":0,") == 100)
+        #expect(count("\"event_type\":1,") == 300)
+        #expect(count("\"event_type\":2,") == 4_600)
+        let hot = count("\"channel\":\"Google\"") + count("\"channel\":\"Facebook\"") + count("\"channel\":\"Baidu\"") + count("\"channel\":\"Apple\"")
+        #expect(abs(hot - 2_300) < 200)
+        for line in lines.prefix(200) { #expect(try (parsed(line).event_type == 2) == (parsed(line).bid != nil)) }
+    }
+
+    @Test("queries do not depend on mini-batches, split-distinct, parallelism or batch size", arguments: NexmarkQueries.names)
+    func results(query: String) throws {
+        // Windows of processing time depend on the clock.
+        guard query != "q12" else { return }
+        try withEvents(20_000) { path in
+            let plain: [String]
+            do { plain = try run(query, path) } catch let error as StreamError {
+                #expect([.parse, .validate, .plan].contains(error.code), "\(error)")
+                #expect(error.problem.contains("not supported") || error.problem.contains("there is no"), "\(error)")
+                return
+            }
+            #expect(!plain.isEmpty)
+            let bundled = [
+                "table.exec.mini-batch.enabled": "true", "table.exec.mini-batch.allow-latency": "2 s", "table.exec.mini-batch.size": "5000",
+                "table.optimizer.distinct-agg.split.enabled": "true",
+            ]
+            #expect(try run(query, path, bundled) == plain)
+            #expect(try run(query, path, bundled.merging(["parallelism.default": "2"]) { $1 }, workers: 2) == plain)
+        }
+    }
+
+    @Test("q2 and q15 agree with a count by hand") func byHand() throws {
+        try withEvents(10_000) { path in
+            let bids = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").compactMap { try parsed($0).bid }
+            #expect(bids.count == 9_200)
+            #expect(try run("q2", path).count == bids.count { $0.auction % 123 == 0 })
+            let row = try run("q15", path)
+            #expect(row.count == 1)
+            let ranges = [0..<Int.max, 0..<10_000, 10_000..<1_000_000, 1_000_000..<Int.max]
+            let counts =
+                ranges.map { range in bids.count { range.contains($0.price) } }
+                + ranges.map { range in Set(bids.filter { range.contains($0.price) }.map(\.bidder)).count }
+                + ranges.map { range in Set(bids.filter { range.contains($0.price) }.map(\.auction)).count }
+            #expect(row == ["\([Value.string("2024-01-01")] + counts.map { Value.int(Int64($0)) })"])
+        }
+    }
+}
