@@ -8,7 +8,10 @@ extension ReferenceInterpreter {
     func over(_ input: [Event], _ columns: [PlanColumn], _ o: Over) throws -> [Event] {
         var rows = net(input)
         if o.order.count == 1, columns[o.order[0].column].isTimeAttribute, !o.order[0].descending, input.allSatisfy({ $0.kind == .insert }) {
-            rows = onTime(input, column: o.order[0].column, partition: o.partition)
+            // Without a limit the frame's state has gone as far as the watermark; with one, as far as the rows that were given.
+            let column = o.order[0].column
+            rows = o.frame.preceding == nil
+                ? input.filter { ($0.row[column].integer ?? .min) > $0.watermark } : onTime(input, column: column, partition: o.partition)
         }
         return try Groups(rows) { event in o.partition.map { event.row[$0] } }.flatMap { _, members in
             let sorted = members.indices.sorted { x, y in

@@ -52,6 +52,7 @@ import Testing
     @Test("what is not there yet is refused by name", arguments: mayBeRefused)
     func refused(name: String) throws {
         do { _ = try check(name, RunSettings()) } catch let error as StreamError {
+            print("still refused: \(name): \(error.problem)")
             #expect([.parse, .validate, .plan].contains(error.code), "\(error)")
             #expect(error.problem.contains("not supported") || error.problem.contains("there is no"), "\(error)")
         }
