@@ -368,6 +368,7 @@ extension TokenParser {
             if table.alias != nil || isJoin(table) { table = wrappedJoin(table) }
             table.alias = alias
             if isSymbol("(") { table.columnAliases = try nameList("column") }
+            if acceptWord("AT") { table.position = try name("the name of the position after AT") }
         }
         if isWord("MATCH_RECOGNIZE") {
             table = try matchRecognize(of: table)
@@ -423,6 +424,10 @@ extension TokenParser {
         if isWord("VALUES") { throw expected("\"(\" before VALUES") }
         if isSymbol("(", ahead: 1), token.kind == .word { return try windowFunction() }
         let name = try qualifiedName("a table")
+        if isSymbol("[") {
+            let path = try postfixed(SyntaxExpr(.name(name), span: name.span))
+            return TableRef(.path(path), span: path.span)
+        }
         let options = try tableHints()
         return TableRef(.table(name, hints: options), span: source.span(start, consumedEnd))
     }
