@@ -24,7 +24,9 @@ import Testing
         let session = SQLSession(connectors: [FilesystemConnector(), BlackholeConnector()])
         for (key, value) in settings { try session.set(key, to: value) }
         let sink = CollectingSink(maxParallelism: 1)
-        for statement in try SQLParser(text: NexmarkQueries(folder: Self.folder).script(query, events: events)).parseScript() {
+        // Without its key the sink is given all changes, with the rows before them.
+        let script = try NexmarkQueries(folder: Self.folder).script(query, events: events).replacing(/,\s*PRIMARY KEY \([^)]*\) NOT ENFORCED/, with: "")
+        for statement in try SQLParser(text: script).parseScript() {
             guard case .insert(var graph) = try session.execute(statement) else { continue }
             let i = graph.vertices.firstIndex { if case .sink = $0.kind { true } else { false } }!
             graph.vertices[i].kind = .sink(sink)
