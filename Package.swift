@@ -106,7 +106,8 @@ let package = Package(
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "ReferenceSQL"], swiftSettings: ours),
         .testTarget(
-            name: "NexmarkTests", dependencies: ["Nexmark", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+            name: "NexmarkTests",
+            dependencies: ["Nexmark", "ReferenceSQL", "StreamFormats", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(
             name: "SQLiteCatalogTests",
             dependencies: ["SQLiteCatalog", "StreamSQL", "StreamRuntime", "FileConnectors", "StreamTesting", .product(name: "GRDB", package: "GRDB.swift")],
