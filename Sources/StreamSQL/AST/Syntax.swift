@@ -217,6 +217,8 @@ public struct TableRef: Sendable {
         case tableFunction(FunctionCall)
         /// UNNEST(expr) [WITH ORDINALITY]
         case unnest(SyntaxExpr, ordinality: Bool)
+        /// A table with MATCH_RECOGNIZE behind it.
+        case match(TableRef, MatchRecognize)
         /// kind: "INNER", "LEFT", "RIGHT", "FULL", "CROSS" (also the comma)
         case join(TableRef, TableRef, kind: String, on: SyntaxExpr?, using: [String])
     }

@@ -166,6 +166,7 @@ extension QueryBinder {
             throw context.error(.validate, "a path into a table stands behind that table", fix: "write FROM t, t.items AS item", at: path.span)
         case .unnest, .tableFunction:
             return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
+        case .match(let input, let match): return try self.match(input, match, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
         }
     }
@@ -215,7 +216,7 @@ extension QueryBinder {
         return .project(plan, projection)
     }
 
-    private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
+    func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
         var scope = Scope(alias: alias, columns: named.columns)
         scope.outer = outer

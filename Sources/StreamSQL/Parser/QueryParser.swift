@@ -362,7 +362,7 @@ extension TokenParser {
             try expectWord("AS", "OF")
             table.asOf = try expression()
         }
-        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        table = try matchRecognize(of: table)
         if isWord("TABLESAMPLE") || isWord("PIVOT") || isWord("UNPIVOT") { throw unsupported(token.upper) }
         if let alias = try alias(near: Self.afterTable) {
             if table.alias != nil || isJoin(table) { table = wrappedJoin(table) }
@@ -370,7 +370,13 @@ extension TokenParser {
             if isSymbol("(") { table.columnAliases = try nameList("column") }
             if acceptWord("AT") { table.position = try name("the name of the position after AT") }
         }
-        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        if isWord("MATCH_RECOGNIZE") {
+            table = try matchRecognize(of: table)
+            if let alias = try alias(near: Self.afterTable) {
+                table.alias = alias
+                if isSymbol("(") { table.columnAliases = try nameList("column") }
+            }
+        }
         table.span = source.span(start, consumedEnd)
         return table
     }
