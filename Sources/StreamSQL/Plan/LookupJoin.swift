@@ -79,7 +79,7 @@ struct LookupJoin: PlanStep {
         let spec = LookupJoinSpec(
             inputSchema: inputs[0].columns.map(\.field), keys: keys.map(\.value), access: access, options: options, readTypes: types,
             keyPlaces: keyColumns.map { read.firstIndex(of: $0)! },
-            prepare: read.count == delivered ? prepare : {
+            prepare: read.count == delivered ? prepare : { @Sendable in
                 let inner = try prepare?()
                 return { batch in
                     let own = Batch(columns: Array(batch.columns[..<delivered]), physicalCount: batch.physicalCount)
