@@ -76,16 +76,17 @@ struct LookupJoin: PlanStep {
         let caches: [LookupOptions.Cache] = if case .whole = access { [.full] } else { [.none, .partial] }
         let options = try LookupOptions(table.descriptor, caches: caches)
         let delivered = layout.physical.count, prepare = layout.prepare(builder.evaluation)
+        let withoutKeys: @Sendable () throws -> (Batch) throws -> Batch = {
+            let inner = try prepare?()
+            return { batch in
+                let own = Batch(columns: Array(batch.columns[..<delivered]), physicalCount: batch.physicalCount)
+                return try inner?(own) ?? own
+            }
+        }
         let spec = LookupJoinSpec(
             inputSchema: inputs[0].columns.map(\.field), keys: keys.map(\.value), access: access, options: options, readTypes: types,
             keyPlaces: keyColumns.map { read.firstIndex(of: $0)! },
-            prepare: read.count == delivered ? prepare : {
-                let inner = try prepare?()
-                return { batch in
-                    let own = Batch(columns: Array(batch.columns[..<delivered]), physicalCount: batch.physicalCount)
-                    return try inner?(own) ?? own
-                }
-            },
+            prepare: read.count == delivered ? prepare : withoutKeys,
             tableTypes: layout.columns.map(\.type), condition: condition, keepsUnmatched: isLeft)
         return builder.addStep(
             title(inputs.map(\.columns)), after: inputs[0], .forward, columns, Operators.lookupJoin(spec, builder.evaluation))
