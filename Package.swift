@@ -40,7 +40,8 @@ let package = Package(
         .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions", "StreamState"], swiftSettings: ours),
         .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
         .target(
-            name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
+            name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], exclude: ["README.md"],
+            swiftSettings: ours),
         .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamState", "StreamRuntime"], swiftSettings: ours),
 
         // One target per outside system.
