@@ -16,6 +16,8 @@ public struct RankSpec: Sendable {
     public var inputChanges: Bool
     /// Updates come with the row before them (-U).
     public var emitsUpdateBefore: Bool
+    /// Every row's change is given, rather than what a batch changes on the whole: for readers of versions.
+    public var givesEveryChange = false
     /// Wall-clock time after its last change at which a partition is forgotten (`table.exec.state.ttl`); nil = never.
     public var stateTTL: Duration?
 
@@ -90,8 +92,13 @@ final class RankOperator: KeyedStateOperator {
     // MARK: Input
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
+        guard batch.count > 0 else { return .done }
+        if spec.givesEveryChange { for i in 0..<batch.count { try take(batch.slice(i..<i + 1), output) } } else { try take(batch, output) }
+        return try waiting.emit(to: output)
+    }
+
+    private func take(_ batch: Batch, _ output: any Output) throws {
         let n = batch.count
-        guard n > 0 else { return .done }
         let groups = rows.lookup(batch)
         touchOf.reserve(rows.table.count)
         expire(groups, n)
@@ -103,7 +110,6 @@ final class RankOperator: KeyedStateOperator {
             rows.keep(kept)
             touchOf.remap([])
         }
-        return try waiting.emit(to: output)
     }
 
     func resume(_ output: any Output) throws -> Progress { try waiting.emit(to: output) }

@@ -20,6 +20,8 @@ public struct Rank: PlanStep {
     public var form: Form
     /// A column with the place behind those of the input.
     public var givesPlace: Bool
+    /// Rows that stood first for a moment only are given too: a temporal join reads them as versions.
+    public var givesVersions = false
     public var columns: [PlanColumn]
 
     public func title(_ inputs: [[PlanColumn]]) -> String {
@@ -108,10 +110,11 @@ public struct Rank: PlanStep {
             (factory, prefix) = (timed(.windowEnd(column: end, timeType: type, timeZone: builder.settings.timeZone), latestFirst: isKeepLast), "")
         default:
             prefix = stream.isChangelog ? "Retract" : ""
-            factory = Operators.rank(
-                RankSpec(inputSchema: schema, partition: partition, order: order, first: first, last: last, givesPlace: givesPlace,
-                         latestFirst: form == .keepLast, inputChanges: stream.isChangelog, emitsUpdateBefore: builder.emitsUpdateBefore,
-                         stateTTL: ttl))
+            var spec = RankSpec(
+                inputSchema: schema, partition: partition, order: order, first: first, last: last, givesPlace: givesPlace,
+                latestFirst: form == .keepLast, inputChanges: stream.isChangelog, emitsUpdateBefore: builder.emitsUpdateBefore, stateTTL: ttl)
+            spec.givesEveryChange = givesVersions
+            factory = Operators.rank(spec)
         }
         return builder.addStep(prefix + title([stream.columns]), after: stream, .keys(partition), columns, factory)
     }

@@ -31,11 +31,20 @@ struct TemporalJoins {
                 parts.leftKeys.remove(at: i)
                 parts.rightKeys.remove(at: i)
             }
-            let sides = parts.keyed(l, r)
+            let sides = parts.keyed(l, versions(r))
             join.keys = (sides.leftKeys, sides.rightKeys)
             join.condition = Expr.all(parts.rest).map(sides.moved)
             join.columns = sides.columns(join.isLeft ? .left : .inner)
             return sides.restored(.step(join, [sides.left, sides.right]), isLeftOnly: false)
+        }
+    }
+
+    /// The same rows, with every version of them.
+    private func versions(_ plan: LogicalPlan) -> LogicalPlan {
+        plan.rewritten { step in
+            guard case .step(let operation, let inputs) = step, var rank = operation as? Rank else { return step }
+            rank.givesVersions = true
+            return .step(rank, inputs)
         }
     }
 }
