@@ -1,3 +1,4 @@
+import Foundation
 import StreamCore
 import StreamExpressions
 import StreamRuntime
@@ -12,7 +13,7 @@ import Testing
         CREATE TABLE ev (id INT, k STRING, v INT, ts TIMESTAMP(3), p AS PROCTIME(), WATERMARK FOR ts AS ts - INTERVAL '2' SECOND)
         WITH ('connector' = 'memory');
         CREATE TABLE plain (id INT, k STRING, v INT) WITH ('connector' = 'memory');
-        CREATE TABLE local (id INT, ts TIMESTAMP_LTZ(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'memory');
+        CREATE TABLE zoned (id INT, ts TIMESTAMP_LTZ(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'memory');
         """
 
     /// (id, key, value, second).
@@ -49,20 +50,21 @@ import Testing
     @Test("both forms of SESSION give the same")
     func session() throws {
         let harness = try Self.harness()
-        // Row 9 is late, but joins no session that is open.
-        let expected = ["- 21s 26s 25999ms 1", "a 12s 24s 23999ms 2", "a 1s 9s 8999ms 2", "b 13s 18s 17999ms 1", "b 3s 8s 7999ms 1", "b 40s 45s 44999ms 1", "c 32s 37s 36999ms 1"]
-        #expect(
-            try texts(
-                harness, """
-                    SELECT k, window_start, window_end, window_time, COUNT(*) FROM TABLE(SESSION(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' SECOND))
-                    GROUP BY k, window_start, window_end, window_time
-                    """).map { $0.replacing("a 12s 24s 23999ms 2", with: "a 12s 24s 23999ms 2") }
-                == (try texts(
-                    harness, """
-                        SELECT k, SESSION_START(ts, INTERVAL '5' SECOND), SESSION_END(ts, INTERVAL '5' SECOND), SESSION_ROWTIME(ts, INTERVAL '5' SECOND), COUNT(*)
-                        FROM ev GROUP BY SESSION(ts, INTERVAL '5' SECOND), k
-                        """)))
-        _ = expected
+        // Row 9 is late, and there is no session left that it could join.
+        let expected = [
+            "- 21s 26s 25999ms 1", "a 12s 17s 16999ms 1", "a 19s 24s 23999ms 1", "a 1s 9s 8999ms 2", "b 13s 18s 17999ms 1", "b 3s 8s 7999ms 1",
+            "b 40s 45s 44999ms 1", "c 32s 37s 36999ms 1",
+        ]
+        let function = """
+            SELECT k, window_start, window_end, window_time, COUNT(*) FROM TABLE(SESSION(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' SECOND))
+            GROUP BY k, window_start, window_end, window_time
+            """
+        #expect(try texts(harness, function) == expected)
+        let legacy = """
+            SELECT k, SESSION_START(ts, INTERVAL '5' SECOND), SESSION_END(ts, INTERVAL '5' SECOND), SESSION_ROWTIME(ts, INTERVAL '5' SECOND), COUNT(*)
+            FROM ev GROUP BY SESSION(ts, INTERVAL '5' SECOND), k
+            """
+        #expect(try texts(harness, legacy) == expected)
     }
 
     @Test("sessions end when nothing came for the gap")
@@ -71,7 +73,7 @@ import Testing
         let query = "SELECT k, window_start, window_end, COUNT(*), SUM(v) FROM TABLE(SESSION(DATA => TABLE ev PARTITION BY (k), TIMECOL => DESCRIPTOR(ts), GAP => INTERVAL '8' SECOND)) GROUP BY k, window_start, window_end"
         #expect(
             try texts(harness, query) == [
-                "- 21s 29s 1 60", "a 12s 27s 2 110", "a 1s 12s 2 40", "b 13s 21s 1 50", "b 3s 11s 1 20", "b 40s 48s 1 100", "c 32s 40s 1 80",
+                "- 21s 29s 1 60", "a 1s 27s 4 150", "b 13s 21s 1 50", "b 3s 11s 1 20", "b 40s 48s 1 100", "c 32s 40s 1 80",
             ])
     }
 
@@ -79,12 +81,12 @@ import Testing
     func sessionTable() throws {
         let harness = try Self.harness()
         let all = "SELECT id, window_start, window_end FROM TABLE(SESSION(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '8' SECOND)) WHERE k = 'a'"
-        #expect(try texts(harness, all) == ["1 1s 12s", "3 1s 12s", "4 12s 27s", "7 12s 27s"])
+        #expect(try texts(harness, all) == ["1 1s 27s", "3 1s 27s", "4 1s 27s", "7 1s 27s"])
         // Rows that a filter leaves out count for the session.
         let filtered = "SELECT k, window_start, window_end, COUNT(*) FROM TABLE(SESSION(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '8' SECOND)) WHERE v <> 30 AND k = 'a' GROUP BY k, window_start, window_end"
-        #expect(try texts(harness, filtered) == ["a 12s 27s 2", "a 1s 12s 1"])
+        #expect(try texts(harness, filtered) == ["a 1s 27s 3"])
         let other = "SELECT window_start, window_end, COUNT(*) FROM TABLE(SESSION(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '8' SECOND)) GROUP BY window_start, window_end"
-        #expect(try texts(harness, other) == ["12s 27s 2", "13s 21s 1", "1s 12s 2", "21s 29s 1", "32s 40s 1", "3s 11s 1", "40s 48s 1"])
+        #expect(try texts(harness, other) == ["13s 21s 1", "1s 27s 4", "21s 29s 1", "32s 40s 1", "3s 11s 1", "40s 48s 1"])
     }
 
     @Test("a session aggregation over the function groups by itself where it can")
@@ -97,15 +99,11 @@ import Testing
                 +- WindowAggregate(SESSION(8 s) on ts, by: k, compute: COUNT(*), give: end)
                    +- Scan(ev: k, ts)
                 """)
-        #expect(
-            optimized(try harness.explain("SELECT k, window_end, COUNT(*) AS c \(head) WHERE v > 1 AND k > 'a' GROUP BY window_start, window_end, k")) == """
-                Calc(select: k, window_end, COUNT(*) AS c)
-                +- WindowAggregate(TUMBLE(1 ms) on window_end, by: k, window_start, window_end, compute: COUNT(*))
-                   +- Calc(where: v > 1, select: k, window_start, window_end)
-                      +- WindowTable(SESSION(8 s) on ts by k)
-                         +- Calc(where: k > 'a', select: k, v, ts)
-                            +- Scan(ev: k, v, ts)
-                """)
+        // Conditions on the keys alone pass the sessions, others must not.
+        let filtered = optimized(try harness.explain("SELECT k, window_end, COUNT(*) AS c \(head) WHERE v > 1 AND k > 'a' GROUP BY window_start, window_end, k"))
+        let parts = ["WindowAggregate(TUMBLE(1 ms) on window_end", "where: v > 1", "WindowTable(SESSION(8 s) on ts by k)", "where: k > 'a'"]
+        let places = parts.compactMap { filtered.range(of: $0)?.lowerBound }
+        #expect(places.count == parts.count && places == places.sorted(), "\(filtered)")
     }
 
     private func optimized(_ text: String) -> String {
@@ -157,7 +155,7 @@ import Testing
             SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(DATA => TABLE ev, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '20' SECOND, `OFFSET` => INTERVAL -'5' SECOND))
             GROUP BY window_start, window_end
             """
-        #expect(try texts(harness, query) == ["-5s 6", "15s 2", "35s 1"].sorted() || (try texts(harness, query)) == ["-5s 5", "15s 3", "35s 1"].sorted() || true)
+        #expect(try texts(harness, query) == ["-5s 5", "15s 3", "35s 1"])
         #expect(try harness.error("SELECT window_start FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '10' SECOND))")?.problem.contains("offset") == true)
         #expect(try harness.error("SELECT window_start FROM TABLE(TUMBLE(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '10' SECOND))")?.problem.contains("PARTITION BY") == true)
         #expect(try harness.error("SELECT COUNT(*) FROM ev GROUP BY HOP(ts, INTERVAL '0.001' SECOND, INTERVAL '1' DAY)")?.problem.contains("86400000 windows") == true)
@@ -169,10 +167,10 @@ import Testing
         _ = try harness.run("SET 'table.local-time-zone' = 'Europe/Berlin'")
         // 2024-03-31 was 23 hours long.
         let start: Int64 = 1_711_839_600_000
-        harness.memory.fill("local", [[.int(1), .int(start)], [.int(2), .int(start + 22 * 3_600_000)], [.int(3), .int(start + 23 * 3_600_000)]])
-        let query = "SELECT DATE_FORMAT(window_start, 'MM-dd HH:mm'), DATE_FORMAT(window_end, 'MM-dd HH:mm'), COUNT(*) FROM TABLE(TUMBLE(TABLE local, DESCRIPTOR(ts), INTERVAL '1' DAY)) GROUP BY window_start, window_end"
+        harness.memory.fill("zoned", [[.int(1), .int(start)], [.int(2), .int(start + 22 * 3_600_000)], [.int(3), .int(start + 23 * 3_600_000)]])
+        let query = "SELECT DATE_FORMAT(window_start, 'MM-dd HH:mm'), DATE_FORMAT(window_end, 'MM-dd HH:mm'), COUNT(*) FROM TABLE(TUMBLE(TABLE zoned, DESCRIPTOR(ts), INTERVAL '1' DAY)) GROUP BY window_start, window_end"
         #expect(try texts(harness, query) == ["03-31 00:00 04-01 00:00 2", "04-01 00:00 04-02 00:00 1"])
-        let session = "SELECT DATE_FORMAT(SESSION_START(ts, INTERVAL '2' HOUR), 'MM-dd HH:mm'), COUNT(*) FROM local GROUP BY SESSION(ts, INTERVAL '2' HOUR)"
+        let session = "SELECT DATE_FORMAT(SESSION_START(ts, INTERVAL '2' HOUR), 'MM-dd HH:mm'), COUNT(*) FROM zoned GROUP BY SESSION(ts, INTERVAL '2' HOUR)"
         #expect(try texts(harness, session) == ["03-31 00:00 1", "03-31 23:00 2"])
     }
 

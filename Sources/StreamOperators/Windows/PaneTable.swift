@@ -49,6 +49,18 @@ final class PaneTable {
         return pane
     }
 
+    /// The earliest pane of a group that a window touches; -1 = none.
+    func earliest(of g: Int32, from low: Int64, to high: Int64) -> Int32 {
+        var found: Int32 = -1
+        var pane = heads.base[Int(g)]
+        while pane >= 0 {
+            let p = Int(pane)
+            if start.base[p] <= high, end.base[p] >= low, found < 0 || start.base[p] < start.base[Int(found)] { found = pane }
+            pane = next.base[p]
+        }
+        return found
+    }
+
     func setTimer(_ pane: Int32, _ time: Int64) {
         timer.base[Int(pane)] = time
         timers.push(.init(time: time, pane: pane, generation: generation.base[Int(pane)]))

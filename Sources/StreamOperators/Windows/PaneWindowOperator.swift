@@ -144,17 +144,14 @@ final class PaneWindowOperator: KeyedStateOperator {
     /// The session of a time, made, lengthened or put together as it takes; -1 when the row is late.
     private func place(_ time: Int64, _ group: Int32, _ work: inout Work) -> Int32 {
         let upper = time &+ gap
-        var target: Int32 = -1
-        var pane = panes.heads.base[Int(group)]
+        // Of several the earliest takes the others in, whatever the order of the list.
+        let target = panes.earliest(of: group, from: time, to: upper)
+        var pane = target < 0 ? -1 : panes.heads.base[Int(group)]
         while pane >= 0 {
             let p = Int(pane), following = panes.next.base[p]
-            if panes.start.base[p] <= upper, panes.end.base[p] >= time {
-                if target < 0 {
-                    target = pane
-                } else {
-                    flush(&work)
-                    merge(pane, into: target)
-                }
+            if pane != target, panes.start.base[p] <= upper, panes.end.base[p] >= time {
+                flush(&work)
+                merge(pane, into: target)
             }
             pane = following
         }
