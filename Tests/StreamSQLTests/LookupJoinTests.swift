@@ -19,7 +19,7 @@ import Testing
 
     @Test("rows of files are found by key, computed columns and conditions included")
     func files() throws {
-        try withDirectory { path in
+        try withDirectory { (path: String) throws -> Void in
             try "1,Ann,31\n2,Bob,\n2,Bea,7\n".write(toFile: path + "/u.csv", atomically: true, encoding: .utf8)
             let memory = MemoryConnector()
             memory.fill("o", [[.int(1)], [.int(2)], [.int(3)], [.null]])
