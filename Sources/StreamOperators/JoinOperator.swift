@@ -50,8 +50,7 @@ final class JoinOperator: StreamOperator {
 
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         let keys = (input == 0 ? spec.leftKeys : spec.rightKeys).map { batch.columns[$0] }
-        let rows = (0..<batch.count).map { Int32(truncatingIfNeeded: batch.row($0)) }
-            .filter { row in keys.allSatisfy { $0.isValid(Int(row)) } }
+        let rows = Self.rows(of: batch, where: keys)
         guard !rows.isEmpty else { return .done }
         forget(rows.count)
         let groups = rows.withUnsafeBufferPointer {
@@ -63,6 +62,26 @@ final class JoinOperator: StreamOperator {
         store(batch, rows, groups, side: input)
         probe = Probe(batch: batch, side: input, rows: rows, groups: groups)
         return try resume(output)
+    }
+
+    /// Rows without a null among their keys.
+    private static func rows(of batch: Batch, where keys: [Column]) -> [Int32] {
+        let n = batch.count, validities = keys.compactMap(\.validity)
+        guard n > 0 else { return [] }
+        let selected = batch.selection?.rows
+        return withExtendedLifetime((batch, validities)) {
+            [Int32](unsafeUninitializedCapacity: n) { rows, kept in
+                let to = rows.baseAddress!
+                kept = 0
+                for i in 0..<n {
+                    let row = selected.map { $0[i] } ?? Int32(truncatingIfNeeded: i)
+                    to[kept] = row
+                    var isKept = true
+                    for bits in validities { isKept = isKept && Bitmap.get(bits.base, Int(row)) }
+                    kept += isKept ? 1 : 0
+                }
+            }
+        }
     }
 
     /// Drops some of the rows that have expired, and gives up keys once most of many have no rows.
@@ -91,7 +110,9 @@ final class JoinOperator: StreamOperator {
             rows.withUnsafeBufferPointer { rows in
                 groups.withUnsafeBufferPointer { groups in
                     guard let from = rows.baseAddress, rows.count > 0 else { return }
-                    let columns = batch.columns.map { $0.gather(from, count: rows.count).flat() }
+                    // As many rows as there are, in order: all of them.
+                    let isWhole = batch.selection == nil && rows.count == batch.physicalCount
+                    let columns = batch.columns.map { isWhole ? $0.flat() : $0.gather(from, count: rows.count).flat() }
                     if timeToLive[side] == nil {
                         sides[side].add(columns, groups: groups.baseAddress!, count: rows.count, weight: weight)
                     } else {

@@ -93,6 +93,7 @@ func shown(_ t: TableRef) -> String {
     case .windowFunction(let name, let input, let time, let args):
         text += "\(name)<\(shown(input)); \(time.text); \(args.map(shown).joined(separator: ", "))>"
     case .tableFunction(let call): text += "TABLE \(call.name)(" + call.arguments.map(shown).joined(separator: ", ") + ")"
+    case .path(let e): text += "PATH \(shown(e))"
     case .match(let input, let match): text += "\(shown(input)) MATCH \(match.pattern.map(\.variable))"
     case .path(let e): text += "PATH \(shown(e))"
     case .unnest(let e, let o): text += "UNNEST \(shown(e))" + (o ? " ORDINALITY" : "")
