@@ -26,7 +26,7 @@ import Testing
             let session = SQLSession(connectors: [memory, FilesystemConnector()])
             let script = """
                 CREATE TABLE o (id INT, pt AS PROCTIME()) WITH ('connector' = 'memory');
-                CREATE TABLE u (id INT, name STRING, age INT, loud AS UPPER(name)) WITH ('connector' = 'filesystem', 'path' = '\(path)', 'format' = 'csv');
+                CREATE TABLE u (id INT, name STRING, age INT, loud AS UPPER(name)) WITH ('connector' = 'filesystem', 'path' = '\(path)', 'format' = 'csv', 'csv.null-literal' = '');
                 """
             for statement in try SQLParser(text: script).parseScript() { _ = try session.execute(statement) }
             func rows(_ query: String) throws -> String {
