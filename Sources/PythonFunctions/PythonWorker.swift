@@ -42,7 +42,8 @@ final class PythonWorker {
         posix_spawn_file_actions_adddup2(&actions, ends[1], 0)
         posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        let arguments = [executable, "-u", "-c", WorkerScript.text].map { strdup($0) } + [nil]
+        let words: [String] = [executable, "-u", "-c", WorkerScript.text]
+        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var started: pid_t = 0
         let code = posix_spawnp(&started, executable, &actions, nil, arguments, environ)
@@ -60,7 +61,7 @@ final class PythonWorker {
 
     #if canImport(Glibc)
     private static var streamType: Int32 { Int32(SOCK_STREAM.rawValue) }
-    private static let sendFlags = Int32(MSG_NOSIGNAL.rawValue)
+    private static let sendFlags = Int32(MSG_NOSIGNAL)
     #else
     private static var streamType: Int32 { SOCK_STREAM }
     private static let sendFlags: Int32 = 0

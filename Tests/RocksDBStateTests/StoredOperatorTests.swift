@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 import Testing
 @testable import RocksDBState
 @testable import StreamOperators
@@ -173,7 +174,26 @@ private func upsertJob(_ seed: UInt64, materializes: Bool) throws -> Job {
                steps: randomSteps(&random, batches: 20, rows: 60, keys: 60, changes: true, watermarks: false), keys: [[0, 1]])
 }
 
+/// A B+? C over the values of a key, in the order of time.
+private func matchJob(_ seed: UInt64) throws -> Job {
+    var random = SeededGenerator(seed)
+    func value(_ i: Int) -> Expr { .column(i, .bigint) }
+    let grows = try FunctionRegistry.builtin.bind(">", [value(1), value(0)]), isLess = try FunctionRegistry.builtin.bind("<", [value(2), value(0)])
+    let navigations = (0..<3).map { MatchSpec.Navigation(variable: $0, fromLast: true, offset: 0, column: 2) }
+    let sum = AggregateCall(function: "SUM", arguments: [2], argumentTypes: [.bigint], resultType: .bigint)
+    let spec = MatchSpec(
+        inputSchema: schema, keys: [0, 1], timeColumn: 6, order: [.init(column: 3, descending: true, nullsFirst: false)], variables: ["A", "B", "C"],
+        pattern: [.init(variable: 0, minimum: 1, maximum: 1, isGreedy: true), .init(variable: 1, minimum: 1, maximum: nil, isGreedy: false),
+                  .init(variable: 2, minimum: 1, maximum: 1, isGreedy: true)],
+        conditions: [nil, .history(grows), .history(isLess)], navigations: navigations, aggregates: [.init(variable: nil, call: sum)],
+        measures: [value(0), value(2), value(3)], skip: seed % 2 == 0 ? .pastLastRow : .toNextRow, within: seed % 3 == 0 ? 3_000 : nil,
+        outputSchema: [schema[0], schema[1], Field("a", .bigint), Field("c", .bigint), Field("sum", .bigint)])
+    return Job(name: "match", factory: Operators.match(spec, context: EvaluationContext()),
+               steps: randomSteps(&random, batches: 24, rows: 60, keys: 20, changes: false, watermarks: true), keys: [[0, 1]])
+}
+
 private func jobs(_ seed: UInt64) throws -> [Job] {
+    if seed >= 2_000 { return [try matchJob(seed)] }
     let hop = WindowSpec.hop(slide: 1_000, size: 3_000, offset: 0), cumulate = WindowSpec.cumulate(step: 1_000, size: 4_000, offset: 500)
     // Windows whose panes stand alone.
     if seed >= 1_000 {
@@ -223,7 +243,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
 
 @Suite("Operators over RocksDB") struct StoredOperatorTests {
     @Test("every step gives the rows that the in-memory operator gives, whatever fits into memory",
-          arguments: Array(UInt64(0)..<44) + [64, 65, 86, 87] + Array(1_000..<1_020))
+          arguments: Array(UInt64(0)..<44) + [52, 53, 64, 65, 74, 75, 86, 87, 96, 97, 118, 119] + Array(1_000..<1_020) + Array(2_000..<2_006))
     func sameRows(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 77)

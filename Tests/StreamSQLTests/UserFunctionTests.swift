@@ -22,7 +22,7 @@ import Testing
         guard retracts else { return AggregateFunction("WAVG", state: Weighted(), accumulate: accumulate, merge: merge, result: result) }
         return AggregateFunction(
             "wavg", state: Weighted(), accumulate: accumulate,
-            retract: { s, value, weight in
+            retract: { (s: inout Weighted, value: Double, weight: Double) in
                 s.sum -= value * weight
                 s.weight -= weight
             }, merge: merge, result: result)

@@ -196,7 +196,7 @@ extension QueryBinder {
             var inner = context
             inner.script = view.script
             inner.openViews.append(view.path.description)
-            let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
+            let plan = try QueryBinder(inner).viewPlan(view.query, view.declaration, view.name, at: name.span)
             return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }
     }
