@@ -31,11 +31,23 @@ struct TemporalJoins {
                 parts.leftKeys.remove(at: i)
                 parts.rightKeys.remove(at: i)
             }
-            let sides = parts.keyed(l, r)
+            let sides = parts.keyed(l, Self.versions(r) ?? r)
             join.keys = (sides.leftKeys, sides.rightKeys)
             join.condition = Expr.all(parts.rest).map(sides.moved)
             join.columns = sides.columns(join.isLeft ? .left : .inner)
             return sides.restored(.step(join, [sides.left, sides.right]), isLeftOnly: false)
+        }
+    }
+
+    /// The rows of which the plan keeps the last of each key: all of them are versions, also those that a batch replaces at once.
+    /// nil when it does something else.
+    private static func versions(_ plan: LogicalPlan) -> LogicalPlan? {
+        switch plan {
+        case .project(let input, let p): versions(input).map { .project($0, p) }
+        case .calc(let input, filter: nil, let p): versions(input).map { .calc($0, filter: nil, p) }
+        case .step(is SharedPlan, let inputs): versions(inputs[0])
+        case .step(let rank as Rank, let inputs) where rank.form == .keepLast && !rank.givesPlace: inputs[0]
+        default: nil
         }
     }
 }
