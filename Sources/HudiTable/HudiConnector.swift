@@ -30,7 +30,7 @@ public struct HudiConnector: TableConnector {
         self.reached = reached
     }
 
-    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all }
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(LookupOptions.keys) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
         Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) })

@@ -8,7 +8,7 @@ final class PythonServer: @unchecked Sendable {  // SAFETY: made and stopped by 
     let port: Int
 
     private static let script = """
-        import http.server, json, os, sys, time
+        import http.server, json, os, sys, time, urllib.parse
         folder = sys.argv[1]
         failures = {}
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -16,7 +16,7 @@ final class PythonServer: @unchecked Sendable {  // SAFETY: made and stopped by 
                 with open(os.path.join(folder, "log"), "a") as log:
                     log.write(f"{self.command} {self.path} {self.headers.get('X-Token', '-')} {body}\\n")
                 parts = self.path.split("?")[0].strip("/").split("/")
-                kind, key = parts[0], parts[-1]
+                kind, key = parts[0], urllib.parse.unquote(parts[-1])
                 status, result = 200, None
                 if kind == "users":
                     users = json.load(open(os.path.join(folder, "users.json")))
@@ -77,7 +77,7 @@ final class PythonServer: @unchecked Sendable {  // SAFETY: made and stopped by 
     }
 
     func stop() {
-        process.terminate()
+        kill(process.processIdentifier, SIGKILL)  // Other signals may be blocked, as they are in the threads of tests.
         process.waitUntilExit()
         try? FileManager.default.removeItem(at: directory)
     }

@@ -318,6 +318,6 @@ final class IntervalJoinOperator: KeyedStateOperator {
             default: throw piece.unknown(operator: context.name)
             }
         }
-        if let lowest { watermark = lowest }
+        if let lowest { watermark = max(watermark, lowest) }  // State of further keys may come while running.
     }
 }

@@ -96,6 +96,8 @@ final class TemporalJoinOperator: KeyedStateOperator {
         table.lookup(keys(input).map { columns[$0] }, rows: rows, count: rows.count, into: groups)
         let times = withExtendedLifetime(time) { rows.map { time.pointer(as: Int64.self)[Int($0)] } }
         add(columns, rows, groups, times, marks, input: input)
+        // Not for state that is given back: left rows of its keys may be due and not given yet.
+        if input == 1 { for i in rows.indices where i == 0 || groups[i] != groups[i - 1] { dropVersions(groups[i]) } }
         return .done
     }
 
@@ -113,7 +115,6 @@ final class TemporalJoinOperator: KeyedStateOperator {
             }
             return
         }
-        for i in rows.indices where i == 0 || groups[i] != groups[i - 1] { dropVersions(groups[i]) }
     }
 
     /// Drops versions that took the place of others at the same time, and those that only late rows could see.
@@ -240,6 +241,6 @@ final class TemporalJoinOperator: KeyedStateOperator {
             default: throw piece.unknown(operator: context.name)
             }
         }
-        if let lowest { watermark = lowest }
+        if let lowest { watermark = max(watermark, lowest) }  // State of further keys may come while running.
     }
 }

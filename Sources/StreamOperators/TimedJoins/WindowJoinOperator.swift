@@ -297,6 +297,6 @@ final class WindowJoinOperator: KeyedStateOperator {
             default: throw piece.unknown(operator: context.name)
             }
         }
-        if let lowest { watermark = lowest }
+        if let lowest { watermark = max(watermark, lowest) }  // State of further keys may come while running.
     }
 }
