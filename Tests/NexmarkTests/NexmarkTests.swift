@@ -35,10 +35,14 @@ import Testing
 
     /// The final rows of a query, as sorted texts.
     private func run(_ query: String, _ events: String, _ settings: [String: String] = [:], workers: Int = 1) throws -> [String] {
+        try rows(query, events, settings, workers: workers).map { "\($0)" }.sorted()
+    }
+
+    private func rows(_ query: String, _ events: String, _ settings: [String: String] = [:], workers: Int = 1) throws -> [[Value]] {
         let planned = try plan(query, events, settings).planned
         let sink = CollectingSink(maxParallelism: 1)
         try JobExecution(planned.jobGraph(into: sink), options: JobOptions(workers: workers)).run()
-        return StatementRows.collapsed(sink.rows).map { "\($0)" }.sorted()
+        return StatementRows.collapsed(sink.rows)
     }
 
     /// The query is one that there is no support for yet, which it must say.
@@ -105,11 +109,16 @@ import Testing
 
     private func compare(_ query: String, _ path: String, _ count: Int) throws {
         let (planned, session) = try plan(query, path)
-        let rows = try events(of: try #require(Self.table(planned.plan)), path)
-        #expect(rows.count == count)
-        let reference = ReferenceInterpreter(tables: ["nexmark": .init(rows: rows)], context: session.evaluation)
-        let expected = try reference.rows(of: planned.plan).map { "\($0)" }.sorted()
-        #expect(try run(query, path) == expected)
+        let input = try events(of: try #require(Self.table(planned.plan)), path)
+        #expect(input.count == count)
+        let reference = ReferenceInterpreter(tables: ["nexmark": .init(rows: input)], context: session.evaluation)
+        // Which of several bids of one moment is the last one is not told.
+        let expected = try reference.rows(of: planned.plan)
+        let found = try rows(query, path)
+        func texts(_ rows: [[Value]]) -> [String] {
+            rows.map { query == "q18" ? "\([$0[0], $0[1], $0[5]])" : "\($0)" }.sorted()
+        }
+        #expect(texts(found) == texts(expected))
     }
 
     private static func table(_ plan: LogicalPlan) -> TableDescriptor? {

@@ -50,7 +50,7 @@ struct NestedProjection {
             needs[SharedScans.key(scan)] = own
         case .scan(let scan) where canNarrow(scan):
             var own = needs[SharedScans.key(scan)] ?? [:]
-            for i in scan.used { own[i, default: Need()].whole = true }
+            for i in scan.used { Self.need(i, &own).whole = true }
             collectTable(scan, into: &own)
             needs[SharedScans.key(scan)] = own
         default:
@@ -66,16 +66,21 @@ struct NestedProjection {
         if let watermark = scan.table.watermark { Self.collect(watermark.expr, { $0 }, into: &needs) }
     }
 
+    private static func need(_ column: Int, _ needs: inout [Int: Need]) -> Need {
+        if let known = needs[column] { return known }
+        let made = Need()
+        needs[column] = made
+        return made
+    }
+
     private static func collect(_ expr: Expr, _ table: (Int) -> Int, into needs: inout [Int: Need]) {
         var own = needs
         _ = expr.map { part in
             switch part {
-            case .column(let i, _): own[table(i), default: Need()].whole = true
+            case .column(let i, _): need(table(i), &own).whole = true
             case .field:
                 guard let (column, path) = Self.path(part) else { return nil }
-                let root = own[table(column)] ?? Need()
-                own[table(column)] = root
-                path.reduce(root) { $0.part($1) }.whole = true
+                path.reduce(need(table(column), &own)) { $0.part($1) }.whole = true
                 return part
             default: break
             }
