@@ -43,7 +43,7 @@ import Testing
         harness.memory.fill("ev", (0..<10).map { [.string($0 % 2 == 0 ? "e" : "o"), .int(Int64($0)), .int(Int64($0) * 1_000)] })
         let session = harness.session
         try session.register(ScalarFunction("plus_one") { (x: Int64) in x + 1 })
-        try session.register(ScalarFunction("describe") { (x: Int32?, s: String?) in "\(x.map(String.init) ?? "none")/\(s ?? "none")" })
+        try session.register(ScalarFunction("depict") { (x: Int32?, s: String?) in "\(x.map(String.init) ?? "none")/\(s ?? "none")" })
         try session.register(ScalarFunction("total") { (xs: [Int32]) in xs.reduce(0, +) })
         try session.register(ScalarFunction("refuse") { (x: Int) throws -> Int in throw StreamError(.runtime, "no \(x) today") })
         try session.register(ScalarFunction("maybe") { (x: Int) -> Int? in x > 15 ? x : nil })
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func scalarFunctions() throws {
-        let rows = try harness().rows("SELECT id, PLUS_ONE(v), describe(v, k), total(xs), maybe(v), doubled(v) FROM t")
+        let rows = try harness().rows("SELECT id, PLUS_ONE(v), depict(v, k), total(xs), maybe(v), doubled(v) FROM t")
         #expect(
             rows == [
                 [.int(1), .int(11), .string("10/a b"), .int(3), .null, .double(20)],
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test func constantArgumentsAreFolded() throws {
-        #expect(try harness().rows("SELECT plus_one(41), describe(NULL, 'x') FROM t WHERE id = 1") == [[.int(42), .string("none/x")]])
+        #expect(try harness().rows("SELECT plus_one(41), depict(NULL, 'x') FROM t WHERE id = 1") == [[.int(42), .string("none/x")]])
     }
 
     @Test func errorsNameTheCall() throws {
@@ -79,15 +79,15 @@ import Testing
         #expect(error?.problem.contains("REFUSE(10): no 10 today") == true)
         let wrong = #expect(throws: StreamError.self) { try harness().rows("SELECT plus_one(k) FROM t") }
         #expect(wrong?.problem.contains("PLUS_ONE takes BIGINT as argument 1, but STRING was given") == true)
-        let few = #expect(throws: StreamError.self) { try harness().rows("SELECT describe(v) FROM t") }
-        #expect(few?.problem.contains("DESCRIBE takes 2 arguments (INT, STRING), 1 given") == true)
+        let few = #expect(throws: StreamError.self) { try harness().rows("SELECT depict(v) FROM t") }
+        #expect(few?.problem.contains("DEPICT takes 2 arguments (INT, STRING), 1 given") == true)
     }
 
     @Test func tableFunctions() throws {
         let harness = try harness()
         #expect(
             try harness.rows("SELECT id, w, n FROM t, LATERAL TABLE(words(k, 2)) AS x(w, n)") == [
-                [.int(1), .string("a"), .int(1)], [.int(1), .string("b"), .int(1)], [.int(1), .string("a"), .int(1)],
+                [.int(1), .string("a"), .int(1)], [.int(1), .string("a"), .int(1)], [.int(1), .string("b"), .int(1)],
                 [.int(1), .string("b"), .int(1)], [.int(2), .string("c"), .int(1)], [.int(2), .string("c"), .int(1)],
             ])
         #expect(
