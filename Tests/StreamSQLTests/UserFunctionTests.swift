@@ -1,6 +1,6 @@
 import StreamCore
 import StreamExpressions
-import StreamOperators
+@testable import StreamOperators
 import Testing
 @testable import StreamSQL
 
@@ -121,12 +121,34 @@ import Testing
         #expect(throws: StreamError.self) { try session.register(ScalarFunction("SUM") { (x: Int) in x }) }
     }
 
-    /// What a checkpoint holds makes the same state again.
-    @Test func statesAreEncoded() throws {
+    /// What a checkpoint holds makes the same state again, and partial results add up.
+    @Test func statesAreEncodedAndMerged() throws {
         let call = UserAggregates.$current.withValue(["WAVG": Self.weightedAverage(retracts: true)]) {
             AggregateCall(function: "WAVG", arguments: [0, 1], argumentTypes: [.double, .double], resultType: .double)
         }
-        #expect(call.user?.name == "WAVG")
-        #expect(call.user?.canRetract == true)
+        let schema = [Field("v", .double), Field("w", .double)]
+        let plan = try AggregatePlan([call], inputSchema: schema, retracts: true)
+        let batch = Batch(schema: schema, rows: [[.double(1), .double(1)], [.double(5), .double(3)], [.double(.infinity), .double(1)], [.null, .double(1)]])
+        let groups: [Int32] = [0, 0, 1, 1], all: [Int32] = [0, 1]
+        func results(_ set: AccumulatorSet) -> [Value] {
+            let column = all.withUnsafeBufferPointer { plan.results(of: set, $0.baseAddress!, count: 2)[0] }
+            return (0..<2).map { column.value(at: $0) }
+        }
+        let set = plan.makeSet()
+        set.reserve(2)
+        groups.withUnsafeBufferPointer { set.update(UpdateInput(columns: plan.plainColumns(batch), groups: $0.baseAddress!, rows: nil, count: 4)) }
+        #expect(results(set) == [.double(4), .double(.infinity)])
+        let restored = plan.makeSet()
+        restored.reserve(2)
+        all.withUnsafeBufferPointer { restored.restore(set.state($0.baseAddress!, count: 2), groups: $0.baseAddress!, count: 2) }
+        #expect(results(restored) == results(set))
+        restored.merge(set, from: 0, count: 2, place: 0)
+        #expect(results(restored)[0] == .double(4))
+        // The row of weight 3 goes.
+        let taken: [Int32] = [1], group: [Int32] = [0]
+        taken.withUnsafeBufferPointer { rows in
+            group.withUnsafeBufferPointer { set.update(UpdateInput(columns: plan.plainColumns(batch), groups: $0.baseAddress!, rows: rows.baseAddress!, count: 1, retract: true)) }
+        }
+        #expect(results(set)[0] == .double(1))
     }
 }
