@@ -51,8 +51,21 @@ public struct FunctionRegistry: Sendable {
     public func contains(_ name: String) -> Bool { binders[name.uppercased()] != nil }
     public var names: [String] { binders.keys.sorted() }
 
+    /// The error for a function that Flink has and that is not here; nil for other names.
+    public static func unsupported(_ name: String) -> StreamError? {
+        let upper = name.uppercased()
+        if upper.hasPrefix("BITMAP_") {
+            return StreamError(.plan, "not supported yet: \(upper) and the type BITMAP", fix: "use ARRAY_DISTINCT, ARRAY_UNION, ARRAY_INTERSECT and ARRAY_EXCEPT over ARRAY<INT>")
+        }
+        if upper == "OBJECT_OF" || upper == "OBJECT_UPDATE" {
+            return StreamError(.plan, "not supported yet: \(upper) and structured types", fix: "use ROW(...) with CAST(... AS ROW<name type, ...>)")
+        }
+        return nil
+    }
+
     public func bind(_ name: String, _ args: [Expr], options: FunctionOptions = .init()) throws -> Expr {
         guard let binder = binders[name.uppercased()] else {
+            if let refusal = Self.unsupported(name) { throw refusal }
             let known = names.filter { $0.first!.isLetter }
             throw StreamError(.validate, "there is no function \(name)", fix: NearName.nearest(to: name.uppercased(), in: known).map { "write \"\($0)\"" })
         }

@@ -67,7 +67,7 @@ import Testing
         #expect(try SQL.show(SQL.call("+", day, time("2024-02-29", .date))) == "2024-03-01")
         #expect(try SQL.show(SQL.call("-", time("2024-03-31", .date), month)) == "2024-02-29")
         #expect(try SQL.show(SQL.call("-", time("0001-01-31", .date), SQL.call("*", month, SQL.int(2)))) == "0000-11-30")
-        #expect(try SQL.show(SQL.call("+", time("2024-03-31", .date), minute)) == "2024-03-31 00:01:00")
+        #expect(try SQL.show(SQL.call("+", time("2024-03-31", .date), minute)) == "2024-03-31")
         #expect(try SQL.show(SQL.call("-", time("00:00:30", .time(0)), minute)) == "23:59:30")
         #expect(try SQL.show(SQL.call("-", time("2024-01-01 00:00:00.5", .timestamp(6)), minute)) == "2023-12-31 23:59:00.500000")
         #expect(try SQL.show(SQL.call("-", time("1960-01-31 10:00:00", .timestamp(9)), SQL.call("NEGATE", month))) == "1960-02-29 10:00:00.000000000")

@@ -1,6 +1,6 @@
 import StreamCore
 import StreamExpressions
-import StreamOperators
+@testable import StreamOperators
 import Testing
 @testable import StreamSQL
 
@@ -43,7 +43,7 @@ import Testing
         harness.memory.fill("ev", (0..<10).map { [.string($0 % 2 == 0 ? "e" : "o"), .int(Int64($0)), .int(Int64($0) * 1_000)] })
         let session = harness.session
         try session.register(ScalarFunction("plus_one") { (x: Int64) in x + 1 })
-        try session.register(ScalarFunction("describe") { (x: Int32?, s: String?) in "\(x.map(String.init) ?? "none")/\(s ?? "none")" })
+        try session.register(ScalarFunction("depict") { (x: Int32?, s: String?) in "\(x.map(String.init) ?? "none")/\(s ?? "none")" })
         try session.register(ScalarFunction("total") { (xs: [Int32]) in xs.reduce(0, +) })
         try session.register(ScalarFunction("refuse") { (x: Int) throws -> Int in throw StreamError(.runtime, "no \(x) today") })
         try session.register(ScalarFunction("maybe") { (x: Int) -> Int? in x > 15 ? x : nil })
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func scalarFunctions() throws {
-        let rows = try harness().rows("SELECT id, PLUS_ONE(v), describe(v, k), total(xs), maybe(v), doubled(v) FROM t")
+        let rows = try harness().rows("SELECT id, PLUS_ONE(v), depict(v, k), total(xs), maybe(v), doubled(v) FROM t")
         #expect(
             rows == [
                 [.int(1), .int(11), .string("10/a b"), .int(3), .null, .double(20)],
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test func constantArgumentsAreFolded() throws {
-        #expect(try harness().rows("SELECT plus_one(41), describe(NULL, 'x') FROM t WHERE id = 1") == [[.int(42), .string("none/x")]])
+        #expect(try harness().rows("SELECT plus_one(41), depict(NULL, 'x') FROM t WHERE id = 1") == [[.int(42), .string("none/x")]])
     }
 
     @Test func errorsNameTheCall() throws {
@@ -79,15 +79,15 @@ import Testing
         #expect(error?.problem.contains("REFUSE(10): no 10 today") == true)
         let wrong = #expect(throws: StreamError.self) { try harness().rows("SELECT plus_one(k) FROM t") }
         #expect(wrong?.problem.contains("PLUS_ONE takes BIGINT as argument 1, but STRING was given") == true)
-        let few = #expect(throws: StreamError.self) { try harness().rows("SELECT describe(v) FROM t") }
-        #expect(few?.problem.contains("DESCRIBE takes 2 arguments (INT, STRING), 1 given") == true)
+        let few = #expect(throws: StreamError.self) { try harness().rows("SELECT depict(v) FROM t") }
+        #expect(few?.problem.contains("DEPICT takes 2 arguments (INT, STRING), 1 given") == true)
     }
 
     @Test func tableFunctions() throws {
         let harness = try harness()
         #expect(
             try harness.rows("SELECT id, w, n FROM t, LATERAL TABLE(words(k, 2)) AS x(w, n)") == [
-                [.int(1), .string("a"), .int(1)], [.int(1), .string("b"), .int(1)], [.int(1), .string("a"), .int(1)],
+                [.int(1), .string("a"), .int(1)], [.int(1), .string("a"), .int(1)], [.int(1), .string("b"), .int(1)],
                 [.int(1), .string("b"), .int(1)], [.int(2), .string("c"), .int(1)], [.int(2), .string("c"), .int(1)],
             ])
         #expect(
@@ -121,12 +121,34 @@ import Testing
         #expect(throws: StreamError.self) { try session.register(ScalarFunction("SUM") { (x: Int) in x }) }
     }
 
-    /// What a checkpoint holds makes the same state again.
-    @Test func statesAreEncoded() throws {
+    /// What a checkpoint holds makes the same state again, and partial results add up.
+    @Test func statesAreEncodedAndMerged() throws {
         let call = UserAggregates.$current.withValue(["WAVG": Self.weightedAverage(retracts: true)]) {
             AggregateCall(function: "WAVG", arguments: [0, 1], argumentTypes: [.double, .double], resultType: .double)
         }
-        #expect(call.user?.name == "WAVG")
-        #expect(call.user?.canRetract == true)
+        let schema = [Field("v", .double), Field("w", .double)]
+        let plan = try AggregatePlan([call], inputSchema: schema, retracts: true)
+        let batch = Batch(schema: schema, rows: [[.double(1), .double(1)], [.double(5), .double(3)], [.double(.infinity), .double(1)], [.null, .double(1)]])
+        let groups: [Int32] = [0, 0, 1, 1], all: [Int32] = [0, 1]
+        func results(_ set: AccumulatorSet) -> [Value] {
+            let column = all.withUnsafeBufferPointer { plan.results(of: set, $0.baseAddress!, count: 2)[0] }
+            return (0..<2).map { column.value(at: $0) }
+        }
+        let set = plan.makeSet()
+        set.reserve(2)
+        groups.withUnsafeBufferPointer { set.update(UpdateInput(columns: plan.plainColumns(batch), groups: $0.baseAddress!, rows: nil, count: 4)) }
+        #expect(results(set) == [.double(4), .double(.infinity)])
+        let restored = plan.makeSet()
+        restored.reserve(2)
+        all.withUnsafeBufferPointer { restored.restore(set.state($0.baseAddress!, count: 2), groups: $0.baseAddress!, count: 2) }
+        #expect(results(restored) == results(set))
+        restored.merge(set, from: 0, count: 2, place: 0)
+        #expect(results(restored)[0] == .double(4))
+        // The row of weight 3 goes.
+        let taken: [Int32] = [1], group: [Int32] = [0]
+        taken.withUnsafeBufferPointer { rows in
+            group.withUnsafeBufferPointer { set.update(UpdateInput(columns: plan.plainColumns(batch), groups: $0.baseAddress!, rows: rows.baseAddress!, count: 1, retract: true)) }
+        }
+        #expect(results(set)[0] == .double(1))
     }
 }

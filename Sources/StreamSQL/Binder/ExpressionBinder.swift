@@ -192,7 +192,7 @@ struct ExpressionBinder {
         return context.error(.validate, "there is no column \(name.text)", fix: fix, at: name.span)
     }
 
-    private func field(_ value: Expr, _ name: String, _ span: SourceSpan) throws -> Expr {
+    func field(_ value: Expr, _ name: String, _ span: SourceSpan) throws -> Expr {
         if value.type == .variant { return try context.script.locating(span) { try context.functions.bind("FIELD", [value, Literals.string(name)]) } }
         guard case .row(let fields) = value.type else {
             throw context.error(.validate, "\(value.type) has no field \(name): it is neither a ROW nor a VARIANT", at: span)
@@ -339,6 +339,9 @@ struct ExpressionBinder {
             let what = function.ignoresNulls ? "IGNORE NULLS" : function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
             throw unknownOr(name, "\(name) is no aggregate function and takes no \(what)", span)
         }
+        if name == "CURRENT_DATABASE", function.arguments.isEmpty {
+            return .literal(.string((context.script.namespace ?? context.catalog.current).database), .string)
+        }
         if name == "TYPEOF", (1...2).contains(function.arguments.count) {
             return .literal(.string(TypeText.of(try bind(function.arguments[0]), in: scope.columns)), .string)
         }
@@ -376,6 +379,7 @@ struct ExpressionBinder {
     }
 
     private func unknownOr(_ name: String, _ problem: String?, _ span: SourceSpan) -> StreamError {
+        if problem == nil, let refusal = FunctionRegistry.unsupported(name) { return context.error(refusal.code, refusal.problem, fix: refusal.fix, at: span) }
         if let problem, context.functions.contains(name) { return context.error(.validate, problem, at: span) }
         let known = context.functions.names.filter { $0.first!.isLetter } + AggregateRegistry.names
         return context.error(

@@ -68,7 +68,7 @@ extension BoundFunction {
     private static let totalFunctions: Set<String> = [
         "+", "-", "*", "/", "%", "MOD", "NEGATE", "=", "<>", "<", "<=", ">", ">=", "||", "LIKE", "SIMILAR TO", "UPPER", "LOWER", "TRIM",
         "CONCAT", "CHAR_LENGTH", "CHARACTER_LENGTH", "ABS", "FLOOR", "CEIL", "POSITION", "REPLACE", "EXTRACT", "LTRIM", "RTRIM",
-        "REVERSE", "MD5", "SHA256",
+        "REVERSE", "MD5", "SHA256", "PARSE_JSON",
     ]
     private static let neverNullFunctions: Set<String> = [
         "IS DISTINCT FROM", "IS NOT DISTINCT FROM", "IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE", "ARRAY", "MAP", "ROW",

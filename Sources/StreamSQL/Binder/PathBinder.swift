@@ -17,7 +17,7 @@ extension QueryBinder {
             throw context.unsupported("\(kind) JOIN with a path", fix: "use a comma, or LEFT JOIN ... ON TRUE to keep rows without elements", at: ref.span)
         }
         let (plan, outer) = try table(left)
-        let value = try ExpressionBinder(context, scope: outer, clause: "FROM").value(path)
+        let value = try self.value(of: path, ExpressionBinder(context, scope: outer, clause: "FROM"))
         guard let function = RowFunction.elements(value.type, position: right.position != nil) else {
             throw context.error(
                 .validate, "FROM un-nests arrays and VARIANTs, but this is of type \(value.type)",
@@ -37,6 +37,17 @@ extension QueryBinder {
         if case .literal(.bool(true), _)? = condition { condition = nil }
         let step = Correlate(function: function, arguments: [value], kind: isLeft ? .left : .inner, condition: condition, columns: scope.columns)
         return (.step(step, [plan]), scope)
+    }
+
+    /// The value at the end of a path. What has no such part is null, so that it gives no rows.
+    private func value(of path: SyntaxExpr, _ binder: ExpressionBinder) throws -> Expr {
+        switch path.node {
+        case .field(let inner, let name): return try binder.field(try value(of: inner, binder), name, path.span)
+        case .subscriptOf(let inner, let key):
+            let whole = try value(of: inner, binder), key = try binder.bind(key)
+            return try context.script.locating(path.span) { try context.functions.bind(whole.type == .variant ? "FIELD" : "ITEM", [whole, key]) }
+        default: return try binder.value(path)
+        }
     }
 }
 

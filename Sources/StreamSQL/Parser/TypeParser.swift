@@ -94,7 +94,7 @@ extension TokenParser {
             _ = try nullability()
             try expect(">", " after the element type")
             return .map(key: element, value: .int)
-        case "RAW", "STRUCTURED":
+        case "RAW", "STRUCTURED", "BITMAP":
             throw source.error(
                 .plan, "not supported yet: the type \(name)", fix: "use ROW for structured values, or BYTES", at: source.span(start.start, start.end))
         default:
