@@ -490,7 +490,6 @@ func shown(_ t: TableRef) -> String {
         arguments: [
             ("MERGE INTO t USING s ON a = b", "not supported yet: MERGE"),
             ("CREATE MODEL m", "not supported yet: CREATE MODEL"),
-            ("CREATE TABLE t (a MULTISET<INT>)", "not supported yet: the type MULTISET"),
         ] as [(String, String)])
     func unsupported(text: String, problem: String) {
         let error = #expect(throws: StreamError.self) { try SQLParser(text: text).parseScript() }
