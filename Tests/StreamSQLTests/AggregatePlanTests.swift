@@ -13,7 +13,9 @@ import Testing
     static let table = "CREATE TABLE t (k STRING, v INT, w BIGINT) WITH ('connector' = 'memory');"
 
     static let rows: [[Value]] = (0..<500).map { i in
-        [i % 11 == 0 ? .null : .string("k\(i % 5)"), i % 13 == 0 ? .null : .int(Int64(i * 7 % 40)), .int(Int64(i * 31 % 17))]
+        let k: Value = i % 11 == 0 ? .null : .string("k\(i % 5)")
+        let v: Value = i % 13 == 0 ? .null : .int(Int64(i * 7 % 40))
+        return [k, v, .int(Int64(i * 31 % 17))]
     }
 
     private func harness(_ settings: String = "") throws -> SQLHarness {

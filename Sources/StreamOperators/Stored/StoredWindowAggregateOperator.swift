@@ -137,7 +137,7 @@ final class StoredWindowAggregateOperator: StoredOperator {
             firedEnd = fired
             // Windows that grow fold their slices when they fire.
             changedAll = changedAll || windowing.isCumulative
-            return try settled(tell(inner, watermark, output))
+            return try settled(tell(inner, watermark, output), output)
         }
         try write()
         let progressBefore = oneOfEach(progressPieces())
