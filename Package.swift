@@ -40,7 +40,8 @@ let package = Package(
         .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions", "StreamState"], swiftSettings: ours),
         .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
         .target(
-            name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], swiftSettings: ours),
+            name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], exclude: ["README.md"],
+            swiftSettings: ours),
         .target(name: "StreamTesting", dependencies: ["StreamCore", "StreamState", "StreamRuntime"], swiftSettings: ours),
 
         // One target per outside system.
@@ -106,7 +107,8 @@ let package = Package(
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
         .testTarget(name: "StreamSQLTests", dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "ReferenceSQL"], swiftSettings: ours),
         .testTarget(
-            name: "NexmarkTests", dependencies: ["Nexmark", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+            name: "NexmarkTests",
+            dependencies: ["Nexmark", "ReferenceSQL", "StreamFormats", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(
             name: "SQLiteCatalogTests",
             dependencies: ["SQLiteCatalog", "StreamSQL", "StreamRuntime", "FileConnectors", "StreamTesting", .product(name: "GRDB", package: "GRDB.swift")],

@@ -28,6 +28,7 @@ enum AvroSchema {
             return .map(key: .string, value: try stored(value, column: column))
         case .row(let fields): return .row(try fields.map { Field($0.name, try stored($0.type, column: "\(column).\($0.name)")) })
         case .intervalYearMonth, .intervalDayTime: throw refuse("\(type) cannot be stored", fix: "cast it to BIGINT")
+        case .variant: throw refuse("a Hudi table holds no VARIANT", fix: "store JSON_STRING(...) of it as STRING")
         case .null: throw refuse("it has no type", fix: "cast NULL to the type you want")
         }
     }

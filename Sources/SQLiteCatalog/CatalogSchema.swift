@@ -24,7 +24,7 @@ enum CatalogSchema {
                   id INTEGER PRIMARY KEY, database_id INTEGER NOT NULL REFERENCES databases ON DELETE CASCADE, name TEXT NOT NULL,
                   kind TEXT NOT NULL CHECK (kind IN ('table', 'view')), statement TEXT NOT NULL, comment TEXT, options TEXT NOT NULL,
                   watermark_column TEXT, watermark_expression TEXT, primary_key TEXT NOT NULL, constraint_name TEXT, partition_keys TEXT NOT NULL,
-                  view_catalog TEXT, view_database TEXT, view_columns TEXT, version INTEGER NOT NULL, has_partitions INTEGER NOT NULL DEFAULT 0,
+                  view_catalog TEXT, view_database TEXT, view_columns TEXT, view_query_columns TEXT, version INTEGER NOT NULL, has_partitions INTEGER NOT NULL DEFAULT 0,
                   UNIQUE (database_id, name));
                 CREATE TABLE columns (
                   object_id INTEGER NOT NULL REFERENCES objects ON DELETE CASCADE, position INTEGER NOT NULL, name TEXT NOT NULL,

@@ -16,7 +16,7 @@ extension SQLiteCatalogStore {
         try read { db in
             let sql = """
                 SELECT o.id, o.kind, o.statement, o.comment, o.options, o.watermark_column, o.watermark_expression, o.primary_key,
-                  o.constraint_name, o.partition_keys, o.view_catalog, o.view_database, o.view_columns, o.version
+                  o.constraint_name, o.partition_keys, o.view_catalog, o.view_database, o.view_columns, o.view_query_columns, o.version
                 FROM objects o JOIN databases d ON d.id = o.database_id WHERE d.name = ? AND o.name = ?
                 """
             guard let row = try Row.fetchOne(db, sql: sql, arguments: [database, name]) else { return nil }
@@ -28,8 +28,9 @@ extension SQLiteCatalogStore {
 
     private func view(_ row: Row, _ name: String) throws -> ViewDeclaration {
         let columns = try (row["view_columns"] as String?).map { try decode([String].self, $0, "view \(name)") }
+        let given = try (row["view_query_columns"] as String?).map { try decode([String].self, $0, "view \(name)") }
         return ViewDeclaration(
-            columns: columns, query: row["statement"], comment: row["comment"],
+            columns: columns, queryColumns: given, query: row["statement"], comment: row["comment"],
             namespace: Namespace(catalog: row["view_catalog"] ?? Catalog.catalogName, database: row["view_database"] ?? Catalog.databaseName))
     }
 
@@ -99,8 +100,11 @@ extension SQLiteCatalogStore {
         switch object.declaration {
         case .view(let view):
             try db.execute(
-                sql: "UPDATE objects SET statement = ?, comment = ?, view_catalog = ?, view_database = ?, view_columns = ? WHERE id = ?",
-                arguments: [view.query, view.comment, view.namespace.catalog, view.namespace.database, try view.columns.map { try Self.json($0) }, id])
+                sql: "UPDATE objects SET statement = ?, comment = ?, view_catalog = ?, view_database = ?, view_columns = ?, view_query_columns = ? WHERE id = ?",
+                arguments: [
+                    view.query, view.comment, view.namespace.catalog, view.namespace.database, try view.columns.map { try Self.json($0) },
+                    try view.queryColumns.map { try Self.json($0) }, id,
+                ])
         case .table(let table):
             try db.execute(
                 sql: """

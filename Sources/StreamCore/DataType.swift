@@ -6,6 +6,7 @@
 ///     TINYINT SMALLINT INT BIGINT  Int8 Int16 Int32 Int64
 ///     FLOAT DOUBLE                 Float Double
 ///     DECIMAL(p, s)                Int128, the unscaled value (Arrow's decimal128)
+///     VARIANT                      16-byte view of the bytes that ``Variant`` describes
 ///     CHAR VARCHAR BINARY ...      16-byte view (Arrow's binary view), UTF-8 for text
 ///     DATE                         Int32, days since 1970-01-01
 ///     TIME(p)                      Int32, milliseconds of the day
@@ -25,6 +26,8 @@ public indirect enum DataType: Hashable, Sendable {
     case array(DataType)
     case map(key: DataType, value: DataType)
     case row([Field])
+    /// Any value, with its type in it: see ``Variant``.
+    case variant
     /// The type of a bare NULL literal, before a context gives it another.
     case null
 
@@ -78,7 +81,7 @@ extension DataType {
         case .float: .float
         case .double: .double
         case .decimal: .int128
-        case .char, .varchar, .binary, .varbinary: .view
+        case .char, .varchar, .binary, .varbinary, .variant: .view
         case .array: .list
         case .map: .map
         case .row: .row
@@ -191,6 +194,7 @@ extension DataType: CustomStringConvertible {
         case .map(let k, let v): "MAP<\(k), \(v)>"
         case .row(let fields):
             "ROW<" + fields.map { "\($0.name) \($0.type)\($0.nullable ? "" : " NOT NULL")" }.joined(separator: ", ") + ">"
+        case .variant: "VARIANT"
         case .null: "NULL"
         }
     }

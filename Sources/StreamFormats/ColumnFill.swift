@@ -2,7 +2,7 @@ import StreamCore
 
 /// How a format stores a value of a type.
 enum SlotKind: UInt8 {
-    case boolean, int8, int16, int32, int64, float, double, decimal, text, binary, date, time, timestamp, array, map, row, null
+    case boolean, int8, int16, int32, int64, float, double, decimal, text, binary, variant, date, time, timestamp, array, map, row, null
 
     init(_ type: DataType) {
         self = switch type {
@@ -16,6 +16,7 @@ enum SlotKind: UInt8 {
         case .decimal: .decimal
         case .char, .varchar: .text
         case .binary, .varbinary: .binary
+        case .variant: .variant
         case .date: .date
         case .time: .time
         case .timestamp, .timestampLTZ: .timestamp

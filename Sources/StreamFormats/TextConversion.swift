@@ -35,7 +35,7 @@ enum TextConversion {
             guard let value = DateTimeText.parseTimestamp(text, precision: slot.pointee.precision, form: form) else { return false }
             slot.store(value, at: row)
         case .null: slot.setNull(row)
-        case .text, .binary, .array, .map, .row: return false
+        case .text, .binary, .variant, .array, .map, .row: return false
         }
         return true
     }

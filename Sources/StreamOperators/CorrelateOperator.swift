@@ -52,7 +52,7 @@ final class CorrelateOperator: StreamOperator {
     }
 
     /// Puts -1 for each call without rows.
-    private static func filled(_ owners: [Int32], _ rows: [Int32], count: Int) -> ([Int32], [Int32]) {
+    static func filled(_ owners: [Int32], _ rows: [Int32], count: Int) -> ([Int32], [Int32]) {
         var (allOwners, allRows): ([Int32], [Int32]) = ([], [])
         var at = 0
         for call in 0..<Int32(count) {

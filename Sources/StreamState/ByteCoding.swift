@@ -121,6 +121,7 @@ extension ByteWriter {
                 self.type(field.type)
             }
         case .null: put(22)
+        case .variant: put(23)
         }
     }
 }
@@ -159,6 +160,7 @@ extension ByteReader {
                 return Field(name, try type(depth: depth + 1), nullable: nullable)
             })
         case 22: return .null
+        case 23: return .variant
         default: throw Malformed("it has a type with the unknown tag \(tag)")
         }
     }

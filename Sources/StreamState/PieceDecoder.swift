@@ -78,7 +78,7 @@ struct PieceDecoder {
         case .row(let fields):
             return Column(type: type, count: rows, validity: validity, values: .empty,
                           children: try fields.map { try column($0.type, rows) })
-        case .char, .varchar, .binary, .varbinary:
+        case .char, .varchar, .binary, .varbinary, .variant:
             let views = try take(rows * 16)
             let heaps = try (0..<head.count()).map { _ in try take(head.varint()) }
             try check(views.pointer(as: StringView.self), rows, heaps.map { Int32(clamping: $0.capacity) })

@@ -38,7 +38,7 @@ import ReferenceSQL
             _ = "crashed at seed \(current)\n".withCString { strncpy(last.baseAddress!, $0, 63) }
             let fuzz = FuzzCase(seed: current)
             let outcome = fuzzer.check(fuzz)
-            if isVerbose { print(fuzz.text, "\n-- \(outcome)\n") }
+            if isVerbose, cases < 100 { print(fuzz.text, "\n-- \(outcome)\n") }
             switch outcome {
             case .agreed: agreed += 1
             case .consistent(let what): unknown[what, default: 0] += 1
@@ -47,6 +47,7 @@ import ReferenceSQL
                 failed += 1
                 let small = fuzzer.shrunk(fuzz)
                 print("\nFAILED seed \(current)\n\(small.text)\n-- \(fuzzer.check(small))\n")
+                if isVerbose { print((try? fuzzer.explanation(small)) ?? "") }
                 fflush(nil)
                 if failed == 20 { break }
             }

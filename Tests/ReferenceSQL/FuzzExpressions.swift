@@ -54,7 +54,7 @@ struct FuzzExpressions {
             }
         }
         switch kind {
-        case .boolean: return condition(scope, depth)
+        case .boolean: return "(\(condition(scope, depth)))"
         case .int:
             switch number(0...7) {
             case 0, 1: return .or("(\(a) \(pick(["+", "-", "*"])) \(sub(&self, .int)))", [a])

@@ -88,11 +88,11 @@ struct FuzzQueries {
         case 3, 4: return windowAggregate(depth) ?? aggregate(depth)
         case 5 where !late: return setOperation(depth)
         case 6: return distinct(depth)
-        case 7: return top(depth)
+        case 7 where !late: return top(depth)
         case 8: return over(depth) ?? plain(depth)
-        case 9: return deduplicate(depth) ?? plain(depth)
+        case 9 where !late: return deduplicate(depth) ?? plain(depth)
         case 10: return groupingSets(depth)
-        case 11: return windowTop(depth) ?? plain(depth)
+        case 11 where !late: return windowTop(depth) ?? plain(depth)
         default: return plain(depth)
         }
     }

@@ -140,6 +140,18 @@ public struct Fuzzer {
         return unknown.map { .consistent($0) } ?? .agreed
     }
 
+    /// EXPLAIN of the query.
+    public func explanation(_ fuzz: FuzzCase) throws -> String {
+        let session = SQLSession(connectors: [RowsConnector([:])])
+        var copy = fuzz
+        copy.query = "EXPLAIN \(fuzz.query)"
+        var text = ""
+        for statement in try SQLParser(text: copy.script).parseScript() {
+            if case .rows(_, let rows) = try session.execute(statement) { text = rows.first?.first?.text ?? "" }
+        }
+        return text
+    }
+
     /// Cuts a failing case down for as long as it fails, within a number of tries.
     public func shrunk(_ fuzz: FuzzCase, tries: Int = 1_500) -> FuzzCase {
         var best = fuzz, left = tries

@@ -118,7 +118,7 @@ public struct ReferenceInterpreter {
 
     private func sort(_ input: [Event], _ columns: [PlanColumn], _ s: LogicalPlan.Sort) throws -> [Event] {
         if s.limit == nil, s.offset == 0, let first = s.keys.first, !first.descending, columns[first.column].isTimeAttribute {
-            return sortByTime(input, first.column)
+            return onTime(input, column: first.column, partition: []).map { Event(kind: $0.kind, row: $0.row) }
         }
         let rows = net(input)
         let order = rows.indices.sorted { x, y in
@@ -130,19 +130,6 @@ public struct ReferenceInterpreter {
         }
         let kept = order.dropFirst(s.offset).prefix(s.limit ?? .max)
         return kept.map { Event(row: rows[$0].row) }
-    }
-
-    /// A row is late when one of its time, or of a later one, has been given already.
-    private func sortByTime(_ input: [Event], _ column: Int) -> [Event] {
-        var waiting: [Event] = [], last = Int64.min, result: [Event] = []
-        for event in input {
-            for passed in waiting { if let t = passed.row[column].integer, t <= event.watermark { last = max(last, t) } }
-            waiting.removeAll { ($0.row[column].integer ?? .max) <= event.watermark }
-            guard let time = event.row[column].integer, time > last else { continue }
-            waiting.append(event)
-            result.append(Event(kind: event.kind, row: event.row))
-        }
-        return result
     }
 
     // MARK: changes

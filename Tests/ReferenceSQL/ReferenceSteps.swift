@@ -11,6 +11,8 @@ extension ReferenceInterpreter {
         case is SharedPlan: return try events(of: inputs[0])
         case let e as Expand: return expand(try events(of: inputs[0]), e)
         case let n as ChangelogNormalize: return normalize(try events(of: inputs[0]), n)
+        case let o as Over: return try over(try events(of: inputs[0]), inputs[0].columns, o)
+        case let s as SingleRow: return try single(try events(of: inputs[0]), s)
         default: throw Unsupported("\(type(of: step))")
         }
     }

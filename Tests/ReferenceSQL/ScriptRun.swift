@@ -181,22 +181,40 @@ public struct ScriptRun {
                 options.queueCapacity = Int.random(in: 1...4, using: &random)
                 let job = try SteppedExecution(
                     graph(parallelism), options: options, recovery: JobRecovery(jobID: "run", storage: storage, restored: restored))
-                let crashAfter = life < settings.kills ? Int.random(in: 20..<[80, 150, 400].randomElement(using: &random)!, using: &random) : nil
-                if try Self.live(job, crashAfter: crashAfter, clock: clock, &random) { break }
+                let death: Death? =
+                    life == settings.kills
+                    ? nil
+                    : Int.random(in: 0..<3, using: &random) == 0
+                        ? .atStep(Int.random(in: 4..<[30, 100, 300].randomElement(using: &random)!, using: &random))
+                        : .afterCheckpoint(Int.random(in: 0..<30, using: &random))
+                if try Self.live(job, death, clock: clock, &random) { break }
                 if settings.changesParallelism { parallelism = [1, 2, 4].randomElement(using: &random)! }
             }
         }
         return restores
     }
 
+    /// When a life of a job is cut off.
+    private enum Death {
+        case atStep(Int)
+        /// So many steps after its first checkpoint is complete.
+        case afterCheckpoint(Int)
+    }
+
     /// - Returns: whether the job ended by itself.
-    private static func live(_ job: SteppedExecution, crashAfter: Int?, clock: SimulatedClock, _ random: inout SeededRandom) throws -> Bool {
+    private static func live(_ job: SteppedExecution, _ death: Death?, clock: SimulatedClock, _ random: inout SeededRandom) throws -> Bool {
         var steps = 0, idle = 0
-        var isUnderWay = false
+        var isUnderWay = false, completedAt: Int?
         do {
             while true {
                 steps += 1
-                if let crashAfter, steps > crashAfter {
+                let isDead =
+                    switch death {
+                    case .atStep(let n)?: steps > n
+                    case .afterCheckpoint(let n)?: completedAt.map { steps > $0 + n } ?? false
+                    case nil: false
+                    }
+                if isDead {
                     job.abandon()
                     return false
                 }
@@ -205,7 +223,10 @@ public struct ScriptRun {
                 case 3...6: _ = job.writeStep()
                 case 7:
                     try job.commitPending()
-                    if !job.takeOutcomes().isEmpty { isUnderWay = false }
+                    if !job.takeOutcomes().isEmpty {
+                        isUnderWay = false
+                        completedAt = completedAt ?? steps
+                    }
                 case 8:
                     clock.advance(by: .milliseconds(1))
                     job.checkTimes()

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamExpressions
 import Testing
 @testable import RocksDBState
 @testable import StreamOperators
@@ -69,12 +70,20 @@ private func groupJob(_ seed: UInt64, changes: Bool, all: Bool, keys: [Int] = [0
                steps: randomSteps(&random, batches: 18, rows: 60, keys: 80, changes: changes, watermarks: false), keys: [keys])
 }
 
-private func windowJob(_ seed: UInt64, _ window: WindowSpec, changes: Bool, all: Bool, keys: [Int] = [0]) throws -> Job {
+private func windowJob(_ seed: UInt64, _ window: WindowSpec, changes: Bool, all: Bool, keys: [Int] = [0], lateness: Int64? = nil) throws -> Job {
     var random = SeededGenerator(seed)
-    let spec = WindowAggregateSpec(inputSchema: schema, keys: keys, timeColumn: 6, window: window, aggregates: try aggregates(changes, all: all),
+    var spec = WindowAggregateSpec(inputSchema: schema, keys: keys, timeColumn: 6, window: window, aggregates: try aggregates(changes, all: all),
                                    properties: [.start, .end], inputChanges: changes)
+    spec.emission = lateness.map { WindowEmission(allowedLateness: $0) }
     return Job(name: "window", factory: Operators.windowAggregate(spec),
                steps: randomSteps(&random, batches: 24, rows: 60, keys: 60, changes: changes, watermarks: true), keys: [keys])
+}
+
+private func sessionTableJob(_ seed: UInt64, keys: [Int] = [0]) throws -> Job {
+    var random = SeededGenerator(seed)
+    let spec = SessionTableSpec(inputSchema: schema, keys: keys, timeColumn: 6, gap: 700)
+    return Job(name: "session", factory: Operators.sessionTable(spec),
+               steps: randomSteps(&random, batches: 24, rows: 60, keys: 60, changes: false, watermarks: true), keys: [keys])
 }
 
 /// The second of two steps, with the first one's output as input.
@@ -165,8 +174,38 @@ private func upsertJob(_ seed: UInt64, materializes: Bool) throws -> Job {
                steps: randomSteps(&random, batches: 20, rows: 60, keys: 60, changes: true, watermarks: false), keys: [[0, 1]])
 }
 
+/// A B+? C over the values of a key, in the order of time.
+private func matchJob(_ seed: UInt64) throws -> Job {
+    var random = SeededGenerator(seed)
+    func value(_ i: Int) -> Expr { .column(i, .bigint) }
+    let grows = try FunctionRegistry.builtin.bind(">", [value(1), value(0)]), isLess = try FunctionRegistry.builtin.bind("<", [value(2), value(0)])
+    let navigations = (0..<3).map { MatchSpec.Navigation(variable: $0, fromLast: true, offset: 0, column: 2) }
+    let sum = AggregateCall(function: "SUM", arguments: [2], argumentTypes: [.bigint], resultType: .bigint)
+    let spec = MatchSpec(
+        inputSchema: schema, keys: [0, 1], timeColumn: 6, order: [.init(column: 3, descending: true, nullsFirst: false)], variables: ["A", "B", "C"],
+        pattern: [.init(variable: 0, minimum: 1, maximum: 1, isGreedy: true), .init(variable: 1, minimum: 1, maximum: nil, isGreedy: false),
+                  .init(variable: 2, minimum: 1, maximum: 1, isGreedy: true)],
+        conditions: [nil, .history(grows), .history(isLess)], navigations: navigations, aggregates: [.init(variable: nil, call: sum)],
+        measures: [value(0), value(2), value(3)], skip: seed % 2 == 0 ? .pastLastRow : .toNextRow, within: seed % 3 == 0 ? 3_000 : nil,
+        outputSchema: [schema[0], schema[1], Field("a", .bigint), Field("c", .bigint), Field("sum", .bigint)])
+    return Job(name: "match", factory: Operators.match(spec, context: EvaluationContext()),
+               steps: randomSteps(&random, batches: 24, rows: 60, keys: 20, changes: false, watermarks: true), keys: [[0, 1]])
+}
+
 private func jobs(_ seed: UInt64) throws -> [Job] {
+    if seed >= 2_000 { return [try matchJob(seed)] }
     let hop = WindowSpec.hop(slide: 1_000, size: 3_000, offset: 0), cumulate = WindowSpec.cumulate(step: 1_000, size: 4_000, offset: 500)
+    // Windows whose panes stand alone.
+    if seed >= 1_000 {
+        let session = WindowSpec.session(gap: 400)
+        return switch seed % 5 {
+        case 0: [try windowJob(seed, session, changes: false, all: true)]
+        case 1: [try windowJob(seed, session, changes: true, all: true, keys: [0, 1])]
+        case 2: [try windowJob(seed, session, changes: true, all: false, lateness: 3_000)]
+        case 3: [try windowJob(seed, hop, changes: false, all: false, lateness: 1_000)]
+        default: [try sessionTableJob(seed, keys: seed % 2 == 0 ? [0] : [])]
+        }
+    }
     return switch seed % 22 {
     case 0: [try groupJob(seed, changes: false, all: false)]
     case 1: [try groupJob(seed, changes: true, all: true)]
@@ -204,7 +243,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
 
 @Suite("Operators over RocksDB") struct StoredOperatorTests {
     @Test("every step gives the rows that the in-memory operator gives, whatever fits into memory",
-          arguments: Array(UInt64(0)..<44) + [64, 65, 86, 87])
+          arguments: Array(UInt64(0)..<44) + [52, 53, 64, 65, 74, 75, 86, 87, 96, 97, 118, 119] + Array(1_000..<1_020) + Array(2_000..<2_006))
     func sameRows(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 77)
@@ -240,7 +279,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
         }
     }
 
-    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: UInt64(0)..<22)
+    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010))
     func rescale(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 31)
@@ -274,7 +313,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
         }
     }
 
-    @Test("state moves from memory to RocksDB and back in pieces", arguments: UInt64(0)..<22)
+    @Test("state moves from memory to RocksDB and back in pieces", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010))
     func betweenBackends(seed: UInt64) throws {
         try withDirectory { directory in
             for job in try jobs(seed) {

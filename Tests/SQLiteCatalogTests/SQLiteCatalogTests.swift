@@ -114,6 +114,21 @@ func texts(_ rows: [[Value]]) -> [String] { rows.compactMap { if case .string(le
         #expect(error?.problem == "catalog c has no option 'path'")
     }
 
+    @Test("a view keeps the columns that it was made with")
+    func viewColumns() throws {
+        let folder = try Folder()
+        try run(
+            try folder.session(),
+            "CREATE TABLE t (a INT, b INT) WITH ('connector' = 'blackhole'); CREATE VIEW v AS SELECT * FROM t; CREATE VIEW w (x, y) AS SELECT * FROM t; ALTER TABLE t ADD c INT FIRST")
+        let session = try folder.session()
+        #expect(texts(try run(session, "DESCRIBE t")) == ["c", "a", "b"])
+        #expect(texts(try run(session, "DESCRIBE v")) == ["a", "b"])
+        #expect(texts(try run(session, "DESCRIBE w")) == ["x", "y"])
+        try run(session, "ALTER TABLE t DROP b")
+        let error = #expect(throws: StreamError.self) { try run(try folder.session(), "DESCRIBE v") }
+        #expect(error?.problem == "view v was made with the column b, which its query does not give any more")
+    }
+
     @Test("a session sees what another one changes, and does not change what it has not seen")
     func concurrentSessions() throws {
         let folder = try Folder()

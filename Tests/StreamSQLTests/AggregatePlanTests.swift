@@ -12,7 +12,7 @@ import Testing
         """
     static let table = "CREATE TABLE t (k STRING, v INT, w BIGINT) WITH ('connector' = 'memory');"
 
-    static let rows: [[Value]] = (0..<500).map { i in
+    static let rows: [[Value]] = (0..<500).map { (i: Int) -> [Value] in
         let k: Value = i % 11 == 0 ? .null : .string("k\(i % 5)")
         let v: Value = i % 13 == 0 ? .null : .int(Int64(i * 7 % 40))
         return [k, v, .int(Int64(i * 31 % 17))]
@@ -81,7 +81,7 @@ import Testing
         ])
         #expect(try one("ARRAY_AGG(x) FILTER (WHERE x > 100)") == [.null])
         #expect(try one("PERCENTILE(x, 0.5), PERCENTILE(x, ARRAY[0.0, 0.25, 1.0]), PERCENTILE(x, 0.5, x)") == [
-            .double(15), .array([.double(10), .double(10), .double(40)]), .double(40),
+            .double(15), .array([.double(10), .double(10), .double(40)]), .double(30),
         ])
         #expect(try one("APPROX_COUNT_DISTINCT(x)") == [.int(3)])
         #expect(try one("COUNT(DISTINCT x), SUM(DISTINCT x), AVG(DISTINCT x), COUNT(DISTINCT x) FILTER (WHERE x < 30), COUNT(x, g)") == [
@@ -99,8 +99,8 @@ import Testing
         let session = SQLSession(connectors: [FilesystemConnector(), BlackholeConnector()])
         func table(_ format: String) throws {
             for statement in try SQLParser(text: """
-                CREATE TABLE \(format)_events (kind INT, a ROW<x INT, s STRING, inner_row ROW<p INT, q STRING>, at TIMESTAMP(3)>, b ROW<y INT, z INT>,
-                  at AS a.at, WATERMARK FOR at AS at) WITH ('connector' = 'filesystem', 'path' = '/nowhere/\(format)', 'format' = '\(format)');
+                CREATE TABLE \(format)_events (kind INT, a ROW<x INT, s STRING, inner_row ROW<p INT, q STRING>, ts TIMESTAMP(3)>, b ROW<y INT, z INT>,
+                  ts AS a.ts, WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '/nowhere/\(format)', 'format' = '\(format)');
                 """).parseScript() { _ = try session.execute(statement) }
         }
         try table("json")
@@ -114,18 +114,18 @@ import Testing
             visit(planned.optimizedPlan)
             return found
         }
-        let at = Field("at", .timestamp(3))
+        let ts = Field("ts", .timestamp(3))
         var types = try scan("SELECT a.x, b.z FROM json_events WHERE kind = 1")
-        #expect(types["a"] == .row([Field("x", .int), at]))
+        #expect(types["a"] == .row([Field("x", .int), ts]))
         #expect(types["b"] == .row([Field("z", .int)]))
         types = try scan("SELECT a.inner_row.q, UPPER(a.s), b FROM json_events")
-        #expect(types["a"] == .row([Field("s", .string), Field("inner_row", .row([Field("q", .string)])), at]))
+        #expect(types["a"] == .row([Field("s", .string), Field("inner_row", .row([Field("q", .string)])), ts]))
         #expect(types["b"] == .row([Field("y", .int), Field("z", .int)]))
         // One scan for both sides.
         types = try scan("SELECT l.a.x, r.b.y FROM json_events l JOIN json_events r ON l.kind = r.kind")
-        #expect(types["a"] == .row([Field("x", .int), at]))
+        #expect(types["a"] == .row([Field("x", .int), ts]))
         #expect(types["b"] == .row([Field("y", .int)]))
         types = try scan("SELECT a.inner_row, a.inner_row.p FROM json_events")
-        #expect(types["a"] == .row([Field("inner_row", .row([Field("p", .int), Field("q", .string)])), at]))
+        #expect(types["a"] == .row([Field("inner_row", .row([Field("p", .int), Field("q", .string)])), ts]))
     }
 }

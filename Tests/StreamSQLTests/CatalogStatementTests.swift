@@ -118,7 +118,7 @@ extension SQLHarness {
             ])
         try harness.run("ALTER VIEW v AS SELECT x * 3 AS z FROM a.t; ALTER VIEW v RENAME TO w")
         #expect(try harness.rows("SELECT z FROM w") == [[.int(3)]])
-        #expect(try harness.error("CREATE OR REPLACE VIEW w AS SELECT * FROM w")?.problem == "view default_catalog.b.w reads itself")
+        #expect(try harness.error("CREATE OR REPLACE VIEW w AS SELECT * FROM w")?.problem == "view w reads itself")
         #expect(try harness.error("SHOW CREATE TABLE w")?.fix == "write SHOW CREATE VIEW w")
         #expect(try harness.error("ALTER VIEW a.t RENAME TO u")?.fix == "write ALTER TABLE t")
         #expect(try harness.error("DROP TABLE w")?.problem == "w is a view")

@@ -79,7 +79,6 @@ import Testing
             Case(
                 "SELECT TUMBLE_START(ts, INTERVAL '2' SECOND) FROM trades GROUP BY TUMBLE(ts, INTERVAL '5' SECOND)", 1, 8,
                 "TUMBLE_START needs GROUP BY TUMBLE(...) with the same arguments"),
-            Case("SELECT a.id FROM trades a LEFT JOIN o ON a.k = o.k", 1, 18, "not supported yet: LEFT JOIN", fix: "use an inner join"),
             Case(
                 "CREATE TABLE t (id INT) WITH ('connector' = 'memry')", 1, 31, "table t: there is no connector 'memry'",
                 fix: "write \"memory\""),

@@ -93,6 +93,8 @@ func shown(_ t: TableRef) -> String {
     case .windowFunction(let name, let input, let time, let args):
         text += "\(name)<\(shown(input)); \(time.text); \(args.map(shown).joined(separator: ", "))>"
     case .tableFunction(let call): text += "TABLE \(call.name)(" + call.arguments.map(shown).joined(separator: ", ") + ")"
+    case .match(let input, let match): text += "\(shown(input)) MATCH \(match.pattern.map(\.variable))"
+    case .path(let e): text += "PATH \(shown(e))"
     case .unnest(let e, let o): text += "UNNEST \(shown(e))" + (o ? " ORDINALITY" : "")
     case .join(let l, let r, let kind, let on, let using):
         text += "(\(shown(l)) \(kind) \(shown(r))" + (on.map { " ON \(shown($0))" } ?? "") + (using.isEmpty ? "" : " USING \(using)") + ")"
@@ -100,6 +102,7 @@ func shown(_ t: TableRef) -> String {
     if !t.partitionBy.isEmpty { text += " BY \(t.partitionBy.map(shown).joined(separator: ", "))" }
     if let asOf = t.asOf { text += " ASOF \(shown(asOf))" }
     if let a = t.alias { text += " AS \(a)\(t.columnAliases.map { "\($0)" } ?? "")" }
+    if let position = t.position { text += " AT \(position)" }
     return text
 }
 

@@ -91,6 +91,11 @@ import Testing
         #expect(try texts("SELECT name, m, k FROM c, LATERAL (SELECT MAX(amt) AS m, COUNT(*) AS k FROM o WHERE cid = c.id) AS t") == ["a 50 2", "b 7 1", "d - 0"])
     }
 
+    @Test("LATERAL top-N gives the first rows for each row on its left, a null key matching null") func lateralTop() throws {
+        let query = "SELECT k, t.oid, t.amt FROM (SELECT DISTINCT cid AS k FROM o), LATERAL (SELECT oid, amt FROM o WHERE cid = k ORDER BY amt DESC LIMIT 1) AS t"
+        #expect(try texts(query) == ["- 4 8", "10 2 50", "20 3 7", "99 5 1"])
+    }
+
     @Test("INTERSECT ALL and EXCEPT ALL keep numbers of equal rows") func setAll() throws {
         let both = ["EXCEPT", "INTERSECT"].map { "SELECT v FROM (VALUES (1), (1), (1), (2), (3), (CAST(NULL AS INT))) AS l(v) \($0) ALL SELECT v FROM (VALUES (1), (1), (3), (4), (CAST(NULL AS INT))) AS r(v)" }
         #expect(try texts(both[0]) == ["1", "2"])

@@ -114,7 +114,7 @@ import Testing
             ("SELECT 1 FROM a JOIN v FOR SYSTEM_TIME AS OF a.ts ON a.id = v.rate", "must be included in the equality"),
             ("SELECT 1 FROM a JOIN z FOR SYSTEM_TIME AS OF a.ts ON a.k = z.k", "time attributes of one type"),
             ("SELECT 1 FROM a JOIN v FOR SYSTEM_TIME AS OF v.ts ON a.k = v.k", "no table or column v"),
-            ("SELECT 1 FROM a RIGHT JOIN v FOR SYSTEM_TIME AS OF a.ts ON a.k = v.k", "RIGHT JOIN with FOR SYSTEM_TIME AS OF is not supported"),
+            ("SELECT 1 FROM a RIGHT JOIN v FOR SYSTEM_TIME AS OF a.ts ON a.k = v.k", "not supported yet: RIGHT JOIN with FOR SYSTEM_TIME AS OF"),
             ("SELECT 1 FROM a FOR SYSTEM_TIME AS OF a.ts", "stands behind a table that is joined"),
             ("SELECT 1 FROM (SELECT k, MAX(ts) AS m FROM a GROUP BY k) x JOIN v FOR SYSTEM_TIME AS OF x.m ON x.k = v.k", "time attribute of the left table"),
         ])

@@ -168,6 +168,8 @@ struct DatagenPlan: Sendable {
             return .row(try parts.enumerated().map { try part($1.name, $1.type, UInt64($0) + 1) })
         case .null:
             throw StreamError(.validate, "table \(options.table.name): column \(path) has no type")
+        case .variant:
+            throw StreamError(.validate, "table \(options.table.name): there is no generator for column \(path) of type VARIANT", fix: "declare it as STRING, and write PARSE_JSON in the query")
         }
     }
 

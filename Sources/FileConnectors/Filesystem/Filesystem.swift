@@ -14,7 +14,7 @@ import Darwin
 /// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
 ///
 /// Of a partitioned table only the folders are read that a query's conditions leave; a catalog may give them.
-public struct FilesystemConnector: PartitionedConnector {
+public struct FilesystemConnector: PartitionedConnector, LookupConnector {
     private let host: StreamCore.Host
     /// Called for each folder that is listed.
     private let opening: @Sendable (String) -> Void
@@ -33,7 +33,7 @@ public struct FilesystemConnector: PartitionedConnector {
             "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
             "compaction.file-size",
         ]
-        return own.union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
+        return own.union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
@@ -48,6 +48,20 @@ public struct FilesystemConnector: PartitionedConnector {
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try FilesystemSource(plan: FilesystemPlan(table), scan: scan, opening: opening)
+    }
+
+    /// The whole table is kept, and read again when a file of it has come, gone or changed.
+    public func lookup(for table: TableDescriptor, request: LookupRequest) throws -> LookupAccess {
+        var bounded = table
+        bounded.options["source.monitor-interval"] = nil
+        let plan = try FilesystemPlan(bounded)
+        guard !plan.format.producesChanges else {
+            throw TableOptions(table).error("format", "gives changes, which rows cannot be looked up in", fix: "use a table of rows")
+        }
+        let scan = ScanRequest(projection: request.projection, timeZone: request.timeZone)
+        return .whole(ScannedTable(
+            version: { try plan.listing().files().map { "\($0.path) \($0.size) \($0.modified)" }.joined(separator: "\n") },
+            source: { [opening] in try FilesystemSource(plan: plan, scan: scan, opening: opening) }))
     }
 
     // MARK: Partitions

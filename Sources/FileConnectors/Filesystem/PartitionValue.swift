@@ -32,7 +32,7 @@ enum PartitionValue {
 
     static func isSupported(_ type: DataType) -> Bool {
         switch type {
-        case .array, .map, .row, .null, .intervalDayTime, .intervalYearMonth: false
+        case .array, .map, .row, .variant, .null, .intervalDayTime, .intervalYearMonth: false
         default: true
         }
     }

@@ -11,6 +11,7 @@ enum JavaText {
         case (.double(let v), _): out += NumberText.string(v).utf8
         case (.decimal(let v), .decimal(_, let scale)): appendDecimal(v, scale, to: &out)
         case (.string(let v), _): out += v.utf8
+        case (.binary(let v), .variant): v.withUnsafeBytes { VariantJSON.write(Variant($0), to: &out) }
         case (.binary(let v), _):
             list(v, to: &out) { byte, out in out += String(Int8(bitPattern: byte)).utf8 }
         case (.int(let v), .date): out += DateTimeText.date(Int32(truncatingIfNeeded: v)).utf8

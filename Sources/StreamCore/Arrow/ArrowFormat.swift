@@ -32,7 +32,7 @@ public struct ArrowLayout: Hashable, Sendable {
         case .double: "g"
         case .decimal(let p, let s): "d:\(p),\(s)"
         case .char, .varchar: stringViews ? "vu" : "u"
-        case .binary, .varbinary: stringViews ? "vz" : "z"
+        case .binary, .varbinary, .variant: stringViews ? "vz" : "z"
         case .date: "tdD"
         case .time: "ttm"
         case .timestamp where timestampsAsMicros, .timestampLTZ where timestampsAsMicros: "tsu:UTC"

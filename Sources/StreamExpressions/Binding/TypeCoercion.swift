@@ -90,6 +90,8 @@ public enum TypeCoercion {
     }
 
     private static func arithmetic(_ a: DataType, _ b: DataType, _ decimal: (DecimalTypes.Shape, DecimalTypes.Shape) -> DataType) -> DataType {
+        // Of FLOAT and DOUBLE the first operand's type wins, as in Flink.
+        if a.isApproximate && b.isApproximate { return a }
         if a.isApproximate || b.isApproximate || !(a.isDecimal || b.isDecimal) { return commonNumeric(a, b) }
         return decimal(a.decimalShape!, b.decimalShape!)
     }

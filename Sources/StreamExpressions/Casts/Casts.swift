@@ -64,6 +64,8 @@ public enum Casts {
     static func body(_ mode: Mode) -> KernelBody? {
         if isRetyping(mode.from, mode.to) { return { args, _, _ in args[0].retyped(mode.to) } }
         if mode.from == .null { return { args, rows, _ in .nulls(type: mode.to, count: rows.count) } }
+        if mode.to == .variant { return VariantCasts.toVariant(mode) }
+        if mode.from == .variant, mode.to != .null { return VariantCasts.fromVariant(mode) }
         return switch mode.to {
         case .boolean: NumberCasts.toBoolean(mode)
         case .tinyint: NumberCasts.toInteger(mode, Int8.self)
@@ -77,7 +79,7 @@ public enum Casts {
         case .binary, .varbinary: TextCasts.toBinary(mode)
         case .date, .time, .timestamp, .timestampLTZ: TimeCasts.body(mode)
         case .array, .map, .row: NestedCasts.body(mode)
-        case .intervalYearMonth, .intervalDayTime, .null: nil
+        case .intervalYearMonth, .intervalDayTime, .variant, .null: nil
         }
     }
 }

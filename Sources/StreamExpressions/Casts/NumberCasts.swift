@@ -47,8 +47,8 @@ enum NumberCasts {
         switch mode.from {
         case .tinyint: return narrowed(Int8.self)
         case .smallint: return narrowed(Int16.self)
-        case .int, .intervalYearMonth: return narrowed(Int32.self)
-        case .bigint, .intervalDayTime: return narrowed(Int64.self)
+        case .int: return narrowed(Int32.self)
+        case .bigint: return narrowed(Int64.self)
         case .float:
             return { args, rows, _ in Elementwise.map(type, args[0], rows, as: Float.self) { a -> T in saturated(Double(a)) } }
         case .double:

@@ -164,6 +164,10 @@ public struct ValueText: Sendable {
                 appendOrNull(column.children[k], row, field.type, to: &out)
             }
             out.append(")")
+        case .variant:
+            var text: [UInt8] = []
+            VariantJSON.write(Variant(column.bytes(at: row)), to: &text)
+            text.withUnsafeBytes { out.append($0) }
         case .null: out.append("NULL")
         }
     }

@@ -36,7 +36,7 @@ enum ArithmeticBinder {
             let body = Arithmetic.decimal(operation, scales: x.type.decimalShape!.scale, y.type.decimalShape!.scale, precision: precision, scale: scale)
             return Binding.call(name, result, [x, y], body)
         }
-        let common = TypeCoercion.commonType(a.type, b.type)!
+        let common = result.isApproximate ? result : TypeCoercion.commonType(a.type, b.type)!
         let call = Binding.call(name, common, [try Binding.cast(a, to: common), try Binding.cast(b, to: common)], Arithmetic.body(operation, common))
         return try Binding.cast(call, to: result)
     }
@@ -63,12 +63,8 @@ enum ArithmeticBinder {
     }
 
     private static func shift(_ name: String, _ time: Expr, _ interval: Expr, subtract: Bool) -> Expr {
-        var result = time.type
-        // A date plus whole days stays a date; hours make it a timestamp.
-        if result == .date, interval.type == .intervalDayTime, case .int(let milliseconds)? = Binding.constant(interval),
-           milliseconds % TemporalArithmetic.millisecondsPerDay != 0 {
-            result = .timestamp(milliseconds % 1_000 == 0 ? 0 : 3)
-        }
+        // A date stays a date: of an interval only the whole days count, as in Flink.
+        let result = time.type
         return Binding.call(name, result, [time, interval], TemporalArithmetic.shift(time.type, by: interval.type, subtract: subtract, result: result))
     }
 

@@ -26,6 +26,7 @@ enum ComparisonBinder {
     static let retype = "RETYPE"
 
     static func bind(_ comparison: Comparison, _ name: String, _ args: [Expr]) throws -> Expr {
+        if let call = try VariantComparison.bind(comparison, name, args) { return call }
         let (a, b) = try comparable(name, args)
         if let call = decimal(name, a, b, { comparison.holds($0) }) { return call }
         guard let body = Comparisons.body(comparison, a.type) else {
@@ -68,6 +69,9 @@ enum ComparisonBinder {
         }
         if let narrow = integerLiteral(a, like: b.type) { return (narrow, b) }
         if let narrow = integerLiteral(b, like: a.type) { return (a, narrow) }
+        if a.type == .date && b.type.isTimestamp || a.type.isTimestamp && b.type == .date {
+            throw Binding.mismatch(name, args, takes: "two dates or two timestamps", fix: "write CAST(... AS \(a.type == .date ? b.type : a.type)) around the date")
+        }
         if let common = TypeCoercion.commonType(a.type, b.type) {
             return (try Binding.cast(a, to: common), try Binding.cast(b, to: common))
         }

@@ -93,5 +93,6 @@ extension FunctionRegistry {
         registerArithmetic(into: &registry)
         registerComparisons(into: &registry)
         registerConcatenation(into: &registry)
+        registerPeriods(into: &registry)
     }
 }

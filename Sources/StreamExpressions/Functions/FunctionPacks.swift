@@ -20,5 +20,6 @@ extension FunctionRegistry {
         registry.registerConstructorFunctions()
         registry.registerArrayFunctions()
         registry.registerMapFunctions()
+        registry.registerVariantFunctions()
     }
 }

@@ -69,24 +69,6 @@ enum IsGreaterOrEqual: ComparisonOperator {
     @inline(__always) static func test<T: Comparable>(_ a: T, _ b: T) -> Bool { a >= b }
 }
 
-/// Order of byte strings: bytewise, unsigned, a prefix first.
-enum ByteOrder {
-    @inline(__always)
-    static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-        let n = min(a.count, b.count)
-        if n > 0 {
-            let order = memcmp(a.baseAddress!, b.baseAddress!, n)
-            if order != 0 { return Int(order) }
-        }
-        return a.count - b.count
-    }
-
-    @inline(__always)
-    static func equal(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-        a.count == b.count && (a.count == 0 || memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0)
-    }
-}
-
 extension TextVector {
     /// Order of two values; the first four bytes mostly decide it without touching the heap.
     @inline(__always)

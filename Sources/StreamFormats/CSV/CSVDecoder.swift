@@ -183,6 +183,18 @@ public final class CSVRecordDecoder: RecordDecoder {
 
     private func storeScalar(_ text: UnsafeRawBufferPointer, _ slot: UnsafeMutablePointer<Slot>, _ row: Int) -> Bool {
         switch slot.pointee.kind {
+        case .variant:
+            var writer = VariantWriter()
+            do throws(VariantJSON.Failure) {
+                try VariantJSON.parse(text, allowsDuplicates: true, into: &writer)
+            } catch {
+                return false
+            }
+            let n = writer.bytes.count, out = heaps.reserve(n)
+            writer.bytes.withUnsafeBytes { UnsafeMutableRawPointer(out).copyMemory(from: $0.baseAddress!, byteCount: n) }
+            let (heap, offset) = heaps.commit(n > StringView.inlineLength ? n : 0)
+            slot.store(inline: UnsafePointer(out), n, heap: heap, offset: offset, at: row)
+            return true
         case .text, .binary:
             let out = heaps.reserve(text.count)
             var n = text.count

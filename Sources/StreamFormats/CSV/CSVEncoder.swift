@@ -83,6 +83,10 @@ public final class CSVRecordEncoder: RecordEncoder {
         switch column.kind {
         case .text: scratch.append(column.column.bytes(at: row))
         case .binary: TextConversion.appendBase64(column.column.bytes(at: row), to: &scratch)
+        case .variant:
+            var text: [UInt8] = []
+            VariantJSON.write(Variant(column.column.bytes(at: row)), to: &text)
+            scratch.append(text)
         case .date, .time, .timestamp:
             let target = scratch.reserve(DateTimeText.capacity)
             scratch.advance(column.writeTemporal(row, separator: UInt8(ascii: " "), timePrecision: 3, to: target))

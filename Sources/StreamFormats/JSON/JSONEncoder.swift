@@ -94,6 +94,10 @@ public final class JSONRecordEncoder: RecordEncoder {
             let n = column.writeTemporal(row, separator: separator, timePrecision: 0, to: target + 1)
             target[n + 1] = UInt8(ascii: "\"")
             out.advance(n + 2)
+        case .variant:
+            var text: [UInt8] = []
+            VariantJSON.write(Variant(column.column.bytes(at: row)), to: &text)
+            out.append(text)
         case .binary:
             out.append(UInt8(ascii: "\""))
             TextConversion.appendBase64(column.column.bytes(at: row), to: &out)

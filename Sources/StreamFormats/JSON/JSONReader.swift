@@ -218,9 +218,28 @@ struct JSONReader {
             return array(slot, row, p)
         case .map where p[0] == UInt8(ascii: "{"):
             return map(slot, row, p)
+        case .variant where p[0] != UInt8(ascii: "n"):
+            return variant(slot, row, p)
         default: break
         }
         return convert(slot, row, p)
+    }
+
+    /// Any value; of equal keys the last one counts.
+    private mutating func variant(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+        guard let next = skip(p, depth: 1) else { return nil }
+        var writer = VariantWriter()
+        do throws(VariantJSON.Failure) {
+            try VariantJSON.parse(UnsafeRawBufferPointer(start: p, count: next - p), allowsDuplicates: true, into: &writer)
+        } catch {
+            return fail(.syntax, p)
+        }
+        let heaps = heapList._withUnsafeGuaranteedRef { $0 }
+        let n = writer.bytes.count, out = heaps.reserve(n)
+        writer.bytes.withUnsafeBytes { UnsafeMutableRawPointer(out).copyMemory(from: $0.baseAddress!, byteCount: n) }
+        let (heap, offset) = heaps.commit(n > StringView.inlineLength ? n : 0)
+        slot.store(inline: UnsafePointer(out), n, heap: heap, offset: offset, at: row)
+        return next
     }
 
     /// An integer of at most 18 digits without fraction or exponent.

@@ -289,7 +289,8 @@ final class AggregatePlan {
         case .sketch(let argument): return DistinctSketch(argument: argument)
         case .distinctTable(let table):
             let plan = distinctTables[table]
-            return DistinctTable(arguments: plan.arguments, types: plan.types, members: plan.members.map { ($0.filter, $0.plan.makeSet()) })
+            return DistinctTable(arguments: plan.arguments, types: plan.types, hasNulls: !Set(plan.arguments).isSubset(of: plan.nonNull),
+                                 members: plan.members.map { ($0.filter, $0.plan.makeSet()) })
         case .user(let call): return call.user!.make(call.arguments)
         case .distinct(let call):
             return DistinctAccumulator(arguments: call.arguments, types: call.argumentTypes, inner: innerPlans[call]!.makeSet())

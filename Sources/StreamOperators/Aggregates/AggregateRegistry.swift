@@ -54,6 +54,7 @@ public enum AggregateRegistry {
             return (types, types[0])
         case "MIN", "MAX":
             try arity(1...1)
+            if types[0] == .variant { throw refuse("a value that can be ordered") }
             switch types[0].physical {
             case .list, .map, .row, .null: throw refuse("a value that can be ordered")
             default: return (types, types[0])

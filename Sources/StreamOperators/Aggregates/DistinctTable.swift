@@ -22,9 +22,10 @@ final class DistinctTable: Accumulator {
     var mergePlace: Int64 = 0
     private let pairIDs = Scratch<Int32>(), newBits = Scratch<UInt64>(), newRows = Scratch<Int32>(), newGroups = Scratch<Int32>()
 
-    init(arguments: [Int], types: [DataType], members: [(filter: Int?, set: AccumulatorSet)]) {
+    /// - Parameter hasNulls: nulls among the values count.
+    init(arguments: [Int], types: [DataType], hasNulls: Bool, members: [(filter: Int?, set: AccumulatorSet)]) {
         (self.arguments, self.members) = (arguments, members)
-        pairs = PairGroups(types: types)
+        pairs = PairGroups(types: types, hasNulls: hasNulls)
         super.init(stateTypes: [Self.stateType(types)] + members.flatMap(\.set.plan.stateTypes))
     }
 

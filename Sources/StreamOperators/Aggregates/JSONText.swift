@@ -16,6 +16,7 @@ enum JSONText {
         case (.decimal(let d), .decimal(_, let scale)): NumberText.string(decimal: d, scale: scale)
         case (.decimal(let d), _): "\(d)"
         case (.string(let s), _): quoted(s)
+        case (.binary(let b), .variant): b.withUnsafeBytes { VariantJSON.text(Variant($0)) }
         case (.binary(let b), _): quoted(base64(b))
         case (.array(let items), .array(let element)): "[" + items.map { of($0, element) }.joined(separator: ",") + "]"
         case (.map(let entries), .map(let key, let item)):

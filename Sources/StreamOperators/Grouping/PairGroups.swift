@@ -11,15 +11,18 @@ final class PairGroups {
     }
 
     let types: [DataType]
+    private let hasNulls: Bool
     private var storage: Storage
 
-    init(types: [DataType]) {
+    /// - Parameter hasNulls: values may be null.
+    init(types: [DataType], hasNulls: Bool) {
         self.types = types
-        storage = Self.make(types)
+        self.hasNulls = hasNulls
+        storage = Self.make(types, hasNulls)
     }
 
-    private static func make(_ types: [DataType]) -> Storage {
-        switch types.count == 1 ? types[0].physical : .row {
+    private static func make(_ types: [DataType], _ hasNulls: Bool) -> Storage {
+        switch types.count == 1 && !hasNulls ? types[0].physical : .row {
         case .int32, .int64: .integers(Integers())
         default: .rows(GroupTable(types: [.int] + types))
         }
@@ -32,10 +35,10 @@ final class PairGroups {
         }
     }
 
-    func removeAll() { storage = Self.make(types) }
+    func removeAll() { storage = Self.make(types, hasNulls) }
 
     func copy() -> PairGroups {
-        let made = PairGroups(types: types)
+        let made = PairGroups(types: types, hasNulls: hasNulls)
         made.storage = switch storage {
         case .integers(let table): .integers(table.copy())
         case .rows(let table): .rows(table.copy())
@@ -43,7 +46,7 @@ final class PairGroups {
         return made
     }
 
-    /// ids[i] = number of group `groups[i]` with row `rows[i]` (i without `rows`) of plain columns. One whole number is never null.
+    /// ids[i] = number of group `groups[i]` with row `rows[i]` (i without `rows`) of plain columns.
     func lookup(_ columns: [Column], groups: UnsafePointer<Int32>, rows: UnsafePointer<Int32>?, count n: Int,
                 into ids: UnsafeMutablePointer<Int32>) {
         switch storage {

@@ -87,7 +87,7 @@ public final class RowCollector {
         case (.double, _): type == .double
         case (.decimal, _): type.isDecimal
         case (.string, _): type.isText
-        case (.binary, _): type.isBinary
+        case (.binary, _): type.isBinary || type == .variant
         default: false
         }
     }

@@ -33,6 +33,8 @@ struct KeyedStateForm {
     /// The kind whose rows are the key and, behind it, a TIMESTAMP(3): the watermark at which `advance` has to see the key. At most
     /// one row for each key. nil = `advance` touches no key.
     var due: String?
+    /// Those times are of the wall clock: `onTime` has to see the key once it is later.
+    var isDueByClock = false
 
     init(keyCount: Int, kinds: [Kind], due: String? = nil) { (self.keyCount, self.kinds, self.due) = (keyCount, kinds, due) }
 }
@@ -99,10 +101,44 @@ final class KeyedStoredOperator: StoredOperator {
         self.watermark = watermark
         changedAll = changedAll || form.due != nil
         guard try super.advance(to: watermark, output: output) == .done else {
+            isEmitting = !form.isDueByClock
+            return .more
+        }
+        return form.isDueByClock ? .done : try advanceStored(output)
+    }
+
+    // MARK: Keys that are due by the clock
+
+    /// No key in the store is due earlier.
+    private var storedDue = Int64.max
+
+    override var wakeAt: Int64? {
+        guard form.isDueByClock, storedDue < .max else { return inner.wakeAt }
+        return min(inner.wakeAt ?? .max, storedDue + 1)
+    }
+
+    override func onTime(_ now: Int64, output: any Output) throws -> Progress {
+        changedAll = changedAll || form.due != nil
+        guard form.isDueByClock else { return try super.onTime(now, output: output) }
+        watermark = EventTime(milliseconds: now - 1)
+        guard try super.onTime(now, output: output) == .done else {
             isEmitting = true
             return .more
         }
+        guard storedDue < now else { return .done }
         return try advanceStored(output)
+    }
+
+    private func findStoredDue() throws {
+        storedDue = .max
+        for group in context.keyGroups {
+            let low = StoredLayout.prefix(keyGroup: group) + [Self.dueMark]
+            try store.scan(from: low, to: StoredLayout.prefix(keyGroup: group + 1)) { key, _ in
+                let bits = key.loadUnaligned(fromByteOffset: low.count, as: UInt64.self).bigEndian
+                storedDue = min(storedDue, Int64(bitPattern: bits ^ 1 << 63))
+                return false
+            }
+        }
     }
 
     override func resume(_ output: any Output) throws -> Progress {
@@ -117,14 +153,18 @@ final class KeyedStoredOperator: StoredOperator {
         guard form.due != nil else { return .done }
         while !isComplete {
             let keys = try takeDue()
-            guard keys.count > 0 else { return .done }
+            guard keys.count > 0 else { break }
             try withExtendedLifetime(keys) { try hold(keyCodec.decode(keys), rows: nil, count: keys.count) }
             changedAll = true
-            if try super.advance(to: watermark, output: output) == .more {
+            let step =
+                form.isDueByClock
+                ? try super.onTime(watermark.milliseconds + 1, output: output) : try super.advance(to: watermark, output: output)
+            if step == .more {
                 isEmitting = true
                 return .more
             }
         }
+        if form.isDueByClock { try findStoredDue() }
         return .done
     }
 
@@ -168,6 +208,7 @@ final class KeyedStoredOperator: StoredOperator {
         withExtendedLifetime(times) {
             let time = times.pointer(as: Int64.self)
             for i in 0..<n {
+                storedDue = min(storedDue, time[i])
                 let group = KeyGroups.group(ofHash: hashes[i], maxParallelism: context.maxParallelism)
                 entries.append(StoredLayout.prefix(keyGroup: group) + [Self.dueMark] + Self.ordered(time[i]) + encoded.bytes(at: i))
             }
@@ -181,6 +222,7 @@ final class KeyedStoredOperator: StoredOperator {
     override func restore(_ state: RestoredState) throws {
         try super.restore(state)
         guard let due = form.due else { return }
+        if form.isDueByClock { try findStoredDue() }
         for piece in state.pieces where piece.name == due { try index(piece.load()) }
     }
 }

@@ -19,7 +19,9 @@ extension PaneWindowOperator {
     private var dueColumns: StateColumns { keyFields + StateColumns([("due", .timestamp(3))]) }
 
     var keyedState: KeyedStateForm {
-        KeyedStateForm(keyCount: spec.keys.count, kinds: [.init("panes", paneColumns), .init("due", dueColumns)], due: "due")
+        var form = KeyedStateForm(keyCount: spec.keys.count, kinds: [.init("panes", paneColumns), .init("due", dueColumns)], due: "due")
+        form.isDueByClock = spec.isProcessingTime
+        return form
     }
 
     /// Panes of a range as they were at a barrier; places by number from the start of the range.

@@ -263,7 +263,9 @@ final class SessionTableOperator: KeyedStateOperator {
     private var dueColumns: StateColumns { keyFields + StateColumns([("due", .timestamp(3))]) }
 
     var keyedState: KeyedStateForm {
-        KeyedStateForm(keyCount: spec.keys.count, kinds: [.init("rows", rowColumns), .init("due", dueColumns)], due: "due")
+        var form = KeyedStateForm(keyCount: spec.keys.count, kinds: [.init("rows", rowColumns), .init("due", dueColumns)], due: "due")
+        form.isDueByClock = spec.isProcessingTime
+        return form
     }
 
     /// A unit: all rows with their sessions.

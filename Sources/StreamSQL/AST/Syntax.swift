@@ -211,10 +211,14 @@ public struct TableRef: Sendable {
         case query(Query)
         /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ...)); `input` is the TABLE argument (a name or a query).
         case windowFunction(name: String, input: TableRef, timeColumn: QualifiedName, arguments: [SyntaxExpr])
+        /// A path into a table before it, such as t.items[1].parts; a plain t.items comes as `table`.
+        case path(SyntaxExpr)
         /// TABLE(f(x)), with or without LATERAL
         case tableFunction(FunctionCall)
         /// UNNEST(expr) [WITH ORDINALITY]
         case unnest(SyntaxExpr, ordinality: Bool)
+        /// A table with MATCH_RECOGNIZE behind it.
+        case match(TableRef, MatchRecognize)
         /// kind: "INNER", "LEFT", "RIGHT", "FULL", "CROSS" (also the comma)
         case join(TableRef, TableRef, kind: String, on: SyntaxExpr?, using: [String])
     }
@@ -225,6 +229,8 @@ public struct TableRef: Sendable {
     public var partitionBy: [SyntaxExpr] = []
     /// FOR SYSTEM_TIME AS OF expr
     public var asOf: SyntaxExpr?
+    /// `t.items AS item AT position`
+    public var position: String?
     /// LATERAL (query)
     public var lateral = false
     /// A join is NATURAL: over all columns that both sides have.

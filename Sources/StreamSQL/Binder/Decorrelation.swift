@@ -84,7 +84,9 @@ struct Decorrelated {
             result.outputs = (Array(0..<n) + (0..<added.count).map { end + $0 }).map { .column($0, w.columns[$0].type) }
             return result
         case .sort(let input, let s) where s.limit == nil && s.offset == 0: return try of(input, context, at: span)
-        case .sort: throw refused("LIMIT")
+        case .sort(let input, let s):
+            guard let limit = s.limit, !s.keys.isEmpty else { throw refused("LIMIT without ORDER BY, or OFFSET without LIMIT") }
+            return try first(limit, s, try of(input, context, at: span), context, refused)
         case .windowAggregate: throw refused("GROUP BY a window")
         case .union: throw refused("UNION")
         case .values: throw refused("VALUES")
@@ -119,6 +121,30 @@ struct Decorrelated {
         result.outputs = (Array(0..<k) + (calls..<calls + a.aggregates.count)).map { .column($0, aggregate.columns[$0].type) }
         result.isGlobalAggregate = a.keys.isEmpty
         if a.keys.isEmpty { result.counts = Set(a.aggregates.indices.filter { a.aggregates[$0].function == "COUNT" }.map { calls + $0 }) }
+        return result
+    }
+
+    /// ORDER BY ... LIMIT: the first rows for each value of what is compared with the query around it, null being such a value.
+    private static func first(_ limit: Int, _ sort: LogicalPlan.Sort, _ input: Decorrelated, _ context: BindingContext, _ refused: (String) -> StreamError) throws
+        -> Decorrelated
+    {
+        guard let keys = input.equalities, !input.outputs.contains(where: \.readsOuterColumns) else {
+            throw refused("LIMIT above a comparison other than =")
+        }
+        let below = input.plan.columns, n = input.outputs.count
+        let columns = (input.outputs + keys.map(\.inner)).enumerated().map { i, e in
+            if case .column(let c, _) = e { return below[c] }
+            return PlanColumn("$f\(i)", e.type, nullable: e.isNullable(in: below))
+        }
+        let plan = LogicalPlan.project(input.plan, .init(exprs: input.outputs + keys.map(\.inner), columns: columns))
+        let rank = Rank(
+            partition: Array(n..<columns.count), order: sort.keys, first: sort.offset + 1, last: sort.offset + limit, form: .general, givesPlace: false,
+            columns: columns)
+        var result = Decorrelated(.step(rank, [plan]))
+        result.conditions = try keys.enumerated().map { i, key in
+            try context.functions.bind("IS NOT DISTINCT FROM", [.column(n + i, key.inner.type), key.outer])
+        }
+        result.outputs = Array(result.outputs[..<n])
         return result
     }
 

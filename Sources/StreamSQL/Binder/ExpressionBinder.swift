@@ -193,8 +193,9 @@ struct ExpressionBinder {
     }
 
     private func field(_ value: Expr, _ name: String, _ span: SourceSpan) throws -> Expr {
+        if value.type == .variant { return try context.script.locating(span) { try context.functions.bind("FIELD", [value, Literals.string(name)]) } }
         guard case .row(let fields) = value.type else {
-            throw context.error(.validate, "\(value.type) has no field \(name): it is not a ROW", at: span)
+            throw context.error(.validate, "\(value.type) has no field \(name): it is neither a ROW nor a VARIANT", at: span)
         }
         guard let i = fields.firstIndex(where: { $0.name == name }) else {
             throw context.error(
@@ -337,6 +338,9 @@ struct ExpressionBinder {
         if function.distinct || function.filter != nil || function.star || function.ignoresNulls {
             let what = function.ignoresNulls ? "IGNORE NULLS" : function.distinct ? "DISTINCT" : function.filter != nil ? "FILTER" : "*"
             throw unknownOr(name, "\(name) is no aggregate function and takes no \(what)", span)
+        }
+        if name == "TYPEOF", (1...2).contains(function.arguments.count) {
+            return .literal(.string(TypeText.of(try bind(function.arguments[0]), in: scope.columns)), .string)
         }
         if !context.functions.contains(name) {
             switch name {

@@ -7,6 +7,7 @@ extension QueryBinder {
     func join(_ left: TableRef, _ right: TableRef, _ kindName: String, _ on: SyntaxExpr?, _ using: [String], _ ref: TableRef) throws
         -> (LogicalPlan, Scope)
     {
+        if using.isEmpty, let path = try unnestedPath(left, right, kindName, on, ref) { return path }
         if right.isRowFunction {
             guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
             return try correlated(try table(left), right, kindName, on, ref)

@@ -115,7 +115,7 @@ struct Fingerprint {
         case .cast(let e, let type, let safe): return list("cast \(type) \(safe)", [e])
         case .call(let c):
             return (c.over.map { "over " + of($0) + " " } ?? "") + list(
-                "\(c.name.uppercased()) \(c.star) \(c.distinct) \(c.returning.map { "\($0)" } ?? "") "
+                "\(c.name.uppercased()) \(c.star) \(c.distinct) \(c.ignoresNulls) \(c.filter != nil) \(c.returning.map { "\($0)" } ?? "") "
                     + [c.onEmpty, c.onError, c.wrapper, c.onNull].map { $0 ?? "-" }.joined(separator: ","),
                 c.arguments + [c.filter, c.emptyDefault, c.errorDefault].compactMap { $0 })
         case .array(let items): return list("array", items)

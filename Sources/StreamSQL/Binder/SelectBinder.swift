@@ -162,8 +162,11 @@ extension QueryBinder {
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
             return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
+        case .path(let path):
+            throw context.error(.validate, "a path into a table stands behind that table", fix: "write FROM t, t.items AS item", at: path.span)
         case .unnest, .tableFunction:
             return try correlated((.values(.init(rows: [[]], columns: [])), .empty), ref, "CROSS", nil, ref)
+        case .match(let input, let match): return try self.match(input, match, ref)
         case .join(let left, let right, let kind, let on, let using): return try join(left, right, kind.uppercased(), on, using, ref)
         }
     }
@@ -193,7 +196,7 @@ extension QueryBinder {
             var inner = context
             inner.script = view.script
             inner.openViews.append(view.path.description)
-            let plan = try QueryBinder(inner).renamed(try QueryBinder(inner).bind(view.query), view.columns, view.name, name.span)
+            let plan = try QueryBinder(inner).viewPlan(view.query, view.declaration, view.name, at: name.span)
             return try aliased(Self.shared(plan, "VIEW \(view.name)", view.name), ref.alias ?? view.name, ref)
         }
     }
@@ -213,7 +216,7 @@ extension QueryBinder {
         return .project(plan, projection)
     }
 
-    private func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
+    func aliased(_ plan: LogicalPlan, _ alias: String?, _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         let named = try renamed(plan, ref.columnAliases, alias ?? "the subquery", ref.span)
         var scope = Scope(alias: alias, columns: named.columns)
         scope.outer = outer

@@ -52,10 +52,49 @@ extension QueryBinder {
         return (.step(join, [leftPlan, rightPlan]), scope)
     }
 
+    /// As of processing time: the table is asked for each row's key when the row comes.
     private func lookupJoin(
         _ left: LogicalPlan, _ right: LogicalPlan, isLeft: Bool, _ condition: Expr, _ columns: [PlanColumn], _ ref: TableRef
     ) throws -> LogicalPlan {
-        throw context.unsupported("a join with a table as of processing time", at: ref.span)
+        let scan: LogicalPlan.Scan, order: [Int]
+        switch right {
+        case .scan(let found): (scan, order) = (found, Array(found.used.indices))
+        case .project(.scan(let found), let p):
+            (scan, order) = (found, p.exprs.map { if case .column(let i, _) = $0 { i } else { -1 } })
+        default:
+            throw context.unsupported(
+                "a join with a view or query as of processing time", fix: "join with a table of a connector that rows can be looked up in",
+                at: ref.span)
+        }
+        let width = left.columns.count
+        var keys: [(column: Int, value: Expr)] = [], rest: [Expr] = []
+        func tableColumn(_ expr: Expr) -> Int? {
+            guard case .column(let i, _) = expr, i >= width, case let column = scan.used[order[i - width]],
+                case .physical = scan.table.columns[column].kind
+            else { return nil }
+            return column
+        }
+        for part in condition.conjuncts {
+            guard case .call(let f, let args) = part, f.name == "=", args.count == 2,
+                let (column, value) = [(args[0], args[1]), (args[1], args[0])].lazy.compactMap({ c, v in tableColumn(c).map { ($0, v) } }).first,
+                value.columns.allSatisfy({ $0 < width }), value.isDeterministic,
+                JoinKeys.keyType(scan.table.columns[column].type, value.type) != nil, scan.table.columns[column].type.physical == value.type.physical,
+                !keys.contains(where: { $0.column == column })
+            else {
+                rest.append(part)
+                continue
+            }
+            keys.append((column, value.type == scan.table.columns[column].type ? value : value.cast(toKey: scan.table.columns[column].type)))
+        }
+        guard !keys.isEmpty else {
+            throw context.error(
+                .validate, "a lookup join needs an equality with a column of table \(scan.table.name), of that column's type",
+                fix: "write ON x.k = \(ref.alias ?? scan.table.name).k", at: ref.span)
+        }
+        return .step(
+            LookupJoin(
+                table: scan.table, used: order.map { scan.used[$0] }, keys: keys, isLeft: isLeft, condition: Expr.all(rest), columns: columns),
+            [left])
     }
 }
 

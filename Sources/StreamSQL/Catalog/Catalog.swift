@@ -41,6 +41,8 @@ public final class Catalog {
     var bind: ((CatalogObject, ObjectPath) throws -> Entry)?
     /// Makes a function of the catalog known to a registry, under its name; nil = such functions cannot be called.
     public var functionResolver: ((CatalogFunction, FunctionRegistry) throws -> FunctionRegistry)?
+    /// As ``functionResolver``, for table functions.
+    public var rowFunctionResolver: ((CatalogFunction, RowFunctionRegistry) throws -> RowFunctionRegistry)?
 
     /// - Parameter store: what the default catalog is kept in.
     /// - Throws: when a catalog that was created in the store cannot be opened.

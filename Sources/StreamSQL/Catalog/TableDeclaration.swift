@@ -131,13 +131,16 @@ extension TableDeclaration {
 public struct ViewDeclaration: Hashable, Sendable {
     /// Names of the columns, when they were given.
     public var columns: [String]?
+    /// Names of the columns that the query gave when the view was made; nil = not known yet.
+    public var queryColumns: [String]?
     public var query: String
     public var comment: String?
     /// Where names in the query are looked for.
     public var namespace: Namespace
 
-    public init(columns: [String]?, query: String, comment: String?, namespace: Namespace) {
+    public init(columns: [String]?, queryColumns: [String]? = nil, query: String, comment: String?, namespace: Namespace) {
         self.columns = columns
+        self.queryColumns = queryColumns
         self.query = query
         self.comment = comment
         self.namespace = namespace

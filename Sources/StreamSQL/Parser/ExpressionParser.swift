@@ -7,6 +7,9 @@ extension TokenParser {
         static let or = 22, and = 24, not = 26, `is` = 28, comparison = 30, predicate = 32, additive = 40, multiplicative = 60, sign = 80
     }
 
+    /// Units behind a difference of times; all are reserved, so none is an alias.
+    private static let differenceUnits = ["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"]
+
     mutating func expression() throws -> SyntaxExpr { try expression(above: 0) }
 
     mutating func expression(above minimum: Int) throws -> SyntaxExpr {
@@ -134,6 +137,15 @@ extension TokenParser {
             try expect(")", " or \",\" in the list of IN")
             return made(.inList(left, items, negated: negated), from: left)
         }
+        if !negated, acceptWord("OVERLAPS") {
+            let right = try expression(above: Precedence.predicate + 1)
+            guard case .row(let first) = left.node, first.count == 2, case .row(let second) = right.node, second.count == 2 else {
+                throw source.error(
+                    .parse, "OVERLAPS compares two periods", fix: "write (start, end) OVERLAPS (start, end), where each end may be an interval",
+                    at: made(.row([left, right]), from: left).span)
+            }
+            return made(.call(FunctionCall(name: "OVERLAPS", arguments: first + second)), from: left)
+        }
         let kind: String
         if acceptWord("LIKE") {
             kind = "LIKE"
@@ -161,7 +173,7 @@ extension TokenParser {
         return try postfixed(try primary())
     }
 
-    private mutating func postfixed(_ value: SyntaxExpr) throws -> SyntaxExpr {
+    mutating func postfixed(_ value: SyntaxExpr) throws -> SyntaxExpr {
         var value = value, links = 0
         while true {
             if accept("[") {
@@ -316,6 +328,12 @@ extension TokenParser {
         try expect(")", items.count == 1 ? " after the expression" : " or \",\" in the row")
         if items.count == 1 {
             items[0].span = source.span(start, consumedEnd)
+            // (a - b) MONTH: the time between a and b as an interval.
+            if case .binary("-", let a, let b) = items[0].node, Self.differenceUnits.contains(where: { isWord($0) }) {
+                let (unit, _) = try intervalQualifier()
+                let unitText = SyntaxExpr(.string(unit), span: items[0].span)
+                return SyntaxExpr(.call(FunctionCall(name: "TIME DIFFERENCE", arguments: [unitText, a, b])), span: source.span(start, consumedEnd))
+            }
             return items[0]
         }
         return SyntaxExpr(.row(items), span: source.span(start, consumedEnd))

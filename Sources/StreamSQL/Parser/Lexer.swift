@@ -199,7 +199,7 @@ struct Lexer {
             case (UInt8(ascii: "|"), UInt8(ascii: "|")): token("||")
             case (UInt8(ascii: "*"), UInt8(ascii: "/")) where inHint: token("*/")
             case (UInt8(ascii: "="), UInt8(ascii: "=")): nil
-            default: byte() < 0x80 && "()[]{},;.:=<>+-*/%?".utf8.contains(byte()) ? token(String(UnicodeScalar(byte()))) : nil
+            default: byte() < 0x80 && "()[]{},;.:=<>+-*/%?|^$".utf8.contains(byte()) ? token(String(UnicodeScalar(byte()))) : nil
             }
         guard let found else {
             if byte(is: "="), second == UInt8(ascii: "=") { throw error("\"==\" is not an operator", fix: "write \"=\"", from: start) }

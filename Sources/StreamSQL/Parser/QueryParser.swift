@@ -362,14 +362,21 @@ extension TokenParser {
             try expectWord("AS", "OF")
             table.asOf = try expression()
         }
-        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        table = try matchRecognize(of: table)
         if isWord("TABLESAMPLE") || isWord("PIVOT") || isWord("UNPIVOT") { throw unsupported(token.upper) }
         if let alias = try alias(near: Self.afterTable) {
             if table.alias != nil || isJoin(table) { table = wrappedJoin(table) }
             table.alias = alias
             if isSymbol("(") { table.columnAliases = try nameList("column") }
+            if acceptWord("AT") { table.position = try name("the name of the position after AT") }
         }
-        if isWord("MATCH_RECOGNIZE") { throw unsupported("MATCH_RECOGNIZE") }
+        if isWord("MATCH_RECOGNIZE") {
+            table = try matchRecognize(of: table)
+            if let alias = try alias(near: Self.afterTable) {
+                table.alias = alias
+                if isSymbol("(") { table.columnAliases = try nameList("column") }
+            }
+        }
         table.span = source.span(start, consumedEnd)
         return table
     }
@@ -417,6 +424,10 @@ extension TokenParser {
         if isWord("VALUES") { throw expected("\"(\" before VALUES") }
         if isSymbol("(", ahead: 1), token.kind == .word { return try windowFunction() }
         let name = try qualifiedName("a table")
+        if isSymbol("[") {
+            let path = try postfixed(SyntaxExpr(.name(name), span: name.span))
+            return TableRef(.path(path), span: path.span)
+        }
         let options = try tableHints()
         return TableRef(.table(name, hints: options), span: source.span(start, consumedEnd))
     }

@@ -6,7 +6,7 @@ extension TokenParser {
         "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "REAL", "DOUBLE", "DECIMAL", "DEC", "NUMERIC", "CHAR",
         "CHARACTER",
         "VARCHAR", "STRING", "BINARY", "VARBINARY", "BYTES", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "INTERVAL", "ARRAY", "MAP",
-        "ROW",
+        "ROW", "VARIANT", "MULTISET",
     ]
 
     mutating func dataType() throws -> DataType {
@@ -15,8 +15,9 @@ extension TokenParser {
         var type = try baseType()
         var suffixes = 0
         while isWord("ARRAY") || isWord("MULTISET") {
-            guard acceptWord("ARRAY") else { throw unsupported("the type MULTISET", fix: "use ARRAY or MAP") }
-            type = .array(type)
+            // A multiset is the map of its elements to their counts, as COLLECT gives it.
+            type = isWord("ARRAY") ? .array(type) : .map(key: type, value: .int)
+            advance()
             suffixes += 1
             try checkChain(suffixes * 4, "ARRAY suffixes")
         }
@@ -86,9 +87,16 @@ extension TokenParser {
             try expect(">", " after the value type")
             return .map(key: key, value: value)
         case "ROW": return .row(try rowFields())
-        case "MULTISET", "RAW", "VARIANT":
+        case "VARIANT": return .variant
+        case "MULTISET":
+            try expect("<", " after MULTISET")
+            let element = try dataType()
+            _ = try nullability()
+            try expect(">", " after the element type")
+            return .map(key: element, value: .int)
+        case "RAW", "STRUCTURED":
             throw source.error(
-                .plan, "not supported yet: the type \(name)", fix: "use STRING, ARRAY, MAP or ROW", at: source.span(start.start, start.end))
+                .plan, "not supported yet: the type \(name)", fix: "use ROW for structured values, or BYTES", at: source.span(start.start, start.end))
         default:
             throw source.error(
                 .parse, "there is no type \(start.text)", fix: NearName.hint(for: start.text, in: Self.typeNames),

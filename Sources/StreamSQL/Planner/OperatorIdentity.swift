@@ -8,14 +8,16 @@ extension JobGraph {
     /// - Parameter transparent: vertices that exist at some parallelisms only, and hold no state at a barrier. What comes behind
     ///   them is known as if they were not there.
     mutating func identifyOperators(transparent: Set<Int>) {
-        var lineage: [Int: String] = [:]
+        // Several for a transparent vertex of several inputs, as for a UNION ALL.
+        var lineage: [Int: [String]] = [:]
         var seen: [String: Int] = [:]
         for i in vertices.indices {
             let vertex = vertices[i]
-            let inputs = edges.filter { $0.to == vertex.id }.map { "\($0.input):" + lineage[$0.from]! }.sorted().joined(separator: ",")
+            let before = edges.filter { $0.to == vertex.id }
+            let inputs = before.flatMap { edge in lineage[edge.from]!.map { "\(edge.input):" + $0 } }.sorted().joined(separator: ",")
             let own = Self.hash(vertex.name + "(" + inputs + ")")
             let isTransparent = transparent.contains(vertex.id)
-            lineage[vertex.id] = isTransparent ? edges.filter { $0.to == vertex.id }.map { lineage[$0.from]! }.joined(separator: ",") : own
+            lineage[vertex.id] = isTransparent ? before.flatMap { lineage[$0.from]! } : [own]
             // Equal steps over equal inputs, such as a view computed twice, are told apart by their order.
             seen[own, default: 0] += 1
             vertices[i].operatorID = own + (seen[own]! > 1 ? "-\(seen[own]!)" : "")

@@ -37,12 +37,13 @@ extension SQLSession {
     ) throws -> CatalogView {
         var context = try context(script)
         context.openViews = [path.description]
-        let binder = QueryBinder(context)
-        let plan = try binder.renamed(try binder.bind(query), declaration.columns, "view \(path.name)", span)
+        let plan = try QueryBinder(context).viewPlan(query, declaration, path.name, at: span)
         var seen: Set<String> = []
         for column in plan.columns where !seen.insert(column.name).inserted {
             throw script.error(.validate, "view \(path.name) has two columns named \(column.name)", fix: "name them apart with AS", at: span)
         }
+        var declaration = declaration
+        if declaration.queryColumns == nil { declaration.queryColumns = try QueryBinder(context).bind(query).columns.map(\.name) }
         return CatalogView(
             path: path, columns: declaration.columns, query: query, declaration: declaration, temporary: temporary, schema: plan.schema,
             timeAttributes: Set(plan.columns.indices.filter { plan.columns[$0].isTimeAttribute }),

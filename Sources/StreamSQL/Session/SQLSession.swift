@@ -109,13 +109,16 @@ public final class SQLSession {
     // MARK: queries
 
     func context(_ script: ScriptText) throws -> BindingContext {
-        var registry = functions
-        if let resolve = catalog.functionResolver {
+        var registry = functions, tables = rowFunctions
+        if catalog.functionResolver != nil || catalog.rowFunctionResolver != nil {
             // The one that a name means first is registered last.
-            for function in try catalog.functions(in: script.namespace).reversed() { registry = try resolve(function, registry) }
+            for function in try catalog.functions(in: script.namespace).reversed() {
+                if let resolve = catalog.functionResolver { registry = try resolve(function, registry) }
+                if let resolve = catalog.rowFunctionResolver { tables = try resolve(function, tables) }
+            }
         }
         return BindingContext(
-            catalog: catalog, functions: registry, rowFunctions: rowFunctions, settings: settings, script: script, counter: .init())
+            catalog: catalog, functions: registry, rowFunctions: tables, settings: settings, script: script, counter: .init())
     }
 
     func planner(_ script: ScriptText) -> Planner {

@@ -13,6 +13,8 @@ public struct SessionSettings: Sendable {
     public private(set) var maxParallelism = 128
     public private(set) var pipelineName: String?
     public private(set) var idleTimeout: Duration?
+    /// How long an answer of a Python worker may take [python.worker.timeout]; nil = five minutes.
+    public private(set) var pythonTimeout: Duration?
     /// Results of windows apart from the one at their end.
     private var emit = EmitSettings()
     /// Checkpoints, restarts and state.
@@ -21,12 +23,13 @@ public struct SessionSettings: Sendable {
 
     public init() {}
 
-    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy.", "sql-client."]
+    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy.", "sql-client.", "python."]
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
         "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
         "table.exec.sink.upsert-materialize", "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled",
         "table.exec.source.cdc-events-duplicate",
+        "python.executable", "python.files", "python.worker.timeout",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
 
@@ -54,6 +57,7 @@ public struct SessionSettings: Sendable {
             guard ["ERROR", "DROP"].contains(value.uppercased()) else {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not known", fix: "write 'ERROR' or 'DROP'")
             }
+        case "python.worker.timeout": pythonTimeout = try SettingValue.duration(key, value)
         case "table.exec.sink.upsert-materialize":
             _ = try SettingValue.choice(key, value, ["AUTO": 0, "FORCE": 1, "NONE": 2])
         case "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled", "table.exec.source.cdc-events-duplicate":

@@ -21,6 +21,7 @@ enum ValueText {
         case (.decimal(let v), .decimal(_, let s)): return NumberText.string(decimal: v, scale: s)
         case (.decimal(let v), _): return "\(v)"
         case (.string(let v), _): return v
+        case (.binary(let v), .variant): return v.withUnsafeBytes { VariantJSON.text(Variant($0)) }
         case (.binary(let v), _): return "x'" + v.map { pad16($0) }.joined() + "'"
         case (.array(let items), .array(let e)): return "[" + items.map { text($0, e, null: "NULL") }.joined(separator: ", ") + "]"
         case (.map(let entries), .map(let k, let v)):

@@ -70,8 +70,9 @@ extension FunctionRegistry {
                         return -1
                     }
                 }
+            case .variant: return try VariantAccess.item(args[0], args[1], isStrict: true)
             case .null: throw Binding.bareNull("[ ]")
-            default: throw Binding.mismatch("[ ]", args, takes: "an ARRAY and an index, or a MAP and a key")
+            default: throw Binding.mismatch("[ ]", args, takes: "an ARRAY and an index, a MAP and a key, or a VARIANT and either")
             }
         }
         define("CARDINALITY", takes: [Parameter("array or map", takes: "an ARRAY or a MAP") {

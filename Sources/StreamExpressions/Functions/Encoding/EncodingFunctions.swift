@@ -96,8 +96,13 @@ enum ByteText {
 
     /// An odd number of digits gets a zero in front; null when something is not a digit.
     static func appendUnhexed(_ digits: Bytes, to out: inout TextSink) {
-        var high: UInt8 = 0, isHigh = digits.count & 1 == 0
-        for digit in digits {
+        var high: UInt8 = 0, isHigh = true
+        // Of an odd number of digits the first is taken for 0 once it is checked, as in Flink.
+        if digits.count & 1 == 1 {
+            guard nibble(digits[0]) != nil else { return out.setNull() }
+            out.append(0)
+        }
+        for digit in digits.dropFirst(digits.count & 1) {
             guard let value = nibble(digit) else { return out.setNull() }
             if isHigh { high = value } else {
                 out.append(high << 4 | value)

@@ -52,7 +52,7 @@ extension FunctionRegistry {
 indirect enum JsonShape: Sendable {
     /// JSON already: the result of a nested JSON_OBJECT, JSON_ARRAY or JSON.
     case raw
-    case text, binary, boolean, float, double, null
+    case text, binary, boolean, float, double, variant, null
     case integer(PhysicalType)
     case decimal(scale: Int)
     case timestamp(precision: Int, isUTC: Bool)
@@ -81,6 +81,7 @@ indirect enum JsonShape: Sendable {
         case .row(let fields):
             let order = fields.indices.sorted { Array(fields[$0].name.utf16).lexicographicallyPrecedes(Array(fields[$1].name.utf16)) }
             self = .row(try order.map { (JsonBuild.quoted(fields[$0].name), $0, try JsonShape(fields[$0].type, function)) })
+        case .variant: self = .variant
         case .null: self = .null
         case .date, .time, .intervalYearMonth, .intervalDayTime:
             throw StreamError(.validate, "\(function) cannot write \(type) as JSON", fix: "write CAST(... AS STRING)")
@@ -161,6 +162,10 @@ struct JsonColumn {
                 children[i].append(at, to: &out)
             }
             out.append(UInt8(ascii: "}"))
+        case .variant:
+            var text: [UInt8] = []
+            VariantJSON.write(Variant(values.bytes(at: at)), to: &text)
+            text.withUnsafeBytes { out.append($0) }
         case .null: out.append("null")
         }
     }

@@ -40,7 +40,7 @@ enum Rounding: Sendable {
                     ? .decimal(precision: precision, scale: 0)
                     : .decimal(precision: min(38, 1 + precision - scale + shown), scale: shown)
             } else {
-                result = .decimal(precision: min(38, precision + 1), scale: scale)
+                result = .decimal(precision: precision, scale: scale)
             }
             return Binding.call(name, result, args, decimal(mode, scale: scale, result))
         case .float, .double:

@@ -39,7 +39,7 @@ extension FunctionRegistry {
             let text = args[0].text, search = args[1].text, replacement = args[2].text
             return rows.text(.string) { row, out in TextBuild.replace(text[row], search[row], replacement[row], &out) }
         }
-        define("TRANSLATE", takes: [.text("string"), .text("from"), .text("to")], returns: .string) { args, rows, _ in
+        define("TRANSLATE", "TRANSLATE3", takes: [.text("string"), .text("from"), .text("to")], returns: .string) { args, rows, _ in
             let text = args[0].text, from = args[1].text, to = args[2].text
             return rows.text(.string) { row, out in TextBuild.translate(text[row], from[row], to[row], &out) }
         }

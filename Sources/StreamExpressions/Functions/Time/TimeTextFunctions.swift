@@ -67,7 +67,7 @@ extension FunctionRegistry {
             }
         }
         define("CONVERT_TZ", takes: [.text("time"), .text("from zone"), .text("to zone")], result: { _ in .string }) { bound, type in
-            let from = try ZoneSource(bound[1]), to = try ZoneSource(bound[2])
+            let from = try ZoneSource(bound[1], isLenient: true), to = try ZoneSource(bound[2], isLenient: true)
             return { args, rows, _ in
                 let text = args[0].text
                 var from = ZoneColumn(args[1], from), to = ZoneColumn(args[2], to)
@@ -276,8 +276,17 @@ struct PatternColumn {
 struct ZoneSource: Sendable {
     let constant: TimeZoneRules?
 
-    init(_ zone: Expr) throws {
-        constant = try Binding.constantText(zone).map { try TimeZoneRules.named($0) }
+    /// An unknown zone is UTC, as in Java's older classes, instead of an error.
+    let isLenient: Bool
+
+    init(_ zone: Expr, isLenient: Bool = false) throws {
+        self.isLenient = isLenient
+        constant = try Binding.constantText(zone).map { name in
+            do { return try TimeZoneRules.named(name) } catch {
+                guard isLenient else { throw error }
+                return try TimeZoneRules.named("UTC")
+            }
+        }
     }
 }
 
@@ -286,8 +295,10 @@ struct ZoneColumn {
     private let texts: TextVector?
     private var cursor: ZoneCursor?
     private var name: [UInt8] = []
+    private let isLenient: Bool
 
     init(_ column: Column, _ source: ZoneSource) {
+        isLenient = source.isLenient
         texts = source.constant == nil ? column.text : nil
         cursor = source.constant.map { ZoneCursor($0) }
     }
@@ -296,7 +307,10 @@ struct ZoneColumn {
         guard let texts else { return }
         let text = texts[row]
         if cursor != nil, text.elementsEqual(name) { return }
-        cursor = try ZoneCursor(named: text.string)
+        do { cursor = try ZoneCursor(named: text.string) } catch {
+            guard isLenient else { throw error }
+            cursor = try ZoneCursor(named: "UTC")
+        }
         name = Array(text)
     }
 

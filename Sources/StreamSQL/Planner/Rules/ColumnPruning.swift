@@ -35,7 +35,8 @@ public struct ColumnPruning {
             return (.values(values), index(kept))
         case .project(let input, let p): return prune(.calc(input, filter: nil, p), needed)
         case .calc(let input, let filter, let p):
-            let kept = needed.sorted()
+            // One column stays where only the number of rows matters: a projection of none is not told from its input.
+            let kept = needed.isEmpty && !p.exprs.isEmpty ? [p.exprs.firstIndex(where: \.isTrivial) ?? 0] : needed.sorted()
             let exprs = kept.map { p.exprs[$0] }
             let (below, map) = prune(input, exprs.reduce(filter?.columns ?? []) { $0.union($1.columns) })
             let projection = LogicalPlan.Projection(exprs: exprs.map { $0.mapColumns { map[$0]! } }, columns: kept.map { p.columns[$0] })
