@@ -6,6 +6,8 @@ import StreamOperators
 final class OverCollector {
     private struct Item {
         var text: String
+        /// Of PARTITION BY and ORDER BY.
+        var window: String
         var name: String
         var partition: [Expr], order: [(expr: Expr, key: SortSpec.Key)]
         var frame: OverFrame
@@ -45,6 +47,14 @@ final class OverCollector {
         }
         let text = Fingerprint(scope: binder.scope).of(SyntaxExpr(.call(call), span: span))
         if let i = items.firstIndex(where: { $0.text == text }) { return .column(Self.base + i, items[i].type) }
+        var bare = window
+        bare.frame = nil
+        let windowText = Fingerprint(scope: binder.scope).of(bare)
+        if let first = items.first, first.window != windowText {
+            throw context.error(
+                .plan, "\(name) ... OVER: all window functions of a SELECT must be computed on the same window, but this one has another PARTITION BY or "
+                    + "ORDER BY than those before it", fix: "compute one of them in a subquery", at: span)
+        }
         var inner = binder
         inner.context.overs = nil
         inner.clause = "OVER"
@@ -54,7 +64,7 @@ final class OverCollector {
             throw context.error(.validate, "cannot ORDER BY a value of type \(key.0.type)", fix: "order by parts of it", at: syntax.expr.span)
         }
         var item = Item(
-            text: text, name: Self.title(call), partition: partition, order: order.map { (expr: $0.0, key: $0.1) },
+            text: text, window: windowText, name: Self.title(call), partition: partition, order: order.map { (expr: $0.0, key: $0.1) },
             frame: try frame(window, name, span), inputs: [], make: { _ in .rowNumber }, type: .bigint, nullable: false, isNumbering: false)
         try check(item, binder.scope, window, name, span)
         switch name {
@@ -114,13 +124,19 @@ final class OverCollector {
                 fix: "add ORDER BY and a time attribute", at: span)
         }
         guard item.frame.preceding != nil else { return }
-        let isTime: Bool
-        if item.order.count == 1, case .column(let i, _) = item.order[0].expr, scope.columns.indices.contains(i) {
-            isTime = scope.columns[i].isTimeAttribute && !item.order[0].key.descending
-        } else {
-            isTime = false
+        var isEventTime = false, isProcessingTime = false
+        if item.order.count == 1, !item.order[0].key.descending {
+            isProcessingTime = item.order[0].expr.isProcessingTime
+            if case .column(let i, _) = item.order[0].expr, scope.columns.indices.contains(i) {
+                isEventTime = scope.columns[i].isTimeAttribute
+                isProcessingTime = scope.columns[i].isProcessingTime
+            }
         }
-        guard isTime else {
+        if isProcessingTime, item.frame.isRange {
+            throw context.error(
+                .plan, "not supported yet: OVER with RANGE and an interval by processing time", fix: "use ROWS, or order by event time", at: span)
+        }
+        guard isEventTime || isProcessingTime else {
             throw context.error(
                 .plan, "OVER windows' ordering in stream mode must be defined on a time attribute, ascending, when the window begins at a "
                     + "number of rows or an interval before the current one",
@@ -197,7 +213,8 @@ final class OverCollector {
             if case .column(let i, _) = expr { return i }
             prepared.exprs.append(expr)
             prepared.columns.append(
-                PlanColumn("$o\(prepared.columns.count - input.columns.count)", expr.type, nullable: expr.isNullable(in: input.columns)))
+                PlanColumn("$o\(prepared.columns.count - input.columns.count)", expr.type, nullable: expr.isNullable(in: input.columns),
+                           role: expr.isProcessingTime ? .processingTime : .none))
             return prepared.exprs.count - 1
         }
         struct Group {

@@ -65,13 +65,18 @@ public struct Over: PlanStep {
     // MARK: changelog
 
     /// By the time attribute alone, ascending, over rows that are never taken back: rows come out once and for all.
-    private func isByTime(_ input: [PlanColumn]) -> Bool {
+    func isByTime(_ input: [PlanColumn]) -> Bool {
         order.count == 1 && !order[0].descending && input[order[0].column].isTimeAttribute
+    }
+
+    /// As the rows come: each row comes out at once.
+    private func isByArrival(_ input: [PlanColumn]) -> Bool {
+        order.isEmpty || order.count == 1 && !order[0].descending && input[order[0].column].isProcessingTime
     }
 
     public func modifications(_ inputs: [Modifications]) throws -> Modifications {
         guard inputs[0].isInsertOnly else { return .all }
-        return isByTime(columns) || order.isEmpty ? .insert : [.insert, .update]
+        return isByTime(columns) || isByArrival(columns) ? .insert : [.insert, .update]
     }
 
     public func upsertKeys(_ inputs: [[Set<Int>]]) -> [Set<Int>] { inputs[0] }
@@ -83,7 +88,7 @@ public struct Over: PlanStep {
         let way: OverSpec.Order =
             if !stream.isChangelog, isByTime(stream.columns) {
                 .eventTime(column: order[0].column)
-            } else if !stream.isChangelog, order.isEmpty {
+            } else if !stream.isChangelog, isByArrival(stream.columns) {
                 .arrival
             } else {
                 .keys(order)

@@ -28,6 +28,9 @@ extension JobGraphBuilder {
     /// Makes the sources of a stream tell a watermark also before a row that touches a session that the watermark ends.
     mutating func cutBeforeTouchingRows(_ stream: Stream) { tellWatermarks(of: stream, ahead: 1) }
 
+    /// Makes the sources of a stream tell each watermark before the next row.
+    mutating func tellEveryWatermark(of stream: Stream) { tellWatermarks(of: stream, ahead: .max / 4) }
+
     private mutating func tellWatermarks(of stream: Stream, ahead: Int64) {
         var open = stream.vertices, seen: Set<Int> = []
         while let id = open.popLast() {
@@ -43,7 +46,7 @@ extension JobGraphBuilder {
     /// A filter and projection with CURRENT_WATERMARK: the watermark becomes a column in front of it. The sources tell each watermark
     /// before the next row.
     mutating func addWatermarkCalc(_ filter: Expr?, _ p: LogicalPlan.Projection, after stream: Stream) -> Stream {
-        tellWatermarks(of: stream, ahead: .max / 4)
+        tellEveryWatermark(of: stream)
         let types = Array(Set(([filter].compactMap { $0 } + p.exprs).flatMap(\.watermarkTypes))).sorted { "\($0)" < "\($1)" }
         let marks = types.map { PlanColumn("current_watermark", $0) }, width = stream.columns.count
         let marked = addStep("current watermark", after: stream, .forward, stream.columns + marks, Operators.watermarkColumns(types))

@@ -172,6 +172,7 @@ public struct JobGraphBuilder: Sendable {
         }
         var inputs: [Stream] = []
         for input in node.inputs { inputs.append(try add(input)) }
+        if node.dependsOnEveryWatermark { for input in inputs { tellEveryWatermark(of: input) } }
         emitsUpdateBefore = node.givesUpdateBefore
         var stream = try add(node.plan, inputs)
         (stream.modifications, stream.upsertKeys) = (node.modifications, node.upsertKeys)

@@ -5,9 +5,23 @@ import StreamOperators
 /// Makes a ``Rank`` of ROW_NUMBER() whose numbers are limited by a condition above it.
 struct RankRecognition {
     func apply(_ plan: LogicalPlan) throws -> LogicalPlan {
-        try plan.rewritten { step in
+        let plan = try plan.rewritten { step in
             guard case .filter(.step(let over as Over, let inputs), let condition) = step else { return step }
             return try recognised(over, inputs[0], condition.conjuncts) ?? step
+        }
+        try check(plan)
+        return plan
+    }
+
+    /// What is left is computed row after row, in an order that goes forward.
+    private func check(_ plan: LogicalPlan) throws {
+        for input in plan.inputs { try check(input) }
+        guard case .step(let over as Over, _) = plan, over.calls != [.rowNumber] else { return }
+        guard over.order.count <= 1, !over.order.contains(where: \.descending) else {
+            throw StreamError(
+                .plan, "an OVER window can only be ordered by a single column and in ascending mode, but this one is ordered by "
+                    + over.order.map { ExprText.sortKey($0, over.columns) }.joined(separator: ", "),
+                fix: "order by the time attribute, ascending")
         }
     }
 
@@ -27,7 +41,11 @@ struct RankRecognition {
         var rank = Rank(
             partition: over.partition, order: over.order, first: first, last: last, form: form(over, input, first: first, last: last),
             givesPlace: first != last, columns: first == last ? inputColumns : over.columns)
-        if !rank.givesPlace { rank.columns = inputColumns }
+        // By processing time rows are in order as they come.
+        if first == 1, last == 1, rank.order.count == 1, input.columns[rank.order[0].column].isProcessingTime {
+            if rank.order[0].descending { rank.form = .keepLast }
+            rank.order = []
+        }
         var plan = LogicalPlan.step(rank, [input])
         if !rank.givesPlace {
             var all = LogicalPlan.Projection.columns(Array(0..<width), of: inputColumns)
@@ -40,7 +58,7 @@ struct RankRecognition {
 
     private func form(_ over: Over, _ input: LogicalPlan, first: Int, last: Int) -> Rank.Form {
         for c in over.partition {
-            guard case .windowEnd(let origin) = input.columns[c].role, over.partition.contains(where: { input.columns[$0].role == .windowStart(origin) }),
+            guard case .windowEnd(let origin) = input.columns[c].role, !origin.isProcessingTime, over.partition.contains(where: { input.columns[$0].role == .windowStart(origin) }),
                 let type = timeType(of: origin, in: input)
             else { continue }
             return .window(end: c, timeType: type)
