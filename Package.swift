@@ -15,6 +15,8 @@ let package = Package(
     products: [
         .executable(name: "swiftwater", targets: ["swiftwater"]),
         .executable(name: "swiftwater-bench", targets: ["swiftwater-bench"]),
+        .library(name: "StreamSQL", targets: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime", "StreamSQL"]),
+        .library(name: "FileConnectors", targets: ["FileConnectors"]),
         .executable(name: "bench-nexmark", targets: ["bench-nexmark"]),
     ],
     dependencies: [
@@ -49,6 +51,9 @@ let package = Package(
         .target(
             name: "SQLiteCatalog", dependencies: ["StreamCore", "StreamSQL", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: ours),
         .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
+        .target(name: "RestConnector", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
+        .target(
+            name: "PythonFunctions", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamSQL"], swiftSettings: ours),
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
         .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
@@ -58,7 +63,7 @@ let package = Package(
             name: "swiftwater",
             dependencies: [
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
-                "ShardLog", "KinesisConnector", "HudiTable", "Nexmark", "Topology", "CLibEdit",
+                "ShardLog", "KinesisConnector", "HudiTable", "Nexmark", "PythonFunctions", "RestConnector", "Topology", "CLibEdit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
@@ -113,6 +118,9 @@ let package = Package(
             name: "SQLiteCatalogTests",
             dependencies: ["SQLiteCatalog", "StreamSQL", "StreamRuntime", "FileConnectors", "StreamTesting", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: ours),
+        .testTarget(
+            name: "RestConnectorTests", dependencies: ["RestConnector", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
+        .testTarget(name: "PythonFunctionsTests", dependencies: ["PythonFunctions", "StreamSQL", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),

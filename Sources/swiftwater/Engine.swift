@@ -1,6 +1,8 @@
 import FileConnectors
 import HudiTable
 import KinesisConnector
+import PythonFunctions
+import RestConnector
 import RocksDBState
 import SQLiteCatalog
 import StreamCore
@@ -16,7 +18,10 @@ import Darwin
 enum Engine {
     static let connectors: [any TableConnector] = [
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
+        RestConnector(),
     ]
+    /// Worker processes of Python functions, of all sessions.
+    private static let python = PythonFunctions()
 
     /// - Parameters:
     ///   - catalogFile: what the default catalog is kept in; nil = it is forgotten when the process ends.
@@ -24,6 +29,7 @@ enum Engine {
     static func session(settings: [String] = [], parallelism: Int? = nil, catalogFile: String? = nil, scratch: Bool = false) throws -> SQLSession {
         let store: any CatalogStore = try catalogFile.map { try SQLiteCatalogStore(path: $0, scratch: scratch) } ?? MemoryCatalogStore()
         let session = SQLSession(catalog: try Catalog(connectors: connectors, factories: [SQLiteCatalogFactory(scratch: scratch)], store: store))
+        python.install(on: session)
         session.jobs = { try runningJobs() }
         for setting in settings {
             guard let split = setting.firstIndex(of: "=") else {
