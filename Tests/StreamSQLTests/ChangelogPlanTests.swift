@@ -42,6 +42,18 @@ import Testing
             """)
     }
 
+    @Test("EXPLAIN CHANGELOG_MODE shows which rows each step gives, and that a keyed sink needs no old rows")
+    func explained() throws {
+        let harness = try SQLHarness(Self.tables)
+        let text = try harness.explain("CHANGELOG_MODE INSERT INTO byKey SELECT k, SUM(v) FROM ev GROUP BY k")
+        #expect(text.contains("Sink(byKey)\n+- Calc("))
+        #expect(text.contains("GroupAggregate(by: k, compute: SUM(v)), changelogMode=[I,UA]"))
+        #expect(text.contains("Scan(ev: k, v), changelogMode=[I]"))
+        let query = try harness.explain("CHANGELOG_MODE SELECT k, SUM(v) FROM ev GROUP BY k")
+        #expect(query.contains("GroupAggregate(by: k, compute: SUM(v)), changelogMode=[I,UB,UA]"))
+        #expect(try harness.error("EXPLAIN ESTIMATED_COST SELECT k FROM ev")?.problem == "not supported yet: EXPLAIN ESTIMATED_COST")
+    }
+
     @Test("rows that a source gives by key become a full changelog")
     func normalized() throws {
         let harness = try SQLHarness(Self.tables)

@@ -136,25 +136,26 @@ public final class SQLSession {
     }
 
     private func explain(_ statement: Statement, _ details: Set<ExplainDetail>, _ script: ScriptText) throws -> StatementResult {
-        let graph: JobGraph, plans: [LogicalPlan], optimized: [LogicalPlan]
+        let graph: JobGraph, plans: [LogicalPlan], optimized: [String]
+        let showsModes = details.contains(.changelogMode)
+        func sinks(_ planned: Planner.PlannedInserts) -> (JobGraph, [LogicalPlan], [String]) {
+            let modes = zip(planned.changelogs, planned.optimized).map { showsModes ? "Sink(\($0.table))\n" + $0.node.indentedText : $1.treeText }
+            return (planned.graph, planned.plans, modes)
+        }
         switch statement.node {
         case .query(let query):
             let planned = try planned(query, script)
             graph = try planned.jobGraph(into: ExplainSink())
-            (plans, optimized) = ([planned.plan], [planned.optimizedPlan])
-        case .insert(let insert):
-            let planned = try planned([insert], script)
-            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
-        case .statementSet(let inserts):
-            let planned = try planned(inserts, script)
-            (graph, plans, optimized) = (planned.graph, planned.plans, planned.optimized)
+            (plans, optimized) = ([planned.plan], [showsModes ? planned.changelog.treeText : planned.optimizedPlan.treeText])
+        case .insert(let insert): (graph, plans, optimized) = sinks(try planned([insert], script))
+        case .statementSet(let inserts): (graph, plans, optimized) = sinks(try planned(inserts, script))
         default:
             throw script.error(.validate, "EXPLAIN takes a query, an INSERT or a statement set", at: statement.span)
         }
-        if let detail = details.first(where: { $0 != .graphviz }) {
+        if let detail = details.first(where: { $0 != .graphviz && $0 != .changelogMode }) {
             throw script.error(
-                .plan, "not supported yet: EXPLAIN \(detail.rawValue)", fix: "write EXPLAIN, or EXPLAIN DOT for a Graphviz drawing",
-                at: statement.span)
+                .plan, "not supported yet: EXPLAIN \(detail.rawValue)",
+                fix: "write EXPLAIN, EXPLAIN CHANGELOG_MODE, or EXPLAIN DOT for a Graphviz drawing", at: statement.span)
         }
         let text =
             details.contains(.graphviz)
@@ -164,7 +165,7 @@ public final class SQLSession {
             \(plans.map(\.treeText).joined(separator: "\n\n"))
 
             == Optimized plan ==
-            \(optimized.map(\.treeText).joined(separator: "\n\n"))
+            \(optimized.joined(separator: "\n\n"))
 
             == Job graph ==
             \(graph.text)

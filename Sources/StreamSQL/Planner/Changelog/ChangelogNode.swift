@@ -149,7 +149,14 @@ struct ChangelogNode: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    func draw(indent: String, branch: String, into lines: inout [String]) {
+    /// The tree below a line of its own.
+    var indentedText: String {
+        var lines: [String] = []
+        draw(indent: "", branch: "+- ", into: &lines)
+        return lines.joined(separator: "\n")
+    }
+
+    private func draw(indent: String, branch: String, into lines: inout [String]) {
         lines.append("\(indent)\(branch)\(plan.title), changelogMode=\(modeText)")
         let inner = branch.isEmpty ? indent : indent + (branch == "+- " ? "   " : "|  ")
         for (i, input) in inputs.enumerated() {
