@@ -95,7 +95,6 @@ func shown(_ t: TableRef) -> String {
     case .tableFunction(let call): text += "TABLE \(call.name)(" + call.arguments.map(shown).joined(separator: ", ") + ")"
     case .path(let e): text += "PATH \(shown(e))"
     case .match(let input, let match): text += "\(shown(input)) MATCH \(match.pattern.map(\.variable))"
-    case .path(let e): text += "PATH \(shown(e))"
     case .unnest(let e, let o): text += "UNNEST \(shown(e))" + (o ? " ORDINALITY" : "")
     case .join(let l, let r, let kind, let on, let using):
         text += "(\(shown(l)) \(kind) \(shown(r))" + (on.map { " ON \(shown($0))" } ?? "") + (using.isEmpty ? "" : " USING \(using)") + ")"
