@@ -39,6 +39,9 @@ public struct WatermarkMerge: Sendable {
         return advance()
     }
 
+    /// What one input has reached.
+    public func watermark(of input: Int) -> EventTime { inputs[input].watermark }
+
     /// True when every input that has not finished is idle, and at least one has not.
     public var allIdle: Bool {
         let open = inputs.filter { !$0.finished }

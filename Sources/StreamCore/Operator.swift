@@ -44,6 +44,9 @@ public protocol Output: AnyObject {
 public protocol StreamOperator: AnyObject {
     func open(_ context: OperatorContext) throws
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress
+    /// The watermark that the sender of the next batch had reached. With several senders it may be ahead of the merged one: what
+    /// was late for the sender is late, whatever the others do. Told to the first operator behind an exchange.
+    func senderReached(_ watermark: EventTime)
     /// All inputs' merged watermark moved to `watermark`.
     func advance(to watermark: EventTime, output: any Output) throws -> Progress
     /// Event time behind the operator once its input's has come to `watermark`: earlier than that for operators that give rows of
@@ -72,6 +75,7 @@ public protocol StreamOperator: AnyObject {
 
 extension StreamOperator {
     public func open(_ context: OperatorContext) throws {}
+    public func senderReached(_ watermark: EventTime) {}
     public func advance(to watermark: EventTime, output: any Output) throws -> Progress { .done }
     public func outputWatermark(_ watermark: EventTime) -> EventTime { watermark }
     public func finish(input: Int, output: any Output) throws -> Progress { .done }

@@ -38,7 +38,7 @@ final class Chain {
     fileprivate func deliver(_ element: ChainElement, to index: Int) throws {
         guard index < nodes.count else {
             switch element {
-            case .batch(let batch, _): try router?.emit(batch)
+            case .batch(let batch, _, _): try router?.emit(batch)
             case .watermark(let watermark): router?.broadcast(.watermark(watermark))
             case .barrier(let barrier):
                 router?.broadcast(.barrier(barrier))
@@ -59,10 +59,12 @@ final class Chain {
         let node = nodes[index]
         let output = node.output!
         switch element {
-        case .batch(let batch, let input):
+        case .batch(let batch, let input, let sent):
             node.metrics.rowsIn.add(batch.count)
             switch node.kind {
-            case .transform(let op): node.isEmitting = try op.process(batch, input: input, output: output) == .more
+            case .transform(let op):
+                if let sent { op.senderReached(sent) }
+                node.isEmitting = try op.process(batch, input: input, output: output) == .more
             case .sink(let sink): try sink.write(batch)
             }
         case .watermark(let watermark):
@@ -161,7 +163,8 @@ final class Chain {
 }
 
 enum ChainElement {
-    case batch(Batch, input: Int)
+    /// With the watermark of its sender, for the first node behind an exchange.
+    case batch(Batch, input: Int, sent: EventTime? = nil)
     case watermark(EventTime)
     case barrier(Barrier)
     case idle(Bool)

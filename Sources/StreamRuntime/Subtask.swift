@@ -214,7 +214,7 @@ package final class Subtask {
 
     private func take(_ element: StreamElement, from i: Int, port: Int, channels: [InputChannel]) throws {
         switch element {
-        case .batch(let batch): try chain.push(.batch(batch, input: port))
+        case .batch(let batch): try chain.push(.batch(batch, input: port, sent: channels.count > 1 ? merge.watermark(of: i) : nil))
         case .watermark(let watermark):
             if let merged = merge.update(i, to: watermark) { try chain.push(.watermark(merged)) }
             try tellIdleness()

@@ -108,12 +108,35 @@ public struct ReferenceInterpreter {
 
     private func join(_ left: [Event], _ right: [Event], _ widths: (Int, Int), _ j: LogicalPlan.Join) throws -> [Event] {
         let left = net(left).map(\.row), right = net(right).map(\.row)
-        return try JoinedPairs(left: left, right: right, widths: widths).rows(j.kind) { a, b in
+        let equalities = j.leftKeys.isEmpty ? Self.equalities(j.condition, widths.0) : []
+        var pairs = JoinedPairs(left: left, right: right, widths: widths)
+        if !equalities.isEmpty {
+            // Only which pairs are looked at: the condition decides.
+            var places: [[Value]: [Int]] = [:]
+            for (i, b) in right.enumerated() { places[try equalities.map { try scalars.value(of: $0.right, b) }, default: []].append(i) }
+            pairs.candidates = { [scalars] a in places[try equalities.map { try scalars.value(of: $0.left, a) }] ?? [] }
+        }
+        return try pairs.rows(j.kind) { a, b in
             for (i, (l, r)) in zip(j.leftKeys, j.rightKeys).enumerated() {
                 if !Ordering.isSame(a[l], b[r]) || a[l] == .null && !j.nullSafeKeys.contains(i) { return false }
             }
             return try j.condition.map { try scalars.value(of: $0, a + b) == .bool(true) } ?? true
         }.map { Event(row: $0) }
+    }
+
+    /// Equal parts of a condition, over the left row and over the right one, of types whose equal values are one value.
+    private static func equalities(_ condition: Expr?, _ width: Int) -> [(left: Expr, right: Expr)] {
+        guard let condition else { return [] }
+        let parts = if case .and(let parts) = condition { parts } else { [condition] }
+        return parts.compactMap { part in
+            guard case .call(let f, let args) = part, f.name == "=", args.count == 2,
+                args.allSatisfy({ !$0.columns.isEmpty && ($0.type.isInteger || $0.type.isText) }), args[0].type.isInteger == args[1].type.isInteger
+            else { return nil }
+            for (a, b) in [(args[0], args[1]), (args[1], args[0])] where a.columns.allSatisfy({ $0 < width }) && b.columns.allSatisfy({ $0 >= width }) {
+                return (a, b.mapColumns { $0 - width })
+            }
+            return nil
+        }
     }
 
     private func sort(_ input: [Event], _ columns: [PlanColumn], _ s: LogicalPlan.Sort) throws -> [Event] {
@@ -178,13 +201,16 @@ struct Groups<Member>: Sequence {
 struct JoinedPairs {
     var left: [[Value]], right: [[Value]]
     var widths: (left: Int, right: Int)
+    /// Places of the right rows that a left one may match; nil = all.
+    var candidates: ((_ left: [Value]) throws -> [Int])?
 
-    func rows(_ kind: JoinKind, matches: (_ left: [Value], _ right: [Value]) throws -> Bool) rethrows -> [[Value]] {
+    func rows(_ kind: JoinKind, matches: (_ left: [Value], _ right: [Value]) throws -> Bool) throws -> [[Value]] {
         var result: [[Value]] = []
         var isMatched = Array(repeating: false, count: right.count)
         for a in left {
             var found = false
-            for (i, b) in right.enumerated() where try matches(a, b) {
+            for i in try candidates?(a) ?? Array(right.indices) where try matches(a, right[i]) {
+                let b = right[i]
                 found = true
                 isMatched[i] = true
                 if !kind.isLeftOnly { result.append(a + b) }

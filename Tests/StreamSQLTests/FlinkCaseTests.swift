@@ -94,7 +94,7 @@ import Testing
     }
 
     /// A retraction that is late behind a second exchange: with several senders it may come before their common watermark, as in Flink.
-    static let lateBehindExchange: Set<String> = ["comp_tumble_over_last_dedup"]
+    static let lateBehindExchange: Set<String> = []
 
     /// Whether a script's rows follow the order in which rows of several subtasks meet.
     static func followsArrival(_ name: String) -> Bool {

@@ -27,6 +27,7 @@ final class BackendOperator: StreamOperator {
         try chosen.restore(state)
     }
 
+    func senderReached(_ watermark: EventTime) { chosen.senderReached(watermark) }
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress { try chosen.process(batch, input: input, output: output) }
     func advance(to watermark: EventTime, output: any Output) throws -> Progress { try chosen.advance(to: watermark, output: output) }
     func outputWatermark(_ watermark: EventTime) -> EventTime { chosen.outputWatermark(watermark) }

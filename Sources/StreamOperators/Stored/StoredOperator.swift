@@ -63,6 +63,8 @@ class StoredOperator: StreamOperator {
     /// Makes the in-memory operator hold what the batch needs.
     func prepare(_ batch: Batch, input: Int) throws { preconditionFailure("abstract") }
 
+    func senderReached(_ watermark: EventTime) { inner.senderReached(watermark) }
+
     final func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         if !batch.isEmpty {
             try prepare(batch, input: input)

@@ -24,6 +24,10 @@ final class PaneWindowOperator: KeyedStateOperator {
     private let lateness: Int64
     /// For processing time: the clock when it was last looked at.
     var watermark = Int64.min
+    /// Of the sender of the batch: no window is begun that has ended there.
+    private var sent = Int64.min
+
+    func senderReached(_ watermark: EventTime) { sent = spec.isProcessingTime ? .min : watermark.milliseconds }
     var arrivals: Int64 = 0
     /// Results given so far, of an operator that updates them.
     let results: PaneResults?
@@ -162,7 +166,7 @@ final class PaneWindowOperator: KeyedStateOperator {
             return target
         }
         let firesAt = clock.instant(upper - 1)
-        guard cleanupTime(firesAt) > watermark else { return -1 }
+        guard cleanupTime(firesAt) > max(watermark, sent) else { return -1 }
         return add(group, time, upper, firesAt)
     }
 
@@ -246,7 +250,7 @@ final class PaneWindowOperator: KeyedStateOperator {
             pane = panes.next.base[Int(pane)]
         }
         let firesAt = clock.instant(to - 1)
-        guard cleanupTime(firesAt) > watermark else { return -1 }
+        guard cleanupTime(firesAt) > max(watermark, sent) else { return -1 }
         return add(group, from, to, firesAt)
     }
 

@@ -62,6 +62,13 @@ final class WindowAggregateOperator: StreamOperator {
         versions.start(at: context.now())
     }
 
+    /// The last window that has ended for the sender of the batch.
+    private var senderFiredEnd = Int64.min
+
+    func senderReached(_ watermark: EventTime) {
+        senderFiredEnd = watermark == .min || spec.isProcessingTime ? .min : clock.firedEnd(windowing, watermark: watermark)
+    }
+
     func process(_ batch: Batch, input: Int, output: any Output) throws -> Progress {
         let n = batch.count
         guard n > 0 else { return .done }
@@ -88,7 +95,7 @@ final class WindowAggregateOperator: StreamOperator {
         } else {
             let columns = store.plan.plainColumns(batch)
             for part in parts {
-                if windowing.lastEnd(ofSlice: part.slice) <= firedEnd {
+                if windowing.lastEnd(ofSlice: part.slice) <= max(firedEnd, senderFiredEnd) {
                     context.metrics.lateRows.add(part.count)
                 } else {
                     store.update(part, columns: columns, kinds: batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) },
@@ -107,7 +114,7 @@ final class WindowAggregateOperator: StreamOperator {
 
     private func absorb(_ parts: [SlicePartition.Part], state: [Column]) {
         for part in parts {
-            if windowing.lastEnd(ofSlice: part.slice) <= firedEnd {
+            if windowing.lastEnd(ofSlice: part.slice) <= max(firedEnd, senderFiredEnd) {
                 let counts = state[0].pointer(as: Int64.self)
                 var late: Int64 = 0
                 forEachRow(part.rows, part.count) { _, row in late += counts[row] }
