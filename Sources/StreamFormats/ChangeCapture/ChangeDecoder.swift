@@ -81,113 +81,174 @@ final class ChangeDecoder: RecordDecoder {
 
     private func changes(_ envelopes: Batch, _ chunk: Buffer, _ span: (Int) -> Range<Int>) throws -> (Batch, envelopeOfRow: [Int32]) {
         var parts = envelopes.columns
-        let payload = hasSchema ? parts[0] : nil
-        if let payload { parts.replaceSubrange(0..<1, with: payload.children) }
-        var rows = ChangeRows(capacity: envelopes.count)
-        let pair: (new: Column, old: Column)
-        switch format {
-        case .debezium: pair = (parts[1], parts[0])
-        case .canal: pair = (parts[0].children[0], parts[1].children[0])
-        case .maxwell: pair = (parts[0], parts[1])
-        }
+        if hasSchema { parts.replaceSubrange(0..<1, with: parts[0].children) }
+        let reading = Reading(format, payload: hasSchema ? envelopes.columns[0] : nil, parts)
+        let names = Array(parts.dropFirst(3))
+        var rows = ChangeRows(capacity: envelopes.physicalCount)
         for row in 0..<envelopes.physicalCount {
-            if !filters.isEmpty {
-                switch passes(Array(parts[3...]), row) {
+            var problem = Problem.none
+            if !names.isEmpty {
+                switch passes(names, row) {
                 case .passes: break
                 case .other: continue
-                case .unknown(let field):
-                    try bad(row, "field \"\(field)\" is missing, and '\(format.prefix)\(field).include' is set", chunk, span)
-                    continue
+                case .unknown(let filter): problem = .filter(filter)
                 }
             }
-            if let problem = envelope(parts, pair, row, isEmpty: payload.map { !$0.isValid(row) } ?? false, &rows) {
-                try bad(row, problem, chunk, span)
-            }
+            if case .none = problem { problem = reading.add(row, to: &rows) }
+            if case .none = problem { continue }
+            try bad(row, reason(problem, row, parts), chunk, span)
         }
         let missing = oldImage?.parts?.fills.map(\.missing)
-        let columns = rows.columns(new: pair.new.children, old: pair.old.children, oldMissing: missing, newCount: pair.new.count)
+        let columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
         let batch = Batch(columns: outputs.map { columns[$0] }, physicalCount: rows.count, rowKinds: rows.kindBuffer())
         return (batch, rows.envelopes)
     }
 
-    /// Adds the rows of one message, or says what is wrong with it.
-    private func envelope(_ parts: [Column], _ images: (new: Column, old: Column), _ row: Int, isEmpty: Bool, _ rows: inout ChangeRows) -> String? {
-        if isEmpty { return "field \"payload\" is missing, and 'debezium-json.schema-include' is true" }
+    /// What is wrong with a message.
+    private enum Problem {
+        case none, noPayload, noWord, unknownWord
+        case noNew(Change), noOld(Change)
+        /// Fewer rows in "old" than in "data".
+        case tooFewOld(new: Int, old: Int)
+        /// A filter looks at a field that is not there.
+        case filter(Int)
+    }
+
+    private func reason(_ problem: Problem, _ row: Int, _ parts: [Column]) -> String {
         let word = format == .debezium ? "op" : "type"
-        guard parts[2].isValid(row) else { return "field \"\(word)\" is missing" }
-        let text = parts[2].bytes(at: row)
-        guard let change = Change(text, format) else { return "unknown \"\(word)\" value \(TextConversion.excerpt(text))" }
-        if change == .definition { return nil }
-        let takesOld = change == .update || (change == .delete && format == .debezium)
-        let takesNew = change != .delete || format != .debezium
-        let news: Range<Int>, olds: Range<Int>
-        if format == .canal {
-            news = Self.range(parts[0], row)
-            olds = Self.range(parts[1], row)
-            if olds.count < news.count, takesOld, parts[1].isValid(row) { return "\"data\" has \(news.count) rows, but \"old\" \(olds.count)" }
-        } else {
-            news = row..<row + 1
-            olds = news
-        }
-        // `before` is the first of the fields, `old` the second.
-        let (newPart, oldPart) = format == .debezium ? (1, 0) : (0, 1)
-        if takesNew, !parts[newPart].isValid(row) || !news.allSatisfy(images.new.isValid) {
-            return "the \"\(format == .debezium ? "after" : "data")\" field of \(change.rawValue) message is null"
-        }
-        if takesOld, !parts[oldPart].isValid(row) || !(0..<news.count).allSatisfy({ images.old.isValid(olds.lowerBound + $0) }) {
+        switch problem {
+        case .none: return ""
+        case .noPayload: return "field \"payload\" is missing, and 'debezium-json.schema-include' is true"
+        case .noWord: return "field \"\(word)\" is missing"
+        case .unknownWord: return "unknown \"\(word)\" value \(TextConversion.excerpt(parts[2].bytes(at: row)))"
+        case .noNew(let change): return "the \"\(format == .debezium ? "after" : "data")\" field of \(change.rawValue) message is null"
+        case .noOld(let change):
             guard format == .debezium else { return "the \"old\" field of \(change.rawValue) message is null" }
             return "the \"before\" field of \(change.rawValue) message is null: if it comes from Debezium's connector for Postgres, "
                 + "the REPLICA IDENTITY of the table must be set to FULL there"
+        case .tooFewOld(let new, let old): return "\"data\" has \(new) rows, but \"old\" \(old)"
+        case .filter(let i): return "field \"\(filters[i].field)\" is missing, and '\(format.prefix)\(filters[i].field).include' is set"
         }
-        for i in 0..<news.count {
-            let new = news.lowerBound + i, old = olds.lowerBound + i
-            switch change {
-            case .insert: rows.add(new: new, .insert, row)
-            case .update:
-                rows.add(old: old, pairedWith: new, .updateBefore, row)
-                rows.add(new: new, .updateAfter, row)
-            case .delete:
-                if takesOld { rows.add(old: old, pairedWith: new, .delete, row) } else { rows.add(new: new, .delete, row) }
-            case .definition: break
-            }
-        }
-        return nil
     }
 
-    private static func range(_ list: Column, _ row: Int) -> Range<Int> { Int(list.codes[row])..<Int(list.codes[row + 1]) }
-
-    /// What a message says of its rows.
+    /// What a message says of its rows, by the name of the statement.
     private enum Change: String {
         case insert = "INSERT", update = "UPDATE", delete = "DELETE"
         /// A table was made: no rows.
         case definition = "CREATE"
 
-        private static let debezium: [(String, Change)] = [("c", .insert), ("u", .update), ("d", .delete), ("r", .insert)]
-        private static let canal: [(String, Change)] = [("INSERT", .insert), ("UPDATE", .update), ("DELETE", .delete), ("CREATE", .definition)]
-        private static let maxwell: [(String, Change)] = [("insert", .insert), ("update", .update), ("delete", .delete)]
-
-        init?(_ text: UnsafeRawBufferPointer, _ format: ChangeCaptureFormat) {
-            let words: [(String, Change)]
+        @inline(__always)
+        init?(_ view: UnsafePointer<StringView>, _ format: ChangeCaptureFormat) {
+            // All words are short, and so lie in the view.
+            let count = Int(view.pointee.length), bytes = (UnsafeRawPointer(view) + 4).assumingMemoryBound(to: UInt8.self)
+            func matches(_ word: StaticString) -> Bool {
+                guard count == word.utf8CodeUnitCount else { return false }
+                for i in 0..<count where bytes[i] != word.utf8Start[i] { return false }
+                return true
+            }
             switch format {
-            case .debezium: words = Self.debezium
-            case .canal: words = Self.canal
-            case .maxwell: words = Self.maxwell
+            case .debezium:
+                guard count == 1 else { return nil }
+                switch bytes[0] {
+                case UInt8(ascii: "c"), UInt8(ascii: "r"): self = .insert
+                case UInt8(ascii: "u"): self = .update
+                case UInt8(ascii: "d"): self = .delete
+                default: return nil
+                }
+            case .canal:
+                if matches("INSERT") { self = .insert } else if matches("UPDATE") { self = .update } else if matches("DELETE") { self = .delete }
+                else if matches("CREATE") { self = .definition } else { return nil }
+            case .maxwell:
+                if matches("insert") { self = .insert } else if matches("update") { self = .update } else if matches("delete") { self = .delete }
+                else { return nil }
             }
-            for (word, change) in words where word.utf8.count == text.count && word.utf8.elementsEqual(text) {
-                self = change
-                return
+        }
+    }
+
+    /// The envelopes of a batch as plain pointers, valid while `new`, `old` and the batch live.
+    private struct Reading {
+        /// The images of rows as they are, and as they were.
+        let new: Column, old: Column
+        private let format: ChangeCaptureFormat
+        private let payload: Part?
+        private let word: Part
+        private let words: UnsafePointer<StringView>
+        /// Fields of the message, and the images in them: the same but for lists.
+        private let newField: Part, oldField: Part
+        private let newImage: Part, oldImage: Part
+
+        private struct Part {
+            let validity: UnsafeRawPointer?
+            /// Of lists.
+            let offsets: UnsafePointer<Int32>
+
+            init(_ column: Column) {
+                validity = column.validity.map { UnsafeRawPointer($0.base) }
+                offsets = column.codes
             }
-            return nil
+
+            @inline(__always)
+            func isValid(_ row: Int) -> Bool { validity.map { Bitmap.get($0, row) } ?? true }
+
+            @inline(__always)
+            func areValid(_ rows: Range<Int>) -> Bool {
+                guard validity != nil else { return true }
+                for row in rows where !isValid(row) { return false }
+                return true
+            }
+
+            func range(_ row: Int) -> Range<Int> { Int(offsets[row])..<Int(offsets[row + 1]) }
+        }
+
+        init(_ format: ChangeCaptureFormat, payload: Column?, _ parts: [Column]) {
+            self.format = format
+            self.payload = payload.map { Part($0) }
+            let fields = format == .debezium ? (new: parts[1], old: parts[0]) : (new: parts[0], old: parts[1])
+            new = format == .canal ? fields.new.children[0] : fields.new
+            old = format == .canal ? fields.old.children[0] : fields.old
+            newField = Part(fields.new)
+            oldField = Part(fields.old)
+            newImage = Part(new)
+            oldImage = Part(old)
+            word = Part(parts[2])
+            words = parts[2].pointer(as: StringView.self)
+        }
+
+        /// Adds the rows of one message, unless something is wrong with it.
+        @inline(__always)
+        func add(_ row: Int, to rows: inout ChangeRows) -> Problem {
+            if let payload, !payload.isValid(row) { return .noPayload }
+            guard word.isValid(row) else { return .noWord }
+            guard let change = Change(words + row, format) else { return .unknownWord }
+            if change == .definition { return .none }
+            let deletesOld = change == .delete && format == .debezium
+            let news = format == .canal ? newField.range(row) : row..<row + 1
+            if !deletesOld, !newField.isValid(row) || !newImage.areValid(news) { return .noNew(change) }
+            switch change {
+            case .insert: for i in news { rows.add(new: i, .insert, row) }
+            case .delete where !deletesOld: for i in news { rows.add(new: i, .delete, row) }
+            default:
+                guard oldField.isValid(row) else { return .noOld(change) }
+                let olds = format == .canal ? oldField.range(row) : row..<row + 1
+                guard olds.count >= news.count else { return .tooFewOld(new: news.count, old: olds.count) }
+                guard oldImage.areValid(olds.prefix(news.count)) else { return .noOld(change) }
+                for (i, j) in zip(olds, news) {
+                    rows.add(old: i, pairedWith: j, deletesOld ? .delete : .updateBefore, row)
+                    if !deletesOld { rows.add(new: j, .updateAfter, row) }
+                }
+            }
+            return .none
         }
     }
 
     // MARK: Filters
 
-    private enum Verdict { case passes, other, unknown(String) }
+    /// `unknown`: the field that this filter looks at is not there.
+    private enum Verdict { case passes, other, unknown(Int) }
 
     private func passes(_ names: [Column], _ row: Int) -> Verdict {
         for i in filters.indices {
-            guard names[i].isValid(row) else { return .unknown(filters[i].field) }
+            guard names[i].isValid(row) else { return .unknown(i) }
             if !filters[i].matches(names[i].bytes(at: row)) { return .other }
         }
         return .passes
