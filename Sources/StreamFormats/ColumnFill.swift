@@ -59,6 +59,8 @@ struct Slot {
     var prefixValue: Int64 = 0
     /// Field names of a ROW, for formats that look them up.
     var names: UnsafeMutablePointer<FieldNames>?
+    /// A bit per value that an object did not name, where that is asked for: null and left out are not the same.
+    var missing: UnsafeMutableRawPointer?
 
     init(_ type: DataType, children: UnsafeMutablePointer<Slot>?, childCount: Int, fill: ColumnFill) {
         kind = SlotKind(type)
@@ -154,6 +156,10 @@ final class ColumnFill {
     fileprivate(set) var slot: UnsafeMutablePointer<Slot>!
     private var values = Buffer.empty
     private var validity = Buffer.empty
+    /// Notes in `missing` which values were left out of their objects. Set before the first batch, for parts of ROWs.
+    var tracksMissing = false
+    /// Until the next batch begins.
+    private(set) var missing = Buffer.empty
 
     init(_ type: DataType) {
         self.type = type
@@ -171,6 +177,7 @@ final class ColumnFill {
     func begin(_ capacity: Int) {
         values = Buffer.empty
         validity = Buffer.empty
+        missing = Buffer.empty
         slot.pointee.capacity = 0
         slot.pointee.count = 0
         slot.pointee.hasNulls = false
@@ -189,6 +196,12 @@ final class ColumnFill {
         else if isList { bigger.pointer(as: Int32.self)[0] = 0 }
         let bits = Bitmap.make(capacity, valid: true)
         if old > 0 { bits.base.copyMemory(from: validity.base, byteCount: Bitmap.byteCount(old)) }
+        if tracksMissing {
+            let more = Bitmap.make(capacity, valid: false)
+            if old > 0 { more.base.copyMemory(from: missing.base, byteCount: Bitmap.byteCount(old)) }
+            missing = more
+            slot.pointee.missing = more.base
+        }
         (values, validity) = (bigger, bits)
         slot.pointee.values = bigger.base
         slot.pointee.validity = bits.base

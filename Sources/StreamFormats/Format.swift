@@ -50,7 +50,7 @@ public protocol RecordEncoder: AnyObject {
 
     /// Appends the selected rows, each ended by a newline (by nothing in a format without delimiters).
     ///
-    /// Row kinds are not written: a sink that is given updates deals with them itself.
+    /// Formats of changelogs write row kinds; with others a sink that is given updates deals with them itself.
     ///
     /// - Throws: `.runtime` for a value that the format cannot hold.
     func encode(_ batch: Batch, into out: inout EncodedBytes) throws

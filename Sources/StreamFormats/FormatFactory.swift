@@ -30,7 +30,8 @@ extension Format {
 public enum FormatFactory {
     /// All formats, by name.
     public static let formats: [String: any Format] = Dictionary(
-        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat()] as [any Format]).map { ($0.name, $0) })
+        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat()] as [any Format] + ChangeCaptureFormat.allCases.map { $0 as any Format })
+            .map { ($0.name, $0) })
 
     /// Keys that a table with this format may have, `format` among them; with an unknown format only that one.
     public static func optionKeys(for format: String?, prefix: String = "") -> Set<String> {

@@ -147,6 +147,59 @@ import Testing
         #expect(rows.map { $0[0] } == [.int(1), .int(2), .int(4)] && metrics.badRecords.get() == 1)
     }
 
+    @Test("a change message that makes no sense names file and line, in every format; or is counted and skipped",
+          arguments: [
+              ("debezium-json", #"{"before":null,"after":{"id":1},"op":"c"}"#, #"{"before":null,"after":{"id":1},"op":"t"}"#, "unknown \"op\" value"),
+              ("debezium-json", #"{"before":null,"after":{"id":1},"op":"c"}"#, #"{"before":null,"after":{"id":1},"op":"u"}"#, "REPLICA IDENTITY"),
+              ("debezium-json", #"{"before":null,"after":{"id":1},"op":"c"}"#, #"{"before":null,"after":{"id":1},"op"}"#, "not well-formed"),
+              ("canal-json", #"{"data":[{"id":1}],"type":"INSERT"}"#, #"{"data":[{"id":"one"}],"type":"INSERT"}"#, "data.id"),
+              ("maxwell-json", #"{"data":{"id":1},"type":"insert"}"#, #"{"data":{"id":1},"type":"drop"}"#, "unknown \"type\" value"),
+          ])
+    func badChange(format: String, good: String, bad: String, mention: String) throws {
+        let temporary = TemporaryDirectory()
+        try temporary.write("f", [good, "", good, bad, good].joined(separator: "\n"))
+        func read(_ options: [String: String] = [:], metrics: OperatorMetrics = OperatorMetrics()) throws -> [[Value]] {
+            let source = try source(table(temporary.path + "/f", options.merging(["format": format]) { a, _ in a }))
+            #expect(source.producesChanges && source.changelogMode == .all)
+            return try source.rows(metrics: metrics)
+        }
+        let error = #expect(throws: StreamError.self) { try read() }
+        #expect(error?.location == SourceLocation(file: temporary.path + "/f", line: 4, column: 1))
+        #expect(error?.sourceLine == bad && error?.problem.contains(mention) == true, "\(error?.description ?? "")")
+        guard mention != "data.id" else { return }
+        let metrics = OperatorMetrics()
+        #expect(try read(["\(format).ignore-parse-errors": "true"], metrics: metrics).count == 3 && metrics.badRecords.get() == 1)
+    }
+
+    @Test("changes are written, and read back with their kinds from any position", arguments: ["debezium-json", "canal-json", "maxwell-json"], [1, 2, 100])
+    func changes(format: String, maxRows: Int) throws {
+        let temporary = TemporaryDirectory()
+        let table = table(temporary.path, ["format": format, "sink.rolling-policy.on-checkpoint": "true"])
+        let sink = try FilesystemConnector().sink(for: table, timeZone: "UTC")
+        #expect(sink.acceptsChanges)
+        let rows: [[Value]] = (0..<300).map { [.int(Int64($0)), $0 % 3 == 0 ? .null : .string("the name of row \($0)")] }
+        let kinds: [RowKind] = (0..<300).map { [.insert, .updateBefore, .updateAfter, .delete][$0 % 4] }
+        let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        try writer.write(Batch(schema: Self.schema, rows: rows, kinds: kinds))
+        try sink.committer(SinkContext())!.commit(1, try writer.prepareCommit(1))
+        let source = try source(table)
+        var split = try source.splits()[0]
+        var read: [[Value]] = [], readKinds: [RowKind] = []
+        while true {
+            // A new reader for each batch, from where the one before it stopped.
+            let reader = try source.reader(for: split, metrics: OperatorMetrics())
+            guard case .batch(let batch) = try reader.next(maxRows: maxRows) else { break }
+            #expect(batch.count <= maxRows)
+            read += batch.rows()
+            readKinds += (0..<batch.count).map { batch.kind(atPhysical: $0) }
+            split = SourceSplit(id: split.id, position: reader.position)
+        }
+        #expect(read == rows)
+        #expect(readKinds == kinds.map { $0.isAdd ? .insert : .delete })
+        let error = #expect(throws: StreamError.self) { try FilesystemConnector().validate(self.table("x", ["format": format, "source.split-size": "1mb"])) }
+        #expect(error?.description.contains("keep their order") == true)
+    }
+
     @Test("missing paths, wrong options and unreadable files say what and why")
     func errors() throws {
         let temporary = TemporaryDirectory()

@@ -144,6 +144,38 @@ import Testing
         #expect(kept.map { $0[0] } == [.int(0), .int(1), .int(3), .int(4)] && metrics.badRecords.get() == 1)
     }
 
+    @Test("change messages come with their kinds and the metadata of their record", arguments: [1, 2, 8_192])
+    func changes(maxRows: Int) throws {
+        let data = Data_()
+        let log = try log(data)
+        let messages = [
+            #"{"before":null,"after":{"id":1,"name":"a name of some length"},"op":"c"}"#, "",
+            #"{"before":{"id":1,"name":"a name of some length"},"after":{"id":1,"name":null},"op":"u"}"#, #"{"before":null,"after":{"id":1},"op":"d"}"#,
+            #"{"before":{"id":1,"name":null},"after":null,"op":"d"}"#,
+        ]
+        try log.writer("s").append(messages.map { Record(partitionKey: "k", data: Array($0.utf8)) })
+        func read(_ options: [String: String]) throws -> (kinds: [RowKind], rows: [[Value]]) {
+            let table = table(data, options.merging(["format": "debezium-json"]) { a, _ in a },
+                              metadata: [.init(name: "number", key: "sequence-number", type: .string)])
+            let source = try source(table, projection: [1, 0], metadata: [0])
+            #expect(source.changelogMode == .all)
+            let reader = try source.reader(for: try source.splits()[0], metrics: OperatorMetrics())
+            var kinds: [RowKind] = [], rows: [[Value]] = []
+            while case .batch(let batch) = try reader.next(maxRows: maxRows) {
+                kinds += (0..<batch.count).map { batch.kind(atPhysical: $0) }
+                rows += batch.rows()
+            }
+            return (kinds, rows)
+        }
+        let error = #expect(throws: StreamError.self) { try read([:]) }
+        #expect(error?.problem.contains("REPLICA IDENTITY") == true)
+        let (kinds, rows) = try read(["debezium-json.ignore-parse-errors": "true"])
+        #expect(kinds == [.insert, .updateBefore, .updateAfter, .delete])
+        #expect(rows.map { $0[0] } == [.string("a name of some length"), .string("a name of some length"), .null, .null])
+        #expect(rows.allSatisfy { $0[1] == .int(1) })
+        #expect(rows[1][2] == rows[2][2] && Set(rows.map { $0[2] }).count == 3)
+    }
+
     @Test("rows are appended as records whose keys come from PARTITIONED BY, the subtask, or chance", arguments: ["columns", "fixed", "random"], ["exactly-once", "at-least-once"])
     func sink(kind: String, guarantee: String) throws {
         let data = Data_()

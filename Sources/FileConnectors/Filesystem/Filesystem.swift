@@ -179,6 +179,7 @@ struct FilesystemPlan: Sendable {
         }
         if let size = try options.bytes("source.split-size") {
             guard size >= 4_096 else { throw options.error("source.split-size", "is below 4 kB") }
+            guard !format.producesChanges else { throw options.error("source.split-size", "does not work with format '\(formatName)', whose rows must keep their order") }
             guard formatName == "json" else { throw options.error("source.split-size", "does not work with format '\(formatName)', whose records may hold line ends") }
             splitBytes = size
         } else {

@@ -17,13 +17,17 @@ public final class JSONRecordDecoder: RecordDecoder {
     private let schema: Schema
     /// For each output column, which slot it is.
     private let outputs: [Int]
-    private let fills: ColumnFillGroup
+    /// In the order in which the projection first names them.
+    let fills: ColumnFillGroup
     private let names: [UnsafeMutablePointer<FieldNames>]
     private let heaps = HeapList()
     private let metrics: OperatorMetrics
     private let ignoreErrors: Bool
     private var reader: JSONReader
     private var rowCapacity = 0
+    /// Whether `spans` is kept: which bytes of the chunk each row of the last batch of lines came from.
+    var keepsSpans = false
+    private(set) var spans: [Range<Int>] = []
 
     private typealias Text = UnsafePointer<UInt8>
 
@@ -82,6 +86,7 @@ public final class JSONRecordDecoder: RecordDecoder {
         let tail = isLast ? end..<range.upperBound : end..<end
         guard end > range.lowerBound || !tail.isEmpty else { return (nil, 0) }
         begin(min(maxRows, max(16, range.count / 32)))
+        spans.removeAll(keepingCapacity: true)
         var rows = 0
         var p = base + range.lowerBound
         reader.newlineIsSpace = false
@@ -134,6 +139,7 @@ public final class JSONRecordDecoder: RecordDecoder {
                 let q = after[0] == 0x0A ? after : reader.skipSpace(after)
                 if q[0] == 0x0A {
                     p = q + 1
+                    if keepsSpans { for _ in before..<row { spans.append(offset + (start - base)..<offset + (q - base)) } }
                     continue
                 }
                 reader.failure = JSONFailure(reason: .trailing, position: q)

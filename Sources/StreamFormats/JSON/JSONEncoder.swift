@@ -132,7 +132,7 @@ public final class JSONRecordEncoder: RecordEncoder {
                 case .literal(let text): literal = text
                 case .fail:
                     throw StreamError(.runtime, "a value of type \(part.column.type) has a null key, which JSON cannot hold",
-                                      fix: "set 'json.map-null-key.mode' to 'DROP' or 'LITERAL'")
+                                      fix: "set '\(options.prefix)map-null-key.mode' to 'DROP' or 'LITERAL'")
                 }
             }
             if !first { out.append(UInt8(ascii: ",")) }

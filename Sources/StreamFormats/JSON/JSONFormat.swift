@@ -13,31 +13,42 @@ public struct JSONOptions: Sendable {
     public var nullKeys = NullKeyMode.fail
     /// Fields that are null are left out when writing.
     public var ignoreNullFields = false
+    /// How the option keys of the format begin, for error messages.
+    var prefix = "json."
 
     public init() {}
 
-    static let keys: Set<String> = [
-        "json.fail-on-missing-field", "json.ignore-parse-errors", "json.timestamp-format.standard", "json.map-null-key.mode",
-        "json.map-null-key.literal", "json.encode.decimal-as-plain-number", "json.encode.ignore-null-fields", "json.decode.json-parser.enabled",
-    ]
+    /// What formats that hold rows in JSON of their own have in common.
+    init(_ options: FormatOptions, prefix: String) throws {
+        self.prefix = prefix
+        ignoreParseErrors = try options.bool(prefix + "ignore-parse-errors")
+        timestamps = try options.choice(prefix + "timestamp-format.standard", ["SQL", "ISO-8601"]) == "SQL" ? .sql : .iso8601
+        switch try options.choice(prefix + "map-null-key.mode", ["FAIL", "DROP", "LITERAL"]) {
+        case "DROP": nullKeys = .drop
+        case "LITERAL": nullKeys = .literal(options.string(prefix + "map-null-key.literal") ?? "null")
+        default: nullKeys = .fail
+        }
+        // Decimals are always written plainly: the value is only checked.
+        _ = try options.bool(prefix + "encode.decimal-as-plain-number")
+        ignoreNullFields = try options.bool(prefix + "encode.ignore-null-fields")
+    }
+
+    static func sharedKeys(prefix: String) -> Set<String> {
+        Set(["ignore-parse-errors", "timestamp-format.standard", "map-null-key.mode", "map-null-key.literal",
+             "encode.decimal-as-plain-number", "encode.ignore-null-fields"].map { prefix + $0 })
+    }
+
+    static let keys = sharedKeys(prefix: "json.").union(["json.fail-on-missing-field", "json.decode.json-parser.enabled"])
 
     init(_ options: FormatOptions) throws {
+        try self.init(options, prefix: "json.")
         failOnMissingField = try options.bool("json.fail-on-missing-field")
-        ignoreParseErrors = try options.bool("json.ignore-parse-errors")
         if failOnMissingField, ignoreParseErrors {
             throw options.error("options 'json.fail-on-missing-field' and 'json.ignore-parse-errors' are both true",
                                 fix: "leave out one of them", key: "json.fail-on-missing-field")
         }
-        timestamps = try options.choice("json.timestamp-format.standard", ["SQL", "ISO-8601"]) == "SQL" ? .sql : .iso8601
-        switch try options.choice("json.map-null-key.mode", ["FAIL", "DROP", "LITERAL"]) {
-        case "DROP": nullKeys = .drop
-        case "LITERAL": nullKeys = .literal(options.string("json.map-null-key.literal") ?? "null")
-        default: nullKeys = .fail
-        }
-        // Decimals are always written plainly and the reader is always the streaming one: the values are only checked.
-        _ = try options.bool("json.encode.decimal-as-plain-number")
+        // The reader is always the streaming one.
         _ = try options.bool("json.decode.json-parser.enabled", default: true)
-        ignoreNullFields = try options.bool("json.encode.ignore-null-fields")
     }
 }
 

@@ -134,6 +134,7 @@ struct JSONReader {
         for i in 0..<slotCount where slots[i].stamp != stamp {
             if failOnMissing { return fail(.missingField, p, slot: slots + i) }
             (slots + i).setNull(row)
+            if let missing = slots[i].missing { Bitmap.set(missing, row) }
         }
         return p
     }
@@ -148,6 +149,14 @@ struct JSONReader {
             return names.pointee.find(UnsafeRawBufferPointer(start: out.baseAddress!, count: n))
         }
         return (found, end)
+    }
+
+    /// An object that was given up may have stood at `row` before.
+    @inline(never)
+    private func clearMissing(_ slot: SlotPointer, _ row: Int) {
+        for i in 0..<slot.pointee.childCount {
+            if let missing = slot.pointee.children![i].missing { Bitmap.clear(missing, row) }
+        }
     }
 
     // MARK: values
@@ -213,6 +222,7 @@ struct JSONReader {
             if let next = decimal(slot, row, p) { return next }
         case .row where p[0] == UInt8(ascii: "{"):
             slot.markValid(row)
+            if slot.pointee.childCount > 0, slot.pointee.children!.pointee.missing != nil { clearMissing(slot, row) }
             return object(slot.pointee.children!, slot.pointee.childCount, slot.pointee.names!, row, p)
         case .array where p[0] == UInt8(ascii: "["):
             return array(slot, row, p)
