@@ -1,3 +1,4 @@
+import Foundation
 import StreamCore
 import StreamRuntime
 import StreamTesting
@@ -38,6 +39,21 @@ import Testing
     }
 
     private func texts(_ query: String) throws -> [String] { try harness().rows(query).map(text).sorted() }
+
+    /// What a query over input without an end has given once it has read all rows that there are.
+    private func textsSoFar(_ query: String) throws -> [String] {
+        let sink = CollectingSink(maxParallelism: 1)
+        let job = try JobExecution(planned(query).jobGraph(into: sink)), ended = DispatchSemaphore(value: 0)
+        Thread {
+            _ = try? job.run()
+            ended.signal()
+        }.start()
+        let deadline = ContinuousClock.now + .seconds(60)
+        while job.status().map(\.rowsOut).max() ?? 0 < Int64(Self.rows.count), ContinuousClock.now < deadline { usleep(1_000) }
+        job.stop()
+        #expect(ended.wait(timeout: .now() + 60) == .success)
+        return SQLHarness.collapsed(sink.rows).map(text).sorted()
+    }
 
     private func planned(_ query: String) throws -> PlannedQuery {
         guard case .query(let planned) = try harness().run(query) else { throw StreamError(.runtime, "no query") }
@@ -91,7 +107,7 @@ import Testing
             SELECT k, s, rn FROM (SELECT k, s, ROW_NUMBER() OVER (ORDER BY s DESC) AS rn FROM (SELECT k, SUM(v) AS s FROM ev GROUP BY k)) WHERE rn <= 1
             """
         #expect(try texts(query) == ["a 25 1"])
-        #expect(try planned(query).optimizedPlan.treeText.contains("SortLimit(order: s DESC, place: 1)"))
+        #expect(try planned(query).optimizedPlan.treeText.contains("order: s DESC, place: 1"))
         #expect(try planned(query).isChangelog)
     }
 
@@ -99,8 +115,8 @@ import Testing
         let sorted = try planned("SELECT id, v FROM endless ORDER BY v DESC, id LIMIT 2 OFFSET 1")
         #expect(sorted.isChangelog && !sorted.isBounded && !sorted.isOrdered && sorted.limit == nil)
         #expect(sorted.optimizedPlan.treeText.contains("SortLimit(order: v DESC, id, places: 2 to 3)"))
-        #expect(try texts("SELECT id, v FROM endless ORDER BY v DESC, id LIMIT 2 OFFSET 1") == ["2 7", "6 9"])
-        #expect(try texts("SELECT k, COUNT(*) FROM endless GROUP BY k LIMIT 1") == ["a 5"])
+        #expect(try textsSoFar("SELECT id, v FROM endless ORDER BY v DESC, id LIMIT 2 OFFSET 1") == ["2 7", "6 9"])
+        #expect(try textsSoFar("SELECT k, COUNT(*) FROM endless GROUP BY k LIMIT 1") == ["a 5"])
         let error = try harness().error("SELECT id FROM endless ORDER BY v")
         #expect(error?.problem.contains("ORDER BY") == true)
         #expect(try !planned("SELECT id FROM endless LIMIT 3").isChangelog)
