@@ -72,6 +72,11 @@ public struct FuzzTable: Sendable {
             table.rows.append(row)
             changed.append(.insert)
             live.append(row)
+            // A change of a row is late when the row's time is: where none is to be late, only rows in front of the watermark change.
+            if !late, let delay = table.delay, let time = table.columns.firstIndex(where: { $0.name == "ts" }) {
+                let seen = table.rows.compactMap { if case .int(let t) = $0[time] { t } else { nil } }.max() ?? .min
+                live.removeAll { if case .int(let t) = $0[time] { t <= seen - Int64(delay) * 1_000 } else { false } }
+            }
             guard changes, Int.random(in: 0..<3, using: &random) == 0, let victim = live.indices.randomElement(using: &random) else { continue }
             let old = live[victim]
             table.rows.append(old)

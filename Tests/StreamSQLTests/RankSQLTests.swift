@@ -107,7 +107,8 @@ import Testing
             SELECT k, s, rn FROM (SELECT k, s, ROW_NUMBER() OVER (ORDER BY s DESC) AS rn FROM (SELECT k, SUM(v) AS s FROM ev GROUP BY k)) WHERE rn <= 1
             """
         #expect(try texts(query) == ["a 25 1"])
-        #expect(try planned(query).optimizedPlan.treeText.contains("order: s DESC, place: 1"))
+        let plan = try planned(query).optimizedPlan.treeText
+        #expect(plan.contains("DESC, place: 1"), "\(plan)")
         #expect(try planned(query).isChangelog)
     }
 
@@ -116,7 +117,9 @@ import Testing
         #expect(sorted.isChangelog && !sorted.isBounded && !sorted.isOrdered && sorted.limit == nil)
         #expect(sorted.optimizedPlan.treeText.contains("SortLimit(order: v DESC, id, places: 2 to 3)"))
         #expect(try textsSoFar("SELECT id, v FROM endless ORDER BY v DESC, id LIMIT 2 OFFSET 1") == ["2 7", "6 9"])
-        #expect(try textsSoFar("SELECT k, COUNT(*) FROM endless GROUP BY k LIMIT 1") == ["a 5"])
+        // Whichever came first of the rows that are left.
+        let limited = try textsSoFar("SELECT k, COUNT(*) FROM endless GROUP BY k LIMIT 1")
+        #expect(limited == ["a 5"] || limited == ["b 3"], "\(limited)")
         let error = try harness().error("SELECT id FROM endless ORDER BY v")
         #expect(error?.problem.contains("ORDER BY") == true)
         #expect(try !planned("SELECT id FROM endless LIMIT 3").isChangelog)
