@@ -109,8 +109,11 @@ final class TimedOverOperator: KeyedStateOperator {
         picks.withUnsafeBufferPointer { rows.add(batch.columns, rows: $0.baseAddress!, count: m, into: ids) }
         timeOf.reserve(rows.arena.capacity)
         let now = context.now()
+        // A row behind the watermark that is taken all the same comes out when event time next moves on: not when a watermark is
+        // told once more, as it is after a restart.
+        let soonest = watermark == .min || watermark == .max ? watermark : watermark + 1
         for i in 0..<m {
-            let group = owners[i], time = times[i]
+            let group = owners[i], time = times[i], due = max(time, soonest)
             timeOf.base[Int(ids[i])] = time
             let list = lists.rows(group), n = lists.count(group)
             var (low, high) = (Int(earlier.base[Int(group)]), n)
@@ -120,9 +123,9 @@ final class TimedOverOperator: KeyedStateOperator {
                 if timeOf.base[Int(list[middle])] <= time { low = middle + 1 } else { high = middle }
             }
             lists.insert(ids[i], at: low, of: group)
-            if time < dueAt.base[Int(group)] {
-                dueAt.base[Int(group)] = time
-                heap.push(time, group)
+            if due < dueAt.base[Int(group)] {
+                dueAt.base[Int(group)] = due
+                heap.push(due, group)
             }
             rows.changes.mark(Int(group))
             rows.expiry?.set(group, now)
@@ -312,7 +315,7 @@ final class TimedOverOperator: KeyedStateOperator {
 
     func restore(_ state: RestoredState) throws {
         let now = context.now(), name = context.name
-        var restored: [Int32] = []
+        var restored: [Int32] = [], pending: [Int32] = []
         // Rows first: what is said about partitions is about them.
         let pieces = try state.loaded()
         for piece in pieces where piece.name == "rows" {
@@ -325,7 +328,18 @@ final class TimedOverOperator: KeyedStateOperator {
         }
         for piece in pieces {
             switch piece.name {
-            case "rows", "due": break
+            case "rows": break
+            case "due":
+                let (columns, groups) = try rows.byGroup(piece, rows.keyColumns + Self.dueColumn, operator: name)
+                reserve()
+                withExtendedLifetime(columns) {
+                    for (i, group) in groups.enumerated() {
+                        let due = columns[0].pointer(as: Int64.self)[i]
+                        dueAt.base[Int(group)] = due
+                        heap.push(due, group)
+                        pending.append(group)
+                    }
+                }
             case "progress":
                 let columns = try Self.progress.columns(of: piece, operator: name)
                 for row in 0..<piece.batch.count {
@@ -345,6 +359,8 @@ final class TimedOverOperator: KeyedStateOperator {
             default: throw piece.unknown(operator: name)
             }
         }
+        // Rows may have been forgotten alone, if they were in a store.
+        for group in pending where Int(earlier.base[Int(group)]) >= rows.lists.count(group) { dueAt.base[Int(group)] = .max }
         if isLimited, evaluator.hasAggregates { refill(restored) }
     }
 
@@ -360,9 +376,6 @@ final class TimedOverOperator: KeyedStateOperator {
                                    denseRank: columns[5].pointer(as: Int64.self)[i])
             rows.changes.mark(g)
             rows.expiry?.set(group, columns.count > 6 ? columns[6].pointer(as: Int64.self)[i] : now)
-            guard Int(earlier.base[g]) < n, timeColumn != nil else { continue }
-            dueAt.base[g] = timeOf.base[Int(rows.lists.rows(group)[Int(earlier.base[g])])]
-            heap.push(dueAt.base[g], group)
         }
         withExtendedLifetime(columns) {}
     }
