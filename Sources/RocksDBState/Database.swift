@@ -78,6 +78,8 @@ final class Database: @unchecked Sendable {  // SAFETY: RocksDB may be called by
         rocksdb_options_set_create_if_missing(options, 1)
         rocksdb_options_set_block_based_table_factory(options, table)
         rocksdb_options_set_write_buffer_size(options, writeBuffer)
+        // Small against every share of the memory: a buffer that is made smaller later must have room for more than its first block.
+        rocksdb_options_set_arena_block_size(options, 16_384)
         rocksdb_options_set_max_write_buffer_number(options, 2)
         rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_compaction_style(options, Int32(rocksdb_level_compaction))
