@@ -1,5 +1,6 @@
 import FileConnectors
 import HudiTable
+import KafkaConnector
 import KinesisConnector
 import PythonFunctions
 import RestConnector
@@ -17,7 +18,7 @@ import Darwin
 /// Puts the parts together: the SQL session with all connectors.
 enum Engine {
     static let connectors: [any TableConnector] = [
-        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KinesisConnector(), HudiConnector(),
+        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), KinesisConnector(), HudiConnector(),
         RestConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
