@@ -12,9 +12,11 @@ import Testing
                                               headers: [.init("a", "b\($0)"), .init("none", nil)], timestamp: 1_700_000_000_000 + Int64($0)) }
         let placed = try judge.produce(topic, messages, compression: compression)
         #expect(placed.map(\.partition) == (0..<50).map { $0 % 6 })
-        for library in [Judge.Library.confluent, .pure] {
+        // kafka-python unpacks no more than gzip without further packages.
+        for library in ["none", "gzip"].contains(compression) ? [Judge.Library.confluent, .pure] : [.confluent] {
             let found = try judge.consume(topic, library: library)
-            #expect(found.map(\.value) == found.map { messages[Int($0.timestamp! - 1_700_000_000_000)].value } && found.count == 50)
+            #expect(found.count == 50, "\(library): \(found.map { "\($0.partition!)/\($0.offset!)" })")
+            #expect(found.map(\.value) == found.map { messages[Int($0.timestamp! - 1_700_000_000_000)].value })
             #expect(found.map(\.headers) == found.map { messages[Int($0.timestamp! - 1_700_000_000_000)].headers })
             #expect(found.map(\.key) == found.map { messages[Int($0.timestamp! - 1_700_000_000_000)].key })
         }

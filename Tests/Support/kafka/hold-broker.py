@@ -12,7 +12,10 @@ import json, os, random, select, shutil, signal, socket, subprocess, sys, tempfi
 
 here = os.path.dirname(os.path.abspath(__file__))
 parent = os.getppid()
-os.setsid()  # an interrupt at the terminal ends the tests, which end this
+try:
+    os.setsid()  # an interrupt at the terminal ends the tests, which end this
+except PermissionError:
+    pass  # already the leader of a process group of its own
 name = sys.argv[1]
 nodes = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 folder = tempfile.mkdtemp(prefix="swiftwater-broker-")
