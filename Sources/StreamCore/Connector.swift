@@ -73,9 +73,13 @@ public protocol TableConnector: Sendable {
     func metadataKeys(for table: TableDescriptor) -> [String: DataType]
     /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
     func findsRowPartsByName(_ table: TableDescriptor) -> Bool
+    /// Where broken records of a table go whose options do not name a table of the catalog for them; see ``BadInput``. Its physical
+    /// columns and then its metadata columns are filled by their names, as those of such a table are.
+    func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor?
 }
 
 extension TableConnector {
+    public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {

@@ -2,7 +2,8 @@ import StreamCore
 
 /// Deals with the records of a split that its decoder cannot decode, as the table's `on-error` says; as rows where they are wanted.
 ///
-///     errors = try ErrorRows(onError, decoder, types) { [unowned self] in failure(for: $0) }
+///     errors = try ErrorRows(onError, decoder, types: types)
+///     errors.failure = { [unowned self] in failure(for: $0) }
 ///     ...
 ///     var (batch, recordOfRow) = try decoder.decode(records: ranges, in: chunk)
 ///     errors.merge(&batch, &recordOfRow, ranges)         // before anything is made of recordOfRow
@@ -12,7 +13,8 @@ import StreamCore
 public final class ErrorRows {
     private let onError: OnError
     private let types: [DataType]
-    private let failure: (BadRecord) -> StreamError
+    /// The error that ends the job with `on-error` = `fail`; called from inside of the decoder.
+    public var failure: (BadRecord) -> StreamError = { StreamError(.runtime, "a record cannot be decoded: \($0.reason)") }
     /// Since the last merge.
     private var pending: [BadRecord] = []
     /// Of the last merged batch: the bad records, and their rows.
@@ -21,18 +23,14 @@ public final class ErrorRows {
 
     /// Takes over the decoder's ``RecordDecoder/onBadRecord``.
     ///
-    /// - Parameters:
-    ///   - types: of the columns that the decoder gives.
-    ///   - failure: the error that ends the job with `on-error` = `fail`; called from inside of the decoder. It must not hold the
-    ///     reader that owns this.
+    /// - Parameter types: of the columns that the decoder gives.
     /// - Throws: a `.plan` error for `dead-letter`, which a planner has to turn into rows.
-    public init(_ onError: OnError, _ decoder: any RecordDecoder, types: [DataType], failure: @escaping (BadRecord) -> StreamError) throws {
+    public init(_ onError: OnError, _ decoder: any RecordDecoder, types: [DataType]) throws {
         guard onError != .deadLetter else {
             throw StreamError(.plan, "not supported yet: dead letters of a table that is read other than by INSERT", fix: "set 'on-error' = 'skip' or 'fail'")
         }
         self.onError = onError
         self.types = types
-        self.failure = failure
         decoder.onBadRecord = { [unowned self] in try take($0) }
     }
 

@@ -137,7 +137,7 @@ package final class JobInstance {
         func fused(_ edge: JobEdge) -> Bool {
             let (from, to) = (byID[edge.from]!, byID[edge.to]!)
             let isLocal = edge.partitioning == .forward || (from.parallelism == 1 && to.parallelism == 1)
-            return isLocal && from.parallelism == to.parallelism && edge.input == 0
+            return isLocal && from.parallelism == to.parallelism && edge.input == 0 && edge.rows == .output
                 && graph.edges.count(where: { $0.from == edge.from }) == 1 && graph.edges.count(where: { $0.to == edge.to }) == 1
         }
         let fusedEdges = graph.edges.filter(fused)
@@ -178,7 +178,7 @@ package final class JobInstance {
                         return channel
                     }
                     let partitioning = edge.partitioning == .forward && receivers.count > 1 ? .rebalance : edge.partitioning
-                    targets[from, default: []].append(.init(partitioning: partitioning, channels: channels))
+                    targets[from, default: []].append(.init(partitioning: partitioning, channels: channels, rows: edge.rows))
                 }
             }
         }

@@ -101,8 +101,7 @@ final class SourceInput {
         }
         switch try splits[chosen].reader.next(maxRows: maxRows) {
         case .batch(let batch):
-            splits[chosen].lastRowAt = time
-            return .elements(try elements(for: batch, split: chosen))
+            return .elements(try elements(for: batch, split: chosen, time))
         case .waiting(let pause):
             splits[chosen].retryAt = time + UInt64(max(pause / .nanoseconds(1), 0))
             return .elements(markIdle(chosen, time))
@@ -138,14 +137,22 @@ final class SourceInput {
         return best
     }
 
-    private func elements(for batch: Batch, split i: Int) throws -> [ChainElement] {
-        metrics.rowsOut.add(batch.count)
-        let prepared = try prepare?(batch) ?? batch
-        var result: [ChainElement] = []
+    private func elements(for batch: Batch, split i: Int, _ time: UInt64) throws -> [ChainElement] {
+        var batch = batch, result: [ChainElement] = []
+        if let output = vertex.errors {
+            let (rows, errors) = output.split(batch)
+            if let errors { result.append(.errors(errors)) }
+            // A split that gives errors only is as good as idle.
+            if rows.count == 0 { return result }
+            batch = rows
+        }
+        splits[i].lastRowAt = time
         if toldIdle {
             toldIdle = false
             result.append(.idle(false))
         }
+        metrics.rowsOut.add(batch.count)
+        let prepared = try prepare?(batch) ?? batch
         guard splits[i].assigner != nil else { return result + [.batch(prepared, input: 0)] }
         if splits[i].isIdle { splits[i].isIdle = false }
         for piece in try splits[i].assigner!.assign(prepared) {

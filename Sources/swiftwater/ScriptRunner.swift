@@ -135,7 +135,7 @@ final class ScriptRunner {
         if end == .stopped, let running { log.stopped(running.newestCheckpoint, savepoint: running.savepoint) }
         running?.ended(end)
         let bad = runner.status().reduce(0) { $0 + $1.badRecords }
-        if bad > 0, status != .json { Terminal.error("warning: \(grouped(bad)) record\(bad == 1 ? "" : "s") could not be decoded and \(bad == 1 ? "was" : "were") skipped") }
+        if bad > 0, status != .json { Terminal.error("warning: \(grouped(bad)) record\(bad == 1 ? "" : "s") could not be decoded and \(bad == 1 ? "was" : "were") skipped or put aside") }
     }
 
     private func stop(_ runner: JobRunner, after limit: Duration) {
