@@ -10,8 +10,18 @@ public struct KafkaConnector: TableConnector {
     public var identifier: String { "kafka" }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
-        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options))
+        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSourceOptions.keys)
     }
 
-    public func validate(_ table: TableDescriptor) throws { _ = try KafkaTable(table) }
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KafkaMetadata.readable }
+
+    public func validate(_ table: TableDescriptor) throws {
+        let kafka = try KafkaTable(table)
+        _ = try KafkaSourceOptions(kafka)
+        try KafkaMetadata.check(table)
+    }
+
+    public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
+        try KafkaSource(try KafkaTable(table), scan: scan)
+    }
 }
