@@ -10,8 +10,22 @@ public struct KafkaConnector: TableConnector {
     public var identifier: String { "kafka" }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
-        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options))
+        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSinkOptions.keys)
     }
 
-    public func validate(_ table: TableDescriptor) throws { _ = try KafkaTable(table) }
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
+        ["topic": .string, "partition": .int, "headers": .map(key: .string, value: .varbinary(DataType.maxLength)), "timestamp": .timestampLTZ(3)]
+    }
+
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { KafkaSinkMetadata.keys }
+
+    public func validate(_ table: TableDescriptor) throws {
+        _ = try KafkaTable(table)
+        _ = try KafkaSinkOptions(table)
+        _ = try KafkaSinkMetadata(table)
+    }
+
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+        try KafkaSink(KafkaTable(table), isUpsert: false, host: host)
+    }
 }
