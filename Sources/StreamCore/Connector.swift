@@ -100,6 +100,10 @@ public protocol TableSource: Sendable {
     var isBounded: Bool { get }
     /// The splits there are now, in a stable order. Called again at `discoveryInterval` for sources that grow.
     func splits() throws -> [SourceSplit]
+    /// As ``splits()``, for sources that start new splits in another way than the first ones. The default calls ``splits()``.
+    ///
+    /// - Parameter known: ids of the splits that the job has been given so far, in earlier runs too; empty when it starts for the first time.
+    func splits(known: Set<String>) throws -> [SourceSplit]
     var discoveryInterval: Duration? { get }
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader
     /// Rows come as a changelog (with row kinds) rather than inserts only.
@@ -120,6 +124,7 @@ public enum ChangelogMode: Sendable {
 }
 
 extension TableSource {
+    public func splits(known: Set<String>) throws -> [SourceSplit] { try splits() }
     public var discoveryInterval: Duration? { nil }
     public var producesChanges: Bool { false }
     public var changelogMode: ChangelogMode { producesChanges ? .all : .insertOnly }

@@ -253,7 +253,7 @@ package final class JobInstance {
         if let known = splitLists[vertex.id] { return known }
         let known = restored?.splits(of: vertex.operatorID) ?? [:]
         // How a source is cut up may depend on the parallelism; only one that grows can have splits that were never given out.
-        let listed = known.isEmpty || source.discoveryInterval != nil ? try source.splits() : []
+        let listed = known.isEmpty || source.discoveryInterval != nil ? try source.splits(known: Set(known.keys)) : []
         var starts: [SplitStart] = []
         for split in listed {
             guard let entry = known[split.id] else {
@@ -310,7 +310,7 @@ package final class JobInstance {
         for vertex in graph.vertices {
             guard case .source(let source) = vertex.kind, source.source.discoveryInterval != nil else { continue }
             let boxes = mailboxes.filter { $0.vertex == vertex.id }
-            for split in try source.source.splits() where !knownSplits[vertex.id]!.contains(split.id) {
+            for split in try source.source.splits(known: knownSplits[vertex.id]!) where !knownSplits[vertex.id]!.contains(split.id) {
                 let box = boxes[knownSplits[vertex.id]!.count % boxes.count]
                 knownSplits[vertex.id]!.insert(split.id)
                 box.mailbox.post(.addSplits([split]))
