@@ -18,7 +18,8 @@ import Darwin
 /// Puts the parts together: the SQL session with all connectors.
 enum Engine {
     static let connectors: [any TableConnector] = [
-        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), KinesisConnector(), HudiConnector(),
+        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(),
+        MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(),
         RestConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
