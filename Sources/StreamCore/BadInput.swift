@@ -23,21 +23,41 @@ public enum BadInput {
     public static let option = "on-error", tableOption = "dead-letter.table"
     public static let optionKeys: Set<String> = [option, tableOption]
 
+    /// Whether the table puts broken records aside.
+    public static func putsAside(_ table: TableDescriptor) -> Bool {
+        TableOptions(table).string(option)?.trimmed.lowercased() == OnError.deadLetter.rawValue
+    }
+
+    /// A table of which broken records are rows says nothing else of them.
+    public static func checkDeclared(_ table: TableDescriptor) throws {
+        guard givesRows(table), table.options[option] != nil else { return }
+        throw TableOptions(table).error(
+            option, "says what becomes of broken records, but with metadata '\(reasonKey)' or '\(recordKey)' they are rows of the table",
+            fix: "leave the option out, or those metadata columns")
+    }
+
     /// Whether records that cannot be decoded come as rows.
     public static func givesRows(_ table: TableDescriptor) -> Bool { table.metadata.contains { metadataKeys[$0.key] != nil } }
 
     /// Reads and checks the options of a table, and its metadata columns for bad records.
     ///
-    /// - Parameter ignoresParseErrors: the table's format is told to skip what it cannot read, which counts when `on-error` is not set.
+    /// - Parameters:
+    ///   - ignoresParseErrors: the table's format is told to skip what it cannot read, which counts when `on-error` is not set.
+    ///   - alternative: an option of the connector that says where dead letters go in place of `dead-letter.table`.
     /// - Throws: a `.validate` error that names the option or column.
-    public static func onError(_ table: TableDescriptor, ignoresParseErrors: Bool) throws -> OnError {
+    public static func onError(_ table: TableDescriptor, ignoresParseErrors: Bool, alternative: String? = nil) throws -> OnError {
         let options = TableOptions(table)
         let choices = OnError.allCases.filter { $0 != .rows }.map(\.rawValue)
         let chosen = try options.choice(option, choices).map { OnError(rawValue: $0)! }
+        let targets = [tableOption] + (alternative.map { [$0] } ?? []), given = targets.filter { options.has($0) }
         if chosen == .deadLetter {
-            _ = try options.require(tableOption)
-        } else if options.has(tableOption) {
-            throw options.error(tableOption, "is used only with '\(option)' = 'dead-letter'", fix: "set both, or leave this one out")
+            guard let target = given.first else {
+                throw options.error(option, "needs to know where broken records go", fix: "add " + targets.map { "'\($0)' = 'name'" }.joined(separator: " or "))
+            }
+            if given.count > 1 { throw options.error(given[1], "stands beside '\(target)'", fix: "keep one of the two") }
+            _ = try options.require(target)
+        } else if let target = given.first {
+            throw options.error(target, "is used only with '\(option)' = 'dead-letter'", fix: "set both, or leave this one out")
         }
         guard givesRows(table) else { return chosen ?? (ignoresParseErrors ? .skip : .fail) }
         for column in table.metadata {
@@ -47,10 +67,9 @@ public enum BadInput {
                                   fix: "declare it as \(type)")
             }
         }
-        if chosen != nil {
-            throw options.error(option, "says what becomes of broken records, but with metadata '\(reasonKey)' or '\(recordKey)' they are rows of the table",
-                                fix: "leave the option out, or those metadata columns")
-        }
+        // A planner asks for them so.
+        if chosen == .deadLetter { return .rows }
+        try checkDeclared(table)
         if let field = table.schema.first(where: { !$0.nullable && !table.partitionKeys.contains($0.name) }) {
             throw StreamError(.validate, "table \(table.name): column \(field.name) is NOT NULL, but broken records are rows of the table, in which it is NULL",
                               fix: "declare it nullable, or put broken records aside with '\(option)' = 'dead-letter'")

@@ -50,6 +50,14 @@ struct InsertBinder {
                 "table \(table.name) takes \(targets.count) columns (\(targets.map { sink[$0].name }.joined(separator: ", "))), but the query gives \(query.columns.count) (\(query.columns.map(\.name).joined(separator: ", ")))",
                 fix: "select one expression per column, or list the columns: INSERT INTO \(table.name) (...)", at: insert.target.span)
         }
+        return try fit(query, to: table, targets, fixed, at: insert.target.span)
+    }
+
+    /// A query whose columns go to columns `targets` of a table.
+    ///
+    /// - Parameter fixed: what other columns of the table are set to.
+    func fit(_ query: LogicalPlan, to table: CatalogTable, _ targets: [Int], _ fixed: [Int: Expr] = [:], at span: SourceSpan) throws -> BoundInsert {
+        let sink = table.descriptor.schema
         var exprs: [Expr] = [], columns: [PlanColumn] = [], checked: [Expr] = []
         for (i, field) in sink.enumerated() {
             guard let position = targets.firstIndex(of: i) else {
@@ -61,7 +69,7 @@ struct InsertBinder {
                 guard field.nullable else {
                     throw context.error(
                         .validate, "table \(table.name): column \(field.name) is NOT NULL, but the INSERT leaves it out",
-                        fix: "add it to the column list", at: insert.target.span)
+                        fix: "add it to the column list", at: span)
                 }
                 exprs.append(.literal(.null, field.type))
                 columns.append(PlanColumn(field.name, field.type))
@@ -72,7 +80,7 @@ struct InsertBinder {
                 throw context.error(
                     .validate,
                     "table \(table.name): column \(field.name) is \(field.type), but the query gives \(source.name) \(source.type) for it",
-                    fix: "write CAST(\(source.name) AS \(field.type))", at: insert.target.span)
+                    fix: "write CAST(\(source.name) AS \(field.type))", at: span)
             }
             let given = Expr.column(position, source.type)
             var expr = CheckedCasts.cast(given, to: field.type, column: field.name) ?? given.implicitlyCast(to: field.type)
@@ -89,7 +97,7 @@ struct InsertBinder {
         }
         let kept = checked.isEmpty ? query : LogicalPlan.filter(query, checked.count == 1 ? checked[0] : .and(checked))
         return BoundInsert(
-            plan: .project(kept, .init(exprs: exprs, columns: columns)), table: table, span: insert.target.span, script: context.script)
+            plan: .project(kept, .init(exprs: exprs, columns: columns)), table: table, span: span, script: context.script)
     }
 
     /// PARTITION (k = 'v'): what the columns of the sink are fixed to.

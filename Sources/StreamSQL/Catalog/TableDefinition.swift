@@ -172,6 +172,7 @@ struct TableChecks {
                     fix: "write for example '10000'"), JoinReorder.rowCountOption, table, span)
         }
         do {
+            try BadInput.checkDeclared(table)
             try connector.validate(table)
         } catch let error as StreamError {
             if error.location != nil { throw withLine(error) }

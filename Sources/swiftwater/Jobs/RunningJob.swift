@@ -89,7 +89,7 @@ final class RunningJob: Sendable {
                 (state.checkpoint, state.checkpointAt, state.checkpointBytes) = (manifest.checkpoint, manifest.completedAt, bytes)
             case .checkpointFailed: state.failed += 1
             case .restarting: state.restarts += 1
-            case .started, .passedOver: break
+            case .started, .passedOver, .warning: break
             }
         }
     }
