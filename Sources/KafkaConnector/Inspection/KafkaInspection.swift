@@ -9,9 +9,10 @@ public final class KafkaInspection: Sendable {
     /// - Parameters:
     ///   - properties: librdkafka's, or the Java client's; `bootstrap.servers` among them.
     ///   - prefix: what the user writes before a property, for error messages.
+    ///   - options: properties that the user gives as options of their own.
     ///   - timeout: milliseconds that one question may take.
-    public init(_ properties: [String: String], prefix: String, timeout: Int32 = 15_000) throws {
-        var configuration = try KafkaConfiguration(properties, prefix: prefix)
+    public init(_ properties: [String: String], prefix: String, options: [String: String] = [:], timeout: Int32 = 15_000) throws {
+        var configuration = try KafkaConfiguration(properties, prefix: prefix, options: options)
         configuration.set("enable.partition.eof", "true")
         configuration.set("allow.auto.create.topics", "false")
         // What is typed at a terminal is tried again by hand.

@@ -29,7 +29,7 @@ struct KafkaCommand: ParsableCommand {
                 }
                 properties[String(text[..<split])] = String(text[text.index(after: split)...])
             }
-            return try KafkaInspection(properties, prefix: "--property ", timeout: Int32(timeout * 1_000))
+            return try KafkaInspection(properties, prefix: "--property ", options: ["bootstrap.servers": "--bootstrap"], timeout: Int32(timeout * 1_000))
         }
     }
 
