@@ -60,11 +60,11 @@ final class MirrorSource: TableSource {
                 listed.append(SourceSplit(id: id, position: position))
             }
             state.withLock { $0.listed = listed }
-            return listed
+            return listed.filter { !known.contains($0.id) }
         } catch let error as StreamError where last != nil && error.code == .io {
             // A cluster that is away for a while holds the copy up, and does not end it.
             warn("the topics to mirror could not be looked through: \(error)")
-            return last!
+            return last!.filter { !known.contains($0.id) }
         }
     }
 
