@@ -35,11 +35,17 @@ public struct BadRecord: Sendable {
     /// Offset in the chunk, or of the message's first byte in it.
     public var offset: Int
     public var reason: String
+    /// Index of the message, where messages are decoded; nil = the one at `offset`.
+    public var record: Int?
+    /// How many rows the same call of the decoder gave before it; nil = not known.
+    public var row: Int?
 
-    public init(bytes: [UInt8], offset: Int, reason: String) {
+    public init(bytes: [UInt8], offset: Int, reason: String, record: Int? = nil, row: Int? = nil) {
         self.bytes = bytes
         self.offset = offset
         self.reason = reason
+        self.record = record
+        self.row = row
     }
 }
 

@@ -102,6 +102,15 @@ public enum FormatFactory {
         try format(of: table, prefix: prefix).encoder(unprefixed(table, prefix))
     }
 
+    /// The table that a format sees which has only some of a table's columns, under names of its own, and the options behind `prefix`.
+    public static func table(_ table: TableDescriptor, prefix: String, columns: [(field: Field, name: String)]) -> TableDescriptor {
+        var copy = unprefixed(table, prefix)
+        copy.schema = columns.map { Field($0.name, $0.field.type, nullable: $0.field.nullable) }
+        copy.metadata = []
+        copy.primaryKey = []
+        return copy
+    }
+
     private static func unprefixed(_ table: TableDescriptor, _ prefix: String) -> TableDescriptor {
         guard !prefix.isEmpty else { return table }
         var copy = table

@@ -33,6 +33,8 @@ final class ChangeDecoder: RecordDecoder {
     private let filterFields: [Int]
     /// Reads no more than what `filters` look at.
     private let filterReader: (any EnvelopeDecoder)?
+    /// Records of this call that are no envelopes.
+    private var broken: [BadRecord] = []
 
     /// - Parameters:
     ///   - ignoreErrorsOption: what a user sets to skip bad records, if there is such an option.
@@ -78,7 +80,7 @@ final class ChangeDecoder: RecordDecoder {
         for part in oldImage?.parts?.fills ?? [] { part.tracksMissing = true }
         filterReader?.onBadRecord = { _ in }
         envelopes.onBadRecord = { [unowned self] record in
-            if try isWanted(record) { try report(record) }
+            if try isWanted(record) { broken.append(record) }
         }
     }
 
@@ -92,22 +94,31 @@ final class ChangeDecoder: RecordDecoder {
     }
 
     func decode(chunk: Buffer, range: Range<Int>, isLast: Bool, maxRows: Int) throws -> (batch: Batch?, consumed: Int) {
+        broken.removeAll(keepingCapacity: true)
         // An update is two rows.
         let (found, consumed) = try envelopes.decode(chunk: chunk, range: range, isLast: isLast, maxRows: max(1, maxRows / 2))
-        guard let found else { return (nil, consumed) }
-        let (batch, _) = try changes(found, chunk) { envelopes.spans[$0] }
+        guard let found else {
+            try reportBroken([])
+            return (nil, consumed)
+        }
+        let (batch, envelopeOfRow) = try changes(found, chunk, nil) { envelopes.spans[$0] }
+        try reportBroken(envelopeOfRow)
         return (batch.count == 0 ? nil : batch, consumed)
     }
 
     func decode(records: [Range<Int>], in chunk: Buffer) throws -> (batch: Batch, recordOfRow: [Int32]) {
+        broken.removeAll(keepingCapacity: true)
         let (found, recordOfEnvelope) = try envelopes.decode(records: records, in: chunk)
-        let (batch, envelopeOfRow) = try changes(found, chunk) { records[Int(recordOfEnvelope[$0])] }
+        let (batch, envelopeOfRow) = try changes(found, chunk, recordOfEnvelope) { records[Int(recordOfEnvelope[$0])] }
+        try reportBroken(envelopeOfRow)
         return (batch, envelopeOfRow.map { recordOfEnvelope[Int($0)] })
     }
 
     // MARK: Envelopes
 
-    private func changes(_ envelopes: Batch, _ chunk: Buffer, _ span: (Int) -> Range<Int>) throws -> (Batch, envelopeOfRow: [Int32]) {
+    private func changes(_ envelopes: Batch, _ chunk: Buffer, _ recordOfEnvelope: [Int32]?, _ span: (Int) -> Range<Int>) throws
+        -> (Batch, envelopeOfRow: [Int32])
+    {
         let parts = hasSchema ? envelopes.columns[0].children : envelopes.columns
         let reading = Reading(format, payload: hasSchema ? envelopes.columns[0] : nil, parts)
         let names = filterFields.map { parts[3 + $0] }
@@ -123,7 +134,7 @@ final class ChangeDecoder: RecordDecoder {
             }
             if case .none = problem { problem = reading.add(row, to: &rows) }
             if case .none = problem { continue }
-            try bad(row, reason(problem, row, parts), chunk, span)
+            try bad(row, reason(problem, row, parts), chunk, span(row), recordOfEnvelope.map { Int($0[row]) }, before: rows.count)
         }
         let missing = oldImage?.parts?.fills.map(\.missing)
         let columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
@@ -299,9 +310,17 @@ final class ChangeDecoder: RecordDecoder {
 
     // MARK: Bad records
 
-    private func bad(_ row: Int, _ reason: String, _ chunk: Buffer, _ span: (Int) -> Range<Int>) throws {
-        let bytes = UnsafeRawBufferPointer(start: chunk.base + span(row).lowerBound, count: span(row).count)
-        try report(BadRecord(bytes: Array(bytes), offset: span(row).lowerBound, reason: reason))
+    private func bad(_ row: Int, _ reason: String, _ chunk: Buffer, _ span: Range<Int>, _ record: Int?, before rows: Int) throws {
+        let bytes = UnsafeRawBufferPointer(start: chunk.base + span.lowerBound, count: span.count)
+        try report(BadRecord(bytes: Array(bytes), offset: span.lowerBound, reason: reason, record: record, row: rows))
+    }
+
+    /// Reports the records that are no envelopes, with their place among the rows.
+    private func reportBroken(_ envelopeOfRow: [Int32]) throws {
+        for var record in broken {
+            record.row = record.row.map { envelope in envelopeOfRow.firstIndex { Int($0) >= envelope } ?? envelopeOfRow.count }
+            try report(record)
+        }
     }
 
     private func report(_ record: BadRecord) throws {
