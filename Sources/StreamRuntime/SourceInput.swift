@@ -45,8 +45,9 @@ final class SourceInput {
         case ended
     }
 
-    /// Splits read at one time; the others wait for their turn and do not hold the watermark back.
+    /// Splits read at one time, of sources whose splits end; the others wait for their turn and do not hold the watermark back.
     static let openSplitsMax = 64
+    private let openMax: Int
 
     private let vertex: SourceVertex
     private let prepare: ((Batch) throws -> Batch)?
@@ -72,6 +73,7 @@ final class SourceInput {
         finishedSplits = finished
         isRestored = splits.contains { $0.watermark != nil }
         growing = !vertex.source.isBounded
+        openMax = vertex.source.readsAllSplitsAtOnce ? .max : Self.openSplitsMax
     }
 
     func add(_ more: [SourceSplit]) { waitingSplits += more.map { SplitStart(split: $0) } }
@@ -112,7 +114,7 @@ final class SourceInput {
     }
 
     private func open() throws {
-        while splits.count < Self.openSplitsMax, !waitingSplits.isEmpty {
+        while splits.count < openMax, !waitingSplits.isEmpty {
             let start = waitingSplits.removeFirst()
             var split = Split(id: start.split.id, reader: try vertex.source.reader(for: start.split, metrics: metrics),
                               assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now())

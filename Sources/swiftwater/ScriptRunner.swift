@@ -114,7 +114,7 @@ final class ScriptRunner {
         defer { running?.close() }
         let isLogged = job != nil
         runner.onEvent { event in
-            if isLogged { log.note(event) }
+            if isLogged { log.note(event) } else if case .warning = event { log.note(event) }
             running?.note(event)
         }
         // The events know the job that knows the runner.

@@ -21,6 +21,8 @@ public struct KafkaConfiguration: Sendable {
         self.prefix = prefix
         for (key, value) in given.sorted(by: { $0.key < $1.key }) {
             switch Self.translate(key) {
+            // The Java client's word for it.
+            case .same where key == "auto.offset.reset" && value.lowercased() == "none": set(key, "error", writtenAs: key)
             case .same: set(key, value, writtenAs: key)
             case .named(let name): set(name, value, writtenAs: key)
             case .kilobytes(let name):
@@ -123,7 +125,8 @@ public struct KafkaConfiguration: Sendable {
         case "key.deserializer", "value.deserializer", "key.serializer", "value.serializer", "partition.assignment.strategy", "max.poll.records",
              "metrics.recording.level", "metric.reporters", "metrics.num.samples", "metrics.sample.window.ms", "client.dns.lookup", "receive.buffer.bytes",
              "send.buffer.bytes", "max.block.ms", "interceptor.classes", "security.providers", "auto.include.jmx.reporter", "partition.discovery.interval.ms",
-             "client.id.prefix", "register.consumer.metrics", "partitioner.class", "enable.metrics.push", "allow.auto.create.topics.on.read":
+             "client.id.prefix", "register.consumer.metrics", "partitioner.class", "enable.metrics.push", "allow.auto.create.topics.on.read",
+             "commit.offsets.on.checkpoint":
             return key == "receive.buffer.bytes" ? .named("socket.receive.buffer.bytes") : key == "send.buffer.bytes" ? .named("socket.send.buffer.bytes") : .nothing
         case "fetch.max.wait.ms": return .named("fetch.wait.max.ms")
         case "max.request.size": return .named("message.max.bytes")

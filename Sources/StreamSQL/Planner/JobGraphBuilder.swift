@@ -368,8 +368,8 @@ public struct JobGraphBuilder: Sendable {
         let vertex = SourceVertex(
             source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation), errors: errors)
         let id = addVertex(
-            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
-            layout.columns.map(\.field))
+            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex),
+            source.parallelism ?? settings.parallelism, layout.columns.map(\.field))
         let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges)
         scans[key] = stream
         return stream
