@@ -16,10 +16,14 @@ struct FormatReadBenchmark {
 
     static func batch(_ n: Int) -> Batch {
         let words = ["OK", "WARN", "FAILED"], places = ["hall 1", "the north end of hall 2", "outside"]
-        return Batch(schema: schema, rows: (0..<n).map { i in
-            [.int(Int64(i % 1_000)), .double(20 + Double(i % 977) / 10), .string(words[i % 3]), .int(1_700_000_000_000 + Int64(i) * 37),
-             .string(places[i % 3]), .int(Int64(i) * 7_919)]
-        })
+        var rows: [[Value]] = []
+        for i in 0..<n {
+            let temperature = 20 + Double(i % 977) / 10, time = 1_700_000_000_000 + Int64(i) * 37
+            rows.append([
+                .int(Int64(i % 1_000)), .double(temperature), .string(words[i % 3]), .int(time), .string(places[i % 3]), .int(Int64(i) * 7_919),
+            ])
+        }
+        return Batch(schema: schema, rows: rows)
     }
 
     static func cpuNanoseconds() -> UInt64 {

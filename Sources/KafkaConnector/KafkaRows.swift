@@ -195,16 +195,12 @@ final class KafkaRows {
         var valueCount: Int, keyCount: Int
     }
 
-<<<<<<< HEAD
     private func metadataColumn(_ wanted: TableDescriptor.MetadataColumn, _ values: Rows, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
         if let place = formatMetadata[wanted.key] {
             let column = KafkaMetadata.converted(values.columns[place], to: wanted.type)
             return picked.map { column.gatherOrNull($0.value) } ?? column
         }
-=======
-    private func metadataColumn(_ wanted: TableDescriptor.MetadataColumn, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
         if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, messages, n, picked) }
->>>>>>> main
         guard BadInput.metadataKeys[wanted.key] != nil else {
             let column = KafkaMetadata.column(wanted, partition, messages, count: n)
             return picked.map { column.gatherOrNull($0.message) } ?? column
