@@ -16,9 +16,16 @@ public struct KafkaConfiguration: Sendable {
     /// What stands before a property's name where the user wrote it: `properties.` in a table.
     private let prefix: String
 
+    /// Properties that the user writes under a name of their own, without the prefix.
+    private let options: [String: String]
+
+    /// - Parameters:
+    ///   - prefix: what the user writes before a property.
+    ///   - options: properties that the user gives as options of their own: `["bootstrap.servers": "--bootstrap"]`.
     /// - Throws: `.validate` for a property that cannot be honoured, or has a value that librdkafka refuses.
-    public init(_ given: [String: String], prefix: String = "properties.") throws {
+    public init(_ given: [String: String], prefix: String = "properties.", options: [String: String] = [:]) throws {
         self.prefix = prefix
+        self.options = options
         for (key, value) in given.sorted(by: { $0.key < $1.key }) {
             switch Self.translate(key) {
             // The Java client's word for it.
@@ -68,7 +75,7 @@ public struct KafkaConfiguration: Sendable {
     public var servers: String { properties["bootstrap.servers"] ?? properties["metadata.broker.list"] ?? properties["test.mock.num.brokers"].map { "\($0) mock brokers" } ?? "" }
 
     /// The option that a message should name for a property.
-    public func option(_ name: String) -> String { prefix + (writtenAs[name] ?? name) }
+    public func option(_ name: String) -> String { options[name] ?? prefix + (writtenAs[name] ?? name) }
 
     /// The caller frees it, or gives it to `rd_kafka_new`.
     func make() throws -> OpaquePointer {
