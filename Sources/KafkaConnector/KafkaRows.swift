@@ -22,7 +22,7 @@ final class KafkaRows {
 
     private final class Part {
         let decoder: any RecordDecoder
-        private(set) var errors: ErrorRows!
+        let errors: ErrorRows
         /// What is being decoded; offsets are needed for errors only.
         var ranges: [Range<Int>] = []
         var batch: Messages?
@@ -32,7 +32,8 @@ final class KafkaRows {
         init(_ what: String, _ format: any Format, _ table: TableDescriptor, _ projection: [Int], _ partition: TopicPartition, _ onError: OnError,
              _ metrics: OperatorMetrics) throws {
             decoder = try format.decoder(table, projection: projection, metrics: metrics)
-            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type }) { [unowned self] record in
+            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type })
+            errors.failure = { [unowned self] record in
                 let index = record.record ?? ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
                 let offset = batch?[messages.isEmpty ? index : Int(messages[index])]?.pointee.offset ?? -1
                 let shown = String(decoding: record.bytes.prefix(200), as: UTF8.self) + (record.bytes.count > 200 ? "..." : "")
