@@ -24,7 +24,7 @@ final class KafkaRows {
 
     private final class Part {
         let decoder: any RecordDecoder
-        private(set) var errors: ErrorRows!
+        let errors: ErrorRows
         /// What is being decoded; offsets are needed for errors only.
         var ranges: [Range<Int>] = []
         var batch: Messages?
