@@ -13,7 +13,8 @@ public struct UpsertKafkaConnector: TableConnector {
     public var identifier: String { "upsert-kafka" }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
-        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSinkOptions.upsertKeys).subtracting(["format", "key.fields"])
+        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSourceOptions.keys).union(KafkaSinkOptions.upsertKeys)
+            .subtracting(["format", "key.fields", "scan.startup.mode", "scan.startup.specific-offsets", "scan.startup.timestamp-millis"])
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KafkaConnector().metadataKeys(for: table) }
@@ -21,10 +22,18 @@ public struct UpsertKafkaConnector: TableConnector {
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { KafkaSinkMetadata.keys }
 
     public func validate(_ table: TableDescriptor) throws {
-        _ = try KafkaTable(table, isUpsert: true)
+        let kafka = try KafkaTable(table, isUpsert: true)
+        _ = try KafkaSourceOptions(kafka)
+        try KafkaMetadata.check(table)
         _ = try KafkaSinkOptions(table)
         _ = try KafkaSinkMetadata(table)
     }
+
+    public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
+        try KafkaSource(try KafkaTable(table, isUpsert: true), scan: scan)
+    }
+
+    public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { KafkaDeadLetters.table(for: table) }
 
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         try KafkaSink(KafkaTable(table, isUpsert: true), isUpsert: true, host: host)

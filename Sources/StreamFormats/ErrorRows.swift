@@ -23,14 +23,17 @@ public final class ErrorRows {
 
     /// Takes over the decoder's ``RecordDecoder/onBadRecord``.
     ///
-    /// - Parameter types: of the columns that the decoder gives.
+    /// - Parameters:
+    ///   - types: of the columns that the decoder gives.
+    ///   - failure: see ``failure``. It must not hold the reader that owns this.
     /// - Throws: a `.plan` error for `dead-letter`, which a planner has to turn into rows.
-    public init(_ onError: OnError, _ decoder: any RecordDecoder, types: [DataType]) throws {
+    public init(_ onError: OnError, _ decoder: any RecordDecoder, types: [DataType], failure: ((BadRecord) -> StreamError)? = nil) throws {
         guard onError != .deadLetter else {
             throw StreamError(.plan, "not supported yet: dead letters of a table that is read other than by INSERT", fix: "set 'on-error' = 'skip' or 'fail'")
         }
         self.onError = onError
         self.types = types
+        if let failure { self.failure = failure }
         decoder.onBadRecord = { [unowned self] in try take($0) }
     }
 
