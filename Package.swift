@@ -57,6 +57,7 @@ let package = Package(
             name: "PythonFunctions", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamSQL"], swiftSettings: ours),
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
+        .target(name: "SchemaRegistry", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka"], swiftSettings: ours),
         .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
 
@@ -65,7 +66,8 @@ let package = Package(
             name: "swiftwater",
             dependencies: [
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
-                "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "Nexmark", "PythonFunctions", "RestConnector", "Topology", "CLibEdit",
+                "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
+                "Topology", "CLibEdit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
@@ -107,7 +109,7 @@ let package = Package(
 
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
-        .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "StreamCore"], swiftSettings: ours),
+        .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "SchemaRegistry", "StreamCore"], swiftSettings: ours),
         .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
@@ -129,7 +131,7 @@ let package = Package(
         .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog", "StreamTesting"], swiftSettings: ours),
         .testTarget(
             name: "KafkaConnectorTests",
-            dependencies: ["KafkaConnector", "StreamSQL", "StreamFormats", "FileConnectors", "StreamTesting", "CRdKafka"], swiftSettings: ours),
+            dependencies: ["KafkaConnector", "SchemaRegistry", "StreamSQL", "StreamFormats", "FileConnectors", "StreamTesting", "CRdKafka"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),

@@ -10,6 +10,7 @@ struct KafkaTable: Sendable {
     }
 
     let table: TableDescriptor
+    let isUpsert: Bool
     let configuration: KafkaConfiguration
     let topics: Topics
     /// Indices of schema columns in the message's key, in the order of `key.fields`; empty without a key format.
@@ -37,6 +38,7 @@ struct KafkaTable: Sendable {
     init(_ table: TableDescriptor, isUpsert: Bool = false) throws {
         let options = TableOptions(table)
         self.table = table
+        self.isUpsert = isUpsert
         configuration = try KafkaConfiguration(table: table)
 
         switch (options.string("topic"), options.string("topic-pattern")) {

@@ -14,11 +14,11 @@ public struct KinesisConnector: TableConnector {
     public var identifier: String { "kinesis" }
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
-        KinesisOptions.keys.union(FormatFactory.optionKeys(for: table.options["format"]))
+        KinesisOptions.keys.union(BadInput.optionKeys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
-        ["timestamp": .timestampLTZ(3), "shard-id": .varchar(128), "sequence-number": .varchar(128)]
+        ["timestamp": .timestampLTZ(3), "shard-id": .varchar(128), "sequence-number": .varchar(128)].merging(BadInput.metadataKeys) { $1 }
     }
 
     public func validate(_ table: TableDescriptor) throws {

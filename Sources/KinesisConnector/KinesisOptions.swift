@@ -25,7 +25,7 @@ struct KinesisOptions: Sendable {
     /// Rows become readable with the commit of their checkpoint; otherwise at once, and again after a recovery.
     let isExactlyOnce: Bool
     let commitInterval: Duration?
-    let skipsBadRecords: Bool
+    let onError: OnError
 
     static let keys: Set<String> = [
         "connector", "stream", "stream.arn", "format", "aws.region", "aws.endpoint", "log.directory", "stream.create-shards",
@@ -50,7 +50,7 @@ struct KinesisOptions: Sendable {
         directory = options.string("log.directory") ?? ShardLog.defaultDirectory
         createShards = try options.int("stream.create-shards", in: 1...ShardLog.shardsMax)
         isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
-        skipsBadRecords = try options.bool("\(options.string("format")!).ignore-parse-errors") ?? false
+        onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(options.string("format")!).ignore-parse-errors") ?? false)
         start = try Self.start(options)
         partitioner = try Self.partitioner(options)
         flush = switch try options.choice("sink.flush", ["batch", "interval", "os"]) {
@@ -150,6 +150,7 @@ enum KinesisMetadata {
             throw StreamError(.validate, "table \(table.name): connector 'kinesis' has no metadata '\(column.key)'",
                               fix: NearName.hint(for: column.key, in: types.keys))
         }
+        if BadInput.metadataKeys[column.key] != nil { return }
         guard column.key == "timestamp" ? column.type.isTimestamp : column.type.isText else {
             throw StreamError(.validate, "table \(table.name): metadata column \(column.name) of type \(column.type) cannot hold '\(column.key)'",
                               fix: "declare it as \(type)")

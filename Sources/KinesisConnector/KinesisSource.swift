@@ -64,8 +64,9 @@ final class KinesisSource: TableSource {
         let position: ShardPosition = text == Self.trimHorizon ? .trimHorizon : .after(try SequenceNumber(parsing: text))
         let reader = try log.reader(options.stream, shard: shard, position: position)
         let decoder = try FormatFactory.decoder(for: table, projection: scan.projection, metrics: metrics)
+        let errors = try ErrorRows(options.onError, decoder, types: scan.projection.map { table.schema[$0].type })
         return KinesisReader(reader, position: text, end: isBounded ? try end(of: shard) : nil, shardName: split.id, decoder: decoder,
-                             metadata: scan.metadata.map { table.metadata[$0] }, skipsBadRecords: options.skipsBadRecords, metrics: metrics)
+                             metadata: scan.metadata.map { table.metadata[$0] }, errors: errors, metrics: metrics)
     }
 }
 
@@ -75,7 +76,7 @@ private final class KinesisReader: SplitReader {
     private let shardName: String
     private let decoder: any RecordDecoder
     private let metadata: [TableDescriptor.MetadataColumn]
-    private let skipsBadRecords: Bool
+    private let errors: ErrorRows
     private let metrics: OperatorMetrics
 
     private(set) var position: String
@@ -89,16 +90,16 @@ private final class KinesisReader: SplitReader {
     private static let maxPause: Int64 = 20
 
     init(_ reader: ShardReader, position: String, end: UInt64?, shardName: String, decoder: any RecordDecoder,
-         metadata: [TableDescriptor.MetadataColumn], skipsBadRecords: Bool, metrics: OperatorMetrics) {
+         metadata: [TableDescriptor.MetadataColumn], errors: ErrorRows, metrics: OperatorMetrics) {
         self.reader = reader
         self.position = position
         self.end = end
         self.shardName = shardName
         self.decoder = decoder
         self.metadata = metadata
-        self.skipsBadRecords = skipsBadRecords
+        self.errors = errors
         self.metrics = metrics
-        decoder.onBadRecord = { [unowned self] in try bad($0) }
+        errors.failure = { [unowned self] in failure($0) }
     }
 
     func next(maxRows: Int) throws -> ReadResult {
@@ -126,7 +127,8 @@ private final class KinesisReader: SplitReader {
         let offsets = chunk.offsets
         ranges.removeAll(keepingCapacity: true)
         for i in next..<upTo { ranges.append(Int(offsets[4 * i])..<Int(offsets[4 * i + 1])) }
-        let (batch, recordOfRow) = try decoder.decode(records: ranges, in: chunk.buffer)
+        var (batch, recordOfRow) = try decoder.decode(records: ranges, in: chunk.buffer)
+        errors.merge(&batch, &recordOfRow, ranges)
         let first = next
         next = upTo
         position = chunk.sequence(upTo - 1).description
@@ -142,6 +144,7 @@ private final class KinesisReader: SplitReader {
     private func column(_ wanted: TableDescriptor.MetadataColumn, _ chunk: RecordChunk, first: Int, _ recordOfRow: [Int32]) -> Column {
         let n = recordOfRow.count
         switch wanted.key {
+        case BadInput.reasonKey, BadInput.recordKey: return errors.column(wanted.key, type: wanted.type, count: n)
         case "shard-id": return .constant(.string(shardName), type: wanted.type, count: n)
         case "timestamp":
             let values = Buffer(capacity: max(n, 1) * 8)
@@ -172,12 +175,11 @@ private final class KinesisReader: SplitReader {
         lag = now
     }
 
-    private func bad(_ record: BadRecord) throws {
-        if skipsBadRecords { return }
+    private func failure(_ record: BadRecord) -> StreamError {
         // Called from inside `decode`, where `next` is still the first of the ranges.
-        let index = ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
+        let index = record.record ?? ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
         let sequence = chunk.map { $0.sequence(next + index).description } ?? position
-        throw StreamError(.runtime, "stream \(reader.stream), \(shardName), record \(sequence): \(record.reason), in \(Self.shown(record.bytes))",
-                          fix: "correct the producer, or skip such records with the format's option ignore-parse-errors")
+        return StreamError(.runtime, "stream \(reader.stream), \(shardName), record \(sequence): \(record.reason), in \(Self.shown(record.bytes))",
+                          fix: "correct the producer, or skip such records or put them aside with option '\(BadInput.option)'")
     }
 }

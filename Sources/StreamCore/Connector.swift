@@ -4,7 +4,11 @@ public struct TableDescriptor: Sendable {
     public struct MetadataColumn: Sendable {
         /// The column's name in the table, the connector's key for it, and the column's type.
         public var name: String, key: String, type: DataType
-        public init(name: String, key: String, type: DataType) { (self.name, self.key, self.type) = (name, key, type) }
+        /// Declared VIRTUAL: it is read only. The others are written too: their columns come to a sink after those of the schema.
+        public var isVirtual: Bool
+        public init(name: String, key: String, type: DataType, isVirtual: Bool = false) {
+            (self.name, self.key, self.type, self.isVirtual) = (name, key, type, isVirtual)
+        }
     }
 
     public var name: String
@@ -71,12 +75,20 @@ public protocol TableConnector: Sendable {
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
     /// Metadata keys it can deliver, with their types.
     func metadataKeys(for table: TableDescriptor) -> [String: DataType]
+    /// Those of them that can be written too. A sink's batches have the columns of the schema, then the metadata columns that are
+    /// not virtual, in the table's order.
+    func writableMetadataKeys(for table: TableDescriptor) -> Set<String>
     /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
     func findsRowPartsByName(_ table: TableDescriptor) -> Bool
+    /// Where broken records of a table go whose options do not name a table of the catalog for them; see ``BadInput``. Its physical
+    /// columns and then its metadata columns are filled by their names, as those of such a table are.
+    func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor?
 }
 
 extension TableConnector {
+    public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [] }
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         throw StreamError(.validate, "table \(table.name): connector '\(identifier)' cannot be written to")
@@ -98,19 +110,29 @@ public struct SourceSplit: Hashable, Sendable {
 public protocol TableSource: Sendable {
     /// True when every split ends and no new ones appear.
     var isBounded: Bool { get }
-    /// The splits there are now, in a stable order. Called again at `discoveryInterval` for sources that grow.
+    /// The splits there are now, in a stable order. May block for as long as a start may take.
     func splits() throws -> [SourceSplit]
-    /// As ``splits()``, for sources that start new splits in another way than the first ones. The default calls ``splits()``.
-    ///
-    /// - Parameter known: ids of the splits that the job has been given so far, in earlier runs too; empty when it starts for the first time.
-    func splits(known: Set<String>) throws -> [SourceSplit]
+    /// How often a source that grows is asked for ``newSplits(known:)``; nil = never.
     var discoveryInterval: Duration? { get }
+    /// Splits beside those with the ids in `known`: asked at ``discoveryInterval``, by a thread of its own, and at the start from a
+    /// checkpoint, for what came while the job was down. May block for seconds. While the job runs, an `.io` error is a warning, and
+    /// the source is asked again soon.
+    func newSplits(known: Set<String>) throws -> [SourceSplit]
+    /// How many subtasks read it; nil = as many as the job has.
+    var parallelism: Int? { get }
+    /// A subtask reads all of its splits side by side, however many: they do not end, or their watermarks belong together.
+    var readsAllSplitsAtOnce: Bool { get }
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader
     /// Rows come as a changelog (with row kinds) rather than inserts only.
     var producesChanges: Bool { get }
     /// What its rows do to rows before. An `.upsert` source gives +U without the row before it, and -D of which only the primary
     /// key counts.
     var changelogMode: ChangelogMode { get }
+    /// A checkpoint is durable, and its sinks have been committed: where reading goes on after a crash, for every split begun. For
+    /// sources that tell others how far they are. Called by the thread that coordinates the job; must not block.
+    func checkpointCompleted(_ positions: [SourceSplit])
+    /// The run is over, and its readers are closed: lets go of what they shared. Another run may follow.
+    func runEnded()
 }
 
 /// Which kinds of rows a source gives or a sink takes.
@@ -124,8 +146,12 @@ public enum ChangelogMode: Sendable {
 }
 
 extension TableSource {
-    public func splits(known: Set<String>) throws -> [SourceSplit] { try splits() }
     public var discoveryInterval: Duration? { nil }
+    public func newSplits(known: Set<String>) throws -> [SourceSplit] { try splits().filter { !known.contains($0.id) } }
+    public var parallelism: Int? { nil }
+    public var readsAllSplitsAtOnce: Bool { !isBounded }
+    public func checkpointCompleted(_ positions: [SourceSplit]) {}
+    public func runEnded() {}
     public var producesChanges: Bool { false }
     public var changelogMode: ChangelogMode { producesChanges ? .all : .insertOnly }
 }

@@ -17,6 +17,39 @@ public final class OperatorMetrics: Sendable {
     public let lag = Atomic<Int64>(-1)
 
     public init() {}
+
+    private struct Named: Sendable {
+        var gauges: [String: Int64] = [:]
+        var warnings: [String] = []
+        var listener: (@Sendable (String) -> Void)?
+    }
+    private let named = Mutex(Named())
+
+    /// What a connector measures beside the above, by names such as `lag.orders-0`. Not for every batch.
+    public var gauges: [String: Int64] { named.withLock { $0.gauges } }
+    /// nil removes it.
+    public func setGauge(_ name: String, _ value: Int64?) { named.withLock { $0.gauges[name] = value } }
+    public func addToGauge(_ name: String, _ n: Int64) { named.withLock { $0.gauges[name, default: 0] += n } }
+
+    /// Tells the user of something that the job survives. The caller sees to it that the same is not told all the time.
+    public func warn(_ text: String) {
+        let listener = named.withLock { named in
+            // Without anyone who listens, the first ones are kept.
+            if named.listener == nil, named.warnings.count < 100 { named.warnings.append(text) }
+            return named.listener
+        }
+        listener?(text)
+    }
+
+    /// Whom warnings go to, those that came before it included.
+    public func onWarning(_ action: @escaping @Sendable (String) -> Void) {
+        let missed = named.withLock { named in
+            named.listener = action
+            defer { named.warnings = [] }
+            return named.warnings
+        }
+        for text in missed { action(text) }
+    }
 }
 
 extension Atomic where Value == Int64 {

@@ -35,11 +35,17 @@ public struct BadRecord: Sendable {
     /// Offset in the chunk, or of the message's first byte in it.
     public var offset: Int
     public var reason: String
+    /// Index of the message, where messages are decoded; nil = the one at `offset`.
+    public var record: Int?
+    /// How many rows the same call of the decoder gave before it; nil = not known.
+    public var row: Int?
 
-    public init(bytes: [UInt8], offset: Int, reason: String) {
+    public init(bytes: [UInt8], offset: Int, reason: String, record: Int? = nil, row: Int? = nil) {
         self.bytes = bytes
         self.offset = offset
         self.reason = reason
+        self.record = record
+        self.row = row
     }
 }
 
@@ -80,6 +86,12 @@ public struct EncodedBytes: ~Copyable {
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     public mutating func removeAll() { count = 0 }
+
+    /// Drops the last `n` bytes.
+    public mutating func removeLast(_ n: Int) {
+        precondition(n <= count)
+        count -= n
+    }
 
     /// Drops the first `n` bytes and moves the rest to the front.
     public mutating func removeFirst(_ n: Int) {

@@ -39,6 +39,7 @@ final class Chain {
         guard index < nodes.count else {
             switch element {
             case .batch(let batch, _, _): try router?.emit(batch)
+            case .errors(let batch): router?.emit(batch, .errors)
             case .watermark(let watermark): router?.broadcast(.watermark(watermark))
             case .barrier(let barrier):
                 router?.broadcast(.barrier(barrier))
@@ -67,6 +68,7 @@ final class Chain {
                 node.isEmitting = try op.process(batch, input: input, output: output) == .more
             case .sink(let sink): try sink.write(batch)
             }
+        case .errors: preconditionFailure("errors come out of a source and are for other subtasks")
         case .watermark(let watermark):
             node.metrics.watermark.set(watermark.milliseconds)
             node.watermark = watermark
@@ -165,6 +167,8 @@ final class Chain {
 enum ChainElement {
     /// With the watermark of its sender, for the first node behind an exchange.
     case batch(Batch, input: Int, sent: EventTime? = nil)
+    /// Of a source that no other vertex is fused with.
+    case errors(Batch)
     case watermark(EventTime)
     case barrier(Barrier)
     case idle(Bool)

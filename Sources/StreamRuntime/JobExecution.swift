@@ -64,6 +64,11 @@ public final class JobExecution: Sendable {
         metrics = instance.instance.metrics
     }
 
+    /// Called with the name of an operator and what it warns of, from any thread; with what came before, too.
+    package func onWarning(_ action: @escaping @Sendable (String, String) -> Void) {
+        for vertex in graph.vertices { for part in metrics[vertex.id]! { part.onWarning { action(vertex.name, $0) } } }
+    }
+
     /// How a job ended.
     public enum End: Sendable { case finished, stopped, cancelled }
 
@@ -90,6 +95,12 @@ public final class JobExecution: Sendable {
             events.withLock { $0.workersDone = true }
             events.broadcast()
         }
+        let discovery = job.makeDiscovery(clock: options.clock)
+        discovery?.onFailure {
+            events.withLock { $0.changed = true }
+            events.broadcast()
+        }
+        let discoveryThread = discovery.map { discovery in WorkerThread { discovery.run() } }
         // A thread may be joined once only: its handle is another thread's then.
         var runs = true
         func endWorkers() {
@@ -102,11 +113,13 @@ public final class JobExecution: Sendable {
             writer.withLock { $0.isOver = true }
             writer.broadcast()
             writerThread?.join()
+            discovery?.end()
+            discoveryThread?.join()
         }
         defer { endSavepoints() }
         let end: End
         do {
-            end = try coordinate(job)
+            end = try coordinate(job, discovery)
             if end != .cancelled {
                 endWorkers()
                 if let failure = pool.failure { throw failure }
@@ -124,6 +137,7 @@ public final class JobExecution: Sendable {
         }
         job.coordinator.close()
         job.subtasks.forEach { $0.close() }
+        job.endSources()
         job.removeWorkDirectory()
         return end
     }
@@ -147,16 +161,16 @@ public final class JobExecution: Sendable {
         job.subtasks.forEach { $0.abort() }
         job.coordinator.abort()
         job.coordinator.close()
+        job.endSources()
         job.removeWorkDirectory()
     }
 
     private enum Wake { case done, cancel, stop(Stop), savepoint(Int, String), changed, tick }
 
-    private func coordinate(_ job: JobInstance) throws -> End {
+    private func coordinate(_ job: JobInstance, _ discovery: SplitDiscovery?) throws -> End {
         let clock = options.clock
         let barrierEvery = (options.checkpoints.interval ?? job.commitInterval).map(\.nanoseconds)
-        let discoverEvery = job.discoveryInterval.map(\.nanoseconds)
-        var nextBarrier = barrierEvery.map { clock() &+ $0 }, nextDiscovery = discoverEvery.map { clock() &+ $0 }
+        var nextBarrier = barrierEvery.map { clock() &+ $0 }
         var stopped = false
         if job.wantsCheckpointAtOnce { job.startCheckpoint(now: clock()) }
         while true {
@@ -176,7 +190,7 @@ public final class JobExecution: Sendable {
                     events.changed = false
                     return .take(.changed)
                 }
-                guard let due = [nextBarrier, nextDiscovery, deadline].compactMap({ $0 }).min() else { return .wait(nanoseconds: nil) }
+                guard let due = [nextBarrier, deadline].compactMap({ $0 }).min() else { return .wait(nanoseconds: nil) }
                 let time = clock()
                 return due <= time ? .take(.tick) : .wait(nanoseconds: due - time)
             }
@@ -185,10 +199,12 @@ public final class JobExecution: Sendable {
             case .done: return stopped ? .stopped : .finished
             case .stop(let stop):
                 stopped = true
+                discovery?.end()
                 expect(job.stopSources(savepointIn: stop.directory, drain: stop.drain, now: clock()), stop.request)
             case .savepoint(let request, let directory):
                 expect(stopped ? nil : job.startCheckpoint(savepointIn: directory, now: clock()), request)
             case .changed:
+                if let failure = discovery?.failure { throw failure }
                 try settle(job)
                 if job.coordinator.wantsCheckpoint, !stopped { job.startCheckpoint(now: clock()) }
             case .tick:
@@ -197,10 +213,6 @@ public final class JobExecution: Sendable {
                     let (may, retryAt) = job.coordinator.mayStart(time)
                     nextBarrier = may ? time &+ barrierEvery! : max(retryAt ?? time &+ barrierEvery!, time &+ 1_000_000)
                     if may, !stopped { job.startCheckpoint(now: time) }
-                }
-                if let due = nextDiscovery, due <= time {
-                    nextDiscovery = time &+ discoverEvery!
-                    if !stopped { try job.discoverSplits() }
                 }
                 for n in job.coordinator.checkTimes(time) { job.overtake(n) }
             }
@@ -211,6 +223,7 @@ public final class JobExecution: Sendable {
     private func settle(_ job: JobInstance) throws {
         try job.coordinator.commitPending()
         for (number, outcome) in job.coordinator.takeOutcomes() {
+            if case .success(let checkpoint) = outcome { job.tellSources(checkpoint.manifest) }
             checkpointed.withLock { $0 }?(number, outcome)
             savepoints.withLock { savepoints in
                 guard let request = savepoints.underWay.removeValue(forKey: number) else { return }

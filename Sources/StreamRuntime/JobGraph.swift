@@ -44,12 +44,42 @@ public struct SourceVertex: Sendable {
     /// Makes the per-subtask function that turns a reader's batch into the vertex's output; nil = as it is.
     public var prepare: (@Sendable () throws -> (Batch) throws -> Batch)?
     public var watermark: WatermarkStrategy?
+    /// Rows of the reader that go another way, over edges that carry ``JobEdge/Rows/errors``; nil = there are none.
+    public var errors: ErrorOutput?
 
     public init(source: any TableSource, prepare: (@Sendable () throws -> (Batch) throws -> Batch)? = nil,
-                watermark: WatermarkStrategy? = nil) {
+                watermark: WatermarkStrategy? = nil, errors: ErrorOutput? = nil) {
         self.source = source
         self.prepare = prepare
         self.watermark = watermark
+        self.errors = errors
+    }
+}
+
+/// Tells rows that stand for records that could not be decoded from the others. They are neither prepared nor have a place in
+/// event time.
+public struct ErrorOutput: Sendable {
+    /// Number of columns of a reader's batch that its rows have; what follows is of errors only.
+    public var rowColumns: Int
+    /// Column of a reader's batch that is not NULL in errors.
+    public var marker: Int
+    /// - Parameter marker: a column behind the first `rowColumns`, all of which behind these errors have.
+    public init(rowColumns: Int, marker: Int) { (self.rowColumns, self.marker) = (rowColumns, marker) }
+
+    func split(_ batch: Batch) -> (rows: Batch, errors: Batch?) {
+        var rows = batch
+        rows.columns.removeSubrange(rowColumns...)
+        let mark = batch.columns[marker]
+        if let validity = mark.validity, Bitmap.countSet(validity.base, count: mark.count) == 0 { return (rows, nil) }
+        var good: [Int32] = [], bad: [Int32] = []
+        for i in 0..<batch.count {
+            let row = batch.row(i)
+            if mark.isValid(row) { bad.append(Int32(truncatingIfNeeded: row)) } else { good.append(Int32(truncatingIfNeeded: row)) }
+        }
+        guard !bad.isEmpty else { return (rows, nil) }
+        rows.selection = Selection(good)
+        let errors = Batch(columns: Array(batch.columns[rowColumns...]), physicalCount: batch.physicalCount, selection: Selection(bad))
+        return (rows, errors.compacted())
     }
 }
 
@@ -85,12 +115,21 @@ public struct JobVertex: Sendable {
 
 /// A connection of two vertices, and how rows are spread over the subtasks of the second.
 public struct JobEdge: Sendable, Hashable {
+    /// Which rows of its first vertex an edge carries.
+    public enum Rows: Sendable {
+        case output
+        /// Those that a source's ``SourceVertex/errors`` tells apart.
+        case errors
+    }
+
     public var from: Int, to: Int
     /// Which input of `to`: 0, or 1 for the right side of a join. Several edges may feed the same input (UNION ALL).
     public var input: Int
     public var partitioning: Partitioning
+    public var rows: Rows
 
-    public init(from: Int, to: Int, input: Int = 0, partitioning: Partitioning = .forward) {
+    public init(from: Int, to: Int, input: Int = 0, partitioning: Partitioning = .forward, rows: Rows = .output) {
+        self.rows = rows
         self.from = from
         self.to = to
         self.input = input

@@ -62,6 +62,8 @@ public struct VertexStatus: Sendable {
     public var lag: Int64?
     /// The lowest of the subtasks; nil before the first watermark.
     public var watermark: EventTime?
+    /// What a connector measures beside that, by name; the greatest of the subtasks where several have one of the same name.
+    public var gauges: [String: Int64]
 }
 
 /// A job graph made into subtasks and channels, for one run.
@@ -119,6 +121,7 @@ package final class JobInstance {
         } catch {
             for subtask in subtasks { subtask.abort() }
             coordinator.close()
+            endSources()
             throw error
         }
     }
@@ -134,7 +137,7 @@ package final class JobInstance {
         func fused(_ edge: JobEdge) -> Bool {
             let (from, to) = (byID[edge.from]!, byID[edge.to]!)
             let isLocal = edge.partitioning == .forward || (from.parallelism == 1 && to.parallelism == 1)
-            return isLocal && from.parallelism == to.parallelism && edge.input == 0
+            return isLocal && from.parallelism == to.parallelism && edge.input == 0 && edge.rows == .output
                 && graph.edges.count(where: { $0.from == edge.from }) == 1 && graph.edges.count(where: { $0.to == edge.to }) == 1
         }
         let fusedEdges = graph.edges.filter(fused)
@@ -175,7 +178,7 @@ package final class JobInstance {
                         return channel
                     }
                     let partitioning = edge.partitioning == .forward && receivers.count > 1 ? .rebalance : edge.partitioning
-                    targets[from, default: []].append(.init(partitioning: partitioning, channels: channels))
+                    targets[from, default: []].append(.init(partitioning: partitioning, channels: channels, rows: edge.rows))
                 }
             }
         }
@@ -253,20 +256,14 @@ package final class JobInstance {
         if let known = splitLists[vertex.id] { return known }
         let known = restored?.splits(of: vertex.operatorID) ?? [:]
         // How a source is cut up may depend on the parallelism; only one that grows can have splits that were never given out.
-        let listed = known.isEmpty || source.discoveryInterval != nil ? try source.splits(known: Set(known.keys)) : []
-        var starts: [SplitStart] = []
-        for split in listed {
-            guard let entry = known[split.id] else {
-                starts.append(SplitStart(split: split))
-                continue
-            }
-            if !entry.isFinished { starts.append(entry.start) }
-        }
+        let ids = Set(known.keys)
+        let grows = source.discoveryInterval != nil
+        let listed = grows && restored?.hasEntry(of: vertex.operatorID) == true ? try source.newSplits(known: ids) : known.isEmpty ? try source.splits() : []
         // A split that is gone before it was read to its end: its reader says what that means.
-        let ids = Set(listed.map(\.id))
-        for (id, entry) in known.sorted(by: { $0.key < $1.key }) where !ids.contains(id) && !entry.isFinished { starts.append(entry.start) }
+        var starts = known.values.filter { !$0.isFinished }.sorted { $0.id < $1.id }.map(\.start)
+        starts += listed.filter { !ids.contains($0.id) }.map { SplitStart(split: $0) }
         let finished = known.values.filter(\.isFinished).sorted { $0.id < $1.id }
-        knownSplits[vertex.id] = ids.union(known.keys)
+        knownSplits[vertex.id] = ids.union(listed.map(\.id))
         splitLists[vertex.id] = (starts, finished)
         return (starts, finished)
     }
@@ -305,22 +302,27 @@ package final class JobInstance {
         }
     }
 
-    /// Looks for splits that appeared since, and gives them to the subtasks in turn.
-    func discoverSplits() throws {
+    /// Looks for splits that appear while the job runs; nil when no source grows.
+    func makeDiscovery(clock: @escaping @Sendable () -> UInt64) -> SplitDiscovery? {
+        let growing = graph.vertices.compactMap { vertex -> SplitDiscovery.Growing? in
+            guard case .source(let source) = vertex.kind, let interval = source.source.discoveryInterval else { return nil }
+            return .init(source: source.source, interval: interval.nanoseconds, boxes: mailboxes.filter { $0.vertex == vertex.id }.map { ($0.subtask, $0.mailbox) },
+                         known: knownSplits[vertex.id]!, metrics: metrics[vertex.id]![0], dueAt: clock() &+ interval.nanoseconds)
+        }
+        return growing.isEmpty ? nil : SplitDiscovery(growing, waker: waker, clock: clock)
+    }
+
+    /// Tells sources that a checkpoint is durable and committed.
+    func tellSources(_ manifest: CheckpointManifest) {
         for vertex in graph.vertices {
-            guard case .source(let source) = vertex.kind, source.source.discoveryInterval != nil else { continue }
-            let boxes = mailboxes.filter { $0.vertex == vertex.id }
-            for split in try source.source.splits(known: knownSplits[vertex.id]!) where !knownSplits[vertex.id]!.contains(split.id) {
-                let box = boxes[knownSplits[vertex.id]!.count % boxes.count]
-                knownSplits[vertex.id]!.insert(split.id)
-                box.mailbox.post(.addSplits([split]))
-                waker.wake(box.subtask)
-            }
+            guard case .source(let source) = vertex.kind, let entry = manifest.operators.first(where: { $0.id == vertex.operatorID }) else { continue }
+            source.source.checkpointCompleted(entry.splits.map { SourceSplit(id: $0.id, position: $0.position) })
         }
     }
 
-    var discoveryInterval: Duration? {
-        graph.vertices.compactMap { if case .source(let s) = $0.kind { s.source.discoveryInterval } else { nil } }.min()
+    /// After the subtasks are closed.
+    func endSources() {
+        for vertex in graph.vertices { if case .source(let source) = vertex.kind { source.source.runEnded() } }
     }
 
     /// Time between checkpoints when no setting says it: as often as the sinks want to commit. A job without end has them in any case.
@@ -345,7 +347,8 @@ package final class JobInstance {
                 id: vertex.id, name: vertex.name, parallelism: vertex.parallelism, rowsIn: sum { $0.rowsIn.get() }, rowsOut: sum { $0.rowsOut.get() },
                 bytesIn: sum { $0.bytesIn.get() }, bytesOut: sum { $0.bytesOut.get() }, lateRows: sum { $0.lateRows.get() },
                 badRecords: sum { $0.badRecords.get() }, lag: lags.isEmpty ? nil : lags.reduce(0, +),
-                watermark: marks.min().flatMap { $0 == .min ? nil : EventTime(milliseconds: $0) })
+                watermark: marks.min().flatMap { $0 == .min ? nil : EventTime(milliseconds: $0) },
+                gauges: parts.reduce(into: [:]) { all, part in all.merge(part.gauges, uniquingKeysWith: max) })
         }
     }
 }

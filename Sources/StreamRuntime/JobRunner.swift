@@ -45,6 +45,8 @@ public final class JobRunner: Sendable {
         case checkpointFailed(UInt64, String)
         /// The job failed, and is started again after `delay`.
         case restarting(attempt: Int, delay: Duration, any Error)
+        /// Something that the job survives, such as a broker that is away.
+        case warning(operator: String, String)
     }
 
     public let graph: JobGraph
@@ -139,6 +141,7 @@ public final class JobRunner: Sendable {
             case .failure(let error): tell(.checkpointFailed(number, error.description))
             }
         }
+        execution.onWarning { [self] in tell(.warning(operator: $0, $1)) }
         tell(.started(attempt: attempt, from: jobRecovery?.restored?.manifest))
         let (isStopped, drains, isCancelled) = control.withLock { control in
             control.execution = execution

@@ -41,6 +41,8 @@ struct RestorePlan: Sendable {
 
     func committables(of operatorID: String) -> [Committable] { entries[operatorID]?.committables.map { Committable($0.bytes) } ?? [] }
 
+    func hasEntry(of operatorID: String) -> Bool { entries[operatorID] != nil }
+
     func splits(of operatorID: String) -> [String: CheckpointManifest.SplitEntry] {
         Dictionary(entries[operatorID]?.splits.map { ($0.id, $0) } ?? [], uniquingKeysWith: { first, _ in first })
     }

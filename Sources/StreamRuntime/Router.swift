@@ -6,6 +6,7 @@ final class Router: Output {
         var partitioning: Partitioning
         /// One per subtask of the receiver that this sender reaches.
         var channels: [Channel]
+        var rows = JobEdge.Rows.output
     }
 
     private let targets: [Target]
@@ -26,8 +27,10 @@ final class Router: Output {
 
     var isReady: Bool { targets.allSatisfy { target in !target.channels.contains(where: \.isFull) } }
 
-    func emit(_ batch: Batch) throws {
-        for target in targets {
+    func emit(_ batch: Batch) throws { emit(batch, .output) }
+
+    func emit(_ batch: Batch, _ rows: JobEdge.Rows) {
+        for target in targets where target.rows == rows {
             switch target.partitioning {
             case .forward, .single: target.channels[0].send(.batch(batch))
             case .rebalance:

@@ -45,8 +45,9 @@ final class SourceInput {
         case ended
     }
 
-    /// Splits read at one time; the others wait for their turn and do not hold the watermark back.
+    /// Splits read at one time, of sources whose splits end; the others wait for their turn and do not hold the watermark back.
     static let openSplitsMax = 64
+    private let openMax: Int
 
     private let vertex: SourceVertex
     private let prepare: ((Batch) throws -> Batch)?
@@ -72,6 +73,7 @@ final class SourceInput {
         finishedSplits = finished
         isRestored = splits.contains { $0.watermark != nil }
         growing = !vertex.source.isBounded
+        openMax = vertex.source.readsAllSplitsAtOnce ? .max : Self.openSplitsMax
     }
 
     func add(_ more: [SourceSplit]) { waitingSplits += more.map { SplitStart(split: $0) } }
@@ -99,8 +101,7 @@ final class SourceInput {
         }
         switch try splits[chosen].reader.next(maxRows: maxRows) {
         case .batch(let batch):
-            splits[chosen].lastRowAt = time
-            return .elements(try elements(for: batch, split: chosen))
+            return .elements(try elements(for: batch, split: chosen, time))
         case .waiting(let pause):
             splits[chosen].retryAt = time + UInt64(max(pause / .nanoseconds(1), 0))
             return .elements(markIdle(chosen, time))
@@ -113,7 +114,7 @@ final class SourceInput {
     }
 
     private func open() throws {
-        while splits.count < Self.openSplitsMax, !waitingSplits.isEmpty {
+        while splits.count < openMax, !waitingSplits.isEmpty {
             let start = waitingSplits.removeFirst()
             var split = Split(id: start.split.id, reader: try vertex.source.reader(for: start.split, metrics: metrics),
                               assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now())
@@ -136,14 +137,22 @@ final class SourceInput {
         return best
     }
 
-    private func elements(for batch: Batch, split i: Int) throws -> [ChainElement] {
-        metrics.rowsOut.add(batch.count)
-        let prepared = try prepare?(batch) ?? batch
-        var result: [ChainElement] = []
+    private func elements(for batch: Batch, split i: Int, _ time: UInt64) throws -> [ChainElement] {
+        var batch = batch, result: [ChainElement] = []
+        if let output = vertex.errors {
+            let (rows, errors) = output.split(batch)
+            if let errors { result.append(.errors(errors)) }
+            // A split that gives errors only is as good as idle.
+            if rows.count == 0 { return result }
+            batch = rows
+        }
+        splits[i].lastRowAt = time
         if toldIdle {
             toldIdle = false
             result.append(.idle(false))
         }
+        metrics.rowsOut.add(batch.count)
+        let prepared = try prepare?(batch) ?? batch
         guard splits[i].assigner != nil else { return result + [.batch(prepared, input: 0)] }
         if splits[i].isIdle { splits[i].isIdle = false }
         for piece in try splits[i].assigner!.assign(prepared) {

@@ -76,11 +76,13 @@ package final class SteppedExecution {
         instance.subtasks.forEach { $0.abort() }
         instance.coordinator.abort()
         instance.coordinator.close()
+        instance.endSources()
     }
 
     package func close() {
         instance.subtasks.forEach { $0.close() }
         instance.coordinator.close()
+        instance.endSources()
         instance.removeWorkDirectory()
     }
 }

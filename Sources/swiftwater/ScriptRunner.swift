@@ -114,7 +114,7 @@ final class ScriptRunner {
         defer { running?.close() }
         let isLogged = job != nil
         runner.onEvent { event in
-            if isLogged { log.note(event) }
+            if isLogged { log.note(event) } else if case .warning = event { log.note(event) }
             running?.note(event)
         }
         // The events know the job that knows the runner.
@@ -135,7 +135,7 @@ final class ScriptRunner {
         if end == .stopped, let running { log.stopped(running.newestCheckpoint, savepoint: running.savepoint) }
         running?.ended(end)
         let bad = runner.status().reduce(0) { $0 + $1.badRecords }
-        if bad > 0, status != .json { Terminal.error("warning: \(grouped(bad)) record\(bad == 1 ? "" : "s") could not be decoded and \(bad == 1 ? "was" : "were") skipped") }
+        if bad > 0, status != .json { Terminal.error("warning: \(grouped(bad)) record\(bad == 1 ? "" : "s") could not be decoded and \(bad == 1 ? "was" : "were") skipped or put aside") }
     }
 
     private func stop(_ runner: JobRunner, after limit: Duration) {

@@ -11,6 +11,9 @@ struct FuzzQuery {
     var isOrdered = true
 
     var timeColumn: FuzzColumn? { columns.first { $0.isTime } }
+
+    /// Whether an order by time is the same in every run: rows of one time stand as they came.
+    var hasSettledOrder: Bool { isOrdered || timeColumn?.isUnique ?? false }
 }
 
 /// Makes random queries over some tables.
@@ -137,10 +140,14 @@ struct FuzzQueries {
 
     private mutating func plain(_ depth: Int) -> FuzzQuery {
         let input = source(depth)
-        let (pieces, columns) = items(input.columns, make.number(1...3))
+        var (pieces, columns) = items(input.columns, make.number(1...3))
+        let filter = whereClause(input.columns)
+        // A row that waits for what a query in the condition gives may be late behind it, and behind others.
+        let waits = filter.sql.contains("SELECT")
+        if waits { for i in columns.indices { columns[i].isTime = false } }
         return FuzzQuery(
-            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(input.sql)\(whereClause(input.columns))", columns: columns,
-            isUpdating: input.isUpdating, isOrdered: input.isOrdered)
+            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(input.sql)\(filter)", columns: columns,
+            isUpdating: input.isUpdating, isOrdered: input.isOrdered && !waits)
     }
 
     private mutating func distinct(_ depth: Int) -> FuzzQuery {
@@ -369,7 +376,8 @@ struct FuzzQueries {
 
     private mutating func deduplicate(_ depth: Int) -> FuzzQuery? {
         let input = relation(depth)
-        guard let time = input.timeColumn, let key = make.column(make.pick([.int, .string]), input.columns), !input.isUpdating else { return nil }
+        guard let time = input.timeColumn, let key = make.column(make.pick([.int, .string]), input.columns), !input.isUpdating, input.hasSettledOrder
+        else { return nil }
         let (pieces, columns) = items(input.columns, 1)
         let inner: Piece = "SELECT \(.list(pieces, separator: ", ", least: 1)), ROW_NUMBER() OVER (PARTITION BY \(key.sql) ORDER BY \(time.sql)\(make.pick(["", " DESC"]))) AS rn FROM \(input.sql)"
         let alias = name("q")
@@ -394,23 +402,26 @@ struct FuzzQueries {
         guard let time = input.timeColumn, !input.isUpdating else { return nil }
         let key = make.column(make.pick([.int, .string]), input.columns)
         let partition: Piece = key.map { .optional("PARTITION BY \($0.sql) ") } ?? ""
-        let frame = make.pick([
-            "", "ROWS BETWEEN \(make.number(0...3)) PRECEDING AND CURRENT ROW", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
-            "RANGE BETWEEN INTERVAL '\(make.number(1...20))' SECOND PRECEDING AND CURRENT ROW", "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
-        ])
+        let isSettled = input.hasSettledOrder
+        let ranges = [
+            "", "RANGE BETWEEN INTERVAL '\(make.number(1...20))' SECOND PRECEDING AND CURRENT ROW", "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+        ]
+        let rows = ["ROWS BETWEEN \(make.number(0...3)) PRECEDING AND CURRENT ROW", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"]
+        let frame = make.pick(ranges + (isSettled ? rows : []))
         let window: Piece = "(\(partition)ORDER BY \(time.sql) \(frame))"
         var (pieces, columns) = items(input.columns, 1)
         for _ in 0...make.number(0...1) {
             let kind = make.pick([FuzzKind.int, .decimal, .double])
             let value = make.leaf(kind, input.columns)
             let (call, result): (Piece, FuzzKind) =
-                switch make.number(0...5) {
+                switch make.number(isSettled ? 0...6 : 0...3) {
                 case 0: ("COUNT(*) OVER \(window)", .bigint)
-                case 1: ("\(make.pick(["MIN", "MAX", "SUM", "AVG", "FIRST_VALUE", "LAST_VALUE"]))(\(value)) OVER \(window)", kind)
+                case 1: ("\(make.pick(["MIN", "MAX", "AVG"]))(\(value)) OVER \(window)", kind)
                 case 2: ("COUNT(DISTINCT \(value)) OVER \(window)", .bigint)
-                case 3: ("ROW_NUMBER() OVER (\(partition)ORDER BY \(time.sql))", .bigint)
-                case 4: ("LAG(\(value), \(make.number(1...2))) OVER (\(partition)ORDER BY \(time.sql))", kind)
-                default: ("SUM(\(value)) OVER \(window)", kind)
+                case 3: ("SUM(\(value)) OVER \(window)", kind)
+                case 4: ("ROW_NUMBER() OVER (\(partition)ORDER BY \(time.sql))", .bigint)
+                case 5: ("LAG(\(value), \(make.number(1...2))) OVER (\(partition)ORDER BY \(time.sql))", kind)
+                default: ("\(make.pick(["FIRST_VALUE", "LAST_VALUE"]))(\(value)) OVER \(window)", kind)
                 }
             pieces.append("\(call) AS c\(columns.count)")
             columns.append(FuzzColumn(sql: "c\(columns.count)", kind: result))

@@ -47,6 +47,8 @@ public struct ReferenceInterpreter {
         case .scan(let s): return try scan(s)
         case .values(let v): return try v.rows.map { Event(row: try $0.map { try scalars.value(of: $0, []) }) }
         case .project(let input, let p): return try calc(try events(of: input), nil, p.exprs)
+        case .filter(.join(let l, let r, let j), let e) where j.kind == .inner:
+            return try calc(try join(try events(of: l), try events(of: r), (l.columns.count, r.columns.count), j, below: e), e, nil)
         case .filter(let input, let e): return try calc(try events(of: input), e, nil)
         case .calc(let input, let filter, let p): return try calc(try events(of: input), filter, p.exprs)
         case .windowTable(let input, let w):
@@ -106,9 +108,12 @@ public struct ReferenceInterpreter {
         }
     }
 
-    private func join(_ left: [Event], _ right: [Event], _ widths: (Int, Int), _ j: LogicalPlan.Join) throws -> [Event] {
+    /// - Parameter filter: what is asked of the pairs above the join.
+    private func join(_ left: [Event], _ right: [Event], _ widths: (Int, Int), _ j: LogicalPlan.Join, below filter: Expr? = nil) throws -> [Event] {
         let left = net(left).map(\.row), right = net(right).map(\.row)
-        let equalities = j.leftKeys.isEmpty ? Self.equalities(j.condition, widths.0) : []
+        var equalities = j.leftKeys.isEmpty ? Self.equalities(j.condition, widths.0) : []
+        // Among few pairs the filter sees those too that cannot pass: it may fail for them.
+        if equalities.isEmpty, left.count * right.count > 1_000_000 { equalities = Self.equalities(filter, widths.0) }
         var pairs = JoinedPairs(left: left, right: right, widths: widths)
         if !equalities.isEmpty {
             // Only which pairs are looked at: the condition decides.

@@ -49,8 +49,10 @@ extension ReferenceInterpreter {
         case .denseRank:
             return .int(Int64(1 + (1...max(i, 1)).count { $0 <= i && !isTied(rows[$0 - 1], rows[$0]) }))
         case .lag(let column, _, let offset, let otherwise):
-            if i >= offset { return rows[i - offset][column] }
-            return otherwise.map { rows[i][$0] } ?? .null
+            // Rows of equal order have what the last of them has.
+            let last = rows.lastIndex { isTied($0, rows[i]) }!
+            if last >= offset { return rows[last - offset][column] }
+            return otherwise.map { rows[last][$0] } ?? .null
         case .aggregate(let aggregate):
             var frame = rows[...i]
             if o.frame.isRange {

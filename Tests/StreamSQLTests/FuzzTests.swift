@@ -1,5 +1,7 @@
 import Foundation
 import ReferenceSQL
+import StreamCore
+import StreamSQL
 import Testing
 
 /// Random queries on the engine and on the reference interpreter, for $SWIFTWATER_FUZZ_SECONDS (10 when not set), always the same ones
@@ -30,6 +32,36 @@ import Testing
         }
         print("random queries: seeds \(first) to \(seed - 1), \(agreed) of \(seed - first) compared with the reference")
         #expect(seconds == 0 || agreed > 0)
+    }
+
+    /// As in Flink: rows 3 and 7 of key b in the case over_lag_defaults.
+    @Test("rows of one time have the LAG of the last of them, in every run and in the reference") func tiedLag() throws {
+        let script = """
+            CREATE TABLE t (id BIGINT, k INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) WITH ('connector' = 'rows');
+            SELECT id, LAG(id) OVER (PARTITION BY k ORDER BY ts) AS a, LAG(id, 2, -1) OVER (PARTITION BY k ORDER BY ts) AS b FROM t;
+            """
+        // Key 1: a row, three of one time, a row. Key 2: two of one time.
+        let times: [(key: Int64, time: Int64)] = [(1, 1_000), (1, 2_000), (2, 2_000), (1, 2_000), (2, 2_000), (1, 2_000), (1, 3_000)]
+        let table = ReferenceInterpreter.Table(rows: times.enumerated().map { i, t in [.int(Int64(i)), .int(t.key), .int(t.time)] })
+        let expected = [
+            "[0, null, -1]", "[1, 3, 1]", "[2, 2, -1]", "[3, 3, 1]", "[4, 2, -1]", "[5, 3, 1]", "[6, 5, 3]",
+        ]
+        func texts(_ rows: [[Value]]) -> [String] {
+            rows.map { row in "[" + row.map { if case .int(let x) = $0 { "\(x)" } else { "null" } }.joined(separator: ", ") + "]" }.sorted()
+        }
+        let session = SQLSession(connectors: [RowsConnector(["t": table])])
+        for statement in try SQLParser(text: script).parseScript() {
+            guard case .query(let query) = try session.execute(statement) else { continue }
+            #expect(texts(try ReferenceInterpreter(tables: ["t": table], context: session.evaluation).rows(of: query.plan)) == expected)
+        }
+        for parallelism in [1, 2, 4] {
+            for batchRows in [1, 7] {
+                var settings = RunSettings()
+                (settings.parallelism, settings.batchRows) = (parallelism, batchRows)
+                var run = ScriptRun(settings) { [RowsConnector(["t": table])] }
+                #expect(texts(try run.run(script)[0].rows) == expected, "\(settings)")
+            }
+        }
     }
 
     @Test("a planted bug is found, and cut down to a few rows") func planted() throws {

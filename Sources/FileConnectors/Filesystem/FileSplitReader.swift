@@ -13,6 +13,9 @@ enum FileColumn: Sendable {
     case decoded(Int)
     /// The same value in all rows of a file.
     case constant(Value, DataType)
+    /// What `error` or `error.record` says, and where in the file the record starts.
+    case error(key: String, DataType)
+    case errorOffset(DataType)
 }
 
 /// Reads the records of a file, or of a byte range of one: big chunks straight into fresh buffers that decoded columns may go on
@@ -23,7 +26,7 @@ final class FileSplitReader: SplitReader {
     private let decoder: any RecordDecoder
     private let columns: [FileColumn]
     private let metrics: OperatorMetrics
-    private let skipsBadRecords: Bool
+    private let errors: ErrorRows
     /// Everything of the split ends here; nil = at the end of the file.
     private let end: Int?
 
@@ -44,12 +47,12 @@ final class FileSplitReader: SplitReader {
     /// - Parameters:
     ///   - range: bytes of the file; records belong to the range that their first byte is in. nil = the whole file.
     ///   - position: offset to go on from; nil = from the start.
-    init(path: String, range: Range<Int>?, position: Int?, decoder: any RecordDecoder, columns: [FileColumn], skipsBadRecords: Bool,
+    init(path: String, range: Range<Int>?, position: Int?, decoder: any RecordDecoder, columns: [FileColumn], errors: ErrorRows,
          metrics: OperatorMetrics) throws {
         self.path = path
         self.decoder = decoder
         self.columns = columns
-        self.skipsBadRecords = skipsBadRecords
+        self.errors = errors
         self.metrics = metrics
         let fd = open(path, O_RDONLY | O_CLOEXEC)
         self.fd = fd
@@ -80,7 +83,7 @@ final class FileSplitReader: SplitReader {
         posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL)
         #endif
         if chunkStart == 0 { decoder.startFile() }
-        decoder.onBadRecord = { [unowned self] in try bad($0) }
+        errors.failure = { [unowned self] in failure($0) }
     }
 
     deinit { if !isClosed { closeFile(fd) } }
@@ -125,7 +128,7 @@ final class FileSplitReader: SplitReader {
             if used < filled || (isAtEnd && filled > 0 && used < filled) {
                 let (batch, consumed) = try decoder.decode(chunk: chunk, range: used..<filled, isLast: isAtEnd, maxRows: maxRows)
                 used += consumed
-                if let batch {
+                if let batch = errors.merge(batch) {
                     if batch.count > 0 { bytesPerRow = Double(consumed) / Double(batch.count) }
                     return .batch(assemble(batch))
                 }
@@ -178,6 +181,10 @@ final class FileSplitReader: SplitReader {
             switch $0 {
             case .decoded(let i): batch.columns[i]
             case .constant(let value, let type): Column.constant(value, type: type, count: batch.physicalCount)
+            case .error(let key, let type): errors.column(key, type: type, count: batch.physicalCount)
+            case .errorOffset(let type):
+                // The chunk stays where it is until it is used up.
+                errors.column(type: type, count: batch.physicalCount) { $1.append(.int(Int64(chunkStart + $0.offset))) }
             }
         }
         return result
@@ -185,12 +192,12 @@ final class FileSplitReader: SplitReader {
 
     // MARK: Bad records
 
-    private func bad(_ record: BadRecord) throws {
-        if skipsBadRecords { return }
+    private func failure(_ record: BadRecord) -> StreamError {
         let offset = chunkStart + record.offset
         let shown = record.bytes.prefix(200)
-        throw StreamError(.runtime, "\(path): cannot read the record at byte \(offset): \(record.reason)", at: location(offset: offset),
-                          sourceLine: String(decoding: shown, as: UTF8.self) + (record.bytes.count > 200 ? "..." : ""))
+        return StreamError(.runtime, "\(path): cannot read the record at byte \(offset): \(record.reason)",
+                           fix: "correct the file, or skip such records or put them aside with option '\(BadInput.option)'", at: location(offset: offset),
+                           sourceLine: String(decoding: shown, as: UTF8.self) + (record.bytes.count > 200 ? "..." : ""))
     }
 
     /// Counts lines from the start of the file: only errors need it.

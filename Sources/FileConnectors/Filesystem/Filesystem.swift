@@ -33,11 +33,12 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
             "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
             "compaction.file-size",
         ]
-        return own.union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
+        return own.union(BadInput.optionKeys).union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
-        ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3)]
+        ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3),
+         FileMetadata.errorOffset: .bigint].merging(BadInput.metadataKeys) { $1 }
     }
 
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool {
@@ -57,6 +58,9 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
         let plan = try FilesystemPlan(bounded)
         guard !plan.format.producesChanges else {
             throw TableOptions(table).error("format", "gives changes, which rows cannot be looked up in", fix: "use a table of rows")
+        }
+        guard plan.onError != .deadLetter else {
+            throw TableOptions(table).error(BadInput.option, "does not work for a table that rows are looked up in", fix: "use 'skip' or 'fail'")
         }
         let scan = ScanRequest(projection: request.projection, timeZone: request.timeZone)
         return .whole(ScannedTable(
@@ -129,7 +133,7 @@ struct FilesystemPlan: Sendable {
     let rolling: RollingPolicy
     let partitionCommit: PartitionCommit?
     let shufflesByPartition: Bool
-    let skipsBadRecords: Bool
+    let onError: OnError
 
     static let defaultPartition = "__DEFAULT_PARTITION__"
 
@@ -146,6 +150,9 @@ struct FilesystemPlan: Sendable {
         self.path = path
         format = try FormatFactory.format(of: table)
         formatName = format.name
+        guard !format.needsMessages else {
+            throw options.error("format", "is for messages: files in it are not supported yet", fix: "use 'json' or 'csv', or a connector of messages such as 'kafka'")
+        }
         partitionColumns = try table.partitionKeys.map { key in
             guard let index = table.schema.firstIndex(where: { $0.name == key }) else {
                 throw StreamError(.validate, "table \(table.name): partition column \(key) is not one of its columns",
@@ -191,7 +198,7 @@ struct FilesystemPlan: Sendable {
         if try options.bool("auto-compaction") ?? false {
             throw options.error("auto-compaction", "is not available here", fix: "make fewer files with a longer 'execution.checkpointing.interval', or with 'sink.rolling-policy.on-checkpoint' = 'false'")
         }
-        skipsBadRecords = try options.bool("\(formatName).ignore-parse-errors") ?? false
+        onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(formatName).ignore-parse-errors") ?? false)
         for column in table.metadata { try FileMetadata.check(column, table: table) }
         try FormatFactory.validate(files)
     }
@@ -221,10 +228,14 @@ struct FilesystemPlan: Sendable {
 
 /// What a file tells beside its rows.
 enum FileMetadata {
+    /// Where in its file a record that cannot be decoded starts; NULL in other rows.
+    static let errorOffset = "error.offset"
+
     static func check(_ column: TableDescriptor.MetadataColumn, table: TableDescriptor) throws {
         let fits = switch column.key {
         case "file.path", "file.name": column.type.isText
-        case "file.size": column.type == .bigint
+        case "file.size", errorOffset: column.type == .bigint
+        case _ where BadInput.metadataKeys[column.key] != nil: true
         case "file.modification-time": column.type.isTimestamp
         default: false
         }
@@ -308,11 +319,15 @@ struct FilesystemSource: TableSource {
         }
         for index in scan.metadata {
             let column = plan.table.metadata[index]
-            columns.append(.constant(FileMetadata.value(column, file), column.type))
+            columns.append(
+                column.key == FileMetadata.errorOffset ? .errorOffset(column.type)
+                    : BadInput.metadataKeys[column.key] != nil ? .error(key: column.key, column.type)
+                    : .constant(FileMetadata.value(column, file), column.type))
         }
         let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metrics: metrics)
-        return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns,
-                                   skipsBadRecords: plan.skipsBadRecords, metrics: metrics)
+        let errors = try ErrorRows(plan.onError, decoder, types: decoded.map { plan.files.schema[$0].type })
+        return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns, errors: errors,
+                                   metrics: metrics)
     }
 
     private func badPosition(_ split: SourceSplit) -> StreamError {

@@ -47,6 +47,8 @@ public final class KafkaClient: @unchecked Sendable {
             events.state.withLock { state in
                 // What a user can mend is not covered up by "all brokers are down", which follows it.
                 if let known = state.failure, KafkaClient.isFinal(known.code), !KafkaClient.isFinal(rd_kafka_resp_err_t(code)) { return }
+                // Nor is the reason why, which came before it.
+                if state.failure != nil, rd_kafka_resp_err_t(code) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN { return }
                 state.failure = (rd_kafka_resp_err_t(code), text)
             }
         }

@@ -16,11 +16,20 @@ public struct KafkaConfiguration: Sendable {
     /// What stands before a property's name where the user wrote it: `properties.` in a table.
     private let prefix: String
 
+    /// Properties that the user writes under a name of their own, without the prefix.
+    private let options: [String: String]
+
+    /// - Parameters:
+    ///   - prefix: what the user writes before a property.
+    ///   - options: properties that the user gives as options of their own: `["bootstrap.servers": "--bootstrap"]`.
     /// - Throws: `.validate` for a property that cannot be honoured, or has a value that librdkafka refuses.
-    public init(_ given: [String: String], prefix: String = "properties.") throws {
+    public init(_ given: [String: String], prefix: String = "properties.", options: [String: String] = [:]) throws {
         self.prefix = prefix
+        self.options = options
         for (key, value) in given.sorted(by: { $0.key < $1.key }) {
             switch Self.translate(key) {
+            // The Java client's word for it.
+            case .same where key == "auto.offset.reset" && value.lowercased() == "none": set(key, "error", writtenAs: key)
             case .same: set(key, value, writtenAs: key)
             case .named(let name): set(name, value, writtenAs: key)
             case .kilobytes(let name):
@@ -66,7 +75,7 @@ public struct KafkaConfiguration: Sendable {
     public var servers: String { properties["bootstrap.servers"] ?? properties["metadata.broker.list"] ?? properties["test.mock.num.brokers"].map { "\($0) mock brokers" } ?? "" }
 
     /// The option that a message should name for a property.
-    public func option(_ name: String) -> String { prefix + (writtenAs[name] ?? name) }
+    public func option(_ name: String) -> String { options[name] ?? prefix + (writtenAs[name] ?? name) }
 
     /// The caller frees it, or gives it to `rd_kafka_new`.
     func make() throws -> OpaquePointer {
@@ -123,7 +132,8 @@ public struct KafkaConfiguration: Sendable {
         case "key.deserializer", "value.deserializer", "key.serializer", "value.serializer", "partition.assignment.strategy", "max.poll.records",
              "metrics.recording.level", "metric.reporters", "metrics.num.samples", "metrics.sample.window.ms", "client.dns.lookup", "receive.buffer.bytes",
              "send.buffer.bytes", "max.block.ms", "interceptor.classes", "security.providers", "auto.include.jmx.reporter", "partition.discovery.interval.ms",
-             "client.id.prefix", "register.consumer.metrics", "partitioner.class", "enable.metrics.push", "allow.auto.create.topics.on.read":
+             "client.id.prefix", "register.consumer.metrics", "partitioner.class", "enable.metrics.push", "allow.auto.create.topics.on.read",
+             "commit.offsets.on.checkpoint":
             return key == "receive.buffer.bytes" ? .named("socket.receive.buffer.bytes") : key == "send.buffer.bytes" ? .named("socket.send.buffer.bytes") : .nothing
         case "fetch.max.wait.ms": return .named("fetch.wait.max.ms")
         case "max.request.size": return .named("message.max.bytes")

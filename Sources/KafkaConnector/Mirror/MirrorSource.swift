@@ -37,11 +37,11 @@ final class MirrorSource: TableSource {
     var isBounded: Bool { options.isBounded }
     var discoveryInterval: Duration? { isBounded ? nil : options.syncInterval }
 
-    func splits() throws -> [SourceSplit] { try splits(known: []) }
+    func splits() throws -> [SourceSplit] { try newSplits(known: []) }
 
     /// - Parameter known: splits that the job has begun in an earlier run. When there are such, or this is not the first listing, a
     ///   new partition has come up since, and all of it is copied whatever `start` says.
-    func splits(known: Set<String>) throws -> [SourceSplit] {
+    func newSplits(known: Set<String>) throws -> [SourceSplit] {
         let client = try client
         let (last, topics) = state.withLock { state in
             let topics = state.topics ?? MirrorTopics(options, host: host, warn: warn)
@@ -60,11 +60,11 @@ final class MirrorSource: TableSource {
                 listed.append(SourceSplit(id: id, position: position))
             }
             state.withLock { $0.listed = listed }
-            return listed
+            return listed.filter { !known.contains($0.id) }
         } catch let error as StreamError where last != nil && error.code == .io {
             // A cluster that is away for a while holds the copy up, and does not end it.
             warn("the topics to mirror could not be looked through: \(error)")
-            return last!
+            return last!.filter { !known.contains($0.id) }
         }
     }
 

@@ -54,7 +54,7 @@ public final class CSVRecordDecoder: RecordDecoder {
                 skipHeader = false
                 continue
             }
-            try take(record, start, base, &row)
+            try take(record, start, base, &row, index: nil)
         }
         return (row == 0 ? nil : finish(row), p - base - range.lowerBound)
     }
@@ -67,7 +67,7 @@ public final class CSVRecordDecoder: RecordDecoder {
         for (index, range) in records.enumerated() where !range.isEmpty {
             let before = row
             let record = scanner.record(base + range.lowerBound, base + range.upperBound, isLast: true, into: fields)
-            try take(record, base + range.lowerBound, base, &row)
+            try take(record, base + range.lowerBound, base, &row, index: index)
             if row > before { recordOfRow.append(Int32(truncatingIfNeeded: index)) }
         }
         return (finish(row), recordOfRow)
@@ -91,7 +91,8 @@ public final class CSVRecordDecoder: RecordDecoder {
     }
 
     /// Adds the row of a record, or deals with what is wrong with it.
-    private func take(_ record: CSVScanner.Record, _ start: UnsafePointer<UInt8>, _ base: UnsafePointer<UInt8>, _ row: inout Int) throws {
+    private func take(_ record: CSVScanner.Record, _ start: UnsafePointer<UInt8>, _ base: UnsafePointer<UInt8>, _ row: inout Int,
+                      index: Int?) throws {
         if record.isBlank || record.isComment { return }
         if row >= rowCapacity {
             rowCapacity *= 2
@@ -116,7 +117,7 @@ public final class CSVRecordDecoder: RecordDecoder {
         let offset = start - base
         if let onBadRecord {
             metrics.badRecords.add(1)
-            try onBadRecord(BadRecord(bytes: Array(bytes), offset: offset, reason: reason(problem)))
+            try onBadRecord(BadRecord(bytes: Array(bytes), offset: offset, reason: reason(problem), record: index, row: row))
         } else if options.ignoreParseErrors {
             metrics.badRecords.add(1)
         } else {

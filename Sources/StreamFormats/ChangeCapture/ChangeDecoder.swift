@@ -1,31 +1,54 @@
 import StreamCore
 
+/// Reads messages into columns, for a decoder that then makes rows of them.
+protocol EnvelopeDecoder: RecordDecoder {
+    /// One for each field of the message, in their order.
+    var fills: ColumnFillGroup { get }
+    /// Whether `spans` is kept: which bytes of the chunk each row of the last batch of lines came from.
+    var keepsSpans: Bool { get set }
+    var spans: [Range<Int>] { get }
+}
+
 /// Reads change messages, one per line or one per message, into rows with row kinds.
 ///
-/// The JSON reader decodes the envelopes into columns, of which images of rows (what a row was, what it is) are parts; a message's
+/// Another decoder reads the envelopes into columns, of which images of rows (what a row was, what it is) are parts; a message's
 /// rows are then picked from those by index. An update gives -U and +U, next to each other.
 /// Blank records and `null` (tombstones) give nothing.
 final class ChangeDecoder: RecordDecoder {
     var onBadRecord: ((BadRecord) throws -> Void)?
 
     private let format: ChangeCaptureFormat
+    private let name: String
     private let hasSchema: Bool
     private let ignoreErrors: Bool
+    private let ignoreErrorsOption: String?
     private let metrics: OperatorMetrics
-    private let envelopes: JSONRecordDecoder
+    private let envelopes: any EnvelopeDecoder
     /// For each output column, its position in an image.
     private let outputs: [Int]
+    /// For each metadata column, where its field is among those behind the images, or else beside the payload.
+    private let metadata: [(ChangeMetadata, field: Int)]
     private var filters: [NamePattern]
+    /// Where the fields are that filters look at, behind the images.
+    private let filterFields: [Int]
     /// Reads no more than what `filters` look at.
-    private let filterReader: JSONRecordDecoder?
+    private let filterReader: (any EnvelopeDecoder)?
+    /// Records of this call that are no envelopes.
+    private var broken: [BadRecord] = []
 
-    init(_ format: ChangeCaptureFormat, schema: Schema, projection: [Int], hasSchema: Bool, filters: [NamePattern], options: JSONOptions,
-         metrics: OperatorMetrics) throws {
+    /// - Parameters:
+    ///   - ignoreErrorsOption: what a user sets to skip bad records, if there is such an option.
+    ///   - makeReader: gives a decoder of messages with these fields.
+    init(_ format: ChangeCaptureFormat, name: String, schema: Schema, projection: [Int], hasSchema: Bool, filters: [NamePattern],
+         metadata: [ChangeMetadata], ignoreErrorsOption: String?, ignoreErrors: Bool, metrics: OperatorMetrics,
+         makeReader: (Schema) throws -> any EnvelopeDecoder) throws {
         self.format = format
+        self.name = name
         self.hasSchema = hasSchema
         self.filters = filters
         self.metrics = metrics
-        ignoreErrors = options.ignoreParseErrors
+        self.ignoreErrors = ignoreErrors
+        self.ignoreErrorsOption = ignoreErrorsOption
         var wanted: [Int] = []
         outputs = projection.map { column in
             if let known = wanted.firstIndex(of: column) { return known }
@@ -39,18 +62,25 @@ final class ChangeDecoder: RecordDecoder {
         case .canal: fields = [Field("data", .array(image)), Field("old", .array(image)), Field("type", .string)]
         case .maxwell: fields = [Field("data", image), Field("old", image), Field("type", .string)]
         }
-        if hasSchema { fields = [Field("payload", .row(fields))] }
+        // What filters and metadata look at; both may look at the same field.
+        var extra: Schema = [], outside: Schema = []
+        func place(_ field: Field, in list: inout Schema) -> Int {
+            if let known = list.firstIndex(of: field) { return known }
+            list.append(field)
+            return list.count - 1
+        }
         let names = filters.map { Field($0.field, .string) }
-        fields += names
-        // Bad records are counted here, once they are known to be wanted.
-        envelopes = try JSONRecordDecoder(schema: fields, projection: Array(fields.indices), options: options, metrics: OperatorMetrics())
+        filterFields = names.map { place($0, in: &extra) }
+        self.metadata = metadata.map { ($0, $0.isOutside && hasSchema ? place($0.field, in: &outside) : place($0.field, in: &extra)) }
+        fields += extra
+        if hasSchema { fields = [Field("payload", .row(fields))] + outside }
+        envelopes = try makeReader(fields)
         envelopes.keepsSpans = true
-        filterReader = try names.isEmpty
-            ? nil : JSONRecordDecoder(schema: names, projection: Array(names.indices), options: options, metrics: OperatorMetrics())
+        filterReader = names.isEmpty ? nil : try makeReader(names)
         for part in oldImage?.parts?.fills ?? [] { part.tracksMissing = true }
         filterReader?.onBadRecord = { _ in }
         envelopes.onBadRecord = { [unowned self] record in
-            if try isWanted(record) { try report(record) }
+            if try isWanted(record) { broken.append(record) }
         }
     }
 
@@ -64,26 +94,34 @@ final class ChangeDecoder: RecordDecoder {
     }
 
     func decode(chunk: Buffer, range: Range<Int>, isLast: Bool, maxRows: Int) throws -> (batch: Batch?, consumed: Int) {
+        broken.removeAll(keepingCapacity: true)
         // An update is two rows.
         let (found, consumed) = try envelopes.decode(chunk: chunk, range: range, isLast: isLast, maxRows: max(1, maxRows / 2))
-        guard let found else { return (nil, consumed) }
-        let (batch, _) = try changes(found, chunk) { envelopes.spans[$0] }
+        guard let found else {
+            try reportBroken([])
+            return (nil, consumed)
+        }
+        let (batch, envelopeOfRow) = try changes(found, chunk, nil) { envelopes.spans[$0] }
+        try reportBroken(envelopeOfRow)
         return (batch.count == 0 ? nil : batch, consumed)
     }
 
     func decode(records: [Range<Int>], in chunk: Buffer) throws -> (batch: Batch, recordOfRow: [Int32]) {
+        broken.removeAll(keepingCapacity: true)
         let (found, recordOfEnvelope) = try envelopes.decode(records: records, in: chunk)
-        let (batch, envelopeOfRow) = try changes(found, chunk) { records[Int(recordOfEnvelope[$0])] }
+        let (batch, envelopeOfRow) = try changes(found, chunk, recordOfEnvelope) { records[Int(recordOfEnvelope[$0])] }
+        try reportBroken(envelopeOfRow)
         return (batch, envelopeOfRow.map { recordOfEnvelope[Int($0)] })
     }
 
     // MARK: Envelopes
 
-    private func changes(_ envelopes: Batch, _ chunk: Buffer, _ span: (Int) -> Range<Int>) throws -> (Batch, envelopeOfRow: [Int32]) {
-        var parts = envelopes.columns
-        if hasSchema { parts.replaceSubrange(0..<1, with: parts[0].children) }
+    private func changes(_ envelopes: Batch, _ chunk: Buffer, _ recordOfEnvelope: [Int32]?, _ span: (Int) -> Range<Int>) throws
+        -> (Batch, envelopeOfRow: [Int32])
+    {
+        let parts = hasSchema ? envelopes.columns[0].children : envelopes.columns
         let reading = Reading(format, payload: hasSchema ? envelopes.columns[0] : nil, parts)
-        let names = Array(parts.dropFirst(3))
+        let names = filterFields.map { parts[3 + $0] }
         var rows = ChangeRows(capacity: envelopes.physicalCount)
         for row in 0..<envelopes.physicalCount {
             var problem = Problem.none
@@ -96,12 +134,19 @@ final class ChangeDecoder: RecordDecoder {
             }
             if case .none = problem { problem = reading.add(row, to: &rows) }
             if case .none = problem { continue }
-            try bad(row, reason(problem, row, parts), chunk, span)
+            try bad(row, reason(problem, row, parts), chunk, span(row), recordOfEnvelope.map { Int($0[row]) }, before: rows.count)
         }
         let missing = oldImage?.parts?.fills.map(\.missing)
         let columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
-        let batch = Batch(columns: outputs.map { columns[$0] }, physicalCount: rows.count, rowKinds: rows.kindBuffer())
-        return (batch, rows.envelopes)
+        var all = outputs.map { columns[$0] }
+        for (wanted, field) in metadata {
+            let source = wanted.isOutside && hasSchema ? envelopes.columns[1 + field] : parts[3 + field]
+            let column = wanted.column(source)
+            all.append(rows.envelopes.withUnsafeBufferPointer { picks in
+                picks.baseAddress.map { column.gather($0, count: picks.count) } ?? ColumnBuilder(type: wanted.type).finish()
+            })
+        }
+        return (Batch(columns: all, physicalCount: rows.count, rowKinds: rows.kindBuffer()), rows.envelopes)
     }
 
     /// What is wrong with a message.
@@ -265,9 +310,17 @@ final class ChangeDecoder: RecordDecoder {
 
     // MARK: Bad records
 
-    private func bad(_ row: Int, _ reason: String, _ chunk: Buffer, _ span: (Int) -> Range<Int>) throws {
-        let bytes = UnsafeRawBufferPointer(start: chunk.base + span(row).lowerBound, count: span(row).count)
-        try report(BadRecord(bytes: Array(bytes), offset: span(row).lowerBound, reason: reason))
+    private func bad(_ row: Int, _ reason: String, _ chunk: Buffer, _ span: Range<Int>, _ record: Int?, before rows: Int) throws {
+        let bytes = UnsafeRawBufferPointer(start: chunk.base + span.lowerBound, count: span.count)
+        try report(BadRecord(bytes: Array(bytes), offset: span.lowerBound, reason: reason, record: record, row: rows))
+    }
+
+    /// Reports the records that are no envelopes, with their place among the rows.
+    private func reportBroken(_ envelopeOfRow: [Int32]) throws {
+        for var record in broken {
+            record.row = record.row.map { envelope in envelopeOfRow.firstIndex { Int($0) >= envelope } ?? envelopeOfRow.count }
+            try report(record)
+        }
     }
 
     private func report(_ record: BadRecord) throws {
@@ -275,7 +328,8 @@ final class ChangeDecoder: RecordDecoder {
         if let onBadRecord { return try onBadRecord(record) }
         if ignoreErrors { return }
         let excerpt = record.bytes.withUnsafeBytes { TextConversion.excerpt($0) }
-        throw StreamError(.runtime, "\(format.name) record at byte \(record.offset): \(record.reason); the record is \(excerpt)",
-                          fix: "correct the record or the column types, or set '\(format.prefix)ignore-parse-errors' = 'true' to skip what cannot be read")
+        let skip = ignoreErrorsOption.map { ", or set '\($0)' = 'true' to skip what cannot be read" } ?? ""
+        throw StreamError(.runtime, "\(name) record at byte \(record.offset): \(record.reason); the record is \(excerpt)",
+                          fix: "correct the record or the column types" + skip)
     }
 }

@@ -11,7 +11,7 @@ import Darwin
 /// The grammar is RFC 8259, strictly, in UTF-8; values are taken in the forms that Flink's JSON format takes for their type.
 /// Differences: half a surrogate pair is refused; a TIMESTAMP may end in `Z`; VARCHAR lengths are not enforced.
 /// An array at the top gives a row per element. `null` and blank records give none.
-public final class JSONRecordDecoder: RecordDecoder {
+public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
     public var onBadRecord: ((BadRecord) throws -> Void)?
 
     private let schema: Schema
@@ -148,7 +148,7 @@ public final class JSONRecordDecoder: RecordDecoder {
             row = before
             let lineEnd = memchr(start, 0x0A, end - start).map { Text($0.assumingMemoryBound(to: UInt8.self)) } ?? end
             p = lineEnd + 1
-            try bad(reader.failure, start, lineEnd, offset: offset + (start - base))
+            try bad(reader.failure, start, lineEnd, offset: offset + (start - base), row: row)
         }
     }
 
@@ -230,7 +230,7 @@ public final class JSONRecordDecoder: RecordDecoder {
                 reader.failure = JSONFailure(reason: .trailing, position: q)
             }
             row = before
-            try bad(reader.failure, start, end, offset: record.lowerBound)
+            try bad(reader.failure, start, end, offset: record.lowerBound, record: index, row: row)
         }
         return (finish(row), recordOfRow)
     }
@@ -269,11 +269,12 @@ public final class JSONRecordDecoder: RecordDecoder {
 
     // MARK: bad records
 
-    private func bad(_ failure: JSONFailure, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, offset: Int) throws {
+    private func bad(_ failure: JSONFailure, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, offset: Int, record index: Int? = nil,
+                     row: Int) throws {
         let record = UnsafeRawBufferPointer(start: start, count: max(0, end - start))
         if let onBadRecord {
             metrics.badRecords.add(1)
-            try onBadRecord(BadRecord(bytes: Array(record), offset: offset, reason: reason(failure, start, end)))
+            try onBadRecord(BadRecord(bytes: Array(record), offset: offset, reason: reason(failure, start, end), record: index, row: row))
             return
         }
         if ignoreErrors {

@@ -66,7 +66,7 @@ public final class RawRecordDecoder: RecordDecoder {
             while end < range.upperBound, bytes[end] != 10 { end += 1 }
             if end == range.upperBound, !isLast { break }
             fill.slots.ensure(row)
-            if try store(chunk, at..<end, row) { row += 1 }
+            if try store(chunk, at..<end, row, index: nil) { row += 1 }
             at = min(end + 1, range.upperBound)
         }
         return (row == 0 ? nil : finish(row, chunk), at - range.lowerBound)
@@ -75,7 +75,7 @@ public final class RawRecordDecoder: RecordDecoder {
     public func decode(records: [Range<Int>], in chunk: Buffer) throws -> (batch: Batch, recordOfRow: [Int32]) {
         fill.begin(max(records.count, 1))
         var recordOfRow: [Int32] = []
-        for (index, record) in records.enumerated() where try store(chunk, record, recordOfRow.count) {
+        for (index, record) in records.enumerated() where try store(chunk, record, recordOfRow.count, index: index) {
             recordOfRow.append(Int32(truncatingIfNeeded: index))
         }
         return (finish(recordOfRow.count, chunk), recordOfRow)
@@ -86,7 +86,7 @@ public final class RawRecordDecoder: RecordDecoder {
         return Batch(columns: projection.map { _ in column }, physicalCount: rows)
     }
 
-    private func store(_ chunk: Buffer, _ range: Range<Int>, _ row: Int) throws -> Bool {
+    private func store(_ chunk: Buffer, _ range: Range<Int>, _ row: Int, index: Int?) throws -> Bool {
         precondition(range.lowerBound >= 0 && range.upperBound <= chunk.capacity, "range \(range) outside a chunk of \(chunk.capacity) bytes")
         guard range.upperBound < Int(Int32.max) else {
             throw StreamError(.runtime, "a chunk of \(chunk.capacity) bytes is too large to decode", fix: "read less than 2 GiB at a time")
@@ -95,13 +95,13 @@ public final class RawRecordDecoder: RecordDecoder {
         let raw = UnsafeRawPointer(start)
         switch slot.pointee.kind {
         case .text where !JSONScan.isUTF8(start, start + range.count):
-            try bad(chunk, range, "it is not UTF-8")
+            try bad(chunk, range, "it is not UTF-8", index, row)
             return false
         case .text, .binary:
             slot.store(inline: start, range.count, heap: 0, offset: range.lowerBound, at: row)
             return true
         case _ where range.count != slot.pointee.width:
-            try bad(chunk, range, "it has \(range.count) bytes, but a \(field.type) has \(slot.pointee.width)")
+            try bad(chunk, range, "it has \(range.count) bytes, but a \(field.type) has \(slot.pointee.width)", index, row)
             return false
         case .boolean: slot.store(raw.load(as: UInt8.self) != 0 ? 1 : 0 as UInt8, at: row)
         case .int8: slot.store(raw.load(as: Int8.self), at: row)
@@ -114,14 +114,14 @@ public final class RawRecordDecoder: RecordDecoder {
 
     private func swapped<T: FixedWidthInteger>(_ value: T) -> T { bigEndian ? T(bigEndian: value) : T(littleEndian: value) }
 
-    private func bad(_ chunk: Buffer, _ range: Range<Int>, _ reason: String) throws {
+    private func bad(_ chunk: Buffer, _ range: Range<Int>, _ reason: String, _ index: Int?, _ row: Int) throws {
         let bytes = UnsafeRawBufferPointer(start: chunk.base + range.lowerBound, count: range.count)
         guard let onBadRecord else {
             throw StreamError(.runtime, "raw record at byte \(range.lowerBound) for column \"\(field.name)\": \(reason); the record is \(TextConversion.excerpt(bytes))",
                               fix: "declare the column as BYTES to take any record")
         }
         metrics.badRecords.add(1)
-        try onBadRecord(BadRecord(bytes: Array(bytes), offset: range.lowerBound, reason: reason))
+        try onBadRecord(BadRecord(bytes: Array(bytes), offset: range.lowerBound, reason: reason, record: index, row: row))
     }
 }
 

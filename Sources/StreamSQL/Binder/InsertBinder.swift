@@ -3,7 +3,7 @@ import StreamExpressions
 
 /// A query fitted to a sink table.
 struct BoundInsert: Sendable {
-    /// Its columns are the sink's physical columns.
+    /// Its columns are the sink's physical columns, then the metadata columns that it writes.
     var plan: LogicalPlan
     var table: CatalogTable
     /// The statement's place, for errors that show only when the job is put together.
@@ -35,14 +35,10 @@ struct InsertBinder {
 
     func bind(_ insert: Insert, into table: CatalogTable) throws -> BoundInsert {
         if insert.overwrite { throw context.unsupported("INSERT OVERWRITE", fix: "use INSERT INTO", at: insert.span) }
-        if let column = table.columns.first(where: { if case .metadata(_, virtual: false) = $0.kind { true } else { false } }) {
-            throw context.error(
-                .validate, "not supported yet: writing metadata column \(column.name) of table \(table.name)",
-                fix: "declare it VIRTUAL", at: insert.target.span)
-        }
-        let sink = table.descriptor.schema
+        let written = try writtenMetadata(table, insert.target.span)
+        let sink = table.descriptor.schema + written.map(\.field)
         let fixed = try fixedValues(insert, sink, table)
-        let targets = try self.targets(insert, sink, table, fixed)
+        let targets = try self.targets(insert, sink, order(table, written), table, fixed)
         let query = try QueryBinder(context).bind(insert.query, isOutermost: true, expected: targets.map { sink[$0].type })
         guard query.columns.count == targets.count else {
             throw context.error(
@@ -50,6 +46,14 @@ struct InsertBinder {
                 "table \(table.name) takes \(targets.count) columns (\(targets.map { sink[$0].name }.joined(separator: ", "))), but the query gives \(query.columns.count) (\(query.columns.map(\.name).joined(separator: ", ")))",
                 fix: "select one expression per column, or list the columns: INSERT INTO \(table.name) (...)", at: insert.target.span)
         }
+        return try fit(query, to: table, targets, fixed, at: insert.target.span)
+    }
+
+    /// A query whose columns go to columns `targets` of a table: its physical columns, then the metadata columns that are written.
+    ///
+    /// - Parameter fixed: what other columns of the table are set to.
+    func fit(_ query: LogicalPlan, to table: CatalogTable, _ targets: [Int], _ fixed: [Int: Expr] = [:], at span: SourceSpan) throws -> BoundInsert {
+        let sink = table.descriptor.schema + (try writtenMetadata(table, span)).map(\.field)
         var exprs: [Expr] = [], columns: [PlanColumn] = [], checked: [Expr] = []
         for (i, field) in sink.enumerated() {
             guard let position = targets.firstIndex(of: i) else {
@@ -61,7 +65,7 @@ struct InsertBinder {
                 guard field.nullable else {
                     throw context.error(
                         .validate, "table \(table.name): column \(field.name) is NOT NULL, but the INSERT leaves it out",
-                        fix: "add it to the column list", at: insert.target.span)
+                        fix: "add it to the column list", at: span)
                 }
                 exprs.append(.literal(.null, field.type))
                 columns.append(PlanColumn(field.name, field.type))
@@ -72,7 +76,7 @@ struct InsertBinder {
                 throw context.error(
                     .validate,
                     "table \(table.name): column \(field.name) is \(field.type), but the query gives \(source.name) \(source.type) for it",
-                    fix: "write CAST(\(source.name) AS \(field.type))", at: insert.target.span)
+                    fix: "write CAST(\(source.name) AS \(field.type))", at: span)
             }
             let given = Expr.column(position, source.type)
             var expr = CheckedCasts.cast(given, to: field.type, column: field.name) ?? given.implicitlyCast(to: field.type)
@@ -89,7 +93,37 @@ struct InsertBinder {
         }
         let kept = checked.isEmpty ? query : LogicalPlan.filter(query, checked.count == 1 ? checked[0] : .and(checked))
         return BoundInsert(
-            plan: .project(kept, .init(exprs: exprs, columns: columns)), table: table, span: insert.target.span, script: context.script)
+            plan: .project(kept, .init(exprs: exprs, columns: columns)), table: table, span: span, script: context.script)
+    }
+
+    /// The metadata columns that rows bring along: those not declared VIRTUAL, in the table's order.
+    func writtenMetadata(_ table: CatalogTable, _ span: SourceSpan) throws -> [(column: Int, field: Field)] {
+        var written: [(Int, Field)] = [], writable: Set<String>?
+        for (i, column) in table.columns.enumerated() {
+            guard case .metadata(let index, virtual: false) = column.kind else { continue }
+            let known: Set<String>
+            if let writable { known = writable } else { known = try TableChecks(context).connector(of: table.descriptor, at: span).writableMetadataKeys(for: table.descriptor) }
+            writable = known
+            guard known.contains(table.descriptor.metadata[index].key) else {
+                throw context.error(
+                    .validate,
+                    "table \(table.name): metadata '\(table.descriptor.metadata[index].key)' of column \(column.name) cannot be written, as connector '\(table.descriptor.options["connector"] ?? "")' gives it only when reading",
+                    fix: "declare the column VIRTUAL", at: span)
+            }
+            written.append((i, Field(column.name, column.type, nullable: column.nullable)))
+        }
+        return written
+    }
+
+    /// The sink's columns in the order in which the table declares them.
+    private func order(_ table: CatalogTable, _ written: [(column: Int, field: Field)]) -> [Int] {
+        table.columns.indices.compactMap { i in
+            switch table.columns[i].kind {
+            case .physical: table.physicalIndex(of: i)
+            case .metadata: written.firstIndex { $0.column == i }.map { table.descriptor.schema.count + $0 }
+            case .computed: nil
+            }
+        }
     }
 
     /// PARTITION (k = 'v'): what the columns of the sink are fixed to.
@@ -112,8 +146,8 @@ struct InsertBinder {
     }
 
     /// The sink's columns that the query's columns go to, in order.
-    private func targets(_ insert: Insert, _ sink: Schema, _ table: CatalogTable, _ fixed: [Int: Expr]) throws -> [Int] {
-        guard let names = insert.columns else { return sink.indices.filter { fixed[$0] == nil } }
+    private func targets(_ insert: Insert, _ sink: Schema, _ order: [Int], _ table: CatalogTable, _ fixed: [Int: Expr]) throws -> [Int] {
+        guard let names = insert.columns else { return order.filter { fixed[$0] == nil } }
         var targets: [Int] = []
         for name in names {
             guard let i = sink.firstIndex(where: { $0.name == name }) else {

@@ -24,7 +24,7 @@ struct TableDefinition {
                     .init(
                         name: definition.name, type: type, nullable: nullable, kind: .metadata(metadata.count, virtual: virtual),
                         comment: definition.comment))
-                metadata.append(.init(name: definition.name, key: key ?? definition.name, type: type))
+                metadata.append(.init(name: definition.name, key: key ?? definition.name, type: type, isVirtual: virtual))
             case .computed: columns.append(nil)
             }
         }
@@ -172,6 +172,7 @@ struct TableChecks {
                     fix: "write for example '10000'"), JoinReorder.rowCountOption, table, span)
         }
         do {
+            try BadInput.checkDeclared(table)
             try connector.validate(table)
         } catch let error as StreamError {
             if error.location != nil { throw withLine(error) }

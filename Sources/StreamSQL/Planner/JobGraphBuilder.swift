@@ -16,6 +16,8 @@ public struct JobGraphBuilder: Sendable {
         /// As ``ChangelogNode`` has them.
         var modifications: Modifications = .insert
         var upsertKeys: [Set<Int>] = []
+        /// Which rows of the vertices it is.
+        var rows = JobEdge.Rows.output
 
         /// The rows of both, as one stream.
         mutating func merge(_ other: Stream) {
@@ -51,6 +53,9 @@ public struct JobGraphBuilder: Sendable {
 
     /// Scans that are in the graph already, by what they read.
     private var scans: [String: Stream] = [:]
+    /// What is read beside the columns of tables that put broken records aside, by ``SharedScans/key(_:)``: metadata of those
+    /// records. Where nothing is said of such a table, they are skipped.
+    var brokenRecords: [String: [TableDescriptor.MetadataColumn]] = [:]
     private var sources: [String: any TableSource] = [:]
     /// What several places read and is in the graph already, by the key of ``SharedPlan``.
     private var shared: [String: Stream] = [:]
@@ -94,7 +99,7 @@ public struct JobGraphBuilder: Sendable {
                 case .keys(let keys) where target > 1: .hash(keys)
                 default: source == target ? .forward : target == 1 ? .single : .rebalance
                 }
-            graph.edges.append(JobEdge(from: from, to: vertex, input: input, partitioning: partitioning))
+            graph.edges.append(JobEdge(from: from, to: vertex, input: input, partitioning: partitioning, rows: stream.rows))
         }
     }
 
@@ -107,6 +112,7 @@ public struct JobGraphBuilder: Sendable {
         var output = stream
         output.vertices = [vertex]
         output.columns = columns
+        output.rows = .output
         return output
     }
 
@@ -344,22 +350,26 @@ public struct JobGraphBuilder: Sendable {
         var request = ScanRequest(
             projection: layout.physical, metadata: layout.metadata, partitionFilter: scan.partitionFilter,
             parallelism: settings.parallelism, timeZone: settings.timeZone)
+        var descriptor = table.descriptor
+        if let metadata = BrokenRecords.metadata(of: &descriptor, brokenRecords[SharedScans.key(scan)]) { request.metadata += metadata }
         request.partitionRanges = scan.partitionRanges
         request.partitions = try indexes.lookUp(table, connector, request.wantedPartitions)
-        let source = try connector.source(for: table.descriptor, scan: request)
+        let source = try connector.source(for: descriptor, scan: request)
         sources[key] = source
         return (key, source)
     }
 
-    private mutating func add(_ scan: LogicalPlan.Scan) throws -> Stream {
+    mutating func add(_ scan: LogicalPlan.Scan) throws -> Stream {
         let (key, source) = try source(for: scan)
         if let known = scans[key] { return known }
         let layout = ScanLayout(scan)
+        let delivered = layout.physical.count + layout.metadata.count
+        let errors = brokenRecords[SharedScans.key(scan)].map { _ in ErrorOutput(rowColumns: delivered, marker: delivered) }
         let vertex = SourceVertex(
-            source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation))
+            source: source, prepare: layout.prepare(evaluation), watermark: try layout.watermark(settings, evaluation), errors: errors)
         let id = addVertex(
-            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex), settings.parallelism,
-            layout.columns.map(\.field))
+            "Source: \(scan.table.path.short) (\(layout.columns.map(\.name).joined(separator: ", ")))", .source(vertex),
+            source.parallelism ?? settings.parallelism, layout.columns.map(\.field))
         let stream = Stream(vertices: [id], columns: layout.columns, isBounded: source.isBounded, isChangelog: source.producesChanges)
         scans[key] = stream
         return stream

@@ -98,10 +98,13 @@ struct Planner {
     }
 
     /// One job for one or several INSERTs. A table that several of them read is read once, and one that several of them
-    /// write to has one sink.
-    func jobGraph(_ inserts: [BoundInsert]) throws -> PlannedInserts {
-        let plans = try located(inserts, inserts.map(\.plan))
-        var builder = builder(name: "INSERT INTO " + inserts.map(\.table.path.short).joined(separator: ", "))
+    /// write to has one sink. Broken records of the tables go where these say.
+    func jobGraph(_ given: [BoundInsert], _ context: BindingContext) throws -> PlannedInserts {
+        let optimized = try located(given, given.map(\.plan))
+        let letters = try DeadLetters(context: context).inserts(for: optimized)
+        let inserts = given + letters.map(\.insert), plans = optimized + letters.map(\.insert.plan)
+        var builder = builder(name: "INSERT INTO " + given.map(\.table.path.short).joined(separator: ", "))
+        for letter in letters { builder.brokenRecords[letter.key] = letter.metadata }
         var nodes: [ChangelogNode] = []
         for (insert, plan) in zip(inserts, plans) {
             try insert.script.locating(insert.span) { nodes.append(try builder.changelog(of: plan)) }

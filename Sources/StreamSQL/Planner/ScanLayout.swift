@@ -121,8 +121,10 @@ enum SharedScans {
         return ([name] + options + ["|"] + partitions + ["|"] + ranges).joined(separator: ";")
     }
 
-    /// Widens scans of the same table to the columns that any of them uses.
+    /// Widens scans of the same table to the columns that any of them uses. One that puts broken records aside is read once, whatever
+    /// partitions are wanted of it where, as each of those records is to be put aside once.
     static func widened(_ plans: [LogicalPlan]) -> [LogicalPlan] {
+        let plans = unitingPartitions(plans)
         var used: [String: Set<Int>] = [:], counts: [String: Int] = [:]
         func collect(_ plan: LogicalPlan) {
             if case .scan(let scan) = plan {
@@ -141,6 +143,26 @@ enum SharedScans {
                     scan.used = all
                     return .project(.scan(scan), .columns(kept, of: scan.columns))
                 })
+        }
+    }
+
+    private static func unitingPartitions(_ plans: [LogicalPlan]) -> [LogicalPlan] {
+        func whole(_ scan: LogicalPlan.Scan) -> LogicalPlan.Scan {
+            var copy = scan
+            (copy.partitionFilter, copy.partitionRanges) = ([:], [:])
+            return copy
+        }
+        var keys: [String: Set<String>] = [:]
+        func collect(_ plan: LogicalPlan) {
+            if case .scan(let scan) = plan, BadInput.putsAside(scan.table.descriptor) { keys[key(whole(scan)), default: []].insert(key(scan)) }
+            plan.inputs.forEach(collect)
+        }
+        plans.forEach(collect)
+        guard keys.contains(where: { $0.value.count > 1 }) else { return plans }
+        return plans.map { plan in
+            plan.rewritten { step in
+                if case .scan(let scan) = step, keys[key(whole(scan)), default: []].count > 1 { .scan(whole(scan)) } else { step }
+            }
         }
     }
 }

@@ -161,7 +161,7 @@ extension SQLSession {
         let insert = Insert(target: create.name, columns: given.map(\.name), query: query, span: create.span)
         // Planned before anything changes: a query that cannot run leaves no table behind.
         let bound = try InsertBinder(try context(script)).bind(insert, into: table)
-        let graph = try planner(script).jobGraph([bound]).graph
+        let graph = try planner(script).jobGraph([bound], try context(script)).graph
         try save(.table(table), temporary: false, replacing: replacing, script, at: create.name.span)
         return .insert(graph)
     }

@@ -132,7 +132,7 @@ public final class SQLSession {
 
     private func planned(_ inserts: [Insert], _ script: ScriptText) throws -> Planner.PlannedInserts {
         let context = try context(script)
-        return try planner(script).jobGraph(try inserts.map { try InsertBinder(context).bind($0) })
+        return try planner(script).jobGraph(try inserts.map { try InsertBinder(context).bind($0) }, context)
     }
 
     private func explain(_ statement: Statement, _ details: Set<ExplainDetail>, _ script: ScriptText) throws -> StatementResult {

@@ -41,6 +41,8 @@ struct JobStatus: Codable, Sendable {
         var rowsIn: Int64, rowsOut: Int64
         var watermark: Int64?
         var lag: Int64?
+        /// What a connector measures, by name.
+        var gauges: [String: Int64]?
     }
     var name: String
     var id: String

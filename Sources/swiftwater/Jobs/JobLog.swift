@@ -46,6 +46,8 @@ final class JobLog: Sendable {
             isJSON
                 ? put("restarting", [("attempt", "\(attempt)"), ("delay_ms", "\(Int64(delay / .milliseconds(1)))"), ("error", JSONText.quote("\(error)"))])
                 : write("job \(job) failed and is started again (attempt \(attempt)) in \(Self.seconds(delay)): \(error)")
+        case .warning(let name, let text):
+            isJSON ? put("warning", [("operator", JSONText.quote(name)), ("warning", JSONText.quote(text))]) : write("warning: \(name): \(text)")
         }
     }
 

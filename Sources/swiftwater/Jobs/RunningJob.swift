@@ -89,7 +89,7 @@ final class RunningJob: Sendable {
                 (state.checkpoint, state.checkpointAt, state.checkpointBytes) = (manifest.checkpoint, manifest.completedAt, bytes)
             case .checkpointFailed: state.failed += 1
             case .restarting: state.restarts += 1
-            case .started, .passedOver: break
+            case .started, .passedOver, .warning: break
             }
         }
     }
@@ -143,7 +143,8 @@ final class RunningJob: Sendable {
         let operators = runner.status().map { s in
             JobStatus.Operator(
                 name: s.name, parallelism: s.parallelism, rowsIn: s.rowsIn, rowsOut: s.rowsOut,
-                watermark: s.watermark.flatMap { $0 == .max ? nil : $0.milliseconds }, lag: s.lag)
+                watermark: s.watermark.flatMap { $0 == .max ? nil : $0.milliseconds }, lag: s.lag,
+                gauges: s.gauges.isEmpty ? nil : s.gauges)
         }
         return state.withLock { state in
             JobStatus(
