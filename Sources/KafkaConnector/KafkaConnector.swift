@@ -29,6 +29,8 @@ public struct KafkaConnector: TableConnector {
         try KafkaSource(try KafkaTable(table), scan: scan)
     }
 
+    public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { KafkaDeadLetters.table(for: table) }
+
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         try KafkaSink(KafkaTable(table), isUpsert: false, host: host)
     }

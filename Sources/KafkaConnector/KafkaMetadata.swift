@@ -10,9 +10,12 @@ import Darwin
 enum KafkaMetadata {
     static let headersType = DataType.map(key: .string, value: .bytes)
 
+    /// The key of a message that cannot be decoded; NULL in other rows. `error.record` is its value.
+    static let errorKey = "error.key"
+
     static let readable: [String: DataType] = [
         "topic": .string, "partition": .int, "offset": .bigint, "timestamp": .timestampLTZ(3), "timestamp-type": .string, "headers": headersType,
-        "leader-epoch": .int,
+        "leader-epoch": .int, errorKey: .bytes,
     ].merging(BadInput.metadataKeys) { $1 }
 
     /// - Throws: `.validate` for a column whose type cannot hold what it stands for.
@@ -22,6 +25,7 @@ enum KafkaMetadata {
             let fits = switch column.key {
             case "topic", "timestamp-type": column.type.isText
             case "timestamp": column.type.isTimestamp
+            case errorKey: column.type.isBinary
             case "headers": if case .map(let key, let value) = column.type { key.isText && value.isBinary } else { false }
             default: column.type == type || column.type == .bigint
             }

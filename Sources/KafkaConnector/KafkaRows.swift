@@ -32,7 +32,8 @@ final class KafkaRows {
         init(_ what: String, _ format: any Format, _ table: TableDescriptor, _ projection: [Int], _ partition: TopicPartition, _ onError: OnError,
              _ metrics: OperatorMetrics) throws {
             decoder = try format.decoder(table, projection: projection, metrics: metrics)
-            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type }) { [unowned self] record in
+            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type })
+            errors.failure = { [unowned self] record in
                 let index = record.record ?? ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
                 let offset = batch?[messages.isEmpty ? index : Int(messages[index])]?.pointee.offset ?? -1
                 let shown = String(decoding: record.bytes.prefix(200), as: UTF8.self) + (record.bytes.count > 200 ? "..." : "")
@@ -186,6 +187,7 @@ final class KafkaRows {
     }
 
     private func metadataColumn(_ wanted: TableDescriptor.MetadataColumn, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
+        if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, messages, n, picked) }
         guard BadInput.metadataKeys[wanted.key] != nil else {
             let column = KafkaMetadata.column(wanted, partition, messages, count: n)
             return picked.map { column.gatherOrNull($0.message) } ?? column
@@ -200,6 +202,25 @@ final class KafkaRows {
         // Rare: the reason is the value's, or else the key's.
         let builder = ColumnBuilder(type: wanted.type, capacity: count)
         for i in 0..<count { builder.append(ofValue.map { $0.value(at: i) } ?? .null == .null ? ofKey.value(at: i) : ofValue!.value(at: i)) }
+        return builder.finish()
+    }
+
+    /// Key or value of the messages that cannot be decoded, as they are.
+    private func errorColumn(_ wanted: TableDescriptor.MetadataColumn, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
+        let count = picked?.message.count ?? n
+        guard value?.errors.rows.isEmpty == false || key?.errors.rows.isEmpty == false else {
+            return (value ?? key)?.errors.column(wanted.key, type: wanted.type, count: count) ?? .nulls(type: wanted.type, count: count)
+        }
+        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), messages, n, picked)
+        let builder = ColumnBuilder(type: wanted.type, capacity: count)
+        for i in 0..<count {
+            let message = messages[picked.map { Int($0.message[i]) } ?? i]!.pointee, isKey = wanted.key == KafkaMetadata.errorKey
+            guard reasons.isValid(i), let start = isKey ? message.key : message.payload else {
+                builder.appendNull()
+                continue
+            }
+            builder.append(bytes: UnsafeRawBufferPointer(start: start, count: isKey ? message.key_len : message.len))
+        }
         return builder.finish()
     }
 

@@ -33,6 +33,8 @@ public struct UpsertKafkaConnector: TableConnector {
         try KafkaSource(try KafkaTable(table, isUpsert: true), scan: scan)
     }
 
+    public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { KafkaDeadLetters.table(for: table) }
+
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         try KafkaSink(KafkaTable(table, isUpsert: true), isUpsert: true, host: host)
     }

@@ -49,11 +49,11 @@ struct InsertBinder {
         return try fit(query, to: table, targets, fixed, at: insert.target.span)
     }
 
-    /// A query whose columns go to columns `targets` of a table.
+    /// A query whose columns go to columns `targets` of a table: its physical columns, then the metadata columns that are written.
     ///
     /// - Parameter fixed: what other columns of the table are set to.
     func fit(_ query: LogicalPlan, to table: CatalogTable, _ targets: [Int], _ fixed: [Int: Expr] = [:], at span: SourceSpan) throws -> BoundInsert {
-        let sink = table.descriptor.schema
+        let sink = table.descriptor.schema + (try writtenMetadata(table, span)).map(\.field)
         var exprs: [Expr] = [], columns: [PlanColumn] = [], checked: [Expr] = []
         for (i, field) in sink.enumerated() {
             guard let position = targets.firstIndex(of: i) else {
@@ -97,7 +97,7 @@ struct InsertBinder {
     }
 
     /// The metadata columns that rows bring along: those not declared VIRTUAL, in the table's order.
-    private func writtenMetadata(_ table: CatalogTable, _ span: SourceSpan) throws -> [(column: Int, field: Field)] {
+    func writtenMetadata(_ table: CatalogTable, _ span: SourceSpan) throws -> [(column: Int, field: Field)] {
         var written: [(Int, Field)] = [], writable: Set<String>?
         for (i, column) in table.columns.enumerated() {
             guard case .metadata(let index, virtual: false) = column.kind else { continue }
