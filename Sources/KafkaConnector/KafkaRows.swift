@@ -224,7 +224,7 @@ final class KafkaRows {
         guard value?.errors.rows.isEmpty == false || key?.errors.rows.isEmpty == false else {
             return (value ?? key)?.errors.column(wanted.key, type: wanted.type, count: count) ?? .nulls(type: wanted.type, count: count)
         }
-        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), messages, n, picked)
+        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), Rows(columns: [], count: 0), messages, n, picked)
         let builder = ColumnBuilder(type: wanted.type, capacity: count)
         for i in 0..<count {
             let message = messages[picked.map { Int($0.message[i]) } ?? i]!.pointee, isKey = wanted.key == KafkaMetadata.errorKey
