@@ -113,7 +113,7 @@ import Testing
         #expect(records == [0, 9])
         #expect(bad.map { $0.split(separator: ":").last! } == [
             " its text is not UTF-8", " it names a branch that its union does not have", " it has a negative length", " its value is too large for INT",
-            " it has too many elements that take no bytes", " it names a symbol that its enum does not have", " it ends too early",
+            " it has too many elements that take no bytes", " it names a symbol that its enum does not have", " it ends too early", " it ends too early",
             " a whole number has more than 64 bits",
         ])
         decoder.onBadRecord = nil
@@ -144,7 +144,7 @@ import Testing
             let expected = tree["rows"]!.elements!.map { $0.string! }
             let good = zip(rows, records).filter { $0.1 < whole }.map { Value.row($0.0).judged }
             #expect(good == expected, "seed \(seed)")
-            #expect(rows.count + bad + messages.filter(\.isEmpty).count == messages.count, "seed \(seed)")
+            #expect(rows.count + bad == messages.count, "seed \(seed)")
         }
     }
 
