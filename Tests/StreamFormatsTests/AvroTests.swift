@@ -148,6 +148,27 @@ import Testing
         }
     }
 
+    /// Schemas come from outside, too.
+    @Test func survivesStrangeSchemas() throws {
+        let seed = randomSeed()
+        print("seed \(seed)")
+        var random = SeededGenerator(seed)
+        var text = "\"int\""
+        for i in 0..<60 { text = "{\"type\":\"record\",\"name\":\"R\(i)\",\"fields\":[{\"name\":\"a\",\"type\":\(text)},{\"name\":\"b\",\"type\":\"\(i == 0 ? "int" : "R\(i - 1)")\"}]}" }
+        // Each type holds the one before twice: 2^60 numbers.
+        let wide = "{\"type\":\"record\",\"name\":\"W\",\"fields\":[{\"name\":\"l\",\"type\":{\"type\":\"array\",\"items\":\(text)}},{\"name\":\"x\",\"type\":\"R59\"}]}"
+        #expect(try Self.decoder([Field("y", .int)], writer: wide).fills.fills.count == 1)
+        let own = "{\"type\":\"record\",\"name\":\"W\",\"fields\":[{\"name\":\"w\",\"type\":\"W\",\"default\":{}}]}"
+        #expect(failure { _ = try Self.decoder([Field("w", .row([]))], writer: "{\"type\":\"record\",\"name\":\"V\",\"fields\":[]}", reader: own) }.contains("nested deeper"))
+        #expect(failure { _ = try AvroSchema(String(repeating: "[", count: 100_000)) }.contains("nested deeper"))
+        let valid = Array(wide.utf8.prefix(2_000)) + Array("]}".utf8)
+        for _ in 0..<2_000 {
+            var broken = valid
+            for _ in 0..<Int.random(in: 1...4, using: &random) { broken[Int.random(in: 0..<broken.count, using: &random)] = UInt8.random(in: 0...255, using: &random) }
+            _ = try? AvroSchema(String(decoding: broken, as: UTF8.self))
+        }
+    }
+
     @Test func bindsRecursionAndLists() throws {
         let writer = """
             {"type":"record","name":"W","fields":[{"name":"chain","type":{"type":"record","name":"N","fields":[{"name":"next","type":["null","N"]}]}},
