@@ -211,7 +211,7 @@ private final class Pool: Sendable {
     func put(_ process: LineProcess) { idle.withLock { $0.append(process) } }
 }
 
-private enum Script {
+enum Script {
     static let root = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     static let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? root.appending(path: ".venv/bin/python").path
     static func path(_ name: String) -> String { root.appending(path: "Tests/Support/kafka/\(name)").path }
