@@ -34,7 +34,7 @@ final class KafkaRows {
         init(_ what: String, _ format: any Format, _ table: TableDescriptor, _ projection: [Int], metadata: [String] = [], _ partition: TopicPartition,
              _ onError: OnError, _ metrics: OperatorMetrics) throws {
             decoder = try format.decoder(table, projection: projection, metadata: metadata, metrics: metrics)
-            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type } + metadata.map { format.metadataKeys[$0] ?? .null })
+            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type } + metadata.map { format.metadataKeys[$0] ?? .null }, metrics: metrics)
             errors.failure = { [unowned self] record in
                 let index = record.record ?? ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
                 let offset = batch?[messages.isEmpty ? index : Int(messages[index])]?.pointee.offset ?? -1
