@@ -12,6 +12,8 @@ final class Broker: Sendable {
     static let tansu = Broker("tansu")
     /// A second cluster, to mirror to.
     static let other = Broker(hasKafka ? "kafka" : "noida")
+    /// One that a test kills for good.
+    static let doomed = Broker(hasKafka ? "kafka" : "noida")
     /// Apache Kafka alone, one node, for tests that kill it: tests that use it are enabled by ``kafkaOnly``.
     static let restartable = Broker("kafka")
     /// Apache Kafka with three nodes, replication factor 3.
