@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos simulate fuzz-sql bench bench-nexmark format clean
+.PHONY: all setup build release demo test chaos chaos-kafka simulate fuzz-sql bench bench-nexmark format clean
 
 all: build
 
@@ -29,6 +29,11 @@ test: setup
 KILLS ?= 300
 chaos: release
 	@$(SWIFTWATER_PYTHON) Tests/Chaos/chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+# The same for a job from Kafka to Kafka, exactly once: make chaos-kafka KILLS=100 SEED=7
+chaos-kafka: KILLS = 100
+chaos-kafka: release
+	@$(SWIFTWATER_PYTHON) Tests/Chaos/kafka_chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 # Whole jobs under seeded schedulers, with crashes, torn writes and failing disks: make simulate SEEDS=2000
 SEEDS ?= 2000
