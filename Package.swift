@@ -81,6 +81,7 @@ let package = Package(
             name: "bench-nexmark", dependencies: ["Nexmark", "StreamSQL", "StreamRuntime", "FileConnectors"], path: "Benchmarks/Nexmark",
             exclude: ["queries"], swiftSettings: ours),
         .executableTarget(name: "bench-json", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/JSONRead", swiftSettings: ours),
+        .executableTarget(name: "bench-formats", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/FormatRead", swiftSettings: ours),
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
         .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
         .executableTarget(

@@ -26,6 +26,10 @@ struct KafkaSink: TableSink {
         configuration = KafkaProducer.configuration(kafka.configuration, options.guarantee)
         if options.guarantee == .exactlyOnce {
             try KafkaWireClient.check(kafka.configuration, table: kafka.table.name)
+            if let timeout = kafka.configuration["transaction.timeout.ms"].flatMap({ Int64($0) }), let interval = options.commitInterval, .milliseconds(timeout) <= interval {
+                throw StreamError(.validate, "table \(kafka.table.name): '\(kafka.configuration.option("transaction.timeout.ms"))' = '\(timeout)' is no longer than 'sink.commit.interval': transactions would end before their commit",
+                                  fix: "make it longer than the time from one checkpoint to the next, and than the job may be down")
+            }
             run = TransactionRun()
         } else {
             run = nil

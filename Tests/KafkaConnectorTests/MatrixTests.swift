@@ -93,9 +93,8 @@ import Testing
     }
 
     /// Topics are written once for all cells that read the same.
-    struct Topics: Sendable {
+    final class Topics: Sendable {
         private let made = Mutex<[String: Result<(topic: String, group: String), BrokerError>]>([:])
-        init() {}
         func topic(_ broker: Broker, _ partitions: Int, _ format: Format, _ compression: String, fresh: Bool) throws -> (topic: String, group: String) {
             func make() throws -> (topic: String, group: String) {
                 let topic = try broker.topic("matrix", partitions: partitions), group = broker.group("matrix"), judge = try broker.judge

@@ -25,6 +25,8 @@ final class MirrorWriter: SinkWriter {
     private var isClosed = false
 
     private static let transactionTimeout: Int32 = 60_000
+    /// For new partitions to become known.
+    private static let patience: Duration = .seconds(30)
 
     init(_ options: MirrorOptions, _ context: SinkContext, _ ledger: MirrorLedger) throws {
         self.options = options
@@ -146,6 +148,7 @@ final class MirrorWriter: SinkWriter {
             arguments[7].u.headers = headers
             count = 8
         }
+        var unknownSince: ContinuousClock.Instant?
         while let error = rd_kafka_produceva(client.handle, arguments, count) {
             let code = rd_kafka_error_code(error)
             let text = String(cString: rd_kafka_error_string(error))
@@ -157,6 +160,17 @@ final class MirrorWriter: SinkWriter {
                     throw error
                 }
                 continue
+            }
+            // A partition that was added just now is not known to every broker at once, nor to the client before it asks again.
+            if code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC {
+                let since = unknownSince ?? .now
+                unknownSince = since
+                if since.duration(to: .now) < Self.patience {
+                    var metadata: UnsafePointer<rd_kafka_metadata>?
+                    if rd_kafka_metadata(client.handle, 0, slots[slot].topic, &metadata, 5_000) == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata { rd_kafka_metadata_destroy(metadata) }
+                    client.poll(milliseconds: 20)
+                    continue
+                }
             }
             if count == 8 { rd_kafka_headers_destroy(arguments[7].u.headers) }
             throw client.error(code, "writing the record at offset \(offset) of \(slots[slot].source) to the target", said: text)
@@ -207,7 +221,13 @@ final class MirrorWriter: SinkWriter {
     private func shut() {
         guard !isClosed else { return }
         isClosed = true
-        if isInTransaction, let error = rd_kafka_abort_transaction(client.handle, 5_000) { rd_kafka_error_destroy(error) }
+        if isInTransaction {
+            if let error = rd_kafka_abort_transaction(client.handle, 5_000) { rd_kafka_error_destroy(error) }
+        } else {
+            // What is on its way arrives before another run looks at what has arrived.
+            rd_kafka_purge(client.handle, RD_KAFKA_PURGE_F_QUEUE)
+            rd_kafka_flush(client.handle, 2_000)
+        }
         for topic in topics.values { rd_kafka_topic_destroy(topic) }
         tailReader = nil
         client.close()

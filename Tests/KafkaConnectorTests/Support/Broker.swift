@@ -56,10 +56,10 @@ final class Broker: Sendable {
     /// The other client, connected to this broker.
     var judge: Judge { get throws { Judge(bootstrap: try bootstrap, pool: judges) } }
 
-    /// A new topic with a name of its own.
+    /// A new topic with a name of its own. It keeps records of any time, unless `settings` say otherwise.
     func topic(_ name: String = "topic", partitions: Int = 1, settings: [String: String] = [:]) throws -> String {
         let name = Self.fresh(name)
-        try judge.create(name, partitions: partitions, settings: settings)
+        try judge.create(name, partitions: partitions, settings: ["retention.ms": "-1"].merging(settings) { $1 })
         return name
     }
 
