@@ -47,6 +47,7 @@ struct KafkaSink: TableSink {
         if let run {
             let pool = run.pool(self.pool(context))
             try pool.open(context.subtask, parallelism: context.parallelism)
+            pool.takeWarnings().forEach { context.metrics.warn($0) }
             producers = .transactions(pool)
         } else {
             producers = .single(try KafkaProducer(configuration, table: kafka.table.name))
@@ -57,7 +58,7 @@ struct KafkaSink: TableSink {
     func committer(_ context: SinkContext) throws -> (any SinkCommitter)? {
         guard let run else { return nil }
         let pool = run.restart(self.pool(context))
-        let committer = TransactionCommitter(pool, parallelism: context.parallelism)
+        let committer = TransactionCommitter(pool, parallelism: context.parallelism, ignoresLost: options.ignoresLostTransactions)
         // Before its first checkpoint a job has nothing to go on from: what an earlier try left open is of no use.
         if context.isRecoverable, context.restoredCheckpoint == nil { try committer.abortOthers(than: []) }
         return committer
