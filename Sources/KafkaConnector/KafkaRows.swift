@@ -34,7 +34,7 @@ final class KafkaRows {
         init(_ what: String, _ format: any Format, _ table: TableDescriptor, _ projection: [Int], metadata: [String] = [], _ partition: TopicPartition,
              _ onError: OnError, _ metrics: OperatorMetrics) throws {
             decoder = try format.decoder(table, projection: projection, metadata: metadata, metrics: metrics)
-            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type } + metadata.map { format.metadataKeys[$0] ?? .null })
+            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type } + metadata.map { format.metadataKeys[$0] ?? .null }, metrics: metrics)
             errors.failure = { [unowned self] record in
                 let index = record.record ?? ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
                 let offset = batch?[messages.isEmpty ? index : Int(messages[index])]?.pointee.offset ?? -1
@@ -200,7 +200,7 @@ final class KafkaRows {
             let column = KafkaMetadata.converted(values.columns[place], to: wanted.type)
             return picked.map { column.gatherOrNull($0.value) } ?? column
         }
-        if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, messages, n, picked) }
+        if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, values, messages, n, picked) }
         guard BadInput.metadataKeys[wanted.key] != nil else {
             let column = KafkaMetadata.column(wanted, partition, messages, count: n)
             return picked.map { column.gatherOrNull($0.message) } ?? column
@@ -219,12 +219,12 @@ final class KafkaRows {
     }
 
     /// Key or value of the messages that cannot be decoded, as they are.
-    private func errorColumn(_ wanted: TableDescriptor.MetadataColumn, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
+    private func errorColumn(_ wanted: TableDescriptor.MetadataColumn, _ values: Rows, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
         let count = picked?.message.count ?? n
         guard value?.errors.rows.isEmpty == false || key?.errors.rows.isEmpty == false else {
             return (value ?? key)?.errors.column(wanted.key, type: wanted.type, count: count) ?? .nulls(type: wanted.type, count: count)
         }
-        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), messages, n, picked)
+        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), values, messages, n, picked)
         let builder = ColumnBuilder(type: wanted.type, capacity: count)
         for i in 0..<count {
             let message = messages[picked.map { Int($0.message[i]) } ?? i]!.pointee, isKey = wanted.key == KafkaMetadata.errorKey

@@ -23,9 +23,7 @@ extension TopologyCompiler {
         }
         for (key, value) in try pairs(node, what) where key.string != "from" && key.string != "to" {
             let entries = TopologyKeys.mirrorLists.contains(key.string!) ? try list(value, key.string!) : [(try text(value, key.string!), document.span(value))]
-            for (entry, span) in entries where TopologyKeys.mirrorLists.contains(key.string!) && entry.contains(";") {
-                throw document.source.error(.validate, "\(entry) holds a semicolon, which no name has", fix: "make it several entries of the list", at: span)
-            }
+            // A variable can stand for several names, with semicolons between them.
             options.append((key.string!, entries.map(\.0).joined(separator: ";"), document.span(key)))
         }
         let tables = try ["from", "to"].map { side in

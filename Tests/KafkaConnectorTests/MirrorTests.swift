@@ -289,6 +289,41 @@ private struct Content: Equatable, CustomStringConvertible {
         try mirror.stop()
     }
 
+    @Test func aGroupIsNeverSetBack() throws {
+        let topic = try Broker.shared.topic("back", partitions: 2), group = Broker.shared.group(), left = Broker.shared.group("console-consumer")
+        let here = try Broker.shared.judge, there = try Broker.other.judge
+        try here.produce(topic, messages(100, partitions: 2))
+        let mirror = try Mirror(try options(["topics": topic]))
+        try mirror.until("all records are there") { try count(.other, topic) == 100 }
+        try there.commit(topic, group: group, [0: 40])
+        try here.commit(topic, group: left, [0: 5, 1: 5])
+        try here.commit(topic, group: group, [0: 10, 1: 20])
+        try mirror.until("the group has moved on in the other partition") { try there.committed(topic, group: group) == [40, 20] }
+        try here.commit(topic, group: group, [0: 45, 1: 20])
+        try mirror.until("the group has moved on in both") { try there.committed(topic, group: group) == [45, 20] }
+        #expect(try there.committed(topic, group: left) == [nil, nil])
+        try mirror.stop()
+    }
+
+    @Test func whatIsDeletedBeforeItIsCopiedDoesNotHoldTheRestUp() throws {
+        let topic = try Broker.shared.topic("expired"), folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let here = try Broker.shared.judge, there = try Broker.other.judge
+        try here.produce(topic, ["0", "1"])
+        let first = try Mirror(try options(["topics": topic]), folder: folder)
+        try first.until("the first are there") { try count(.other, topic) == 2 }
+        try first.stop()
+        try here.produce(topic, ["2", "3", "4", "5"])
+        try here.deleteRecords(topic, before: 4)
+        let refused = try Mirror(try options(["topics": topic, "from.auto.offset.reset": "error"]), folder: folder)
+        let error = #expect(throws: StreamError.self) { try refused.end() }
+        #expect(error?.problem.contains("from offset 2: it has 4 to 6") == true, "\(error.map { "\($0)" } ?? "")")
+        let second = try Mirror(try options(["topics": topic]), folder: folder)
+        try second.until("the rest is there") { try count(.other, topic) == 4 }
+        try second.stop()
+        #expect(try there.consume(topic, count: 4).map(\.text) == ["0", "1", "4", "5"])
+    }
+
     @Test func wrongOptionsAreRefusedWithWhatToDo() throws {
         func refused(_ options: [String: String], _ problem: String, _ fix: String?) {
             let error = #expect(throws: StreamError.self) { try Mirror.graph(options) }

@@ -3,7 +3,7 @@ import StreamCore
 /// `'connector' = 'kafka-mirror'`: the two ends of a copy of topics from one cluster to another, as the `mirror` step of a topology
 /// writes them. Both tables have the columns ``MirrorRecord/schema`` and the same options.
 public struct MirrorConnector: TableConnector {
-    /// Gets what goes wrong without ending the job: a setting that a broker does not take, a cluster that is away.
+    /// Gets what goes wrong beside the copying, without ending the job: a setting that a broker does not take, groups that are not told.
     public typealias Warn = @Sendable (String) -> Void
 
     private let host: Host
@@ -25,7 +25,7 @@ public struct MirrorConnector: TableConnector {
     }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
-        MirrorSource(try MirrorOptions(table), projection: scan.projection, schema: table.schema, host: host, warn: warn)
+        MirrorSource(try MirrorOptions(table), projection: scan.projection, schema: table.schema, warn: warn)
     }
 
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {

@@ -15,7 +15,6 @@ final class MirrorReader: SplitReader {
     /// What `auto.offset.reset` says.
     private let reset: String
     private let dropped: OriginMark?
-    private let warn: MirrorConnector.Warn
     private let metrics: OperatorMetrics
 
     /// The offset to read next; nil = the first there is.
@@ -26,6 +25,7 @@ final class MirrorReader: SplitReader {
     private let kept = UnsafeMutablePointer<Int32>.allocate(capacity: fetchMax)
     private var pause: Int64 = 1
     private var lag: Int64 = 0
+    private var gaugeAt: UInt64 = 0
     private var isStarted = false
 
     private static let fetchMax = 4_096
@@ -34,7 +34,7 @@ final class MirrorReader: SplitReader {
     private static let pauseMax: Int64 = 20
 
     init(_ client: KafkaClient, _ partition: TopicPartition, from: Int64?, end: Int64?, projection: [Int], schema: Schema, reset: String, dropped: OriginMark?,
-         warn: @escaping MirrorConnector.Warn, metrics: OperatorMetrics) throws {
+         metrics: OperatorMetrics) throws {
         self.client = client
         self.partition = partition
         self.end = end
@@ -42,7 +42,6 @@ final class MirrorReader: SplitReader {
         self.schema = schema
         self.reset = reset
         self.dropped = dropped
-        self.warn = warn
         self.metrics = metrics
         next = from
         guard let topic = rd_kafka_topic_new(client.handle, partition.topic, nil) else { throw client.error(rd_kafka_last_error(), "opening topic \(partition.topic)") }
@@ -74,6 +73,7 @@ final class MirrorReader: SplitReader {
         stop()
         rd_kafka_topic_destroy(topic)
         metrics.lag.set(max(0, metrics.lag.get()) - lag)
+        metrics.setGauge("lag.\(partition)", nil)
     }
 
     /// Frees messages up to a number of them.
@@ -118,6 +118,10 @@ final class MirrorReader: SplitReader {
         let now = max(0, high - next)
         metrics.lag.set(max(0, metrics.lag.get()) - lag + now)
         lag = now
+        let time = Clock.monotonicNanoseconds()
+        guard time >= gaugeAt else { return }
+        gaugeAt = time + 500_000_000
+        metrics.setGauge("lag.\(partition)", lag)
     }
 
     /// The records from the cursor on that fit into a batch; nil when none is left of them.
@@ -239,7 +243,7 @@ final class MirrorReader: SplitReader {
             throw client.error(code, "reading \(partition) from offset \(wanted): it has \(bounds.low) to \(bounds.high)")
         }
         let start = ["latest", "largest", "end"].contains(reset) ? bounds.high : bounds.low
-        warn("\(partition) has no offset \(wanted): it has \(bounds.low) to \(bounds.high); "
+        metrics.warn("\(partition) has no offset \(wanted): it has \(bounds.low) to \(bounds.high); "
             + (start > wanted ? "\(start - wanted) records were deleted before they could be mirrored" : "it was made anew, and is mirrored from its beginning"))
         metrics.badRecords.add(Int(max(0, start - wanted)))
         stop()

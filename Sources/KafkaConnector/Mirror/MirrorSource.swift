@@ -13,59 +13,42 @@ final class MirrorSource: TableSource {
     private let options: MirrorOptions
     private let projection: [Int]
     private let schema: Schema
-    private let host: Host
-    private let warn: MirrorConnector.Warn
 
     private struct State {
         var client: KafkaClient?
-        var topics: MirrorTopics?
-        /// What was listed last; nil before the first time.
-        var listed: [SourceSplit]?
         /// Where a bounded read ends, by split.
         var ends: [String: Int64] = [:]
     }
     private let state = Mutex(State())
+    private let topics: MirrorTopics
 
-    init(_ options: MirrorOptions, projection: [Int], schema: Schema, host: Host, warn: @escaping MirrorConnector.Warn) {
+    init(_ options: MirrorOptions, projection: [Int], schema: Schema, warn: @escaping MirrorConnector.Warn) {
         self.options = options
         self.projection = projection
         self.schema = schema
-        self.host = host
-        self.warn = warn
+        topics = MirrorTopics(options, warn: warn)
     }
 
     var isBounded: Bool { options.isBounded }
     var discoveryInterval: Duration? { isBounded ? nil : options.syncInterval }
 
-    func splits() throws -> [SourceSplit] { try newSplits(known: []) }
-
-    /// - Parameter known: splits that the job has begun in an earlier run. When there are such, or this is not the first listing, a
-    ///   new partition has come up since, and all of it is copied whatever `start` says.
-    func newSplits(known: Set<String>) throws -> [SourceSplit] {
+    func splits() throws -> [SourceSplit] {
         let client = try client
-        let (last, topics) = state.withLock { state in
-            let topics = state.topics ?? MirrorTopics(options, host: host, warn: warn)
-            state.topics = topics
-            return (state.listed, topics)
+        return try topics.sync(from: client, isFirst: true).map { partition in
+            if isBounded { _ = try end(of: partition, client) }
+            return SourceSplit(id: Self.id(partition), position: options.start == .latest ? String(try client.bounds(partition).high) : Self.earliest)
         }
-        do {
-            let found = try topics.sync(from: client, isFirst: last == nil)
-            let positions = Dictionary((last ?? []).map { ($0.id, $0.position) }) { a, _ in a }
-            var listed: [SourceSplit] = []
-            for partition in found {
-                let id = Self.id(partition)
-                var position = positions[id] ?? Self.earliest
-                if last == nil, known.isEmpty, options.start == .latest { position = String(try client.bounds(partition).high) }
-                if isBounded { _ = try end(of: partition, client) }
-                listed.append(SourceSplit(id: id, position: position))
-            }
-            state.withLock { $0.listed = listed }
-            return listed.filter { !known.contains($0.id) }
-        } catch let error as StreamError where last != nil && error.code == .io {
-            // A cluster that is away for a while holds the copy up, and does not end it.
-            warn("the topics to mirror could not be looked through: \(error)")
-            return last!.filter { !known.contains($0.id) }
-        }
+    }
+
+    /// Partitions that have come up since the job began: all that is in them is copied, whatever `start` says.
+    func newSplits(known: Set<String>) throws -> [SourceSplit] {
+        try topics.sync(from: try client, isFirst: false).map(Self.id).filter { !known.contains($0) }.map { SourceSplit(id: $0, position: Self.earliest) }
+    }
+
+    /// Lets go of the connection; another run makes its own.
+    func runEnded() {
+        state.withLock { $0.client = nil }
+        topics.close()
     }
 
     private static func id(_ partition: TopicPartition) -> String { "\(partition.topic)/\(partition.partition)" }
@@ -110,6 +93,6 @@ final class MirrorSource: TableSource {
         }
         let client = try client
         return try MirrorReader(client, partition, from: Int64(text), end: isBounded ? try end(of: partition, client) : nil, projection: projection, schema: schema,
-                                reset: options.from["auto.offset.reset"] ?? "earliest", dropped: options.marks.map { OriginMark($0.to) }, warn: warn, metrics: metrics)
+                                reset: options.from["auto.offset.reset"] ?? "earliest", dropped: options.marks.map { OriginMark($0.to) }, metrics: metrics)
     }
 }

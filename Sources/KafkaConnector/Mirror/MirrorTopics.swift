@@ -15,11 +15,12 @@ final class MirrorTopics: Sendable {
     private static let timeout: Int32 = 10_000
 
     private let options: MirrorOptions
-    private let host: Host
     private let warn: MirrorConnector.Warn
     private let state = Mutex((client: KafkaClient?.none, warned: Set<String>()))
 
-    init(_ options: MirrorOptions, host: Host, warn: @escaping MirrorConnector.Warn) { (self.options, self.host, self.warn) = (options, host, warn) }
+    init(_ options: MirrorOptions, warn: @escaping MirrorConnector.Warn) { (self.options, self.warn) = (options, warn) }
+
+    func close() { state.withLock { $0.client = nil } }
 
     private var target: KafkaClient {
         get throws {

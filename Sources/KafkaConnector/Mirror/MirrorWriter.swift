@@ -193,7 +193,11 @@ final class MirrorWriter: SinkWriter {
         } else {
             try flush()
         }
-        for (i, slot) in slots.enumerated() where deliveries.fold(i) { ledger.set(slot.source, deliveries.runs(i)) }
+        for (i, slot) in slots.enumerated() where deliveries.fold(i) {
+            let runs = deliveries.runs(i)
+            ledger.set(slot.source, runs)
+            context.metrics.setGauge("mirrored-offset.\(slot.source)", runs.sourceEnd)
+        }
         // So that the committer hears of it: what it needs is in the ledger.
         return [Committable([])]
     }

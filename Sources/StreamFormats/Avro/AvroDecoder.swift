@@ -3,7 +3,7 @@ import StreamCore
 /// Reads Avro records, one per message, straight into columns.
 ///
 /// Either all messages have one schema and nothing around the record, or each begins with a zero byte and the number of its
-/// schema in a registry. An empty message (a tombstone) gives no row. Bytes behind a record are not looked at, as in Flink.
+/// schema in a registry. Bytes behind a record are not looked at, as in Flink.
 final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
     /// Where the schemas of messages come from.
     enum Writers {
@@ -73,7 +73,7 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
         if let fixed {
             var reader = AvroReader(heapList: heaps, plan: fixed)
             (reader.heap, reader.heapBase) = (heap, base)
-            for (index, record) in records.enumerated() where !record.isEmpty {
+            for (index, record) in records.enumerated() {
                 try check(record, chunk)
                 if reader.record(fixed.top, row, base + record.lowerBound, base + record.upperBound) != nil {
                     recordOfRow.append(Int32(truncatingIfNeeded: index))
@@ -85,11 +85,11 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
         } else {
             var reader: AvroReader?
             var current: (id: Int32, plan: AvroPlan)?
-            for (index, record) in records.enumerated() where !record.isEmpty {
+            for (index, record) in records.enumerated() {
                 try check(record, chunk)
                 let start = base + record.lowerBound
-                guard start[0] == 0, record.count >= 5 else {
-                    let why = start[0] != 0 ? "its first byte is \(start[0]), not 0" : "it has only \(record.count) bytes"
+                guard record.count >= 5, start[0] == 0 else {
+                    let why = record.count < 5 ? "it has only \(record.count) bytes" : "its first byte is \(start[0]), not 0"
                     try bad("\(why): it was not written with a schema registry", record, chunk, index, row)
                     continue
                 }

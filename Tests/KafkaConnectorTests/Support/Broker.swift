@@ -12,6 +12,8 @@ final class Broker: Sendable {
     static let tansu = Broker("tansu")
     /// A second cluster, to mirror to.
     static let other = Broker(hasKafka ? "kafka" : "noida")
+    /// One that a test kills for good.
+    static let doomed = Broker(hasKafka ? "kafka" : "noida")
     /// Apache Kafka alone, one node, for tests that kill it: tests that use it are enabled by ``kafkaOnly``.
     static let restartable = Broker("kafka")
     /// Apache Kafka with three nodes, replication factor 3.
@@ -211,7 +213,7 @@ private final class Pool: Sendable {
     func put(_ process: LineProcess) { idle.withLock { $0.append(process) } }
 }
 
-private enum Script {
+enum Script {
     static let root = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     static let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? root.appending(path: ".venv/bin/python").path
     static func path(_ name: String) -> String { root.appending(path: "Tests/Support/kafka/\(name)").path }
