@@ -25,6 +25,7 @@ do {
     guard let bootstrap else { throw StreamError(.validate, "--bootstrap is missing", fix: "name a broker, host:port") }
     try KafkaBench(bootstrap, messages: messages, rounds: rounds).run()
 } catch {
-    fputs("error: \(error)\n", stderr)
+    var line = "error: \(error)\n"
+    line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
     exit(1)
 }
