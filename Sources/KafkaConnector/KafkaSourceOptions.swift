@@ -30,6 +30,7 @@ struct KafkaSourceOptions: Sendable {
     let onError: OnError
 
     static let keys: Set<String> = BadInput.optionKeys.union([
+        KafkaDeadLetters.topicOption,
         "scan.startup.mode", "scan.startup.specific-offsets", "scan.startup.timestamp-millis", "scan.bounded.mode",
         "scan.bounded.specific-offsets", "scan.bounded.timestamp-millis", "scan.topic-partition-discovery.interval", "scan.parallelism",
     ])
@@ -78,7 +79,7 @@ struct KafkaSourceOptions: Sendable {
         discoveryInterval = if case .unbounded = end, interval > 0 { .milliseconds(interval) } else { nil }
         parallelism = try options.int("scan.parallelism", in: 1...65_536)
         commitsOffsets = try configuration["group.id"] != nil && options.bool("properties.commit.offsets.on.checkpoint") ?? true
-        onError = try BadInput.onError(kafka.table, ignoresParseErrors: Self.ignoresParseErrors(kafka.valueTable))
+        onError = try BadInput.onError(kafka.table, ignoresParseErrors: Self.ignoresParseErrors(kafka.valueTable), alternative: KafkaDeadLetters.topicOption)
     }
 
     /// What the format itself is told.

@@ -21,6 +21,8 @@ public enum BadInput {
     public static let metadataKeys: [String: DataType] = [reasonKey: .string, recordKey: .bytes]
 
     public static let option = "on-error", tableOption = "dead-letter.table"
+    /// What all options begin with that say where dead letters go.
+    public static let targetPrefix = "dead-letter."
     public static let optionKeys: Set<String> = [option, tableOption]
 
     /// Whether the table puts broken records aside.
@@ -43,7 +45,7 @@ public enum BadInput {
     ///
     /// - Parameters:
     ///   - ignoresParseErrors: the table's format is told to skip what it cannot read, which counts when `on-error` is not set.
-    ///   - alternative: an option of the connector that says where dead letters go in place of `dead-letter.table`.
+    ///   - alternative: an option `dead-letter...` of the connector that says where dead letters go in place of `dead-letter.table`.
     /// - Throws: a `.validate` error that names the option or column.
     public static func onError(_ table: TableDescriptor, ignoresParseErrors: Bool, alternative: String? = nil) throws -> OnError {
         let options = TableOptions(table)

@@ -4,7 +4,11 @@ public struct TableDescriptor: Sendable {
     public struct MetadataColumn: Sendable {
         /// The column's name in the table, the connector's key for it, and the column's type.
         public var name: String, key: String, type: DataType
-        public init(name: String, key: String, type: DataType) { (self.name, self.key, self.type) = (name, key, type) }
+        /// Declared VIRTUAL: it is read only. The others are written too: their columns come to a sink after those of the schema.
+        public var isVirtual: Bool
+        public init(name: String, key: String, type: DataType, isVirtual: Bool = false) {
+            (self.name, self.key, self.type, self.isVirtual) = (name, key, type, isVirtual)
+        }
     }
 
     public var name: String
@@ -71,6 +75,9 @@ public protocol TableConnector: Sendable {
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
     /// Metadata keys it can deliver, with their types.
     func metadataKeys(for table: TableDescriptor) -> [String: DataType]
+    /// Those of them that can be written too. A sink's batches have the columns of the schema, then the metadata columns that are
+    /// not virtual, in the table's order.
+    func writableMetadataKeys(for table: TableDescriptor) -> Set<String>
     /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
     func findsRowPartsByName(_ table: TableDescriptor) -> Bool
     /// Where broken records of a table go whose options do not name a table of the catalog for them; see ``BadInput``. Its physical
@@ -81,6 +88,7 @@ public protocol TableConnector: Sendable {
 extension TableConnector {
     public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [] }
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         throw StreamError(.validate, "table \(table.name): connector '\(identifier)' cannot be written to")

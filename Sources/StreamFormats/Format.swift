@@ -87,6 +87,12 @@ public struct EncodedBytes: ~Copyable {
 
     public mutating func removeAll() { count = 0 }
 
+    /// Drops the last `n` bytes.
+    public mutating func removeLast(_ n: Int) {
+        precondition(n <= count)
+        count -= n
+    }
+
     /// Drops the first `n` bytes and moves the rest to the front.
     public mutating func removeFirst(_ n: Int) {
         precondition(n <= count)

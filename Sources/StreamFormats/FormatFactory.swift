@@ -1,19 +1,28 @@
 import StreamCore
+import Synchronization
 
 /// A way to write rows as bytes: what `'format' = '...'` names.
 public protocol Format: Sendable {
     var name: String { get }
-    /// Its option keys, as they stand without a prefix: `json.ignore-parse-errors`.
+    /// Its option keys, as they stand without a prefix: `json.ignore-parse-errors`. One that ends in `.` stands for all that begin so.
     var optionKeys: Set<String> { get }
     /// Rows come as a changelog (with row kinds) rather than inserts only.
     var producesChanges: Bool { get }
     /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
     var findsRowPartsByName: Bool { get }
+    /// Records have no ends of their own: only connectors of messages can use the format, files cannot.
+    var needsMessages: Bool { get }
+    /// What records tell beside the rows, by key, with types: a connector of messages offers them as `value.` and the key.
+    var metadataKeys: [String: DataType] { get }
+    /// Options that follow from the topic that messages are in, where the table does not set them.
+    func topicDefaults(topic: String, isKey: Bool) -> [String: String]
     /// - Parameters:
     ///   - table: its schema and options; the options are those of this format, without a prefix.
     ///   - projection: indices into the schema, in the order in which columns are wanted.
     /// - Throws: `.validate` for options or types that it does not take.
     func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder
+    /// The same, with a column for each of `metadata` behind the projected ones.
+    func decoder(_ table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any RecordDecoder
     /// Encodes batches with the columns of `table.schema`.
     func encoder(_ table: TableDescriptor) throws -> any RecordEncoder
 }
@@ -21,6 +30,16 @@ public protocol Format: Sendable {
 extension Format {
     public var producesChanges: Bool { false }
     public var findsRowPartsByName: Bool { false }
+    public var needsMessages: Bool { false }
+    public var metadataKeys: [String: DataType] { [:] }
+    public func topicDefaults(topic: String, isKey: Bool) -> [String: String] { [:] }
+
+    public func decoder(_ table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any RecordDecoder {
+        if let key = metadata.first {
+            throw StreamError(.validate, "table \(table.name): format '\(name)' has no metadata '\(key)'", fix: NearName.hint(for: key, in: metadataKeys.keys))
+        }
+        return try decoder(table, projection: projection, metrics: metrics)
+    }
 }
 
 /// Finds the format of a table and makes its decoders and encoders.
@@ -28,10 +47,18 @@ extension Format {
 /// `prefix` is for connectors with several formats, as in `'value.format' = 'json', 'value.json.ignore-parse-errors' = 'true'`:
 /// pass `"value."`. All functions throw `.validate` errors that name the table, the option and what to write.
 public enum FormatFactory {
+    private static let all = Mutex<[String: any Format]>(Dictionary(
+        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat(), AvroFormat(), ProtobufFormat()] as [any Format]
+            + ChangeCaptureFormat.allCases.map { $0 as any Format }).map { ($0.name, $0) }))
+
     /// All formats, by name.
-    public static let formats: [String: any Format] = Dictionary(
-        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat()] as [any Format] + ChangeCaptureFormat.allCases.map { $0 as any Format })
-            .map { ($0.name, $0) })
+    public static var formats: [String: any Format] { all.withLock { $0 } }
+
+    /// Adds formats that need more than this module has, such as a client for a schema registry. One with the name of another
+    /// takes its place, so that adding the same twice does no harm.
+    public static func register(_ formats: [any Format]) {
+        all.withLock { all in for format in formats { all[format.name] = format } }
+    }
 
     /// Keys that a table with this format may have, `format` among them; with an unknown format only that one.
     public static func optionKeys(for format: String?, prefix: String = "") -> Set<String> {
@@ -51,13 +78,24 @@ public enum FormatFactory {
         return format
     }
 
+    /// The table with those options of its format that follow from its topic: call it before a decoder or encoder is made.
+    public static func withTopicDefaults(_ table: TableDescriptor, topic: String, isKey: Bool, prefix: String = "") throws -> TableDescriptor {
+        var copy = table
+        for (key, value) in try format(of: table, prefix: prefix).topicDefaults(topic: topic, isKey: isKey) where copy.options[prefix + key] == nil {
+            copy.options[prefix + key] = value
+        }
+        return copy
+    }
+
     /// Checks the format's options and types, without keeping anything.
     public static func validate(_ table: TableDescriptor, prefix: String = "") throws {
         _ = try decoder(for: table, projection: Array(table.schema.indices), metrics: OperatorMetrics(), prefix: prefix)
     }
 
-    public static func decoder(for table: TableDescriptor, projection: [Int], metrics: OperatorMetrics, prefix: String = "") throws -> any RecordDecoder {
-        try format(of: table, prefix: prefix).decoder(unprefixed(table, prefix), projection: projection, metrics: metrics)
+    /// - Parameter metadata: keys of ``Format/metadataKeys``, without `value.`; their columns come after the projected ones.
+    public static func decoder(for table: TableDescriptor, projection: [Int], metadata: [String] = [], metrics: OperatorMetrics,
+                               prefix: String = "") throws -> any RecordDecoder {
+        try format(of: table, prefix: prefix).decoder(unprefixed(table, prefix), projection: projection, metadata: metadata, metrics: metrics)
     }
 
     public static func encoder(for table: TableDescriptor, prefix: String = "") throws -> any RecordEncoder {

@@ -14,6 +14,20 @@ extension TopologyCompiler {
         let later = sequence.map { $0.mapping?["name"]?.string }
         for (i, step) in sequence.enumerated() {
             let name = later[i].map { "step \($0)" } ?? "step \(i + 1)"
+            if let node = step.mapping?["mirror"] {
+                let given = try entries(step, name, TopologyKeys.mirrorStep)
+                let (made, source, target) = try mirror(node, name: given["name"], number: i + 1), at = document.span(node)
+                statements += made
+                inserts.append(
+                    (
+                        target, at,
+                        { sql in
+                            sql.add("SELECT * FROM ", at: at)
+                            sql.addName(source, at: at)
+                        }
+                    ))
+                continue
+            }
             let keys = try stepKeys(step, name)
             let given = try entries(step, name, keys)
             let body = try self.body(step, given, name, later: later[(i + 1)...].compactMap { $0 })
@@ -74,9 +88,9 @@ extension TopologyCompiler {
             let known = TopologyKeys.step + ["sql", "transform"] + TopologyKeys.transforms.values.flatMap { $0 }
             if !keys.contains("sql") { _ = try entries(step, name, known) }
             throw document.error(
-                keys.contains("sql") ? "\(name) has both sql and transform" : "\(name) has neither sql nor transform",
+                keys.contains("sql") ? "\(name) has both sql and transform" : "\(name) has neither sql, transform nor mirror",
                 fix:
-                    "write either sql: SELECT ... or transform: with one of \(TopologyKeys.transforms.keys.sorted().joined(separator: ", "))",
+                    "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of \(TopologyKeys.transforms.keys.sorted().joined(separator: ", "))",
                 at: step)
         }
         if keys.contains("sql") { return TopologyKeys.step + ["sql"] }

@@ -141,15 +141,19 @@ struct TopologyCompiler {
 
     /// Notes a name and refuses one that is taken.
     mutating func define(_ node: Node, _ kind: String) throws -> String {
-        let name = try text(node, "the name of a \(kind)"), span = document.span(node)
+        let name = try text(node, "the name of a \(kind)")
+        try define(name, kind, at: node)
+        return name
+    }
+
+    mutating func define(_ name: String, _ kind: String, at node: Node) throws {
         if let first = names[name] {
             throw document.error(
                 "there are two tables, views or steps named \"\(name)\", the first in line \(first.line)", fix: "rename one", at: node)
         }
-        names[name] = span
+        names[name] = document.span(node)
         if kind == "table" { tables.append(name) }
         if kind == "step" { stepNames.append(name) }
-        return name
     }
 
     mutating func canRead(_ name: String) { readable.append(name) }

@@ -15,6 +15,12 @@ enum TopologyKeys {
         "aggregate": ["from", "window", "by", "columns", "where", "having"],
         "union": ["from"],
     ]
+    static let mirrorStep = ["name", "description", "mirror"]
+    static let mirror = [
+        "from", "to", "topics", "exclude", "naming", "prefix", "start", "until", "groups", "exclude-groups", "sync.topics", "sync.configs", "sync.interval",
+        "sync.offsets", "sync.offsets.interval", "replication.factor", "delivery",
+    ]
+    static let mirrorLists = ["topics", "exclude", "groups", "exclude-groups"]
     static let window = ["type", "column", "size", "slide", "step", "gap", "offset"]
     static let windowParameters: [String: [String]] = [
         "tumble": ["size", "offset"], "hop": ["slide", "size", "offset"], "cumulate": ["step", "size", "offset"], "session": ["gap"],

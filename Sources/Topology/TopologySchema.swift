@@ -130,6 +130,37 @@ extension Topology {
                 "offset": {"$ref": "#/$defs/duration"}
               }
             },
+            "cluster": {
+              "type": "object",
+              "description": "A Kafka cluster: bootstrap.servers, other properties of the client, and alias, the cluster's name.",
+              "required": ["bootstrap.servers"],
+              "additionalProperties": {"$ref": "#/$defs/scalar"}
+            },
+            "mirror": {
+              "type": "object",
+              "description": "Copies topics from one Kafka cluster to another. Lists hold names and regular expressions.",
+              "required": ["from", "to"],
+              "additionalProperties": false,
+              "properties": {
+                "from": {"$ref": "#/$defs/cluster"},
+                "to": {"$ref": "#/$defs/cluster"},
+                "topics": {"$ref": "#/$defs/names"},
+                "exclude": {"$ref": "#/$defs/names"},
+                "naming": {"anyOf": [{"enum": ["identity", "prefix"]}, {"$ref": "#/$defs/variable"}]},
+                "prefix": {"type": "string", "description": "What stands before names at the target; the source's alias and a point when absent."},
+                "start": {"anyOf": [{"enum": ["earliest", "latest"]}, {"$ref": "#/$defs/variable"}]},
+                "until": {"anyOf": [{"enum": ["latest", "never"]}, {"$ref": "#/$defs/variable"}]},
+                "groups": {"$ref": "#/$defs/names", "description": "Consumer groups whose offsets are carried over."},
+                "exclude-groups": {"$ref": "#/$defs/names"},
+                "sync.topics": {"$ref": "#/$defs/flag", "description": "Make topics and add partitions."},
+                "sync.configs": {"$ref": "#/$defs/flag", "description": "Follow the settings of topics."},
+                "sync.interval": {"$ref": "#/$defs/duration"},
+                "sync.offsets": {"$ref": "#/$defs/flag"},
+                "sync.offsets.interval": {"$ref": "#/$defs/duration"},
+                "replication.factor": {"anyOf": [{"type": "integer", "minimum": -1}, {"$ref": "#/$defs/variable"}]},
+                "delivery": {"anyOf": [{"enum": ["at-least-once", "exactly-once"]}, {"$ref": "#/$defs/variable"}]}
+              }
+            },
             "selection": {
               "description": "alias: expression, or a list of expressions.",
               "anyOf": [
@@ -148,6 +179,16 @@ extension Topology {
                     "description": {"type": "string"},
                     "sql": {"type": "string", "description": "A SELECT."},
                     "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["mirror"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "mirror": {"$ref": "#/$defs/mirror"}
                   }
                 },
                 {

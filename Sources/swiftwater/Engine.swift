@@ -5,6 +5,7 @@ import KinesisConnector
 import PythonFunctions
 import RestConnector
 import RocksDBState
+import SchemaRegistry
 import SQLiteCatalog
 import StreamCore
 import StreamRuntime
@@ -18,7 +19,8 @@ import Darwin
 /// Puts the parts together: the SQL session with all connectors.
 enum Engine {
     static let connectors: [any TableConnector] = [
-        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), KinesisConnector(), HudiConnector(),
+        FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), UpsertKafkaConnector(),
+        MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(),
         RestConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
@@ -28,6 +30,7 @@ enum Engine {
     ///   - catalogFile: what the default catalog is kept in; nil = it is forgotten when the process ends.
     ///   - scratch: works on copies of catalog files: nothing that is done reaches them.
     static func session(settings: [String] = [], parallelism: Int? = nil, catalogFile: String? = nil, scratch: Bool = false) throws -> SQLSession {
+        SchemaRegistryFormats.register()
         let store: any CatalogStore = try catalogFile.map { try SQLiteCatalogStore(path: $0, scratch: scratch) } ?? MemoryCatalogStore()
         let session = SQLSession(catalog: try Catalog(connectors: connectors, factories: [SQLiteCatalogFactory(scratch: scratch)], store: store))
         python.install(on: session)

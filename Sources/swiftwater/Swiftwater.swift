@@ -17,7 +17,7 @@ struct Swiftwater: ParsableCommand {
             """,
         version: swiftwaterVersion,
         subcommands: [
-            RunCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, TableCommand.self,
+            RunCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, KafkaCommand.self, TableCommand.self,
             GenerateCommand.self, TopologyCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
         ])
 

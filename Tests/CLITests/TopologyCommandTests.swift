@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 @Suite("Topologies on the command line") struct TopologyCommandTests {
-    @Test("the shipped topologies are valid and have plans", arguments: ["sensors", "orders"])
+    @Test("the shipped topologies are valid and have plans", arguments: ["sensors", "orders", "mirror"])
     func shipped(name: String) throws {
         let workspace = try Workspace(), file = "\(Workspace.topologies)/\(name).yaml"
         #expect(try workspace.ok("validate", file).out.contains(": ok, "))

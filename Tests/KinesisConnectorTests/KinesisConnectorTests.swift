@@ -176,6 +176,49 @@ import Testing
         #expect(rows[1][2] == rows[2][2] && Set(rows.map { $0[2] }).count == 3)
     }
 
+    @Test("with metadata 'error' a broken record is a row at its place, whose other metadata is there", arguments: [1, 2, 8_192])
+    func errorRows(maxRows: Int) throws {
+        let errors: [TableDescriptor.MetadataColumn] = [
+            .init(name: "number", key: "sequence-number", type: .string), .init(name: "why", key: "error", type: .string),
+            .init(name: "what", key: "error.record", type: .bytes),
+        ]
+        func read(_ messages: [String], _ format: String, schema: Schema = Self.schema) throws -> (kinds: [RowKind], rows: [[Value]], numbers: [String]) {
+            let data = Data_()
+            let placed = try log(data).writer("s").append(messages.map { Record(partitionKey: "k", data: Array($0.utf8)) })
+            let source = try source(table(data, ["format": format], schema: schema, metadata: errors), projection: Array(schema.indices), metadata: [0, 1, 2])
+            let reader = try source.reader(for: try source.splits()[0], metrics: OperatorMetrics())
+            var kinds: [RowKind] = [], rows: [[Value]] = []
+            while case .batch(let batch) = try reader.next(maxRows: maxRows) {
+                kinds += (0..<batch.count).map { batch.kind(atPhysical: $0) }
+                rows += batch.rows()
+            }
+            return (kinds, rows, placed.map { $0.sequence!.description })
+        }
+        func binary(_ text: String) -> Value { .binary(Array(text.utf8)) }
+
+        let plain = ["oops", #"{"id": 1, "name": "one of more than twelve"}"#, #"{"id": "x"}"#, "{", #"{"id": 4}"#]
+        var (kinds, rows, numbers) = try read(plain, "json")
+        #expect(rows.map { $0[0] } == [.null, .int(1), .null, .null, .int(4)] && rows[1][1] == .string("one of more than twelve"))
+        #expect(rows.map { $0[2] } == numbers.map { .string($0) })
+        #expect(rows.map { $0[3] == .null } == [false, true, false, false, true])
+        #expect(rows.map { $0[4] } == [binary(plain[0]), .null, binary(plain[2]), binary(plain[3]), .null])
+
+        // An empty message is no number either, and the one behind it begins at the same byte.
+        (_, rows, numbers) = try read(["12345678", "", "x", ""], "raw", schema: [Field("id", .bigint)])
+        #expect(rows.map { $0[0] == .null } == [false, true, true, true] && rows.map { $0[1] } == numbers.map { .string($0) })
+        #expect(rows.map { $0[3] } == [.null, binary(""), binary("x"), binary("")])
+
+        let changes = [
+            #"{"before":null,"after":{"id":1,"name":"a"},"op":"c"}"#, "no envelope", #"{"before":{"id":1,"name":"a"},"after":{"id":1,"name":"b"},"op":"u"}"#,
+            #"{"before":null,"after":{"id":1},"op":"d"}"#, "[", #"{"before":{"id":1,"name":"b"},"after":null,"op":"d"}"#,
+        ]
+        (kinds, rows, numbers) = try read(changes, "debezium-json")
+        #expect(kinds == [.insert, .insert, .updateBefore, .updateAfter, .insert, .insert, .delete])
+        #expect(rows.map { $0[0] } == [.int(1), .null, .int(1), .int(1), .null, .null, .int(1)])
+        #expect(rows.map { $0[2] } == [0, 1, 2, 2, 3, 4, 5].map { .string(numbers[$0]) })
+        #expect(rows.map { $0[4] } == [.null, binary(changes[1]), .null, .null, binary(changes[3]), binary(changes[4]), .null])
+    }
+
     @Test("rows are appended as records whose keys come from PARTITIONED BY, the subtask, or chance", arguments: ["columns", "fixed", "random"], ["exactly-once", "at-least-once"])
     func sink(kind: String, guarantee: String) throws {
         let data = Data_()

@@ -92,7 +92,7 @@ struct SchemaChecker {
         try #require(try JSONSerialization.jsonObject(with: Data(Topology.jsonSchema.utf8)) as? [String: Any])
     }
 
-    @Test("accepts the shipped topologies, raw and with variables filled in; so does the reader", arguments: ["sensors", "orders"])
+    @Test("accepts the shipped topologies, raw and with variables filled in; so does the reader", arguments: ["sensors", "orders", "mirror"])
     func shipped(name: String) throws {
         let file = ShippedTopologies.folder.appending(path: "\(name).yaml")
         let text = try String(contentsOf: file, encoding: .utf8)
@@ -102,6 +102,10 @@ struct SchemaChecker {
         #expect(checker.mismatch(try #require(try Yams.load(yaml: filled)), checker.root) == nil)
         let topology = try Topology.load(path: file.path, variables: ["SWIFTWATER_DATA": "some/data", "BOUNDED": "latest-offset"])
         #expect(topology.name == name)
+        if name == "mirror" {
+            #expect(topology.script.contains("'connector' = 'kafka-mirror'") && topology.script.contains("INSERT INTO `copy_to` SELECT * FROM `copy_from`"))
+            return
+        }
         #expect(topology.script.contains("'scan.bounded.mode' = 'latest-offset'"))
         #expect(topology.script.contains("'path' = 'some/data/tables/\(name == "orders" ? "order_hudi_cow" : "sensor_state_cow")'"))
     }
@@ -114,6 +118,7 @@ struct SchemaChecker {
             "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}}}",
             "pipeline: [{sql: SELECT 1}]\nsettings: {parallelism: two}", "pipeline: [{sql: SELECT 1}]\nsettings: {foo.bar: 1}",
             "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}, with: {connector: print}, watermark: {column: a, delay: soon}}}",
+            "pipeline: [{mirror: {from: {bootstrap.servers: a}}}]", "pipeline: [{mirror: {from: {bootstrap.servers: a}, to: {bootstrap.servers: b}, topic: x}}]",
             "pipeline: [{transform: aggregate, from: a, columns: {n: COUNT(*)}, window: {type: hopp, column: ts}, into: b}]",
         ])
     func refuses(text: String) throws {
@@ -138,8 +143,9 @@ struct SchemaChecker {
         #expect(keys(definitions["window"]) == TopologyKeys.window.sorted())
         let steps = try #require(definitions["step"]?["anyOf"] as? [[String: Any]])
         #expect(keys(steps[0]) == (TopologyKeys.step + ["sql"]).sorted())
-        #expect(steps.count == 1 + TopologyKeys.transforms.count)
-        for step in steps.dropFirst() {
+        #expect(keys(steps[1]) == TopologyKeys.mirrorStep.sorted() && keys(definitions["mirror"]) == TopologyKeys.mirror.sorted())
+        #expect(steps.count == 2 + TopologyKeys.transforms.count)
+        for step in steps.dropFirst(2) {
             let properties = try #require(step["properties"] as? [String: [String: Any]])
             let name = try #require(properties["transform"]?["const"] as? String)
             #expect(keys(step) == (TopologyKeys.step + ["transform"] + (TopologyKeys.transforms[name] ?? [])).sorted())

@@ -361,13 +361,18 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("- {sql: SELECT 1}", "step 1 has no name and no target", "give it a name"),
             ("- {sql: SELECT 1, into: [a, b]}", "step 1 has no name and more than one target", "give it a name"),
             (
-                "- {name: s, into: b}", "step s has neither sql nor transform",
-                "write either sql: SELECT ... or transform: with one of aggregate, filter, select, union"
+                "- {name: s, into: b}", "step s has neither sql, transform nor mirror",
+                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, filter, select, union"
+            ),
+            ("- {name: s, mirror: {to: {bootstrap.servers: b}}}", "mirror of step s has no from", "add from: with bootstrap.servers: host:9092"),
+            (
+                "- {name: s, mirror: {from: {bootstrap.servers: a}, to: {bootstrap.servers: b}, topic: x}}", "unknown key \"topic\" in mirror of step s",
+                "write \"topics\""
             ),
             ("- {name: s, slq: SELECT 1, into: b}", "unknown key \"slq\" in step s", "write \"sql\""),
             (
                 "- {name: s, sql: SELECT 1, transform: filter, into: b}", "step s has both sql and transform",
-                "write either sql: SELECT ... or transform: with one of aggregate, filter, select, union"
+                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, filter, select, union"
             ),
             ("- {name: s, transform: fliter, from: a, into: b}", "there is no transform \"fliter\"", "write \"filter\""),
             ("- {name: s, transform: filter, from: a, were: v > 1, into: b}", "unknown key \"were\" in step s", "write \"where\""),
@@ -445,7 +450,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
 
     @Test("damaged files never crash")
     func damaged() throws {
-        for name in ["sensors", "orders"] {
+        for name in ["sensors", "orders", "mirror"] {
             let text = try String(contentsOf: ShippedTopologies.folder.appending(path: "\(name).yaml"), encoding: .utf8)
             for cut in stride(from: 0, to: text.count, by: 13) {
                 _ = try? yaml(String(text.prefix(cut)))

@@ -150,6 +150,9 @@ struct FilesystemPlan: Sendable {
         self.path = path
         format = try FormatFactory.format(of: table)
         formatName = format.name
+        guard !format.needsMessages else {
+            throw options.error("format", "is for messages: files in it are not supported yet", fix: "use 'json' or 'csv', or a connector of messages such as 'kafka'")
+        }
         partitionColumns = try table.partitionKeys.map { key in
             guard let index = table.schema.firstIndex(where: { $0.name == key }) else {
                 throw StreamError(.validate, "table \(table.name): partition column \(key) is not one of its columns",
@@ -322,7 +325,7 @@ struct FilesystemSource: TableSource {
                     : .constant(FileMetadata.value(column, file), column.type))
         }
         let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metrics: metrics)
-        let errors = try ErrorRows(plan.onError, decoder, types: decoded.map { plan.files.schema[$0].type })
+        let errors = try ErrorRows(plan.onError, decoder, types: decoded.map { plan.files.schema[$0].type }, metrics: metrics)
         return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns, errors: errors,
                                    metrics: metrics)
     }

@@ -1,5 +1,10 @@
 import CRdKafka
 import StreamCore
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// What a client is told about its cluster: the `properties.*` options of a table, without their prefix.
 ///
@@ -16,9 +21,16 @@ public struct KafkaConfiguration: Sendable {
     /// What stands before a property's name where the user wrote it: `properties.` in a table.
     private let prefix: String
 
+    /// Properties that the user writes under a name of their own, without the prefix.
+    private let options: [String: String]
+
+    /// - Parameters:
+    ///   - prefix: what the user writes before a property.
+    ///   - options: properties that the user gives as options of their own: `["bootstrap.servers": "--bootstrap"]`.
     /// - Throws: `.validate` for a property that cannot be honoured, or has a value that librdkafka refuses.
-    public init(_ given: [String: String], prefix: String = "properties.") throws {
+    public init(_ given: [String: String], prefix: String = "properties.", options: [String: String] = [:]) throws {
         self.prefix = prefix
+        self.options = options
         for (key, value) in given.sorted(by: { $0.key < $1.key }) {
             switch Self.translate(key) {
             // The Java client's word for it.
@@ -68,7 +80,7 @@ public struct KafkaConfiguration: Sendable {
     public var servers: String { properties["bootstrap.servers"] ?? properties["metadata.broker.list"] ?? properties["test.mock.num.brokers"].map { "\($0) mock brokers" } ?? "" }
 
     /// The option that a message should name for a property.
-    public func option(_ name: String) -> String { prefix + (writtenAs[name] ?? name) }
+    public func option(_ name: String) -> String { options[name] ?? prefix + (writtenAs[name] ?? name) }
 
     /// The caller frees it, or gives it to `rd_kafka_new`.
     func make() throws -> OpaquePointer {
@@ -104,14 +116,20 @@ public struct KafkaConfiguration: Sendable {
         return StreamError(.validate, "'\(prefix)\(key)' = '\(shown)' \(problem)", fix: fix)
     }
 
-    /// All property names that librdkafka has.
+    /// All property names that librdkafka has, those without a default among them.
     static func names() -> [String] {
-        let conf = rd_kafka_conf_new()!
-        defer { rd_kafka_conf_destroy(conf) }
-        var count = 0
-        guard let dump = rd_kafka_conf_dump(conf, &count) else { return [] }
-        defer { rd_kafka_conf_dump_free(dump, count) }
-        return stride(from: 0, to: count, by: 2).compactMap { dump[$0].map { String(cString: $0) } }
+        var text: UnsafeMutablePointer<CChar>?, count = 0
+        guard let file = open_memstream(&text, &count) else { return [] }
+        rd_kafka_conf_properties_show(file)
+        fclose(file)
+        defer { free(text) }
+        guard let text else { return [] }
+        // A table: name | for what | values | default | meaning.
+        return String(cString: text).split(separator: "\n").compactMap { line in
+            let cells = line.split(separator: "|", omittingEmptySubsequences: false)
+            let name = String(cells[0]).trimmed
+            return cells.count >= 5 && name.contains { $0.isLetter } && name != "Property" ? name : nil
+        }
     }
 
     // MARK: The Java client's names

@@ -25,7 +25,13 @@ public enum ChangeCaptureFormat: String, CaseIterable, Format {
         }
     }
 
+    public var metadataKeys: [String: DataType] { Dictionary(uniqueKeysWithValues: ChangeMetadata.all(self).map { ($0.key, $0.type) }) }
+
     public func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder {
+        try decoder(table, projection: projection, metadata: [], metrics: metrics)
+    }
+
+    public func decoder(_ table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any RecordDecoder {
         for field in table.schema { try checkJSON(field.type, column: field.name) }
         let options = FormatOptions(table: table)
         var filters: [NamePattern] = []
@@ -39,9 +45,21 @@ public enum ChangeCaptureFormat: String, CaseIterable, Format {
                 filters.append(pattern)
             }
         }
+        let known = ChangeMetadata.all(self)
+        let wanted = try metadata.map { key in
+            guard let found = known.first(where: { $0.key == key }) else {
+                throw StreamError(.validate, "table \(table.name): format '\(name)' has no metadata '\(key)'", fix: NearName.hint(for: key, in: known.map(\.key)))
+            }
+            return found
+        }
+        let json = try JSONOptions(options, prefix: prefix)
         return try ChangeDecoder(
-            self, schema: table.schema, projection: projection, hasSchema: self == .debezium && options.bool("debezium-json.schema-include"),
-            filters: filters, options: JSONOptions(options, prefix: prefix), metrics: metrics)
+            self, name: name, schema: table.schema, projection: projection, hasSchema: self == .debezium && options.bool("debezium-json.schema-include"),
+            filters: filters, metadata: wanted, ignoreErrorsOption: prefix + "ignore-parse-errors", ignoreErrors: json.ignoreParseErrors, metrics: metrics
+        ) { fields in
+            // Bad records are counted once they are known to be wanted.
+            try JSONRecordDecoder(schema: fields, projection: Array(fields.indices), options: json, metrics: OperatorMetrics())
+        }
     }
 
     public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder {

@@ -1,33 +1,54 @@
 import StreamCore
 
+/// Reads messages into columns, for a decoder that then makes rows of them.
+protocol EnvelopeDecoder: RecordDecoder {
+    /// One for each field of the message, in their order.
+    var fills: ColumnFillGroup { get }
+    /// Whether `spans` is kept: which bytes of the chunk each row of the last batch of lines came from.
+    var keepsSpans: Bool { get set }
+    var spans: [Range<Int>] { get }
+}
+
 /// Reads change messages, one per line or one per message, into rows with row kinds.
 ///
-/// The JSON reader decodes the envelopes into columns, of which images of rows (what a row was, what it is) are parts; a message's
+/// Another decoder reads the envelopes into columns, of which images of rows (what a row was, what it is) are parts; a message's
 /// rows are then picked from those by index. An update gives -U and +U, next to each other.
 /// Blank records and `null` (tombstones) give nothing.
 final class ChangeDecoder: RecordDecoder {
     var onBadRecord: ((BadRecord) throws -> Void)?
 
     private let format: ChangeCaptureFormat
+    private let name: String
     private let hasSchema: Bool
     private let ignoreErrors: Bool
+    private let ignoreErrorsOption: String?
     private let metrics: OperatorMetrics
-    private let envelopes: JSONRecordDecoder
+    private let envelopes: any EnvelopeDecoder
     /// For each output column, its position in an image.
     private let outputs: [Int]
+    /// For each metadata column, where its field is among those behind the images, or else beside the payload.
+    private let metadata: [(ChangeMetadata, field: Int)]
     private var filters: [NamePattern]
+    /// Where the fields are that filters look at, behind the images.
+    private let filterFields: [Int]
     /// Reads no more than what `filters` look at.
-    private let filterReader: JSONRecordDecoder?
+    private let filterReader: (any EnvelopeDecoder)?
     /// Records of this call that are no envelopes.
     private var broken: [BadRecord] = []
 
-    init(_ format: ChangeCaptureFormat, schema: Schema, projection: [Int], hasSchema: Bool, filters: [NamePattern], options: JSONOptions,
-         metrics: OperatorMetrics) throws {
+    /// - Parameters:
+    ///   - ignoreErrorsOption: what a user sets to skip bad records, if there is such an option.
+    ///   - makeReader: gives a decoder of messages with these fields.
+    init(_ format: ChangeCaptureFormat, name: String, schema: Schema, projection: [Int], hasSchema: Bool, filters: [NamePattern],
+         metadata: [ChangeMetadata], ignoreErrorsOption: String?, ignoreErrors: Bool, metrics: OperatorMetrics,
+         makeReader: (Schema) throws -> any EnvelopeDecoder) throws {
         self.format = format
+        self.name = name
         self.hasSchema = hasSchema
         self.filters = filters
         self.metrics = metrics
-        ignoreErrors = options.ignoreParseErrors
+        self.ignoreErrors = ignoreErrors
+        self.ignoreErrorsOption = ignoreErrorsOption
         var wanted: [Int] = []
         outputs = projection.map { column in
             if let known = wanted.firstIndex(of: column) { return known }
@@ -41,14 +62,21 @@ final class ChangeDecoder: RecordDecoder {
         case .canal: fields = [Field("data", .array(image)), Field("old", .array(image)), Field("type", .string)]
         case .maxwell: fields = [Field("data", image), Field("old", image), Field("type", .string)]
         }
-        if hasSchema { fields = [Field("payload", .row(fields))] }
+        // What filters and metadata look at; both may look at the same field.
+        var extra: Schema = [], outside: Schema = []
+        func place(_ field: Field, in list: inout Schema) -> Int {
+            if let known = list.firstIndex(of: field) { return known }
+            list.append(field)
+            return list.count - 1
+        }
         let names = filters.map { Field($0.field, .string) }
-        fields += names
-        // Bad records are counted here, once they are known to be wanted.
-        envelopes = try JSONRecordDecoder(schema: fields, projection: Array(fields.indices), options: options, metrics: OperatorMetrics())
+        filterFields = names.map { place($0, in: &extra) }
+        self.metadata = metadata.map { ($0, $0.isOutside && hasSchema ? place($0.field, in: &outside) : place($0.field, in: &extra)) }
+        fields += extra
+        if hasSchema { fields = [Field("payload", .row(fields))] + outside }
+        envelopes = try makeReader(fields)
         envelopes.keepsSpans = true
-        filterReader = try names.isEmpty
-            ? nil : JSONRecordDecoder(schema: names, projection: Array(names.indices), options: options, metrics: OperatorMetrics())
+        filterReader = names.isEmpty ? nil : try makeReader(names)
         for part in oldImage?.parts?.fills ?? [] { part.tracksMissing = true }
         filterReader?.onBadRecord = { _ in }
         envelopes.onBadRecord = { [unowned self] record in
@@ -91,10 +119,9 @@ final class ChangeDecoder: RecordDecoder {
     private func changes(_ envelopes: Batch, _ chunk: Buffer, _ recordOfEnvelope: [Int32]?, _ span: (Int) -> Range<Int>) throws
         -> (Batch, envelopeOfRow: [Int32])
     {
-        var parts = envelopes.columns
-        if hasSchema { parts.replaceSubrange(0..<1, with: parts[0].children) }
+        let parts = hasSchema ? envelopes.columns[0].children : envelopes.columns
         let reading = Reading(format, payload: hasSchema ? envelopes.columns[0] : nil, parts)
-        let names = Array(parts.dropFirst(3))
+        let names = filterFields.map { parts[3 + $0] }
         var rows = ChangeRows(capacity: envelopes.physicalCount)
         for row in 0..<envelopes.physicalCount {
             var problem = Problem.none
@@ -111,8 +138,15 @@ final class ChangeDecoder: RecordDecoder {
         }
         let missing = oldImage?.parts?.fills.map(\.missing)
         let columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
-        let batch = Batch(columns: outputs.map { columns[$0] }, physicalCount: rows.count, rowKinds: rows.kindBuffer())
-        return (batch, rows.envelopes)
+        var all = outputs.map { columns[$0] }
+        for (wanted, field) in metadata {
+            let source = wanted.isOutside && hasSchema ? envelopes.columns[1 + field] : parts[3 + field]
+            let column = wanted.column(source)
+            all.append(rows.envelopes.withUnsafeBufferPointer { picks in
+                picks.baseAddress.map { column.gather($0, count: picks.count) } ?? ColumnBuilder(type: wanted.type).finish()
+            })
+        }
+        return (Batch(columns: all, physicalCount: rows.count, rowKinds: rows.kindBuffer()), rows.envelopes)
     }
 
     /// What is wrong with a message.
@@ -294,7 +328,8 @@ final class ChangeDecoder: RecordDecoder {
         if let onBadRecord { return try onBadRecord(record) }
         if ignoreErrors { return }
         let excerpt = record.bytes.withUnsafeBytes { TextConversion.excerpt($0) }
-        throw StreamError(.runtime, "\(format.name) record at byte \(record.offset): \(record.reason); the record is \(excerpt)",
-                          fix: "correct the record or the column types, or set '\(format.prefix)ignore-parse-errors' = 'true' to skip what cannot be read")
+        let skip = ignoreErrorsOption.map { ", or set '\($0)' = 'true' to skip what cannot be read" } ?? ""
+        throw StreamError(.runtime, "\(name) record at byte \(record.offset): \(record.reason); the record is \(excerpt)",
+                          fix: "correct the record or the column types" + skip)
     }
 }

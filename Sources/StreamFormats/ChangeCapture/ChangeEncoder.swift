@@ -4,24 +4,32 @@ import StreamCore
 final class ChangeEncoder: RecordEncoder {
     private let format: ChangeCaptureFormat
     private let image: DataType
-    private let json: JSONRecordEncoder
+    private let messages: any RecordEncoder
 
-    init(_ format: ChangeCaptureFormat, schema: Schema, options: JSONOptions) throws {
+    /// - Parameter messages: writes the columns of ``fields(_:image:)``.
+    init(_ format: ChangeCaptureFormat, schema: Schema, messages: any RecordEncoder) {
         self.format = format
         image = .row(schema)
-        let fields: Schema
-        switch format {
-        case .debezium: fields = [Field("before", image), Field("after", image), Field("op", .string)]
-        case .canal: fields = [Field("data", .array(image)), Field("type", .string)]
-        case .maxwell: fields = [Field("data", image), Field("type", .string)]
-        }
-        json = try JSONRecordEncoder(schema: fields, options: options)
+        self.messages = messages
     }
 
-    func encode(_ batch: Batch, into out: inout EncodedBytes) throws { try json.encode(envelopes(batch), into: &out) }
+    convenience init(_ format: ChangeCaptureFormat, schema: Schema, options: JSONOptions) throws {
+        self.init(format, schema: schema, messages: try JSONRecordEncoder(schema: Self.fields(format, image: .row(schema)), options: options))
+    }
+
+    /// What a message consists of.
+    static func fields(_ format: ChangeCaptureFormat, image: DataType) -> Schema {
+        switch format {
+        case .debezium: [Field("before", image), Field("after", image), Field("op", .string)]
+        case .canal: [Field("data", .array(image)), Field("type", .string)]
+        case .maxwell: [Field("data", image), Field("type", .string)]
+        }
+    }
+
+    func encode(_ batch: Batch, into out: inout EncodedBytes) throws { try messages.encode(envelopes(batch), into: &out) }
 
     func encode(_ batch: Batch, into out: inout EncodedBytes, ends: inout [Int]) throws {
-        try json.encode(envelopes(batch), into: &out, ends: &ends)
+        try messages.encode(envelopes(batch), into: &out, ends: &ends)
     }
 
     /// The same rows as parts of the messages' columns.

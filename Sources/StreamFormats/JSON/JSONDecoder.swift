@@ -11,7 +11,7 @@ import Darwin
 /// The grammar is RFC 8259, strictly, in UTF-8; values are taken in the forms that Flink's JSON format takes for their type.
 /// Differences: half a surrogate pair is refused; a TIMESTAMP may end in `Z`; VARCHAR lengths are not enforced.
 /// An array at the top gives a row per element. `null` and blank records give none.
-public final class JSONRecordDecoder: RecordDecoder {
+public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
     public var onBadRecord: ((BadRecord) throws -> Void)?
 
     private let schema: Schema

@@ -639,7 +639,7 @@ struct JSONReader {
 }
 
 /// Finds repeated keys of one map value. Small maps are compared key by key; from `indexed` entries on an index is kept.
-private struct MapKeys {
+struct MapKeys {
     private static let indexed = 16
     private var index: [[UInt8]: Int] = [:]
 

@@ -3,7 +3,7 @@ import StreamExpressions
 
 /// A query fitted to a sink table.
 struct BoundInsert: Sendable {
-    /// Its columns are the sink's physical columns.
+    /// Its columns are the sink's physical columns, then the metadata columns that it writes.
     var plan: LogicalPlan
     var table: CatalogTable
     /// The statement's place, for errors that show only when the job is put together.
@@ -35,14 +35,10 @@ struct InsertBinder {
 
     func bind(_ insert: Insert, into table: CatalogTable) throws -> BoundInsert {
         if insert.overwrite { throw context.unsupported("INSERT OVERWRITE", fix: "use INSERT INTO", at: insert.span) }
-        if let column = table.columns.first(where: { if case .metadata(_, virtual: false) = $0.kind { true } else { false } }) {
-            throw context.error(
-                .validate, "not supported yet: writing metadata column \(column.name) of table \(table.name)",
-                fix: "declare it VIRTUAL", at: insert.target.span)
-        }
-        let sink = table.descriptor.schema
+        let written = try writtenMetadata(table, insert.target.span)
+        let sink = table.descriptor.schema + written.map(\.field)
         let fixed = try fixedValues(insert, sink, table)
-        let targets = try self.targets(insert, sink, table, fixed)
+        let targets = try self.targets(insert, sink, order(table, written), table, fixed)
         let query = try QueryBinder(context).bind(insert.query, isOutermost: true, expected: targets.map { sink[$0].type })
         guard query.columns.count == targets.count else {
             throw context.error(
@@ -53,11 +49,11 @@ struct InsertBinder {
         return try fit(query, to: table, targets, fixed, at: insert.target.span)
     }
 
-    /// A query whose columns go to columns `targets` of a table.
+    /// A query whose columns go to columns `targets` of a table: its physical columns, then the metadata columns that are written.
     ///
     /// - Parameter fixed: what other columns of the table are set to.
     func fit(_ query: LogicalPlan, to table: CatalogTable, _ targets: [Int], _ fixed: [Int: Expr] = [:], at span: SourceSpan) throws -> BoundInsert {
-        let sink = table.descriptor.schema
+        let sink = table.descriptor.schema + (try writtenMetadata(table, span)).map(\.field)
         var exprs: [Expr] = [], columns: [PlanColumn] = [], checked: [Expr] = []
         for (i, field) in sink.enumerated() {
             guard let position = targets.firstIndex(of: i) else {
@@ -100,6 +96,36 @@ struct InsertBinder {
             plan: .project(kept, .init(exprs: exprs, columns: columns)), table: table, span: span, script: context.script)
     }
 
+    /// The metadata columns that rows bring along: those not declared VIRTUAL, in the table's order.
+    func writtenMetadata(_ table: CatalogTable, _ span: SourceSpan) throws -> [(column: Int, field: Field)] {
+        var written: [(Int, Field)] = [], writable: Set<String>?
+        for (i, column) in table.columns.enumerated() {
+            guard case .metadata(let index, virtual: false) = column.kind else { continue }
+            let known: Set<String>
+            if let writable { known = writable } else { known = try TableChecks(context).connector(of: table.descriptor, at: span).writableMetadataKeys(for: table.descriptor) }
+            writable = known
+            guard known.contains(table.descriptor.metadata[index].key) else {
+                throw context.error(
+                    .validate,
+                    "table \(table.name): metadata '\(table.descriptor.metadata[index].key)' of column \(column.name) cannot be written, as connector '\(table.descriptor.options["connector"] ?? "")' gives it only when reading",
+                    fix: "declare the column VIRTUAL", at: span)
+            }
+            written.append((i, Field(column.name, column.type, nullable: column.nullable)))
+        }
+        return written
+    }
+
+    /// The sink's columns in the order in which the table declares them.
+    private func order(_ table: CatalogTable, _ written: [(column: Int, field: Field)]) -> [Int] {
+        table.columns.indices.compactMap { i in
+            switch table.columns[i].kind {
+            case .physical: table.physicalIndex(of: i)
+            case .metadata: written.firstIndex { $0.column == i }.map { table.descriptor.schema.count + $0 }
+            case .computed: nil
+            }
+        }
+    }
+
     /// PARTITION (k = 'v'): what the columns of the sink are fixed to.
     private func fixedValues(_ insert: Insert, _ sink: Schema, _ table: CatalogTable) throws -> [Int: Expr] {
         guard let partition = insert.partition else { return [:] }
@@ -120,8 +146,8 @@ struct InsertBinder {
     }
 
     /// The sink's columns that the query's columns go to, in order.
-    private func targets(_ insert: Insert, _ sink: Schema, _ table: CatalogTable, _ fixed: [Int: Expr]) throws -> [Int] {
-        guard let names = insert.columns else { return sink.indices.filter { fixed[$0] == nil } }
+    private func targets(_ insert: Insert, _ sink: Schema, _ order: [Int], _ table: CatalogTable, _ fixed: [Int: Expr]) throws -> [Int] {
+        guard let names = insert.columns else { return order.filter { fixed[$0] == nil } }
         var targets: [Int] = []
         for name in names {
             guard let i = sink.firstIndex(where: { $0.name == name }) else {

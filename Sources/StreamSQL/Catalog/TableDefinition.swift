@@ -24,7 +24,7 @@ struct TableDefinition {
                     .init(
                         name: definition.name, type: type, nullable: nullable, kind: .metadata(metadata.count, virtual: virtual),
                         comment: definition.comment))
-                metadata.append(.init(name: definition.name, key: key ?? definition.name, type: type))
+                metadata.append(.init(name: definition.name, key: key ?? definition.name, type: type, isVirtual: virtual))
             case .computed: columns.append(nil)
             }
         }

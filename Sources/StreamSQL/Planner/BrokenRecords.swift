@@ -25,7 +25,7 @@ struct BrokenRecords: PlanStep {
         guard BadInput.putsAside(table) else { return nil }
         guard let wanted else {
             table.options[BadInput.option] = OnError.skip.rawValue
-            table.options[BadInput.tableOption] = nil
+            for key in table.options.keys where key.hasPrefix(BadInput.targetPrefix) { table.options[key] = nil }
             return nil
         }
         table.metadata += wanted
@@ -67,14 +67,18 @@ struct DeadLetters {
         // All that there is, then what is used of it: the reason first, as that marks the rows.
         var metadata = [TableDescriptor.MetadataColumn(name: "reason", key: BadInput.reasonKey, type: .string)]
         for (key, type) in connector.metadataKeys(for: descriptor).sorted(by: { $0.key < $1.key }) where key != BadInput.reasonKey {
+            // What a format tells is not known of a record that it cannot read.
+            if key.hasPrefix("value.") { continue }
             metadata.append(.init(name: Self.name(of: key), key: key, type: type))
         }
-        let fills = target.descriptor.schema.map { Self.name(of: $0.name) }
+        let start = SourceSpan(start: 0, end: 0, line: 1, column: 1)
+        let fields = target.descriptor.schema + (try located(table) { try InsertBinder(context).writtenMetadata(target, start) }).map(\.field)
+        let fills = fields.map { Self.name(of: $0.name) }
         let used = metadata.indices.filter { $0 == 0 || fills.contains(metadata[$0].name) || fills.contains(Self.headers) && Self.inHeaders(metadata[$0]) }
         let read = used.map { metadata[$0] }
         let columns = read.map { PlanColumn($0.name, $0.type, nullable: ![BadInput.reasonKey, BadInput.recordKey].contains($0.key)) }
         var exprs: [Expr] = [], given: [PlanColumn] = []
-        for (field, name) in zip(target.descriptor.schema, fills) {
+        for (field, name) in zip(fields, fills) {
             var expr: Expr
             if let i = read.firstIndex(where: { $0.name == name }) {
                 expr = .column(i, read[i].type)
@@ -94,8 +98,7 @@ struct DeadLetters {
         let records = LogicalPlan.step(BrokenRecords(scan: scan, columns: columns), [])
         let insert = try located(table) {
             try InsertBinder(context).fit(
-                .project(records, .init(exprs: exprs, columns: given)), to: target, Array(target.descriptor.schema.indices),
-                at: SourceSpan(start: 0, end: 0, line: 1, column: 1))
+                .project(records, .init(exprs: exprs, columns: given)), to: target, Array(fields.indices), at: start)
         }
         return (BoundInsert(plan: CalcMerging().apply(insert.plan), table: insert.table, span: insert.span, script: insert.script), read)
     }
@@ -107,6 +110,7 @@ struct DeadLetters {
                 throw error("table \(table.name) does not say where its dead letters go", fix: "add '\(BadInput.tableOption)' = 'name'", table)
             }
             let columns = hidden.schema.map { CatalogTable.Column(name: $0.name, type: $0.type, nullable: $0.nullable, kind: .physical) }
+                + hidden.metadata.enumerated().map { .init(name: $1.name, type: $1.type, nullable: true, kind: .metadata($0, virtual: $1.isVirtual)) }
             var path = table.path
             path.name = hidden.name
             return CatalogTable(path: path, columns: columns, temporary: true, declaration: TableDeclaration(), descriptor: hidden, script: table.script)

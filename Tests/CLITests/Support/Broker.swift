@@ -1,0 +1,1 @@
+../../KafkaConnectorTests/Support/Broker.swift
