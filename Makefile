@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos simulate fuzz-sql bench bench-nexmark format clean
+.PHONY: all setup build release demo test chaos chaos-kafka simulate fuzz-sql bench bench-nexmark bench-kafka format clean
 
 all: build
 
@@ -30,6 +30,11 @@ KILLS ?= 300
 chaos: release
 	@$(SWIFTWATER_PYTHON) Tests/Chaos/chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
+# The same for a job from Kafka to Kafka, exactly once: make chaos-kafka KILLS=100 SEED=7
+chaos-kafka: KILLS = 100
+chaos-kafka: release
+	@$(SWIFTWATER_PYTHON) Tests/Chaos/kafka_chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
 # Whole jobs under seeded schedulers, with crashes, torn writes and failing disks: make simulate SEEDS=2000
 SEEDS ?= 2000
 simulate: setup
@@ -44,13 +49,17 @@ fuzz-sql: setup
 
 bench: release
 	@Benchmarks/run.sh
-	@$(MAKE) --no-print-directory bench-nexmark
+	@$(MAKE) --no-print-directory bench-nexmark bench-kafka
 
 # The Nexmark queries beside Flink's figures: make bench-nexmark EVENTS=1000000
 EVENTS ?= 5000000
 bench-nexmark: setup
 	swift build -c release --product bench-nexmark $(SWIFT_FLAGS) -Xswiftc -gnone
 	.build/release/bench-nexmark --events $(EVENTS)
+
+# Reading and writing Kafka beside librdkafka alone: make bench-kafka MESSAGES=3000000, BOOTSTRAP=host:port for a broker of yours
+bench-kafka: setup
+	@MESSAGES=$(MESSAGES) BOOTSTRAP=$(BOOTSTRAP) Benchmarks/Kafka/run.sh
 
 format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift

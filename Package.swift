@@ -29,6 +29,7 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
         .systemLibrary(name: "CLibEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
         .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"]), .brew(["rocksdb"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
         .systemLibrary(name: "CParquet", pkgConfig: "parquet", providers: [.apt(["libparquet-dev"]), .brew(["apache-arrow"])]),
         .target(name: "CArrowData"),
@@ -58,7 +59,7 @@ let package = Package(
         .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
         .target(name: "SchemaRegistry", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
-        .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka"], swiftSettings: ours),
+        .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka", "COpenSSL"], swiftSettings: ours),
         .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
 
         .target(name: "Topology", dependencies: ["StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
@@ -76,11 +77,16 @@ let package = Package(
             dependencies: ["StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "FileConnectors", "HudiTable"],
             path: "Benchmarks/Suite", swiftSettings: ours, linkerSettings: arrowPath),
 
+        .executableTarget(
+            name: "bench-kafka", dependencies: ["KafkaConnector", "CRdKafka", "StreamCore", "StreamSQL", "StreamRuntime", "FileConnectors"],
+            path: "Benchmarks/Kafka", exclude: ["run.sh"], swiftSettings: ours),
+
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
         .executableTarget(
             name: "bench-nexmark", dependencies: ["Nexmark", "StreamSQL", "StreamRuntime", "FileConnectors"], path: "Benchmarks/Nexmark",
             exclude: ["queries"], swiftSettings: ours),
         .executableTarget(name: "bench-json", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/JSONRead", swiftSettings: ours),
+        .executableTarget(name: "bench-formats", dependencies: ["StreamFormats", "StreamCore"], path: "Benchmarks/FormatRead", swiftSettings: ours),
         .executableTarget(name: "bench-kernels", dependencies: ["StreamOperators"], path: "Benchmarks/Kernels", swiftSettings: ours),
         .executableTarget(name: "bench-snapshots", dependencies: ["StreamOperators"], path: "Benchmarks/Snapshots", swiftSettings: ours),
         .executableTarget(

@@ -13,7 +13,7 @@ public struct KafkaConnector: TableConnector {
         KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSourceOptions.keys).union(KafkaSinkOptions.keys)
     }
 
-    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KafkaMetadata.readable }
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KafkaMetadata.readable(table) }
 
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { KafkaSinkMetadata.keys }
 

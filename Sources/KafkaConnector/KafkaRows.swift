@@ -19,20 +19,22 @@ final class KafkaRows {
     private let layout: [(isKey: Bool, index: Int)]
     private let types: [DataType]
     private let metadata: [TableDescriptor.MetadataColumn]
+    /// Where the value's format gives what it tells beside the rows, by key.
+    private let formatMetadata: [String: Int]
 
     private final class Part {
         let decoder: any RecordDecoder
-        private(set) var errors: ErrorRows!
+        let errors: ErrorRows
         /// What is being decoded; offsets are needed for errors only.
         var ranges: [Range<Int>] = []
         var batch: Messages?
         /// Messages of the records that are decoded; empty = all messages.
         var messages: [Int32] = []
 
-        init(_ what: String, _ format: any Format, _ table: TableDescriptor, _ projection: [Int], _ partition: TopicPartition, _ onError: OnError,
-             _ metrics: OperatorMetrics) throws {
-            decoder = try format.decoder(table, projection: projection, metrics: metrics)
-            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type })
+        init(_ what: String, _ format: any Format, _ table: TableDescriptor, _ projection: [Int], metadata: [String] = [], _ partition: TopicPartition,
+             _ onError: OnError, _ metrics: OperatorMetrics) throws {
+            decoder = try format.decoder(table, projection: projection, metadata: metadata, metrics: metrics)
+            errors = try ErrorRows(onError, decoder, types: projection.map { table.schema[$0].type } + metadata.map { format.metadataKeys[$0] ?? .null }, metrics: metrics)
             errors.failure = { [unowned self] record in
                 let index = record.record ?? ranges.lastIndex { $0.lowerBound <= record.offset } ?? 0
                 let offset = batch?[messages.isEmpty ? index : Int(messages[index])]?.pointee.offset ?? -1
@@ -87,10 +89,17 @@ final class KafkaRows {
         self.layout = layout
         types = scan.projection.map { schema[$0].type }
         metadata = scan.metadata.map { kafka.table.metadata[$0] }
+        var asked: [String] = [], places: [String: Int] = [:]
+        for wanted in metadata where wanted.key.hasPrefix(KafkaMetadata.formatPrefix) && places[wanted.key] == nil {
+            places[wanted.key] = valueProjection.count + asked.count
+            asked.append(String(wanted.key.dropFirst(KafkaMetadata.formatPrefix.count)))
+        }
+        formatMetadata = places
         nullValueGivesRow = kafka.valueFormat is RawFormat
         nullKeyGivesRow = kafka.keyFormat == nil || kafka.keyFormat is RawFormat
         let acceptsAll = kafka.valueFormat is RawFormat && kafka.valueTable.schema.allSatisfy { $0.type.isBinary }
-        value = valueProjection.isEmpty && acceptsAll ? nil : try Part("value", kafka.valueFormat, kafka.valueTable, valueProjection, partition, onError, metrics)
+        value = valueProjection.isEmpty && acceptsAll ? nil : try Part(
+            "value", kafka.valueFormat, kafka.valueTable, valueProjection, metadata: asked, partition, onError, metrics)
         if let format = kafka.keyFormat, let table = kafka.keyTable, !keyProjection.isEmpty {
             let skips = try onError == .fail && KafkaSourceOptions.ignoresParseErrors(table)
             key = try Part("key", format, table, keyProjection, partition, skips ? .skip : onError, metrics)
@@ -115,7 +124,7 @@ final class KafkaRows {
         if nullValues == 0 || value == nil && nullValueGivesRow, nullKeys == 0 || nullKeyGivesRow && key == nil,
            values.isOneForEach(n), keys?.isOneForEach(n) ?? true {
             var columns = layout.map { $0.isKey ? keys!.columns[$0.index] : values.columns[$0.index] }
-            for wanted in metadata { columns.append(metadataColumn(wanted, messages, n, nil)) }
+            for wanted in metadata { columns.append(metadataColumn(wanted, values, messages, n, nil)) }
             return Batch(columns: columns, physicalCount: n, rowKinds: isUpsert ? Self.kinds(.updateAfter, n) : values.kinds)
         }
         return combine(values, keys, messages, n)
@@ -176,7 +185,7 @@ final class KafkaRows {
         }
         var columns = layout.map { $0.isKey ? keys!.columns[$0.index].gatherOrNull(fromKey) : values.columns[$0.index].gatherOrNull(fromValue) }
         let picked = Picked(message: source, value: fromValue, key: fromKey, valueCount: values.count, keyCount: keys?.count ?? 0)
-        for wanted in metadata { columns.append(metadataColumn(wanted, messages, n, picked)) }
+        for wanted in metadata { columns.append(metadataColumn(wanted, values, messages, n, picked)) }
         return Batch(columns: columns, physicalCount: count, rowKinds: kinds)
     }
 
@@ -186,8 +195,12 @@ final class KafkaRows {
         var valueCount: Int, keyCount: Int
     }
 
-    private func metadataColumn(_ wanted: TableDescriptor.MetadataColumn, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
-        if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, messages, n, picked) }
+    private func metadataColumn(_ wanted: TableDescriptor.MetadataColumn, _ values: Rows, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
+        if let place = formatMetadata[wanted.key] {
+            let column = KafkaMetadata.converted(values.columns[place], to: wanted.type)
+            return picked.map { column.gatherOrNull($0.value) } ?? column
+        }
+        if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, values, messages, n, picked) }
         guard BadInput.metadataKeys[wanted.key] != nil else {
             let column = KafkaMetadata.column(wanted, partition, messages, count: n)
             return picked.map { column.gatherOrNull($0.message) } ?? column
@@ -206,12 +219,12 @@ final class KafkaRows {
     }
 
     /// Key or value of the messages that cannot be decoded, as they are.
-    private func errorColumn(_ wanted: TableDescriptor.MetadataColumn, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
+    private func errorColumn(_ wanted: TableDescriptor.MetadataColumn, _ values: Rows, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
         let count = picked?.message.count ?? n
         guard value?.errors.rows.isEmpty == false || key?.errors.rows.isEmpty == false else {
             return (value ?? key)?.errors.column(wanted.key, type: wanted.type, count: count) ?? .nulls(type: wanted.type, count: count)
         }
-        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), messages, n, picked)
+        let reasons = metadataColumn(.init(name: "reason", key: BadInput.reasonKey, type: .string), values, messages, n, picked)
         let builder = ColumnBuilder(type: wanted.type, capacity: count)
         for i in 0..<count {
             let message = messages[picked.map { Int($0.message[i]) } ?? i]!.pointee, isKey = wanted.key == KafkaMetadata.errorKey

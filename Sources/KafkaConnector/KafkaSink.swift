@@ -26,6 +26,10 @@ struct KafkaSink: TableSink {
         configuration = KafkaProducer.configuration(kafka.configuration, options.guarantee)
         if options.guarantee == .exactlyOnce {
             try KafkaWireClient.check(kafka.configuration, table: kafka.table.name)
+            if let timeout = kafka.configuration["transaction.timeout.ms"].flatMap({ Int64($0) }), let interval = options.commitInterval, .milliseconds(timeout) <= interval {
+                throw StreamError(.validate, "table \(kafka.table.name): '\(kafka.configuration.option("transaction.timeout.ms"))' = '\(timeout)' is no longer than 'sink.commit.interval': transactions would end before their commit",
+                                  fix: "make it longer than the time from one checkpoint to the next, and than the job may be down")
+            }
             run = TransactionRun()
         } else {
             run = nil
@@ -43,6 +47,7 @@ struct KafkaSink: TableSink {
         if let run {
             let pool = run.pool(self.pool(context))
             try pool.open(context.subtask, parallelism: context.parallelism)
+            pool.takeWarnings().forEach { context.metrics.warn($0) }
             producers = .transactions(pool)
         } else {
             producers = .single(try KafkaProducer(configuration, table: kafka.table.name))
@@ -53,7 +58,7 @@ struct KafkaSink: TableSink {
     func committer(_ context: SinkContext) throws -> (any SinkCommitter)? {
         guard let run else { return nil }
         let pool = run.restart(self.pool(context))
-        let committer = TransactionCommitter(pool, parallelism: context.parallelism)
+        let committer = TransactionCommitter(pool, parallelism: context.parallelism, ignoresLost: options.ignoresLostTransactions)
         // Before its first checkpoint a job has nothing to go on from: what an earlier try left open is of no use.
         if context.isRecoverable, context.restoredCheckpoint == nil { try committer.abortOthers(than: []) }
         return committer

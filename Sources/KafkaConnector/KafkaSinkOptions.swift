@@ -8,6 +8,7 @@ import StreamCore
 /// | `sink.transactional-id-prefix` | | needed for `exactly-once`: begins the names of the transactions, and must differ between jobs that write to the same cluster |
 /// | `sink.transaction-naming-strategy` | `incrementing` | `incrementing` and `pooling` are accepted and mean the same: a few names per subtask, used in turn |
 /// | `sink.commit.interval` | `1 s` | `exactly-once`: how often rows are committed when the job has no checkpoints of its own |
+/// | `sink.lost-transactions` | `fail` | `exactly-once`: what a restart does when the cluster says that a transaction of its checkpoint can no longer be committed: `fail`, or `ignore` with a warning, as Flink does |
 /// | `sink.partitioner` | `default` | `default`: by the hash of the key as Java's client does, or at random in runs for rows without one; `fixed`: each subtask writes to one partition; `round-robin`: in turn, for tables without a key. Not for `upsert-kafka` tables that are to be read by key |
 /// | `sink.parallelism` | that of the job | most subtasks that write |
 /// | `sink.buffer-flush.max-rows` | `0` | `upsert-kafka`: with the next, keeps rows back and writes only the last one of each key |
@@ -25,12 +26,13 @@ struct KafkaSinkOptions: Sendable {
     let partitioner: Partitioner
     let transactionalIDPrefix: String
     let commitInterval: Duration?
+    let ignoresLostTransactions: Bool
     let parallelism: Int?
     let buffering: Buffering?
 
     static let keys: Set<String> = [
         "sink.delivery-guarantee", "sink.transactional-id-prefix", "sink.transaction-naming-strategy", "sink.commit.interval", "sink.partitioner",
-        "sink.parallelism",
+        "sink.parallelism", "sink.lost-transactions",
     ]
     static let upsertKeys: Set<String> = keys.union(["sink.buffer-flush.max-rows", "sink.buffer-flush.interval"])
 
@@ -54,6 +56,7 @@ struct KafkaSinkOptions: Sendable {
             throw options.error("sink.commit.interval", "has no effect without 'sink.delivery-guarantee' = 'exactly-once'", fix: "leave it out")
         }
         commitInterval = guarantee == .exactlyOnce ? interval ?? .seconds(1) : nil
+        ignoresLostTransactions = try options.choice("sink.lost-transactions", ["fail", "ignore"]) == "ignore"
         partitioner = switch options.string("sink.partitioner")?.trimmed.lowercased() {
         case nil, "default": .byKey
         case "fixed": .fixed

@@ -88,7 +88,9 @@ struct KafkaTable: Sendable {
                 throw options.error("key.fields-prefix", "needs the key's columns to be left out of the value", fix: "add 'value.fields-include' = 'EXCEPT_KEY'")
             }
             keyFormat = try FormatFactory.format(of: table, prefix: "key.")
-            keyTable = FormatFactory.table(table, prefix: "key.", columns: keyColumns.map { (schema[$0], String(schema[$0].name.dropFirst(prefix.count))) })
+            keyTable = Self.completed(
+                FormatFactory.table(table, prefix: "key.", columns: keyColumns.map { (schema[$0], String(schema[$0].name.dropFirst(prefix.count))) }),
+                keyFormat!, topics, isKey: true)
         } else {
             if options.has("key.fields") { throw options.error("key.fields", "stands without 'key.format'", fix: "add 'key.format' = 'raw', 'json' or another") }
             if excludesKey { throw options.error("value.fields-include", "leaves out the key's columns, but there is no key", fix: "add 'key.format' and 'key.fields'") }
@@ -98,7 +100,8 @@ struct KafkaTable: Sendable {
         valueColumns = schema.indices.filter { !keys.contains($0) }
         let valuePrefix = options.has("value.format") ? "value." : ""
         valueFormat = try FormatFactory.format(of: table, prefix: valuePrefix)
-        valueTable = FormatFactory.table(table, prefix: valuePrefix, columns: valueColumns.map { (schema[$0], schema[$0].name) })
+        valueTable = Self.completed(
+            FormatFactory.table(table, prefix: valuePrefix, columns: valueColumns.map { (schema[$0], schema[$0].name) }), valueFormat, topics, isKey: false)
         if let keyFormat, keyFormat.producesChanges {
             throw options.error("key.format", "is a format of changes, which a key cannot have", fix: "use json, csv, raw or avro")
         }
@@ -107,6 +110,14 @@ struct KafkaTable: Sendable {
         }
         if let keyTable { try Self.check(keyFormat!, keyTable) }
         try Self.check(valueFormat, valueTable)
+    }
+
+    /// With the options of the format that follow from the topic, when there is one.
+    private static func completed(_ table: TableDescriptor, _ format: any Format, _ topics: Topics, isKey: Bool) -> TableDescriptor {
+        guard case .names(let names) = topics, names.count == 1 else { return table }
+        var copy = table
+        copy.options.merge(format.topicDefaults(topic: names[0], isKey: isKey)) { given, _ in given }
+        return copy
     }
 
     private static func check(_ format: any Format, _ table: TableDescriptor) throws {

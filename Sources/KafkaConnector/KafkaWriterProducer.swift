@@ -40,8 +40,7 @@ final class KafkaProducer: @unchecked Sendable {
                 guard first == nil else { return }
                 let topic = message.pointee.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? "?"
                 let place = message.pointee.partition < 0 ? "topic \(topic)" : "partition \(message.pointee.partition) of topic \(topic)"
-                first = KafkaFailure.error(code, "table \(table): writing a message of \(message.pointee.len) bytes to \(place)",
-                                           said: rd_kafka_message_errstr(message).map { String(cString: $0) }, configuration: configuration)
+                first = KafkaFailure.error(code, "table \(table): writing a message of \(message.pointee.len) bytes to \(place)", configuration: configuration)
             }
         })
         self.failures = failures

@@ -15,6 +15,8 @@ final class KafkaRowWriter {
     private var keyEnds: [Int] = []
     private let messages: UnsafeMutablePointer<rd_kafka_message_t>
     private static let messagesMax = 1_024
+    /// Topics that rows named, and the table's options allow.
+    private var allowed: Set<String> = []
     /// Partitions of a topic, for a partitioner that counts them, and when they are to be asked for again.
     private var partitions: [String: (count: Int32, next: Int32)] = [:]
     private var partitionsAt: UInt64 = 0
@@ -139,7 +141,10 @@ final class KafkaRowWriter {
                 let bytes = names.bytes(at: row)
                 if topic == nil || !Self.equals(&name, bytes) {
                     name = String(decoding: bytes, as: UTF8.self)
-                    try sink.topics.check(name)
+                    if !allowed.contains(name) {
+                        try sink.topics.check(name)
+                        allowed.insert(name)
+                    }
                     topic = try producer.topic(name)
                 }
             }

@@ -64,7 +64,7 @@ final class KinesisSource: TableSource {
         let position: ShardPosition = text == Self.trimHorizon ? .trimHorizon : .after(try SequenceNumber(parsing: text))
         let reader = try log.reader(options.stream, shard: shard, position: position)
         let decoder = try FormatFactory.decoder(for: table, projection: scan.projection, metrics: metrics)
-        let errors = try ErrorRows(options.onError, decoder, types: scan.projection.map { table.schema[$0].type })
+        let errors = try ErrorRows(options.onError, decoder, types: scan.projection.map { table.schema[$0].type }, metrics: metrics)
         return KinesisReader(reader, position: text, end: isBounded ? try end(of: shard) : nil, shardName: split.id, decoder: decoder,
                              metadata: scan.metadata.map { table.metadata[$0] }, errors: errors, metrics: metrics)
     }

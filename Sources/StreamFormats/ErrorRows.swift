@@ -13,6 +13,8 @@ import StreamCore
 public final class ErrorRows {
     private let onError: OnError
     private let types: [DataType]
+    private let metrics: OperatorMetrics?
+    private var skipped = 0, warnsAt = 1
     /// The error that ends the job with `on-error` = `fail`; called from inside of the decoder.
     public var failure: (BadRecord) -> StreamError = { StreamError(.runtime, "a record cannot be decoded: \($0.reason)") }
     /// Since the last merge.
@@ -25,24 +27,31 @@ public final class ErrorRows {
     ///
     /// - Parameters:
     ///   - types: of the columns that the decoder gives.
-    ///   - failure: see ``failure``. It must not hold the reader that owns this.
+    ///   - metrics: told of skipped records: the 1st, 10th, 100th and so on. They are counted by the decoder.
     /// - Throws: a `.plan` error for `dead-letter`, which a planner has to turn into rows.
-    public init(_ onError: OnError, _ decoder: any RecordDecoder, types: [DataType], failure: ((BadRecord) -> StreamError)? = nil) throws {
+    public init(_ onError: OnError, _ decoder: any RecordDecoder, types: [DataType], metrics: OperatorMetrics? = nil) throws {
         guard onError != .deadLetter else {
             throw StreamError(.plan, "not supported yet: dead letters of a table that is read other than by INSERT", fix: "set 'on-error' = 'skip' or 'fail'")
         }
         self.onError = onError
         self.types = types
-        if let failure { self.failure = failure }
+        self.metrics = metrics
         decoder.onBadRecord = { [unowned self] in try take($0) }
     }
 
     private func take(_ record: BadRecord) throws {
         switch onError {
         case .fail, .deadLetter: throw failure(record)
-        case .skip: break
+        case .skip: skip(record)
         case .rows: pending.append(record)
         }
+    }
+
+    private func skip(_ record: BadRecord) {
+        skipped += 1
+        guard skipped == warnsAt else { return }
+        warnsAt *= 10
+        metrics?.warn("a record is skipped" + (skipped > 1 ? ", the \(skipped)th of its split" : "") + ": \(failure(record).problem)")
     }
 
     /// Puts a row for each bad message of a call of ``RecordDecoder/decode(records:in:)`` at its place, with NULL in all columns.

@@ -12,4 +12,15 @@ import Testing
             environment: ["TMPDIR": workspace.directory]).end(within: 300)
         #expect(outcome.status == 0 && outcome.out.hasPrefix("seed "), "\(outcome)")
     }
+
+    /// `make chaos-kafka` does this a hundred times.
+    @Test("a job from Kafka to Kafka that is killed at random moments writes each result once")
+    func fewKillsOnKafka() throws {
+        let workspace = try Workspace()
+        let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? Workspace.root + "/.venv/bin/python"
+        let outcome = try workspace.start(
+            [Workspace.root + "/Tests/Chaos/kafka_chaos.py", "--binary", Workspace.binary, "--kills", "10"], program: python,
+            environment: ["TMPDIR": workspace.directory]).end(within: 300)
+        #expect(outcome.status == 0 && outcome.out.hasPrefix("seed "), "\(outcome)")
+    }
 }

@@ -47,7 +47,7 @@ import Testing
         for (round, node) in [1, 2, 3].enumerated() {
             _ = try judge.consume(output, count: 300 * (round + 1), seconds: 90)
             try cluster.command("kill \(node)")
-            try judge.produce(input, json(300 * (round + 1)..<300 * (round + 2)), properties: ["message.timeout.ms": "90000"])
+            try judge.produce(input, json(300 * (round + 1)..<300 * (round + 2)).map { Message($0) }, properties: ["message.timeout.ms": "90000"])
             try cluster.command("start")
         }
         _ = try judge.consume(output, count: 1_200, seconds: 90)

@@ -3,6 +3,7 @@ import Foundation
 import StreamCore
 import StreamRuntime
 import StreamSQL
+import StreamState
 import StreamTesting
 import Testing
 @testable import KafkaConnector
@@ -89,6 +90,47 @@ import Testing
             #expect(headers["error.table"] == "orders" && headers["error.reason"]?.isEmpty == false)
         }
         #expect(Set(found.map { $0.keyText }) == Set(broken.keys.map { "key-\($0)" }))
+    }
+
+    @Test("killed and restored, rows and dead letters are there once for readers of what is committed", arguments: UInt64(0)..<3)
+    func killed(seed: UInt64) throws {
+        var random = SeededRandom(seed)
+        let directory = FileManager.default.temporaryDirectory.appending(path: "kafka-letters-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let topic = try Broker.shared.topic("orders", partitions: 2), letters = try Broker.shared.topic("letters"), out = try Broker.shared.topic("out")
+        let (good, broken) = try fill(topic, 2_000, partitions: 2), prefix = Broker.fresh("ids")
+        try run(try table("orders", "id INT", topic, [
+            "on-error": "dead-letter", "dead-letter.topic": letters, "sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": prefix + "-a"])
+            + table("ids", "id INT", out, ["format": "csv", "sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": prefix + "-b"]))
+        for life in 0...3 {
+            guard case .insert(let graph) = try session.execute(try SQLParser(text: "INSERT INTO ids SELECT id FROM orders").parseStatement()) else { return }
+            let storage = try CheckpointStorage(directory: directory, retained: 2)
+            let restored = try storage.newest { Issue.record("seed \(seed): \($0)") }
+            #expect(life == 0 || restored != nil, "seed \(seed): life \(life) begins anew")
+            let job = try SteppedExecution(graph, options: JobOptions(batchRows: 64, queueCapacity: 2), recovery: JobRecovery(jobID: "letters", storage: storage, restored: restored))
+            // Some way beyond a checkpoint, or to the end.
+            var checkpoints = 0, beyond = Int.random(in: 0...60, using: &random), ended = false
+            let deadline = Date().addingTimeInterval(60)
+            while !ended, life == 3 || checkpoints < 2 || beyond > 0 {
+                if checkpoints >= 2 { beyond -= 1 }
+                switch Int.random(in: 0..<12, using: &random) {
+                case 0: job.startCheckpoint()
+                case 1: _ = job.writeStep()
+                case 2: try job.commitPending()
+                default:
+                    if let next = job.open.randomElement(using: &random) { _ = try job.step(next) } else { ended = job.conclude() }
+                }
+                for case (_, .success) in job.takeOutcomes() { checkpoints += 1 }
+                try #require(Date() < deadline, "no progress with seed \(seed)")
+            }
+            if ended {
+                job.close()
+                break
+            }
+            job.abandon()
+        }
+        #expect(try judge.consume(out, count: good.count).compactMap(\.text).sorted() == good.sorted(), "seed \(seed)")
+        #expect(try judge.consume(letters, count: broken.count).compactMap(\.keyText).sorted() == broken.keys.map { "key-\($0)" }.sorted(), "seed \(seed)")
     }
 
     @Test("a dead-letter table is filled by the names of its columns, metadata that it writes among them") func ofTheCatalog() throws {

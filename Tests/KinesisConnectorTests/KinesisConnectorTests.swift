@@ -182,7 +182,7 @@ import Testing
             .init(name: "number", key: "sequence-number", type: .string), .init(name: "why", key: "error", type: .string),
             .init(name: "what", key: "error.record", type: .bytes),
         ]
-        func read(_ messages: [String], _ format: String, schema: Schema = schema) throws -> (kinds: [RowKind], rows: [[Value]], numbers: [String]) {
+        func read(_ messages: [String], _ format: String, schema: Schema = Self.schema) throws -> (kinds: [RowKind], rows: [[Value]], numbers: [String]) {
             let data = Data_()
             let placed = try log(data).writer("s").append(messages.map { Record(partitionKey: "k", data: Array($0.utf8)) })
             let source = try source(table(data, ["format": format], schema: schema, metadata: errors), projection: Array(schema.indices), metadata: [0, 1, 2])

@@ -139,6 +139,27 @@ private func rankJob(_ seed: UInt64, changes: Bool, keys: [Int] = [0]) throws ->
                steps: randomSteps(&random, batches: 18, rows: 60, keys: 40, changes: changes, watermarks: false), keys: [keys])
 }
 
+/// Rows by (k, n) whose value only grows.
+private func growingRankJob(_ seed: UInt64) throws -> Job {
+    var random = SeededGenerator(seed)
+    var spec = RankSpec(inputSchema: schema, partition: [0], order: [byValue[0], SortSpec.Key(column: 1, descending: false, nullsFirst: true)], last: 2,
+                        givesPlace: seed % 2 == 0, inputChanges: true)
+    spec.updateKeys = [0, 1]
+    var values: [[Value]: Int64] = [:], steps: [Step] = []
+    for _ in 0..<24 {
+        let rows = (0..<Int.random(in: 1...60, using: &random)).map { _ in
+            var row = randomRow(&random, keys: 40, time: 0)
+            row[1] = .int(Int64.random(in: 0..<6, using: &random))
+            let key = Array(row[..<2])
+            values[key, default: 0] += Int64.random(in: 0...3, using: &random)
+            row[2] = .int(values[key]!)
+            return row
+        }
+        steps.append(.batch(Batch(schema: schema, rows: rows, kinds: rows.map { _ in .updateAfter }), input: 0))
+    }
+    return Job(name: "growing rank", factory: Operators.rank(spec), steps: steps, keys: [[0]])
+}
+
 private func timedRankJob(_ seed: UInt64, firstRow: Bool) throws -> Job {
     var random = SeededGenerator(seed)
     let spec = TimedRankSpec(
@@ -193,6 +214,7 @@ private func matchJob(_ seed: UInt64) throws -> Job {
 }
 
 private func jobs(_ seed: UInt64) throws -> [Job] {
+    if seed >= 3_000 { return [try growingRankJob(seed)] }
     if seed >= 2_000 { return [try matchJob(seed)] }
     let hop = WindowSpec.hop(slide: 1_000, size: 3_000, offset: 0), cumulate = WindowSpec.cumulate(step: 1_000, size: 4_000, offset: 500)
     // Windows whose panes stand alone.
@@ -243,7 +265,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
 
 @Suite("Operators over RocksDB") struct StoredOperatorTests {
     @Test("every step gives the rows that the in-memory operator gives, whatever fits into memory",
-          arguments: Array(UInt64(0)..<44) + [52, 53, 64, 65, 74, 75, 86, 87, 96, 97, 118, 119] + Array(1_000..<1_020) + Array(2_000..<2_006))
+          arguments: Array(UInt64(0)..<44) + [52, 53, 64, 65, 74, 75, 86, 87, 96, 97, 118, 119] + Array(1_000..<1_020) + Array(2_000..<2_006) + Array(3_000..<3_004))
     func sameRows(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 77)
@@ -279,7 +301,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
         }
     }
 
-    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010))
+    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010) + Array(3_000..<3_002))
     func rescale(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 31)
@@ -313,7 +335,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
         }
     }
 
-    @Test("state moves from memory to RocksDB and back in pieces", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010))
+    @Test("state moves from memory to RocksDB and back in pieces", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010) + Array(3_000..<3_002))
     func betweenBackends(seed: UInt64) throws {
         try withDirectory { directory in
             for job in try jobs(seed) {

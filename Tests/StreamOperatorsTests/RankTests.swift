@@ -178,6 +178,81 @@ func isValid(_ changes: [(kind: RowKind, row: [Value])]) -> Bool {
         }
     }
 
+    /// Rows by (k, id) whose number only grows, each with a text of its own; old rows of updates may come or not.
+    private static let scores: Schema = [Field("k", .string), Field("id", .int, nullable: false), Field("v", .bigint), Field("s", .string)]
+
+    private static func growing(_ n: Int, partitions: Int, members: Int, using random: inout SeededGenerator) -> [RankInput.Change] {
+        var values: [[Value]: [Value]] = [:], made: [RankInput.Change] = []
+        for i in 0..<n {
+            let k = Int.random(in: 0..<partitions, using: &random)
+            let key: [Value] = [k == 0 ? .null : .string("key \(k)"), .int(Int64.random(in: 0..<Int64(members), using: &random))]
+            let old = values[key]
+            let was = old.flatMap { if case .int(let x) = $0[2] { x } else { nil } }
+            let v: Value = was == nil && random.chance(20) ? .null : .int((was ?? 0) + Int64.random(in: 0...3, using: &random))
+            let row = key + [v, .string("row \(random.chance(30) ? i : 0)")]
+            if let old { made.append(.init(kind: .updateBefore, row: old)) }
+            made.append(.init(kind: old == nil ? .insert : .updateAfter, row: row))
+            values[key] = row
+        }
+        return made
+    }
+
+    /// The rows of the operator that keeps all that there is, from fewer rows of state.
+    @Test(arguments: 0..<24) func growingRows(_ round: Int) throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        print("growing rank \(round): seed", seed)
+        var random = SeededGenerator(seed)
+        let first = [1, 1, 3][round % 3], last = first + [0, 1, 4][round / 3 % 3], partition = round % 4 == 3 ? [] : [0]
+        // The second and third keys decide, so that equal rows do not follow arrival.
+        let order = [Self.key(2, true), Self.key(1), Self.key(0)]
+        var spec = RankSpec(inputSchema: Self.scores, partition: partition, order: order, first: first, last: last, givesPlace: random.chance(50), inputChanges: true)
+        let plain = spec
+        spec.updateKeys = partition.isEmpty && random.chance(50) ? [1, 0] : [0, 1]
+        let fast = spec
+        let changes = Self.growing(600, partitions: 4, members: 30, using: &random), keepsOld = random.chance(50)
+        for size in [1, 7, 300] {
+            var all = try KeyedSubtasks(1, keys: [0], room: 1) { try RankOperator(plain) }
+            var few = try KeyedSubtasks(1, keys: [0], room: 1) { try RankOperator(fast) }
+            for start in stride(from: 0, to: changes.count, by: size) {
+                let part = Array(changes[start..<min(start + size, changes.count)])
+                func process(_ part: [RankInput.Change], _ subtasks: inout KeyedSubtasks) throws {
+                    try subtasks.process(randomForm(Self.scores, part.map(\.row), kinds: part.map(\.kind), using: &random))
+                }
+                try process(part, &all)
+                let updates = keepsOld ? part : part.filter(\.kind.isAdd)
+                if !updates.isEmpty { try process(updates, &few) }
+                if random.chance(size == 1 ? 2 : 20) { try few.rescale(partition.isEmpty ? 1 : Int.random(in: 1...4, using: &random)) }
+                // An old row at the end of a batch has its new one in the next.
+                guard part.last!.kind.isAdd, size > 1 || random.chance(10) || start + size >= changes.count else { continue }
+                #expect(netted(few.changes) == netted(all.changes), "seed \(seed), batches of \(size), after \(start + size)")
+            }
+            #expect(isValid(few.changes), "seed \(seed), batches of \(size)")
+            func kept(_ subtasks: KeyedSubtasks) throws -> Int {
+                try subtasks.drivers.reduce(0) { try $0 + $1.op.snapshot(1).loaded().reduce(0) { $0 + $1.batch.count } }
+            }
+            #expect(try kept(few) <= last * (partition.isEmpty ? 1 : 4), "seed \(seed)")
+            #expect(try kept(all) > 90, "seed \(seed)")
+        }
+    }
+
+    @Test func rowsThatStayKeepTheirPlaceAmongEqualOnes() throws {
+        var spec = RankSpec(inputSchema: Self.scores, partition: [], order: [Self.key(2, true)], last: 2, givesPlace: true, inputChanges: true)
+        spec.updateKeys = [1]
+        let driver = try Driver(RankOperator(spec))
+        func add(_ kind: RowKind, _ id: Int64, _ v: Int64, _ s: String) throws -> [String] {
+            driver.output.batches = []
+            try driver.process(Batch(schema: Self.scores, rows: [[.null, .int(id), .int(v), .string(s)]], kinds: [kind]))
+            return driver.output.changes.map { "\($0.kind) \($0.row[1].number!) at \($0.row[4].number!)" }
+        }
+        #expect(try add(.insert, 1, 5, "a") == ["+I 1 at 1"])
+        #expect(try add(.insert, 2, 5, "a") == ["+I 2 at 2"])
+        #expect(try add(.insert, 3, 5, "a") == [])
+        #expect(try add(.updateAfter, 1, 5, "b") == ["-U 1 at 1", "+U 1 at 1"])
+        #expect(try add(.updateAfter, 3, 6, "a") == ["-U 1 at 1", "+U 3 at 1", "-U 2 at 2", "+U 1 at 2"])
+        #expect(try add(.updateBefore, 1, 5, "b") == [])
+        #expect(try add(.updateAfter, 2, 6, "a") == ["-U 1 at 2", "+U 2 at 2"])
+    }
+
     @Test func withoutRowsBeforeUpdates() throws {
         let spec = RankSpec(inputSchema: RankInput.schema, partition: [0], order: [Self.key(1)], last: 1, emitsUpdateBefore: false)
         let driver = try Driver(RankOperator(spec))
@@ -213,6 +288,10 @@ func isValid(_ changes: [(kind: RowKind, row: [Value])]) -> Bool {
         let nested: Schema = [Field("a", .array(.int))]
         #expect(throws: StreamError.self) { try RankOperator(RankSpec(inputSchema: nested, partition: [], order: [Self.key(0)], last: 1)) }
         #expect(throws: StreamError.self) { try RankOperator(RankSpec(inputSchema: RankInput.schema, partition: [], order: [], first: 3, last: 2)) }
+        var spec = RankSpec(inputSchema: RankInput.schema, partition: [0], order: [Self.key(1)], last: 2)
+        spec.updateKeys = [2]
+        let keys = spec
+        #expect(throws: StreamError.self) { try RankOperator(keys) }
     }
 }
 

@@ -1,9 +1,14 @@
 import Foundation
+import ReferenceSQL
 import StreamCore
 import StreamRuntime
 import StreamTesting
 import Testing
 @testable import StreamSQL
+
+private func topTwo(_ order: String, over query: String) -> String {
+    "SELECT * FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY \(order)) AS rn FROM (\(query))) WHERE rn <= 2"
+}
 
 @Suite("Top-N, deduplication and OVER") struct RankSQLTests {
     static let tables = """
@@ -110,6 +115,76 @@ import Testing
         let plan = try planned(query).optimizedPlan.treeText
         #expect(plan.contains("DESC, place: 1"), "\(plan)")
         #expect(try planned(query).isChangelog)
+    }
+
+    @Test("rows that only move forward are ranked by their key, and their old rows are not asked for", arguments: [
+        topTwo("n DESC, k", over: "SELECT k, COUNT(*) AS n FROM ev GROUP BY k"),
+        topTwo("k", over: "SELECT k, COUNT(*) AS n FROM ev GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, MAX(v) AS n FROM ev GROUP BY k"),
+        topTwo("n NULLS LAST", over: "SELECT k, MIN(v) AS n FROM ev GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, SUM(CAST(v AS BIGINT)) AS n FROM ev WHERE v >= 0 GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, SUM(n) AS n FROM (SELECT k, id, COUNT(*) AS n FROM ev GROUP BY k, id) GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, COUNT(DISTINCT id) + 0 AS x, COUNT(*) AS n FROM ev GROUP BY k HAVING COUNT(*) > 1"),
+        topTwo("n DESC", over: "SELECT a.k, a.n FROM (SELECT k, COUNT(*) AS n FROM ev GROUP BY k) a JOIN (SELECT k, MAX(v) AS m FROM ev GROUP BY k) b ON a.k = b.k"),
+        "SELECT k, COUNT(*) AS n FROM ev GROUP BY k ORDER BY n DESC LIMIT 2",
+    ]) func movesForward(query: String) throws {
+        let planned = try planned(query.replacing("FROM ev", with: "FROM endless"))
+        let plan = planned.changelog.treeText
+        #expect(plan.contains(/Rank\(|SortLimit\(/) && plan.contains("updated by: k"), "\(plan)")
+        #expect(try planned.jobGraph(into: CollectingSink()).vertices.contains { $0.name.hasPrefix("UpdateFast") })
+        if !query.contains("JOIN"), !query.contains("HAVING"), !query.contains("id, COUNT") { #expect(plan.contains("[I,UA]"), "\(plan)") }
+    }
+
+    @Test("rows that may move back, or leave, are all kept", arguments: [
+        topTwo("n", over: "SELECT k, COUNT(*) AS n FROM ev GROUP BY k"),
+        topTwo("n DESC NULLS FIRST", over: "SELECT k, MAX(v) AS n FROM ev GROUP BY k"),
+        topTwo("n", over: "SELECT k, MIN(v) AS n FROM ev GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, SUM(CAST(v AS BIGINT)) AS n FROM ev GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, SUM(v) AS n FROM ev WHERE v >= 0 GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, AVG(v) AS n FROM ev GROUP BY k"),
+        topTwo("n DESC", over: "SELECT k, COUNT(*) AS n FROM ev GROUP BY k HAVING COUNT(*) < 5"),
+        topTwo("n DESC", over: "SELECT m, COUNT(*) AS n FROM (SELECT k, MAX(v) AS m FROM ev GROUP BY k) GROUP BY m"),
+        topTwo("n DESC", over: "SELECT COUNT(*) AS n FROM ev GROUP BY k"),
+        "SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY n ORDER BY k) AS rn FROM (SELECT k, COUNT(*) AS n FROM ev GROUP BY k)) WHERE rn <= 2",
+    ]) func mayMoveBack(query: String) throws {
+        let plan = try planned(query.replacing("FROM ev", with: "FROM endless")).changelog.treeText
+        #expect(plan.contains("Rank(") && !plan.contains("updated by"), "\(plan)")
+    }
+
+    /// Against the reference, which sorts what is left.
+    @Test("rows that only move forward give the first rows of what is left", arguments: 0..<6) func forwardRows(round: Int) throws {
+        let seed = UInt64.random(in: 0..<1_000_000_000)
+        print("forward rows \(round): seed \(seed)")
+        var random = SeededRandom(seed)
+        let table = ReferenceInterpreter.Table(rows: (0..<400).map { i in
+            [.int(Int64.random(in: 0..<3, using: &random)), .int(Int64.random(in: 0..<40, using: &random)),
+             Int.random(in: 0..<5, using: &random) == 0 ? .null : .int(Int64.random(in: -9...9, using: &random))]
+        })
+        let value = ["COUNT(v)", "MAX(v)", "SUM(CAST(v AS BIGINT)) FILTER (WHERE g < 2)"][round % 3], filter = round % 3 == 2 ? " WHERE v >= 0" : ""
+        let script = """
+            CREATE TABLE t (g INT, k INT, v INT) WITH ('connector' = 'rows');
+            SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY g ORDER BY n DESC, k) AS rn
+              FROM (SELECT g, k, \(value) AS n FROM t\(filter) GROUP BY g, k)) WHERE rn <= \(round % 2 == 0 ? "3" : "5 AND rn > 1");
+            """
+        let session = SQLSession(connectors: [RowsConnector(["t": table])])
+        var expected: [String] = []
+        for statement in try SQLParser(text: script).parseScript() {
+            guard case .query(let query) = try session.execute(statement) else { continue }
+            #expect(query.changelog.treeText.contains("updated by: g, k"), "\(query.changelog.treeText)")
+            expected = try ReferenceInterpreter(tables: ["t": table], context: session.evaluation).rows(of: query.plan).map { "\($0)" }.sorted()
+        }
+        #expect(!expected.isEmpty)
+        for parallelism in [1, 2, 4] {
+            var settings = RunSettings()
+            (settings.parallelism, settings.batchRows) = (parallelism, [1, 7, 400][round % 3])
+            if parallelism > 1 { (settings.seed, settings.kills, settings.changesParallelism) = (seed, 2, true) }
+            settings.usesRocksDB = parallelism == 4
+            if round > 2 {
+                settings.session = ["table.exec.mini-batch.enabled": "true", "table.exec.mini-batch.allow-latency": "1 s", "table.exec.mini-batch.size": "20"]
+            }
+            var run = ScriptRun(settings) { [RowsConnector(["t": table])] }
+            #expect(try run.run(script)[0].rows.map { "\($0)" }.sorted() == expected, "\(settings)")
+        }
     }
 
     @Test("ORDER BY ... LIMIT and LIMIT over input without an end") func unboundedLimits() throws {

@@ -325,7 +325,7 @@ struct FilesystemSource: TableSource {
                     : .constant(FileMetadata.value(column, file), column.type))
         }
         let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metrics: metrics)
-        let errors = try ErrorRows(plan.onError, decoder, types: decoded.map { plan.files.schema[$0].type })
+        let errors = try ErrorRows(plan.onError, decoder, types: decoded.map { plan.files.schema[$0].type }, metrics: metrics)
         return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns, errors: errors,
                                    metrics: metrics)
     }

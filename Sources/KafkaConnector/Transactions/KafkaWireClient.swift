@@ -31,17 +31,23 @@ final class KafkaWireClient {
 
     /// - Throws: `.validate` for a way to log in that this client does not have.
     static func check(_ configuration: KafkaConfiguration, table: String) throws {
-        let security = configuration["security.protocol"]?.lowercased() ?? "plaintext"
-        guard security == "plaintext" || security == "sasl_plaintext" else {
-            throw StreamError(.validate, "table \(table): not supported yet: 'sink.delivery-guarantee' = 'exactly-once' with '\(configuration.option("security.protocol"))' = '\(configuration["security.protocol"] ?? "")'",
-                              fix: "use 'at-least-once', or a listener of the cluster with PLAINTEXT or SASL_PLAINTEXT")
+        func refused(_ name: String, _ value: String, fix: String) -> StreamError {
+            StreamError(.validate, "table \(table): not supported yet: 'sink.delivery-guarantee' = 'exactly-once' with '\(configuration.option(name))' = '\(value)'", fix: fix)
         }
-        let mechanism = configuration["sasl.mechanism"] ?? configuration["sasl.mechanisms"] ?? "GSSAPI"
-        guard security == "plaintext" || mechanism == "PLAIN" else {
-            throw StreamError(.validate, "table \(table): not supported yet: 'sink.delivery-guarantee' = 'exactly-once' with '\(configuration.option("sasl.mechanism"))' = '\(mechanism)'",
-                              fix: "use 'at-least-once', or the mechanism PLAIN")
+        if usesLogin(configuration), !["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains(mechanism(configuration)) {
+            throw refused(configuration["sasl.mechanism"] == nil ? "sasl.mechanisms" : "sasl.mechanism", mechanism(configuration),
+                          fix: "use 'at-least-once', or the mechanism PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+        }
+        guard usesEncryption(configuration) else { return }
+        for (name, value) in configuration.properties.sorted(by: { $0.key < $1.key }) where name.hasPrefix("ssl.") && !WireEncryption.properties.contains(name) {
+            throw refused(name, name.contains("password") ? "..." : value, fix: "use 'at-least-once', or PEM files in 'properties.ssl.certificate.location' and 'properties.ssl.key.location'")
         }
     }
+
+    private static func security(_ configuration: KafkaConfiguration) -> String { configuration["security.protocol"]?.lowercased() ?? "plaintext" }
+    private static func usesEncryption(_ configuration: KafkaConfiguration) -> Bool { security(configuration).hasSuffix("ssl") }
+    private static func usesLogin(_ configuration: KafkaConfiguration) -> Bool { security(configuration).hasPrefix("sasl") }
+    private static func mechanism(_ configuration: KafkaConfiguration) -> String { configuration["sasl.mechanism"] ?? configuration["sasl.mechanisms"] ?? "GSSAPI" }
 
     // MARK: Requests
 
@@ -67,7 +73,7 @@ final class KafkaWireClient {
             throw StreamError(
                 .corrupt,
                 "table \(table): the rows that checkpoint \(prepared.checkpoint) wrote in the transaction of \(prepared.id) are lost: the cluster ended it without a commit (\(reason)), most likely as it was open for longer than \(configuration.option("transaction.timeout.ms")) = \(configuration["transaction.timeout.ms"] ?? "")",
-                fix: "start anew with --fresh, or from an older checkpoint; set '\(configuration.option("transaction.timeout.ms"))' to more than the time that the job may be down, and the brokers' transaction.max.timeout.ms with it")
+                fix: "set 'sink.lost-transactions' = 'ignore' to go on without them, or when they were committed before, as with a savepoint that is used a second time; set '\(configuration.option("transaction.timeout.ms"))' to more than the time that the job may be down, and the brokers' transaction.max.timeout.ms with it")
         default: throw KafkaFailure.error(rd_kafka_resp_err_t(Int32(code)), "table \(table): \(what)", configuration: configuration)
         }
     }
@@ -160,26 +166,43 @@ final class KafkaWireClient {
     private func connection(_ host: String, _ port: Int) throws -> WireConnection {
         if let known = connections["\(host):\(port)"] { return known }
         let connection = try WireConnection(host: host, port: port, seconds: Self.requestSeconds)
-        if configuration["security.protocol"]?.lowercased() == "sasl_plaintext" { try logIn(connection) }
+        if Self.usesEncryption(configuration) { try connection.encrypt(configuration) }
+        if Self.usesLogin(configuration) { try logIn(connection) }
         connections["\(host):\(port)"] = connection
         return connection
     }
 
     private func logIn(_ connection: WireConnection) throws {
-        func refused(_ code: Int16, _ text: String?) -> StreamError {
-            let error = KafkaFailure.error(rd_kafka_resp_err_t(Int32(code)), "table \(table): logging in", said: text, configuration: configuration)
-            // Not worth another try.
-            return StreamError(.validate, error.problem, fix: error.fix)
-        }
+        let user = configuration["sasl.username"] ?? "", password = configuration["sasl.password"] ?? "", mechanism = Self.mechanism(configuration)
         var handshake = WireMessage()
-        handshake.add("PLAIN")
+        handshake.add(mechanism)
         var answer = try connection.call(17, 1, handshake)
         let code = try answer.read(Int16.self)
         guard code == 0 else { throw refused(code, nil) }
-        var login = WireMessage()
-        login.add([0] + Array((configuration["sasl.username"] ?? "").utf8) + [0] + Array((configuration["sasl.password"] ?? "").utf8))
-        var reply = try connection.call(36, 0, login)
-        let verdict = try reply.read(Int16.self)
-        guard verdict == 0 else { throw refused(verdict, try reply.text()) }
+        guard mechanism != "PLAIN" else {
+            _ = try logIn(connection, [0] + Array(user.utf8) + [0] + Array(password.utf8))
+            return
+        }
+        let nonce = String(Host.system.randomBits(), radix: 36) + String(Host.system.randomBits(), radix: 36)
+        var login = ScramLogin(mechanism == "SCRAM-SHA-256" ? .sha256 : .sha512, user: user, password: password, nonce: nonce)
+        guard let proof = login.answer(try logIn(connection, login.first)), login.accepts(try logIn(connection, proof)) else {
+            throw refused(Int16(RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED.rawValue), "the broker does not prove that it knows the password")
+        }
+    }
+
+    /// One step of a login.
+    private func logIn(_ connection: WireConnection, _ bytes: [UInt8]) throws -> [UInt8] {
+        var body = WireMessage()
+        body.add(bytes)
+        var answer = try connection.call(36, 0, body)
+        let code = try answer.read(Int16.self), text = try answer.text()
+        guard code == 0 else { throw refused(code, text) }
+        return try answer.data()
+    }
+
+    /// Not worth another try.
+    private func refused(_ code: Int16, _ text: String?) -> StreamError {
+        let error = KafkaFailure.error(rd_kafka_resp_err_t(Int32(code)), "table \(table): logging in", said: text, configuration: configuration)
+        return StreamError(.validate, error.problem, fix: error.fix)
     }
 }

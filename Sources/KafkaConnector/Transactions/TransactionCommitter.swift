@@ -6,12 +6,14 @@ import Synchronization
 final class TransactionCommitter: SinkCommitter {
     private let pool: TransactionPool
     private let parallelism: Int
+    private let ignoresLost: Bool
     private lazy var cluster = KafkaWireClient(pool.clusterConfiguration, table: pool.table)
 
     /// Subtasks that are looked at beyond those known of: a run with more of them may have died before its first checkpoint.
     private static let moreSubtasks = 32
 
-    init(_ pool: TransactionPool, parallelism: Int) {
+    init(_ pool: TransactionPool, parallelism: Int, ignoresLost: Bool) {
+        self.ignoresLost = ignoresLost
         self.pool = pool
         self.parallelism = parallelism
     }
@@ -24,8 +26,7 @@ final class TransactionCommitter: SinkCommitter {
             case .open(let producer): open.append(producer)
             case .committed: break
             case .unknown:
-                try cluster.commit(prepared)
-                pool.committed(prepared.name)
+                try commitElsewhere(prepared)
             }
         }
         try commit(open)
@@ -46,11 +47,17 @@ final class TransactionCommitter: SinkCommitter {
         if let error = failure.withLock({ $0 }) { throw error }
     }
 
+    /// Commits what another run prepared.
+    private func commitElsewhere(_ prepared: PreparedTransaction) throws {
+        do { try cluster.commit(prepared) } catch let error as StreamError where error.code == .corrupt && ignoresLost { pool.warn(error.problem) }
+        // A run with another prefix has other names.
+        if prepared.id == pool.id(prepared.name) { pool.committed(prepared.name) }
+    }
+
     func recover(_ checkpoint: UInt64, _ committables: [Committable]) throws {
         let prepared = try committables.map { try PreparedTransaction(bytes: $0.bytes) }
         for transaction in prepared {
-            try cluster.commit(transaction)
-            pool.committed(transaction.name)
+            try commitElsewhere(transaction)
         }
         try abortOthers(than: prepared)
     }

@@ -31,6 +31,7 @@ final class TransactionPool: Sendable {
     private struct State {
         var members: [TransactionName: Member] = [:]
         var failure: StreamError?
+        var warnings: [String] = []
         var isClosed = false
     }
 
@@ -149,6 +150,16 @@ final class TransactionPool: Sendable {
             return state.members.values.compactMap(\.producer)
         }
         members.forEach { $0.producer.close() }
+    }
+
+    func warn(_ text: String) { state.withLock { $0.warnings.append(text) } }
+
+    /// What the user is to be told, given once.
+    func takeWarnings() -> [String] {
+        state.withLock { state in
+            defer { state.warnings = [] }
+            return state.warnings
+        }
     }
 
     // MARK: Opening

@@ -61,6 +61,7 @@ final class WireConnection {
     let host: String, port: Int
     private var socket: Int32 = -1
     private var correlation: Int32 = 0
+    private var encryption: WireEncryption?
 
     /// - Throws: `.io` when nobody answers within the time limit.
     init(host: String, port: Int, seconds: Int) throws {
@@ -107,7 +108,13 @@ final class WireConnection {
 
     private static func closeSocket(_ fd: Int32) { _ = close(fd) }
 
-    deinit { if socket >= 0 { Self.closeSocket(socket) } }
+    deinit {
+        encryption = nil
+        if socket >= 0 { Self.closeSocket(socket) }
+    }
+
+    /// From now on what is sent is encrypted.
+    func encrypt(_ configuration: KafkaConfiguration) throws { encryption = try WireEncryption(socket, host: host, configuration) }
 
     /// - Returns: the answer behind its header.
     func call(_ api: Int16, _ version: Int16, _ body: WireMessage) throws -> WireAnswer {
@@ -131,8 +138,10 @@ final class WireConnection {
     private func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let n = bytes.withUnsafeBytes { Self.send(socket, $0.baseAddress! + sent, bytes.count - sent) }
-            if n < 0, errno == EINTR { continue }
+            let n = bytes.withUnsafeBytes { bytes in
+                encryption?.write(bytes.baseAddress! + sent, bytes.count - sent) ?? Self.send(socket, bytes.baseAddress! + sent, bytes.count - sent)
+            }
+            if n < 0, encryption == nil, errno == EINTR { continue }
             guard n > 0 else { throw failure("does not take a request: \(String(cString: strerror(errno)))") }
             sent += n
         }
@@ -149,8 +158,10 @@ final class WireConnection {
     private func receive(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count), got = 0
         while got < count {
-            let n = bytes.withUnsafeMutableBytes { recv(socket, $0.baseAddress! + got, count - got, 0) }
-            if n < 0, errno == EINTR { continue }
+            let n = bytes.withUnsafeMutableBytes { bytes in
+                encryption?.read(bytes.baseAddress! + got, count - got) ?? recv(socket, bytes.baseAddress! + got, count - got, 0)
+            }
+            if n < 0, encryption == nil, errno == EINTR { continue }
             guard n != 0 else { throw failure("closed the connection") }
             guard n > 0 else { throw failure("does not answer: \(String(cString: strerror(errno)))") }
             got += n

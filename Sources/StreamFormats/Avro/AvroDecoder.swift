@@ -3,7 +3,7 @@ import StreamCore
 /// Reads Avro records, one per message, straight into columns.
 ///
 /// Either all messages have one schema and nothing around the record, or each begins with a zero byte and the number of its
-/// schema in a registry. An empty message (a tombstone) gives no row. Bytes behind a record are not looked at, as in Flink.
+/// schema in a registry. Bytes behind a record are not looked at, as in Flink.
 final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
     /// Where the schemas of messages come from.
     enum Writers {
@@ -25,7 +25,6 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
     private let metrics: OperatorMetrics
     private let heaps = HeapList()
     private var plans: [Int32: Planned] = [:]
-    private var last: (id: Int32, plan: AvroPlan)?
     private var fixed: AvroPlan?
 
     private enum Planned {
@@ -74,24 +73,24 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
         if let fixed {
             var reader = AvroReader(heapList: heaps, plan: fixed)
             (reader.heap, reader.heapBase) = (heap, base)
-            for (index, record) in records.enumerated() where !record.isEmpty {
+            for (index, record) in records.enumerated() {
                 try check(record, chunk)
                 if reader.record(fixed.top, row, base + record.lowerBound, base + record.upperBound) != nil {
                     recordOfRow.append(Int32(truncatingIfNeeded: index))
                     row += 1
                 } else {
-                    try bad(reason(reader, fixed), record, chunk)
+                    try bad(reason(reader, fixed), record, chunk, index, row)
                 }
             }
         } else {
             var reader: AvroReader?
             var current: (id: Int32, plan: AvroPlan)?
-            for (index, record) in records.enumerated() where !record.isEmpty {
+            for (index, record) in records.enumerated() {
                 try check(record, chunk)
                 let start = base + record.lowerBound
-                guard start[0] == 0, record.count >= 5 else {
-                    let why = start[0] != 0 ? "its first byte is \(start[0]), not 0" : "it has only \(record.count) bytes"
-                    try bad("\(why): it was not written with a schema registry", record, chunk)
+                guard record.count >= 5, start[0] == 0 else {
+                    let why = record.count < 5 ? "it has only \(record.count) bytes" : "its first byte is \(start[0]), not 0"
+                    try bad("\(why): it was not written with a schema registry", record, chunk, index, row)
                     continue
                 }
                 let id = Int32(bigEndian: UnsafeRawPointer(start + 1).loadUnaligned(as: Int32.self))
@@ -102,7 +101,7 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
                         reader = AvroReader(heapList: heaps, plan: plan)
                         (reader!.heap, reader!.heapBase) = (heap, base)
                     case .unfit(let why):
-                        try bad(why, record, chunk)
+                        try bad(why, record, chunk, index, row)
                         continue
                     }
                 }
@@ -111,7 +110,7 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
                     recordOfRow.append(Int32(truncatingIfNeeded: index))
                     row += 1
                 } else {
-                    try bad(reason(reader!, plan), record, chunk)
+                    try bad(reason(reader!, plan), record, chunk, index, row)
                 }
             }
         }
@@ -150,14 +149,14 @@ final class AvroRecordDecoder: RecordDecoder, EnvelopeDecoder {
 
     // MARK: Bad records
 
-    private func bad(_ reason: String, _ range: Range<Int>, _ chunk: Buffer) throws {
+    private func bad(_ reason: String, _ range: Range<Int>, _ chunk: Buffer, _ index: Int, _ row: Int) throws {
         let bytes = UnsafeRawBufferPointer(start: chunk.base + range.lowerBound, count: range.count)
         guard let onBadRecord else {
             throw StreamError(.runtime, "\(name) record at byte \(range.lowerBound): \(reason); the record is \(TextConversion.excerpt(bytes))",
                               fix: "correct the record or the column types")
         }
         metrics.badRecords.add(1)
-        try onBadRecord(BadRecord(bytes: Array(bytes), offset: range.lowerBound, reason: reason))
+        try onBadRecord(BadRecord(bytes: Array(bytes), offset: range.lowerBound, reason: reason, record: index, row: row))
     }
 
     private func reason(_ reader: AvroReader, _ plan: AvroPlan) -> String {

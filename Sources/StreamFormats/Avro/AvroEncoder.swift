@@ -179,7 +179,7 @@ final class AvroRecordEncoder: RecordEncoder {
         case (.float, .double): return nil
         case (.string, .text), (.bytes(.none), .binary), (.bytes(.none), .text): return AvroWriteStep(.bytes)
         case (.bytes(let logical), .decimal):
-            guard case .decimal(_, let own) = type, case .decimal(_, let scale) = logical, scale >= own else { return nil }
+            guard case .decimal(_, let own) = type, case .decimal(_, let scale) = logical, (own...own + 38).contains(scale) else { return nil }
             var step = AvroWriteStep(.decimal)
             (step.a, step.b) = (-1, scale - own)
             return step
@@ -214,7 +214,7 @@ final class AvroRecordEncoder: RecordEncoder {
                 step.a = size
                 return step
             case (.fixed(_, let size, let logical), .decimal(_, let own)):
-                guard case .decimal(_, let scale) = logical, scale >= own else { return nil }
+                guard case .decimal(_, let scale) = logical, (own...own + 38).contains(scale) else { return nil }
                 var step = AvroWriteStep(.decimal)
                 (step.a, step.b) = (size, scale - own)
                 return step
@@ -320,7 +320,7 @@ final class AvroRecordEncoder: RecordEncoder {
 
     /// Two's complement, the highest byte first; as few bytes as hold the sign, or exactly `size`.
     private static func decimal(_ unscaled: Int128, _ size: Int, _ shift: Int, _ out: inout EncodedBytes) -> Bool {
-        let (value, overflow) = unscaled.multipliedReportingOverflow(by: NumberText.int128PowersOfTen[min(shift, 38)])
+        let (value, overflow) = unscaled.multipliedReportingOverflow(by: NumberText.int128PowersOfTen[shift])
         if overflow { return false }
         let sign: UInt8 = value < 0 ? 0xFF : 0
         var count = 16

@@ -389,7 +389,11 @@ final class AvroPlan {
 
 /// Default values of schemas as Avro bytes.
 enum AvroDefault {
-    static func encode(_ value: JSONTree, _ node: AvroSchema.Node, _ schema: AvroSchema, into out: inout EncodedBytes) throws {
+    /// Records whose defaults are such records again end here.
+    private static let depthMax = 100
+
+    static func encode(_ value: JSONTree, _ node: AvroSchema.Node, _ schema: AvroSchema, into out: inout EncodedBytes, depth: Int = 0) throws {
+        guard depth < depthMax else { throw StreamError(.validate, "a default is nested deeper than \(depthMax) levels") }
         func bad() -> StreamError { StreamError(.validate, "a default is not of type \(schema.description(node))") }
         func bytes(_ text: String) throws -> [UInt8] {
             try text.unicodeScalars.map { scalar in
@@ -418,21 +422,21 @@ enum AvroDefault {
             out.append(all)
         case (.array(let items), .array(let elements)):
             if !elements.isEmpty { out.append(zigzag: Int64(elements.count)) }
-            for element in elements { try encode(element, items, schema, into: &out) }
+            for element in elements { try encode(element, items, schema, into: &out, depth: depth + 1) }
             out.append(0)
         case (.map(let values), .object(let members)):
             if !members.isEmpty { out.append(zigzag: Int64(members.count)) }
             for member in members {
                 out.append(zigzag: Int64(member.name.utf8.count))
                 out.append(member.name)
-                try encode(member.value, values, schema, into: &out)
+                try encode(member.value, values, schema, into: &out, depth: depth + 1)
             }
             out.append(0)
         case (.union(let nodes), _):
             // Of the first branch that takes it: older versions of the specification allow only the very first.
             for (i, branch) in nodes.enumerated() {
                 var trial = EncodedBytes(capacity: 64)
-                guard (try? encode(value, branch, schema, into: &trial)) != nil else { continue }
+                guard (try? encode(value, branch, schema, into: &trial, depth: depth + 1)) != nil else { continue }
                 out.append(zigzag: Int64(i))
                 return out.append(trial.bytes)
             }
@@ -449,7 +453,7 @@ enum AvroDefault {
             case (.record(_, let fields), .object):
                 for field in fields {
                     guard let part = value[field.name] ?? field.defaultValue else { throw bad() }
-                    try encode(part, field.node, schema, into: &out)
+                    try encode(part, field.node, schema, into: &out, depth: depth + 1)
                 }
             default: throw bad()
             }

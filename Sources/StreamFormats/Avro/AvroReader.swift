@@ -390,9 +390,11 @@ struct AvroReader {
             let (product, overflow) = value.multipliedReportingOverflow(by: powers[min(shift, 38)])
             if overflow { return fail(.range, step) }
             value = product
+        } else if shift < -38 {
+            value = 0
         } else if shift < 0 {
             // Half up, as Flink rounds.
-            let by = powers[min(-shift, 38)], rest = value % by
+            let by = powers[-shift], rest = value % by
             value /= by
             if rest.magnitude >= by.magnitude - rest.magnitude { value += rest < 0 ? -1 : 1 }
         }

@@ -192,7 +192,8 @@ struct AvroSchema: Sendable {
 
     /// The least number of bytes that a value takes.
     func minimalSize(_ node: Node) -> Int {
-        var open = Set<Int>()
+        // Of types that are being looked at: at least nothing.
+        var sizes: [Int: Int] = [:]
         func size(_ node: Node) -> Int {
             switch node {
             case .null: return 0
@@ -206,9 +207,11 @@ struct AvroSchema: Sendable {
                 case .fixed(_, let bytes, _): return bytes
                 case .open: return 0
                 case .record(_, let fields):
-                    guard open.insert(number).inserted else { return 0 }
-                    defer { open.remove(number) }
-                    return fields.reduce(0) { min($0 + size($1.node), 1 << 30) }
+                    if let known = sizes[number] { return known }
+                    sizes[number] = 0
+                    let own = fields.reduce(0) { min($0 + size($1.node), 1 << 30) }
+                    sizes[number] = own
+                    return own
                 }
             }
         }

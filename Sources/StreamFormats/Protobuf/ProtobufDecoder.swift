@@ -54,7 +54,7 @@ final class ProtobufRecordDecoder: RecordDecoder {
                 recordOfRow.append(Int32(truncatingIfNeeded: index))
                 row += 1
             } else {
-                try bad(reader, record, chunk)
+                try bad(reader, record, chunk, index, row)
             }
         }
         let columns = fills.fills.map { $0.finish(row, heaps: heaps.heaps) }
@@ -62,10 +62,12 @@ final class ProtobufRecordDecoder: RecordDecoder {
         return (Batch(columns: outputs.map { columns[$0] }, physicalCount: row), recordOfRow)
     }
 
-    private func bad(_ reader: ProtobufReader, _ range: Range<Int>, _ chunk: Buffer) throws {
+    private func bad(_ reader: ProtobufReader, _ range: Range<Int>, _ chunk: Buffer, _ index: Int, _ row: Int) throws {
         metrics.badRecords.add(1)
         let bytes = UnsafeRawBufferPointer(start: chunk.base + range.lowerBound, count: range.count)
-        if let onBadRecord { return try onBadRecord(BadRecord(bytes: Array(bytes), offset: range.lowerBound, reason: reason(reader))) }
+        if let onBadRecord {
+            return try onBadRecord(BadRecord(bytes: Array(bytes), offset: range.lowerBound, reason: reason(reader), record: index, row: row))
+        }
         if ignoreErrors { return }
         throw StreamError(.runtime, "protobuf record at byte \(range.lowerBound): \(reason(reader)); the record is \(TextConversion.excerpt(bytes))",
                           fix: "correct the record or the descriptor file, or set 'protobuf.ignore-parse-errors' = 'true' to skip what cannot be read")

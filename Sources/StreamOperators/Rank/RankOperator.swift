@@ -18,6 +18,10 @@ public struct RankSpec: Sendable {
     public var emitsUpdateBefore: Bool
     /// Every row's change is given, rather than what a batch changes on the whole: for readers of versions.
     public var givesEveryChange = false
+    /// Columns, those of the partition among them, under which a row is updated; never taken back otherwise. An update moves a row
+    /// forward in its partition, or leaves it where it is: rows behind the last place cannot come up again without being updated, and
+    /// are not kept. Old rows of updates (-U) need not come. nil = nothing is known of the changes.
+    public var updateKeys: [Int]?
     /// Wall-clock time after its last change at which a partition is forgotten (`table.exec.state.ttl`); nil = never.
     public var stateTTL: Duration?
 
@@ -40,13 +44,16 @@ public struct RankSpec: Sendable {
         guard first >= 1, last ?? first >= first else {
             throw StreamError(.validate, "a rank from \(first) to \(last ?? 0) takes no rows", fix: "give a range that begins at 1 or later")
         }
+        if let updateKeys, !Set(partition).isSubset(of: updateKeys) {
+            throw StreamError(.validate, "rows are updated by columns \(updateKeys), but ranked by \(partition)", fix: "add the partition to the key")
+        }
     }
 }
 
 extension Operators {
     /// Top-N and deduplication without windows. Its input must be partitioned by `spec.partition`.
     ///
-    /// Over input that takes nothing back only the first `last` rows of each partition are kept, else all.
+    /// Over input that takes nothing back, or has ``RankSpec/updateKeys``, only the first `last` rows of each partition are kept, else all.
     public static func rank(_ spec: RankSpec) -> Factory {
         keyed { try RankOperator(spec) }
     }
@@ -62,6 +69,8 @@ final class RankOperator: KeyedStateOperator {
     private var context = OperatorContext(name: "rank")
     /// Rows that are kept of a partition.
     private let kept: Int
+    /// The rows that are kept, by ``RankSpec/updateKeys``.
+    private let index: RowIndex?
     private let made = Scratch<SortWord>(), picked = Scratch<Int32>(), numbers = Scratch<Int32>()
     /// What a touched partition gave before the batch: number of the touch by group, and the rows one behind the other.
     private let touchOf = GroupArray<Int32>(fill: -1)
@@ -73,7 +82,8 @@ final class RankOperator: KeyedStateOperator {
     init(_ spec: RankSpec) throws {
         try spec.check()
         self.spec = spec
-        kept = spec.inputChanges ? .max : spec.last ?? .max
+        kept = spec.inputChanges && spec.updateKeys == nil ? .max : spec.last ?? .max
+        index = spec.updateKeys.map { RowIndex(spec.inputSchema, keys: $0) }
         rows = KeyedRows(spec.inputSchema, keys: spec.partition, timeToLive: spec.stateTTL, versions: versions)
         sortKeys = RowSortKeys(SortWords(spec.order, spec.inputSchema))
     }
@@ -104,8 +114,15 @@ final class RankOperator: KeyedStateOperator {
         expire(groups, n)
         let words = made.reserve(n)
         let tails = sortKeys.words.make(batch.columns, rows: batch.selection?.rows, count: n, into: words)
-        if batch.rowKinds == nil { insert(batch, groups, words, tails) } else { change(batch, groups, words, tails) }
+        if let index {
+            update(batch, groups, words, tails, index)
+        } else if batch.rowKinds == nil {
+            insert(batch, groups, words, tails)
+        } else {
+            change(batch, groups, words, tails)
+        }
         try finishTouched(output)
+        index?.forgetUnused()
         if let kept = rows.groupsToKeep({ rows.lists.count($0) > 0 }) {
             rows.keep(kept)
             touchOf.remap([])
@@ -121,6 +138,7 @@ final class RankOperator: KeyedStateOperator {
         var old = expiry.sweep(2 * n + 1_024, of: rows.table.count, now)
         for i in 0..<n where expiry.isExpired(groups[i], now) { old.append(groups[i]) }
         for group in old where rows.lists.count(group) > 0 {
+            if let index { for k in 0..<rows.lists.count(group) { index.remove(rows.lists.rows(group)[k]) } }
             rows.arena.remove(rows.lists.rows(group), count: rows.lists.count(group))
             rows.lists.removeAll(of: group)
             rows.changes.mark(Int(group))
@@ -198,6 +216,57 @@ final class RankOperator: KeyedStateOperator {
         lists.insert(id, at: at, of: group)
     }
 
+    /// Rows in place of those of the same key; what is taken back comes again.
+    private func update(_ batch: Batch, _ groups: UnsafePointer<Int32>, _ words: UnsafePointer<SortWord>, _ tails: [[UInt8]], _ index: RowIndex) {
+        let n = batch.count
+        let keys = index.lookup(batch.columns, rows: batch.selection?.rows, count: n)
+        let picks = picked.reserve(2 * n)
+        var m = 0
+        // With a time to live a key that was forgotten above begins anew, behind where it was.
+        let picksAll = spec.stateTTL != nil
+        for i in 0..<n where batch.kind(atPhysical: batch.row(i)).isAdd {
+            guard picksAll || index.row(keys[i]) >= 0 || enters(groups[i], words[i], tails, i) else { continue }
+            picks[m] = Int32(truncatingIfNeeded: i)
+            m += 1
+        }
+        guard m > 0 else { return }
+        let ids = numbers.reserve(m)
+        addToArena(batch, picks, m, ids, spare: picks + n)
+        sortKeys.set(ids, words, tails, at: picks, count: m, capacity: rows.arena.capacity)
+        for k in 0..<m { update(ids[k], keys[Int(picks[k])], groups[Int(picks[k])], index) }
+    }
+
+    /// As in Flink a row keeps its place among equal ones when its order stays the same, and stands behind them when it comes to them.
+    private func update(_ id: Int32, _ key: Int32, _ group: Int32, _ index: RowIndex) {
+        let lists = rows.lists, n = lists.count(group), old = index.row(key)
+        if old >= 0 {
+            touch(group)
+            removed.append(old)
+            var at = sortKeys.lowerBound(lists.rows(group), n, old)
+            while lists.rows(group)[at] != old { at += 1 }
+            if !sortKeys.precedes(id, old), !sortKeys.precedes(old, id) {
+                lists.rows(group)[at] = id
+            } else {
+                lists.remove(at: at, of: group)
+                lists.insert(id, at: sortKeys.upperBound(lists.rows(group), n - 1, id), of: group)
+            }
+        } else {
+            guard n < kept || sortKeys.precedes(id, lists.rows(group)[n - 1]) else {
+                removed.append(id)
+                return
+            }
+            touch(group)
+            if n >= kept {
+                let last = lists.rows(group)[n - 1]
+                removed.append(last)
+                index.remove(last)
+                lists.remove(at: n - 1, of: group)
+            }
+            lists.insert(id, at: sortKeys.upperBound(lists.rows(group), lists.count(group), id), of: group)
+        }
+        index.set(key, id, capacity: rows.arena.capacity)
+    }
+
     private func change(_ batch: Batch, _ groups: UnsafePointer<Int32>, _ words: UnsafePointer<SortWord>, _ tails: [[UInt8]]) {
         let n = batch.count, ids = numbers.reserve(n)
         rows.add(batch.columns, rows: batch.selection?.rows, count: n, into: ids)
@@ -265,6 +334,9 @@ final class RankOperator: KeyedStateOperator {
                 let words = made.reserve(n)
                 let tails = sortKeys.words.make(columns, rows: nil, count: n, into: words)
                 sortKeys.set(ids, words, tails, at: nil, count: n, capacity: rows.arena.capacity)
+                guard let index else { return }
+                let keys = index.lookup(columns, rows: nil, count: n)
+                for i in 0..<n { index.set(keys[i], ids[i], capacity: rows.arena.capacity) }
             }
         }
     }

@@ -22,6 +22,9 @@ public struct Rank: PlanStep {
     public var givesPlace: Bool
     /// Rows that stood first for a moment only are given too: a temporal join reads them as versions.
     public var givesVersions = false
+    /// Columns under which rows of the input are updated, each time to a better place, so that no more of them than are given need to
+    /// be kept; nil = not known. Found once the changes of the input are.
+    var updateKeys: [Int]?
     public var columns: [PlanColumn]
 
     public func title(_ inputs: [[PlanColumn]]) -> String {
@@ -41,6 +44,7 @@ public struct Rank: PlanStep {
         default: parts.append(last == first ? "place: \(first)" : "places: \(first) to \(last.map(String.init) ?? "the last")")
         }
         if givesPlace { parts.append("give: \(columns.last!.name)") }
+        if let updateKeys { parts.append("updated by: " + updateKeys.map { input[$0].name }.joined(separator: ", ")) }
         return name + (name.contains("(") ? ", " : "(") + parts.joined(separator: ", ") + ")"
     }
 
@@ -86,6 +90,8 @@ public struct Rank: PlanStep {
         return givesPlace || isSingle ? .all : [.insert, .delete]
     }
 
+    public func needsUpdateBefore(of input: Int, output: Bool, _ inputs: [Modifications]) -> Bool { updateKeys == nil }
+
     public func upsertKeys(_ inputs: [[Set<Int>]]) -> [Set<Int>] {
         if isSingle { return [Set(partition)] }
         return (givesPlace ? [Set(partition).union([columns.count - 1])] : []) + inputs[0]
@@ -109,11 +115,12 @@ public struct Rank: PlanStep {
             let isKeepLast = last == 1 && order.count == 1 && order[0].descending && stream.columns[order[0].column].isTimeAttribute
             (factory, prefix) = (timed(.windowEnd(column: end, timeType: type, timeZone: builder.settings.timeZone), latestFirst: isKeepLast), "")
         default:
-            prefix = stream.isChangelog ? "Retract" : ""
+            prefix = updateKeys != nil ? "UpdateFast" : stream.isChangelog ? "Retract" : ""
             var spec = RankSpec(
                 inputSchema: schema, partition: partition, order: order, first: first, last: last, givesPlace: givesPlace,
                 latestFirst: form == .keepLast, inputChanges: stream.isChangelog, emitsUpdateBefore: builder.emitsUpdateBefore, stateTTL: ttl)
             spec.givesEveryChange = givesVersions
+            spec.updateKeys = updateKeys
             factory = Operators.rank(spec)
         }
         return builder.addStep(prefix + title([stream.columns]), after: stream, .keys(partition), columns, factory)

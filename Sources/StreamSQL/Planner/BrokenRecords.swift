@@ -67,6 +67,8 @@ struct DeadLetters {
         // All that there is, then what is used of it: the reason first, as that marks the rows.
         var metadata = [TableDescriptor.MetadataColumn(name: "reason", key: BadInput.reasonKey, type: .string)]
         for (key, type) in connector.metadataKeys(for: descriptor).sorted(by: { $0.key < $1.key }) where key != BadInput.reasonKey {
+            // What a format tells is not known of a record that it cannot read.
+            if key.hasPrefix("value.") { continue }
             metadata.append(.init(name: Self.name(of: key), key: key, type: type))
         }
         let start = SourceSpan(start: 0, end: 0, line: 1, column: 1)

@@ -58,10 +58,10 @@ final class Broker: Sendable {
     /// The other client, connected to this broker.
     var judge: Judge { get throws { Judge(bootstrap: try bootstrap, pool: judges) } }
 
-    /// A new topic with a name of its own.
+    /// A new topic with a name of its own. It keeps records of any time, unless `settings` say otherwise.
     func topic(_ name: String = "topic", partitions: Int = 1, settings: [String: String] = [:]) throws -> String {
         let name = Self.fresh(name)
-        try judge.create(name, partitions: partitions, settings: settings)
+        try judge.create(name, partitions: partitions, settings: ["retention.ms": "-1"].merging(settings) { $1 })
         return name
     }
 
@@ -213,7 +213,7 @@ private final class Pool: Sendable {
     func put(_ process: LineProcess) { idle.withLock { $0.append(process) } }
 }
 
-private enum Script {
+enum Script {
     static let root = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     static let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? root.appending(path: ".venv/bin/python").path
     static func path(_ name: String) -> String { root.appending(path: "Tests/Support/kafka/\(name)").path }

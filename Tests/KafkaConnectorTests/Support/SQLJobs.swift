@@ -41,7 +41,7 @@ struct SQLJobs {
     }
 
     /// The error that a script, or the run of its last query, must give.
-    func error(_ script: String, sourceLocation: SourceLocation = #_sourceLocation) -> StreamError? {
+    func error(_ script: String, sourceLocation: Testing.SourceLocation = #_sourceLocation) -> StreamError? {
         do {
             if case .query(let planned) = try run(script) { _ = try JobExecution(try planned.jobGraph(into: LiveSink())).run() }
             Issue.record("no error from: \(script)", sourceLocation: sourceLocation)
@@ -147,5 +147,8 @@ final class LiveSink: TableSink {
             let rows = zip(0..<batch.count, batch.rows()).map { (batch.kind(atPhysical: batch.row($0)), $1) }
             sink.written.withLock { $0 += rows }
         }
+
+        func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] { [] }
+        func abort() {}
     }
 }

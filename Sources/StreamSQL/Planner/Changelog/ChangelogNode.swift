@@ -12,6 +12,8 @@ struct ChangelogNode: Sendable {
     var modifications: Modifications
     /// Sets of columns by which a row that was given before is found again; the empty set = there is at most one row.
     var upsertKeys: [Set<Int>]
+    /// What updates do to the columns of a row; nil = rows may be taken back.
+    var trends: RowTrends?
     /// Updates come with the row before them.
     var givesUpdateBefore = true
     /// The steps that make updates or deletions of what had been final, for error messages; nil = none below.
@@ -36,6 +38,11 @@ struct ChangelogNode: Sendable {
         case .step(let step, _): modifications = try step.modifications(below)
         }
         upsertKeys = Self.keys(plan, inputs)
+        trends = RowTrends(plan, inputs, modifications)
+        if case .step(var rank as Rank, let ranked) = plan, let keys = rank.keysOfUpdates(in: inputs[0]) {
+            rank.updateKeys = keys
+            self.plan = .step(rank, ranked)
+        }
         let own = modifications.isInsertOnly ? nil : plan.title
         updatedBy = modifications.isInsertOnly ? nil : inputs.lazy.compactMap(\.updatedBy).last ?? own
         if !modifications.isInsertOnly, below.allSatisfy(\.isInsertOnly) { updatedBy = own }
