@@ -154,7 +154,8 @@ public final class KafkaInspection: Sendable {
         for partition in partitions {
             let bounds = try bounds(partition)
             let first = switch start {
-            case .last(let count): max(bounds.low, bounds.high - Int64(min(count, 1 << 40)))
+            // Some more, as the marks of transactions take offsets too.
+            case .last(let count): count == 0 ? bounds.high : max(bounds.low, bounds.high - Int64(min(count, 1 << 40)) * 2 - 64)
             case .earliest: bounds.low
             case .latest: bounds.high
             case .offset(let offset): min(max(offset, bounds.low), bounds.high)
