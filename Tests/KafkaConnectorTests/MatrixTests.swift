@@ -178,8 +178,8 @@ import Testing
     @Test("reading", arguments: cells)
     func reading(cell: Cell) throws { try read(cell, from: .shared) }
 
-    /// Offsets by time are not among what it can do.
-    @Test("reading from another broker", arguments: cells.filter { $0.startup != .timestamp && $0.bounded != .timestamp && $0.bounded != .unbounded && $0.startup != .latest })
+    /// Offsets by time are not among what it can do, and it takes the first record of the last batch for the last record.
+    @Test("reading from another broker", arguments: cells.filter { ![.timestamp, .latest].contains($0.startup) && ![.timestamp, .latest].contains($0.bounded) })
     func readingTansu(cell: Cell) throws { try read(cell, from: .tansu) }
 
     // MARK: Writing
