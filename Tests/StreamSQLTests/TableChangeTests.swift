@@ -98,12 +98,19 @@ import Testing
         let harness = try SQLHarness("CREATE TABLE s (a INT, b STRING) WITH ('connector' = 'memory', 'unbounded' = 'true');")
         for text in [
             "WITH ('connector' = 'memory', 'changes' = 'false') AS SELECT a, COUNT(*) AS n FROM s GROUP BY a", "WITH ('connector' = 'nope') AS SELECT a FROM s",
-            "WITH ('connector' = 'memory') AS SELECT a, a FROM s", "(x, y) WITH ('connector' = 'memory') AS SELECT a, b FROM s",
+            "(x, y) WITH ('connector' = 'memory') AS SELECT a, b FROM s",
             "(a AS 1) WITH ('connector' = 'memory') AS SELECT a FROM s", "(a, b)", "(a DATE) WITH ('connector' = 'memory') AS SELECT a FROM s",
         ] {
             #expect(try harness.error("CREATE TABLE t \(text)") != nil)
             #expect(try harness.names("SHOW TABLES") == ["s"], "\(text)")
         }
+    }
+
+    @Test("CREATE TABLE AS names repeated columns of its query apart")
+    func repeatedNames() throws {
+        let harness = try SQLHarness("CREATE TABLE s (a INT, b STRING) WITH ('connector' = 'memory');")
+        try harness.run("CREATE TABLE t WITH ('connector' = 'memory') AS SELECT a, a, b AS a0 FROM s")
+        #expect(try harness.names("SHOW COLUMNS FROM t") == ["a", "a0", "a00"])
     }
 
     // MARK: ALTER
