@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos chaos-kafka simulate fuzz-sql bench bench-nexmark format clean
+.PHONY: all setup build release demo test chaos chaos-kafka simulate fuzz-sql bench bench-nexmark bench-kafka format clean
 
 all: build
 
@@ -49,13 +49,17 @@ fuzz-sql: setup
 
 bench: release
 	@Benchmarks/run.sh
-	@$(MAKE) --no-print-directory bench-nexmark
+	@$(MAKE) --no-print-directory bench-nexmark bench-kafka
 
 # The Nexmark queries beside Flink's figures: make bench-nexmark EVENTS=1000000
 EVENTS ?= 5000000
 bench-nexmark: setup
 	swift build -c release --product bench-nexmark $(SWIFT_FLAGS) -Xswiftc -gnone
 	.build/release/bench-nexmark --events $(EVENTS)
+
+# Reading and writing Kafka beside librdkafka alone: make bench-kafka MESSAGES=3000000, BOOTSTRAP=host:port for a broker of yours
+bench-kafka: setup
+	@MESSAGES=$(MESSAGES) BOOTSTRAP=$(BOOTSTRAP) Benchmarks/Kafka/run.sh
 
 format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift

@@ -77,6 +77,10 @@ let package = Package(
             dependencies: ["StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "FileConnectors", "HudiTable"],
             path: "Benchmarks/Suite", swiftSettings: ours, linkerSettings: arrowPath),
 
+        .executableTarget(
+            name: "bench-kafka", dependencies: ["KafkaConnector", "CRdKafka", "StreamCore", "StreamSQL", "StreamRuntime", "FileConnectors"],
+            path: "Benchmarks/Kafka", exclude: ["run.sh"], swiftSettings: ours),
+
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
         .executableTarget(
             name: "bench-nexmark", dependencies: ["Nexmark", "StreamSQL", "StreamRuntime", "FileConnectors"], path: "Benchmarks/Nexmark",

@@ -117,7 +117,6 @@ final class KafkaReader: SplitReader {
         afterwards = nil
         let count = rd_kafka_consume_batch_queue(queue, 0, messages, min(max(maxRows, 1), Self.messagesMax))
         guard count > 0 else { return }
-        if nextWarned { connection.messagesCame(); nextWarned = false }
         var error: StreamError?
         for i in 0..<count {
             let message = messages[i]!
@@ -137,7 +136,6 @@ final class KafkaReader: SplitReader {
         }
         if filled == 0 { passAfterwards() }
     }
-    private var nextWarned = false
 
     private func passAfterwards() {
         guard let next = afterwards else { return }
@@ -156,7 +154,6 @@ final class KafkaReader: SplitReader {
             throw StreamError(.io, "reading \(partition): the cluster \(connection.client.configuration.servers) does not have it any more",
                               fix: "start the job with --fresh when the topic was deleted or made anew")
         case _ where KafkaFailure.isTransient(code):
-            nextWarned = true
             connection.warn(KafkaFailure.error(code, "reading \(partition)", said: said(), configuration: connection.client.configuration).problem, now, metrics)
         default: throw connection.client.error(code, "reading \(partition)", said: said())
         }

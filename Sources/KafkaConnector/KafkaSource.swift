@@ -11,6 +11,8 @@ final class KafkaSource: TableSource {
     private let kafka: KafkaTable
     private let options: KafkaSourceOptions
     private let scan: ScanRequest
+    /// Milliseconds that a start may take until a broker answers.
+    private let startLimit: Int32
     private let state = Mutex(State())
 
     private struct State {
@@ -20,11 +22,10 @@ final class KafkaSource: TableSource {
 
     /// Fetched ahead of the decoder, over all partitions.
     private static let fetchedKilobytes = 131_072
-    private static let startLimit: Int32 = 30_000
     private static let discoveryLimit: Int32 = 3_000
 
     /// - Throws: `.validate` for options that do not go together.
-    init(_ kafka: KafkaTable, scan: ScanRequest) throws {
+    init(_ kafka: KafkaTable, scan: ScanRequest, startLimit: Int32 = 30_000) throws {
         options = try KafkaSourceOptions(kafka)
         if let option = options.needsGroup, kafka.configuration["group.id"] == nil {
             let isDefault = option.contains("startup") && kafka.table.options["scan.startup.mode"] == nil
@@ -33,6 +34,7 @@ final class KafkaSource: TableSource {
         }
         self.kafka = kafka
         self.scan = scan
+        self.startLimit = startLimit
     }
 
     var isBounded: Bool { options.isBounded }
@@ -52,7 +54,7 @@ final class KafkaSource: TableSource {
     // MARK: Listing
 
     func splits() throws -> [SourceSplit] {
-        try asking(Self.startLimit) { client in
+        try asking(startLimit) { client in
             let partitions = try list(client, isStart: true)
             state.withLock { $0.partitions = partitions.count }
             let ends = try ends(client, partitions), starts = try starts(client, partitions)
@@ -61,7 +63,7 @@ final class KafkaSource: TableSource {
     }
 
     func newSplits(known: Set<String>) throws -> [SourceSplit] {
-        try asking(state.withLock { $0.connection == nil } ? Self.startLimit : Self.discoveryLimit) { client in
+        try asking(state.withLock { $0.connection == nil } ? startLimit : Self.discoveryLimit) { client in
             let partitions = try list(client, isStart: false).filter { !known.contains($0.description) }
             state.withLock { $0.partitions = max($0.connection == nil ? 1 : $0.partitions, known.count + partitions.count) }
             return partitions.map { SourceSplit(id: $0.description, position: KafkaPosition(.earliest).text) }
@@ -207,7 +209,7 @@ final class KafkaSource: TableSource {
         configuration.set("isolation.level", "read_committed", unlessGiven: true)
         configuration.set("statistics.interval.ms", "5000", unlessGiven: true)
         configuration.set("log.connection.close", "false", unlessGiven: true)
-        // Limits are for each partition.
+        // Limits are for each partition. Room for a second's messages: librdkafka looks again only then when a queue was full.
         configuration.set("queued.max.messages.kbytes", String(min(65_536, max(1_024, Self.fetchedKilobytes / max(partitions, 1)))), unlessGiven: true)
         configuration.set("queued.min.messages", String(min(1_000_000, max(1_000, 2_000_000 / max(partitions, 1)))), unlessGiven: true)
         return configuration

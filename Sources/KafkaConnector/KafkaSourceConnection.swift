@@ -50,14 +50,14 @@ final class KafkaSourceConnection: @unchecked Sendable {
         if state.withLock({ $0.quiet.mayTell(now) }) { metrics.warn(text) }
     }
 
-    /// Messages come: the next trouble is a new one.
-    func messagesCame() { state.withLock { $0.quiet = Quiet() } }
-
-    /// Longer and longer silence between warnings.
+    /// Longer and longer silence between warnings, until there was no trouble for a minute.
     private struct Quiet {
         var until: UInt64 = 0
         var gap: UInt64 = 10_000_000_000
+        var last: UInt64 = 0
         mutating func mayTell(_ now: UInt64) -> Bool {
+            if now > last + 60_000_000_000 { self = Quiet() }
+            last = now
             guard now >= until else { return false }
             until = now + gap
             gap = min(gap * 2, 300_000_000_000)

@@ -23,6 +23,8 @@ public struct AggregateCall: Sendable, Hashable {
     public var filter: Int?
     public var distinct: Bool
     public var resultType: DataType
+    /// Of a JSON aggregate: its values are JSON themselves, and are put in as they are.
+    public var takesJson = false
     /// What computes it, when it is no built-in function; found by name while a statement is bound.
     public let user: AggregateFunction?
 

@@ -51,7 +51,7 @@ import Testing
         ("'scan.startup.mode' = 'specific-offsets'", "needs option 'scan.startup.specific-offsets'", "partition:0,offset:42"),
         ("'scan.startup.mode' = 'specific-offsets', 'scan.startup.specific-offsets' = 'partition:0,offset:x'", "'scan.startup.specific-offsets'", "partition:0,offset:42"),
         ("'scan.bounded.mode' = 'specific-offsets', 'scan.bounded.specific-offsets' = '0:7'", "'scan.bounded.specific-offsets'", "partition:0,offset:42"),
-        ("'scan.startup.mode' = 'group-offsets'", "group", "properties.group.id"),
+        ("'scan.startup.mode' = 'group-offsets'", "needs option 'properties.group.id'", "'earliest-offset'"),
         ("'sink.delivery-guarantee' = 'exactly-once'", "sink.transactional-id-prefix", "sink.transactional-id-prefix"),
         ("'key.fields' = 'id'", "key.format", "key.format"),
         ("'key.format' = 'json', 'key.fields' = 'idd'", "'idd'", "id"),

@@ -148,7 +148,8 @@ import Testing
         let (topic, group) = try Self.topics.topic(broker, cell.partitions, cell.format, cell.compression, fresh: cell.bounded == .unbounded)
         let jobs = try SQLJobs("SET 'table.local-time-zone' = 'UTC';" + Self.table(cell, broker, topic, group))
         guard cell.bounded == .unbounded else {
-            #expect(try jobs.rows(Self.query) == Self.expected(cell))
+            let found = try jobs.rows(Self.query), wanted = Self.expected(cell)
+            #expect(found == wanted, "too many: \(Set(found).subtracting(wanted).sorted()), missing: \(Set(wanted).subtracting(found).sorted())")
             return
         }
         let job = try jobs.start(Self.query)
@@ -177,8 +178,8 @@ import Testing
     @Test("reading", arguments: cells)
     func reading(cell: Cell) throws { try read(cell, from: .shared) }
 
-    /// Offsets by time are not among what it can do.
-    @Test("reading from another broker", arguments: cells.filter { $0.startup != .timestamp && $0.bounded != .timestamp && $0.bounded != .unbounded && $0.startup != .latest })
+    /// Offsets by time are not among what it can do, and it takes the first record of the last batch for the last record.
+    @Test("reading from another broker", arguments: cells.filter { ![.timestamp, .latest].contains($0.startup) && ![.timestamp, .latest].contains($0.bounded) })
     func readingTansu(cell: Cell) throws { try read(cell, from: .tansu) }
 
     // MARK: Writing

@@ -36,7 +36,9 @@ private final class Mirror: Sendable {
             recovery!.keepsFinished = true
         }
         let graph = try Self.graph(options, parallelism: parallelism) { text in log.add(text) }
-        current = Mutex(try JobRunner(graph, options: JobOptions(workers: parallelism, checkpoints: checkpoints), recovery: recovery))
+        let runner = try JobRunner(graph, options: JobOptions(workers: parallelism, checkpoints: checkpoints), recovery: recovery)
+        runner.onEvent { [log] event in if case .checkpointCompleted = event { log.addCheckpoint() } }
+        current = Mutex(runner)
         Thread { [self] in
             let result = Result { try current.withLock { $0 }!.run() }
             current.withLock { $0 = nil }
@@ -48,6 +50,9 @@ private final class Mirror: Sendable {
         private let lines = Mutex<[String]>([])
         func add(_ text: String) { lines.withLock { $0.append(text) } }
         var all: [String] { lines.withLock { $0 } }
+        private let completed = Mutex(0)
+        func addCheckpoint() { completed.withLock { $0 += 1 } }
+        var checkpoints: Int { completed.withLock { $0 } }
     }
     let log: Log
 
@@ -201,6 +206,8 @@ private struct Content: Equatable, CustomStringConvertible {
             try mirror.until("part of them are there") { try count(.other, topic) >= Int64(written - 150) }
             try here.produce(topic, messages(30, partitions: 3, from: written))
             written += 30
+            // A first start that dies before its first checkpoint begins anew.
+            if round == 0 { try mirror.until("there is a checkpoint") { mirror.log.checkpoints > 0 } }
             try mirror.crash()
         }
         let last = try Mirror(given, folder: folder)

@@ -75,10 +75,11 @@ struct ReferenceAggregate {
 
     private func moment(_ values: [Double]) -> Value {
         let n = Double(values.count)
-        let sum = values.reduce(0, +), squares = values.reduce(0) { $0 + $1 * $1 }
+        let mean = values.reduce(0, +) / n
+        let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }, differences = values.reduce(0) { $0 + ($1 - mean) }
         let isSample = !call.function.hasSuffix("_POP")
         if isSample, values.count < 2 { return .null }
-        let variance = (squares - sum * sum / n) / (isSample ? n - 1 : n)
+        let variance = (squares - differences * differences / n) / (isSample ? n - 1 : n)
         return .double(call.function.hasPrefix("STDDEV") ? variance.squareRoot() : variance)
     }
 }

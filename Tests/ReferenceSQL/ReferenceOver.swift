@@ -6,12 +6,18 @@ import StreamSQL
 extension ReferenceInterpreter {
     /// Each row with what functions give for it and the rows before it in the order of its partition.
     func over(_ input: [Event], _ columns: [PlanColumn], _ o: Over) throws -> [Event] {
-        var rows = net(input)
+        var rows = net(input), givenAt: (Event) -> Int64 = { _ in .min }
         if o.order.count == 1, columns[o.order[0].column].isTimeAttribute, !o.order[0].descending, input.allSatisfy({ $0.kind == .insert }) {
             // Without a limit the frame's state has gone as far as the watermark; with one, as far as the rows that were given.
             let column = o.order[0].column
             rows = o.frame.preceding == nil
                 ? input.filter { ($0.row[column].integer ?? .min) > $0.watermark } : onTime(input, column: column, partition: o.partition)
+            // What reads the rows has seen all watermarks but the one that gives a row: one that came late comes late there too.
+            let marks = Set(input.map(\.watermark)).sorted()
+            givenAt = { event in
+                guard let time = event.row[column].integer, time > event.watermark else { return event.watermark }
+                return marks.last { $0 < time } ?? .min
+            }
         }
         return try Groups(rows) { event in o.partition.map { event.row[$0] } }.flatMap { _, members in
             let sorted = members.indices.sorted { x, y in
@@ -21,9 +27,12 @@ extension ReferenceInterpreter {
                     if order != 0 { return order < 0 }
                 }
                 return x < y
-            }.map { members[$0].row }
-            return try sorted.indices.map { i in Event(row: sorted[i] + (try o.calls.map { try value($0, at: i, of: sorted, o) })) }
-        }
+            }.map { members[$0] }
+            let ordered = sorted.map(\.row)
+            return try sorted.indices.map { i in
+                Event(row: ordered[i] + (try o.calls.map { try value($0, at: i, of: ordered, o) }), watermark: givenAt(sorted[i]))
+            }
+        }.enumerated().sorted { ($0.element.watermark, $0.offset) < ($1.element.watermark, $1.offset) }.map(\.element)
     }
 
     /// Without rows that come when one of their time, or of a later one, has been given for their key already. A row that is due when it

@@ -64,6 +64,32 @@ import Testing
         }
     }
 
+    /// A limited frame takes a late row of a key that it has given nothing of yet; an unlimited one above it does not.
+    @Test("a row that is late for one of two frames is late whichever comes first, in every run and in the reference") func lateBehindOver() throws {
+        let script = """
+            CREATE TABLE t (id BIGINT, k INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) WITH ('connector' = 'rows');
+            SELECT id, COUNT(*) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS n, LAG(id) OVER (PARTITION BY k ORDER BY ts) AS a FROM t;
+            """
+        let times: [(key: Int64, time: Int64)] = [(1, 5_000), (2, 2_000), (1, 4_500), (2, 7_000), (3, 1_000)]
+        let table = ReferenceInterpreter.Table(rows: times.enumerated().map { i, t in [.int(Int64(i)), .int(t.key), .int(t.time)] })
+        let expected: [[Value]] = [[.int(0), .int(2), .int(2)], [.int(2), .int(1), .null], [.int(3), .int(2), .null]]
+        let session = SQLSession(connectors: [RowsConnector(["t": table])])
+        for statement in try SQLParser(text: script).parseScript() {
+            guard case .query(let query) = try session.execute(statement) else { continue }
+            let rows = try ReferenceInterpreter(tables: ["t": table], context: session.evaluation).rows(of: query.plan)
+            #expect(Set(rows) == Set(expected), "\(rows)")
+        }
+        for parallelism in [1, 2, 4] {
+            for batchRows in [1, 2, 7] {
+                var settings = RunSettings()
+                (settings.parallelism, settings.batchRows) = (parallelism, batchRows)
+                var run = ScriptRun(settings) { [RowsConnector(["t": table])] }
+                let rows = try run.run(script)[0].rows
+                #expect(Set(rows) == Set(expected), "\(settings): \(rows)")
+            }
+        }
+    }
+
     @Test("a planted bug is found, and cut down to a few rows") func planted() throws {
         var fuzzer = Fuzzer()
         fuzzer.losesRows = true

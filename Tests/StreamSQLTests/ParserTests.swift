@@ -311,6 +311,21 @@ func shown(_ t: TableRef) -> String {
         #expect(table.comment == "all")
     }
 
+    @Test("INSERT takes the one strategy for conflicts that there is")
+    func conflictStrategy() throws {
+        let insert = "INSERT INTO t SELECT a.x FROM a JOIN b ON a.x = b.x ON CONFLICT DO"
+        #expect(try SQLParser(text: "\(insert) DEDUPLICATE; SELECT 1", file: "s.sql").parseScript().count == 2)
+        for strategy in ["NOTHING", "ERROR"] {
+            do {
+                _ = try SQLParser(text: "\(insert) \(strategy)", file: "s.sql").parseScript()
+                Issue.record("\(strategy)")
+            } catch let error as StreamError {
+                #expect(error.problem == "not supported yet: ON CONFLICT DO \(strategy)")
+                #expect(error.fix?.hasPrefix("write ON CONFLICT DO DEDUPLICATE") == true && error.location?.column == 68)
+            }
+        }
+    }
+
     @Test("a script keeps each statement's text and place, and drops comments")
     func script() throws {
         let text = """

@@ -54,8 +54,9 @@ import Testing
                   `day_of` AS CAST(`ts` AS DATE),
                   `pos` BIGINT METADATA FROM 'offset' VIRTUAL,
                   WATERMARK FOR `ts` AS `ts` - INTERVAL '5' SECOND,
-                  CONSTRAINT `PK_3386` PRIMARY KEY (`id`) NOT ENFORCED
-                ) COMMENT 'all orders'
+                  CONSTRAINT `PK_id` PRIMARY KEY (`id`) NOT ENFORCED
+                )
+                COMMENT 'all orders'
                 PARTITIONED BY (`user`)
                 WITH (
                   'connector' = 'memory',

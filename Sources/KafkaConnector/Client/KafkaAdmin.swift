@@ -1,5 +1,10 @@
 import CRdKafka
 import StreamCore
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// A partition of a topic.
 public struct TopicPartition: Hashable, Sendable, Comparable, CustomStringConvertible {
@@ -58,7 +63,7 @@ extension KafkaClient {
     /// Offset of the first record there is, and the one behind the last.
     public func bounds(_ partition: TopicPartition, timeout: Int32 = defaultTimeout) throws -> (low: Int64, high: Int64) {
         var low: Int64 = 0, high: Int64 = 0
-        let code = rd_kafka_query_watermark_offsets(handle, partition.topic, partition.partition, &low, &high, timeout)
+        let code = patiently(timeout) { rd_kafka_query_watermark_offsets(handle, partition.topic, partition.partition, &low, &high, $0) }
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(code, "asking for the offsets of \(partition)") }
         return (low, high)
     }
@@ -66,7 +71,10 @@ extension KafkaClient {
     /// The offset of the first record at or after a time in milliseconds; nil when there is none.
     public func offsets(at time: Int64, _ partitions: [TopicPartition], timeout: Int32 = defaultTimeout) throws -> [TopicPartition: Int64?] {
         try withList(partitions.map { ($0, time) }) { list in
-            let code = rd_kafka_offsets_for_times(handle, list, timeout)
+            let code = patiently(timeout) { left in
+                for i in 0..<Int(list.pointee.cnt) { list.pointee.elems[i].offset = time }
+                return rd_kafka_offsets_for_times(handle, list, left)
+            }
             guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(code, "asking for the offsets at \(time) of \(partitions.map(\.description).joined(separator: ", "))") }
             return try read(list, "asking for the offset at \(time) of").mapValues { $0 >= 0 ? $0 : nil }
         }
@@ -87,6 +95,25 @@ extension KafkaClient {
         try withList(offsets.map { ($0.key, $0.value) }) { list in
             let code = rd_kafka_commit(handle, list, 0)
             guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(code, "committing offsets to group \(configuration["group.id"] ?? "")") }
+        }
+    }
+
+    /// Asks again after answers that tell of a leader that is moving, until the time is up.
+    private func patiently(_ timeout: Int32, _ ask: (_ left: Int32) -> rd_kafka_resp_err_t) -> rd_kafka_resp_err_t {
+        let end = Clock.monotonicNanoseconds() + UInt64(timeout) * 1_000_000
+        var pause: UInt32 = 50_000
+        while true {
+            let now = Clock.monotonicNanoseconds()
+            let code = ask(max(1, Int32(truncatingIfNeeded: (end - min(now, end)) / 1_000_000)))
+            switch code {
+            case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+                 RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH, RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+                 RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+                guard Clock.monotonicNanoseconds() + UInt64(pause) * 1_000 < end else { return code }
+                usleep(pause)
+                pause = min(pause * 2, 1_000_000)
+            default: return code
+            }
         }
     }
 

@@ -1,5 +1,10 @@
 import CRdKafka
 import StreamCore
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// What a client is told about its cluster: the `properties.*` options of a table, without their prefix.
 ///
@@ -111,14 +116,20 @@ public struct KafkaConfiguration: Sendable {
         return StreamError(.validate, "'\(prefix)\(key)' = '\(shown)' \(problem)", fix: fix)
     }
 
-    /// All property names that librdkafka has.
+    /// All property names that librdkafka has, those without a default among them.
     static func names() -> [String] {
-        let conf = rd_kafka_conf_new()!
-        defer { rd_kafka_conf_destroy(conf) }
-        var count = 0
-        guard let dump = rd_kafka_conf_dump(conf, &count) else { return [] }
-        defer { rd_kafka_conf_dump_free(dump, count) }
-        return stride(from: 0, to: count, by: 2).compactMap { dump[$0].map { String(cString: $0) } }
+        var text: UnsafeMutablePointer<CChar>?, count = 0
+        guard let file = open_memstream(&text, &count) else { return [] }
+        rd_kafka_conf_properties_show(file)
+        fclose(file)
+        defer { free(text) }
+        guard let text else { return [] }
+        // A table: name | for what | values | default | meaning.
+        return String(cString: text).split(separator: "\n").compactMap { line in
+            let cells = line.split(separator: "|", omittingEmptySubsequences: false)
+            let name = String(cells[0]).trimmed
+            return cells.count >= 5 && name.contains { $0.isLetter } && name != "Property" ? name : nil
+        }
     }
 
     // MARK: The Java client's names

@@ -154,7 +154,8 @@ public final class KafkaInspection: Sendable {
         for partition in partitions {
             let bounds = try bounds(partition)
             let first = switch start {
-            case .last(let count): max(bounds.low, bounds.high - Int64(min(count, 1 << 40)))
+            // Some more, as the marks of transactions take offsets too.
+            case .last(let count): count == 0 ? bounds.high : max(bounds.low, bounds.high - Int64(min(count, 1 << 40)) * 2 - 64)
             case .earliest: bounds.low
             case .latest: bounds.high
             case .offset(let offset): min(max(offset, bounds.low), bounds.high)
@@ -176,6 +177,7 @@ public final class KafkaInspection: Sendable {
         }
 
         // What there is now comes partition by partition: it is put in order first.
+        let isLast = if case .last = start { true } else { false }
         var open = Set(firsts.filter { $0.first < $0.end }.map(\.0.partition))
         var held: [Record] = [], left = limit
         func show(_ records: [Record]) throws {
@@ -204,21 +206,26 @@ public final class KafkaInspection: Sendable {
             let code = message.pointee.err
             if code == RD_KAFKA_RESP_ERR_NO_ERROR {
                 let record = Self.record(message, topic)
-                if isOrdered { held.append(record) } else { try show([record]) }
-                if record.offset + 1 >= ends[record.partition.partition] ?? 0 { open.remove(record.partition.partition) }
+                let end = ends[record.partition.partition] ?? 0
+                if !isOrdered {
+                    try show([record])
+                } else if follow || record.offset < end {
+                    held.append(record)
+                }
+                if record.offset + 1 >= end { open.remove(record.partition.partition) }
             } else if code == RD_KAFKA_RESP_ERR__PARTITION_EOF {
                 open.remove(message.pointee.partition)
             } else if !KafkaFailure.isTransient(code) {
                 throw client.error(code, "reading \(topic)-\(message.pointee.partition)", said: rd_kafka_message_errstr(message).map { String(cString: $0) })
             }
-            if isOrdered, open.isEmpty || (held.count >= 100_000 && start != .last(.max)) {
-                // A long read from the start is not kept in memory to be sorted.
-                if case .last = start, !open.isEmpty { continue }
+            guard isOrdered else { continue }
+            if open.isEmpty {
                 try showHeld()
-                if open.isEmpty {
-                    isOrdered = false
-                    if !follow { return }
-                }
+                isOrdered = false
+                if !follow { return }
+            } else if !isLast, held.count >= 100_000 {
+                // A long read is put in order piece by piece, rather than kept in memory.
+                try showHeld()
             }
         }
         if isOrdered { try showHeld() }

@@ -15,7 +15,9 @@ final class AggregatePlan {
     /// What an accumulator is made of; equal ones are made once.
     enum Part: Hashable {
         case count
-        case sum(argument: Int, SumForm, squared: Bool)
+        case sum(argument: Int, SumForm)
+        /// For variances: twice as precise as Double.
+        case preciseSum(argument: Int, decimalScale: Int, squared: Bool)
         case extreme(argument: Int, DataType, isMin: Bool)
         case end(argument: Int, DataType, isFirst: Bool)
         case list(arguments: [Int], [DataType])
@@ -121,14 +123,14 @@ final class AggregatePlan {
             case .double: .double(decimalScale: 0)
             default: .integer
             }
-            return .sum(want(.sum(argument: argument, form, squared: false), selector), count: want(.count, selector), call.resultType)
+            return .sum(want(.sum(argument: argument, form), selector), count: want(.count, selector), call.resultType)
         case "AVG":
             let form: SumForm = switch type {
             case .decimal(_, let s): .decimal(scale: s)
             case .float, .double: .double(decimalScale: 0)
             default: .integer
             }
-            return .average(want(.sum(argument: argument, form, squared: false), selector), count: want(.count, selector), call.resultType)
+            return .average(want(.sum(argument: argument, form), selector), count: want(.count, selector), call.resultType)
         case "MIN", "MAX":
             let isMin = name == "MIN"
             if retracts { return .multisetExtreme(want(.multiset(argument: argument, type), selector), isMin: isMin) }
@@ -152,18 +154,14 @@ final class AggregatePlan {
             return .sketch(want(.sketch(argument: argument), selector))
         case "COLLECT": return .collect(want(.multiset(argument: argument, type), selector), call.resultType)
         case "LISTAGG": return .listagg(want(.list(arguments: call.arguments, call.argumentTypes), selector))
-        case _ where name.hasPrefix("JSON_ARRAYAGG"): return .jsonArray(want(.list(arguments: [argument], [type]), selector), type)
+        case _ where name.hasPrefix("JSON_ARRAYAGG"): return .jsonArray(want(.list(arguments: [argument], [type]), selector), call.takesJson ? nil : type)
         case _ where name.hasPrefix("JSON_OBJECTAGG"):
-            return .jsonObject(want(.list(arguments: call.arguments, call.argumentTypes), selector), call.argumentTypes[1],
+            return .jsonObject(want(.list(arguments: call.arguments, call.argumentTypes), selector), call.takesJson ? nil : call.argumentTypes[1],
                                keepsNulls: !name.hasSuffix("ABSENT ON NULL"))
         default:
-            let form: SumForm = switch type {
-            case .decimal(_, let s): .double(decimalScale: s)
-            case .float, .double: .double(decimalScale: 0)
-            default: .integer
-            }
-            return .moment(sum: want(.sum(argument: argument, form, squared: false), selector),
-                           squares: want(.sum(argument: argument, form, squared: true), selector), count: want(.count, selector),
+            let scale = if case .decimal(_, let scale) = type { scale } else { 0 }
+            return .moment(sum: want(.preciseSum(argument: argument, decimalScale: scale, squared: false), selector),
+                           squares: want(.preciseSum(argument: argument, decimalScale: scale, squared: true), selector), count: want(.count, selector),
                            isSample: !name.hasSuffix("_POP"), isRoot: name.hasPrefix("STDDEV"), call.resultType)
         }
     }
@@ -238,7 +236,10 @@ final class AggregatePlan {
             let names: [String]
             switch item.part {
             case .count: names = [item.selector.nonNull.isEmpty ? "count" : "count(\(listed(item.selector.nonNull)))"]
-            case .sum(let argument, _, let squared): names = ["\(squared ? "sum_of_squares" : "sum")(\(inputNames[argument]))"]
+            case .sum(let argument, _): names = ["sum(\(inputNames[argument]))"]
+            case .preciseSum(let argument, _, let squared):
+                let name = "\(squared ? "sum_of_squares" : "sum")(\(inputNames[argument]))"
+                names = ["\(name) precisely", "\(name) remainder"]
             case .extreme(let argument, _, let isMin): names = ["\(isMin ? "min" : "max")(\(inputNames[argument]))"]
             case .end(let argument, _, let isFirst):
                 let name = "\(isFirst ? "first_value" : "last_value")(\(inputNames[argument]))"
@@ -273,13 +274,14 @@ final class AggregatePlan {
         switch item.part {
         // With a filter it would part from the count of all rows at once.
         case .count: return CountAccumulator(sharing: item.selector.filter == nil ? rows : nil)
-        case .sum(let argument, let form, let squared):
+        case .sum(let argument, let form):
             switch form {
-            case .integer: return IntegerSum(argument: argument, squared: squared)
-            case .float: return FloatingSum(argument: argument, squared: squared, type: .float)
-            case .double(let scale): return FloatingSum(argument: argument, squared: squared, type: .double, decimalScale: scale)
+            case .integer: return IntegerSum(argument: argument)
+            case .float: return FloatingSum(argument: argument, type: .float)
+            case .double(let scale): return FloatingSum(argument: argument, type: .double, decimalScale: scale)
             case .decimal(let scale): return DecimalSum(argument: argument, scale: scale)
             }
+        case .preciseSum(let argument, let scale, let squared): return PreciseSum(argument: argument, squared: squared, decimalScale: scale)
         case .extreme(let argument, let type, let isMin):
             if type.physical == .view { return BytesExtreme(argument: argument, isMin: isMin, type: type) }
             return Extreme(argument: argument, isMin: isMin, type: type)

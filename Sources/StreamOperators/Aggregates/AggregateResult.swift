@@ -12,8 +12,9 @@ enum AggregateResult {
     case listEnd(Int, isFirst: Bool, DataType)
     case listagg(Int)
     case collect(Int, DataType)
-    case jsonArray(Int, DataType)
-    case jsonObject(Int, DataType, keepsNulls: Bool)
+    /// Of JSON that is put in as it is when there is no type.
+    case jsonArray(Int, DataType?)
+    case jsonObject(Int, DataType?, keepsNulls: Bool)
     case distinct(Int)
     case distinctMember(Int, member: Int, call: Int)
     case array(Int, DataType)
@@ -51,7 +52,7 @@ enum AggregateResult {
             }
         case .jsonObject(let i, let type, let keepsNulls):
             return at(i, ValueList.self).result(.string, groups, count: n) { entries in
-                let kept = entries.filter { keepsNulls || $0.values[1] != .null }
+                let kept = entries.filter { keepsNulls || $0.values[1] != .null }.sorted { JSONText.precedes($0.values[0], $1.values[0]) }
                 return .string("{" + kept.map { JSONText.of($0.values[0], .string) + ":" + JSONText.of($0.values[1], type) }.joined(separator: ",") + "}")
             }
         case .array(let i, let type):
@@ -148,31 +149,27 @@ enum AggregateResult {
         return accumulator.state(groups, count: n)[0]
     }
 
-    /// Flink computes (sum(x * x) - sum(x) * sum(x) / n) / (n or n - 1) in the argument's own arithmetic, then takes the root.
+    /// The sum of squared differences from the mean, by n or n - 1, or the root of that. As in Flink it is computed in floating point whatever
+    /// the argument's type, then cast to that: cut, kept within INT or BIGINT, and wrapped for what is narrower.
     private func moment(_ sums: Accumulator, _ squares: Accumulator, _ counts: UnsafePointer<Int64>, _ isSample: Bool, _ isRoot: Bool,
                         _ type: DataType, _ groups: UnsafePointer<Int32>, _ n: Int) -> Column {
-        if type.isInteger {
-            let s = unsafeDowncast(sums, to: IntegerSum.self).values.pointer(as: Int64.self), q = unsafeDowncast(squares, to: IntegerSum.self).values.pointer(as: Int64.self)
-            let bits = Int64(type.width * 8)
-            func wrapped(_ x: Int64) -> Int64 { (x << (64 - bits)) >> (64 - bits) }
-            return integers(type, n) {
-                let g = Int(groups[$0])
-                let count = counts[g], divisor = isSample ? count - 1 : count
-                guard count > 0, divisor > 0 else { return nil }
-                let sum = wrapped(s[g])
-                let variance = (wrapped(q[g]) &- wrapped(sum &* sum) / count) / divisor
-                guard isRoot else { return variance }
-                return variance < 0 ? 0 : Int64(Double(variance).squareRoot())
-            }
-        }
-        let s = unsafeDowncast(sums, to: FloatingSum.self).doubles
-        let q = unsafeDowncast(squares, to: FloatingSum.self).doubles
+        let s = unsafeDowncast(sums, to: PreciseSum.self), q = unsafeDowncast(squares, to: PreciseSum.self)
         func value(_ i: Int) -> Double? {
             let g = Int(groups[i])
             let divisor = isSample ? counts[g] - 1 : counts[g]
             guard counts[g] > 0, divisor > 0 else { return nil }
-            let variance = (q[g] - s[g] * s[g] / Double(counts[g])) / Double(divisor)
+            let variance = PreciseSum.squaredDifferences(sum: s.total(g), squares: q.total(g), count: counts[g]) / Double(divisor)
             return isRoot ? variance.squareRoot() : variance
+        }
+        if type.isInteger {
+            let bits = Int64(type.width * 8)
+            return integers(type, n) {
+                guard let v = value($0) else { return nil }
+                guard v == v else { return 0 }
+                if bits == 64 { return Int64(exactly: v.rounded(.towardZero)) ?? .max }
+                let whole = Int64(Int32(exactly: v.rounded(.towardZero)) ?? .max)
+                return (whole << (64 - bits)) >> (64 - bits)
+            }
         }
         switch type {
         case .float: return .make(type, count: n, zero: Float(0)) { value($0).map { Float($0) } }

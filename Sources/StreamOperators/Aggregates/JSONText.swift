@@ -2,6 +2,13 @@ import StreamCore
 
 /// JSON text of boxed values, for the JSON aggregates.
 enum JSONText {
+    /// - Parameter type: nil = a text that is JSON already.
+    static func of(_ value: Value, _ type: DataType?) -> String {
+        if let type { return of(value, type) }
+        guard case .string(let json) = value else { return "null" }
+        return json
+    }
+
     static func of(_ value: Value, _ type: DataType) -> String {
         switch (value, type) {
         case (.null, _): "null"
@@ -25,6 +32,12 @@ enum JSONText {
             "{" + zip(fields, items).map { quoted($0.name) + ":" + of($1, $0.type) }.joined(separator: ",") + "}"
         default: "null"
         }
+    }
+
+    /// Order of an object's names: by their UTF-16 units, as Java's strings are.
+    static func precedes(_ a: Value, _ b: Value) -> Bool {
+        guard case .string(let a) = a, case .string(let b) = b else { return false }
+        return a.utf16.lexicographicallyPrecedes(b.utf16)
     }
 
     private static func name(_ key: Value, _ type: DataType) -> String {

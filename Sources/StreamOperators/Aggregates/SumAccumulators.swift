@@ -1,12 +1,11 @@
 import StreamCore
 
-/// Sum of integers, or of their squares, modulo 2^64; cut to the result's width it wraps as that type does.
+/// Sum of integers modulo 2^64; cut to the result's width it wraps as that type does.
 final class IntegerSum: ArrayAccumulator {
     private let argument: Int
-    private let squared: Bool
 
-    init(argument: Int, squared: Bool) {
-        (self.argument, self.squared) = (argument, squared)
+    init(argument: Int) {
+        self.argument = argument
         super.init(GroupValues(fill: Int64(0)), stateTypes: [.bigint])
     }
 
@@ -22,13 +21,8 @@ final class IntegerSum: ArrayAccumulator {
 
     private func add<T: FixedWidthInteger & BitwiseCopyable>(_ from: UnsafePointer<T>, _ input: UpdateInput) {
         let (sums, groups) = (values.pointer(as: Int64.self), input.groups)
-        if squared || input.retract {
-            let (squared, retract) = (squared, input.retract)
-            forEachRow(input.rows, input.count) { i, row in
-                var v = Int64(truncatingIfNeeded: from[row])
-                if squared { v = v &* v }
-                sums[Int(groups[i])] &+= retract ? 0 &- v : v
-            }
+        if input.retract {
+            forEachRow(input.rows, input.count) { i, row in sums[Int(groups[i])] &-= Int64(truncatingIfNeeded: from[row]) }
         } else if input.isSingleGroup {
             var sum: Int64 = 0
             forEachRow(input.rows, input.count) { _, row in sum &+= Int64(truncatingIfNeeded: from[row]) }
@@ -49,16 +43,15 @@ final class IntegerSum: ArrayAccumulator {
     }
 }
 
-/// Sum of numbers, or of their squares, in floating point: Float for SUM(FLOAT), else Double.
+/// Sum of numbers in floating point: Float for SUM(FLOAT), else Double.
 final class FloatingSum: ArrayAccumulator {
     private let argument: Int
-    private let squared: Bool
     private let isFloat: Bool
     /// What a DECIMAL's unscaled value is divided by.
     private let divisor: Double
 
-    init(argument: Int, squared: Bool, type: DataType, decimalScale: Int = 0) {
-        (self.argument, self.squared) = (argument, squared)
+    init(argument: Int, type: DataType, decimalScale: Int = 0) {
+        self.argument = argument
         isFloat = type == .float
         divisor = (0..<decimalScale).reduce(1) { power, _ in power * 10 }
         super.init(type == .float ? GroupValues(fill: Float(0)) : GroupValues(fill: Double(0)), stateTypes: [type])
@@ -88,13 +81,8 @@ final class FloatingSum: ArrayAccumulator {
     @inline(__always)
     private func add<Sum: BinaryFloatingPoint>(_ input: UpdateInput, _ sums: UnsafeMutablePointer<Sum>, _ value: (Int) -> Sum) {
         let groups = input.groups
-        if squared || input.retract {
-            let (squared, retract) = (squared, input.retract)
-            forEachRow(input.rows, input.count) { i, row in
-                var v = value(row)
-                if squared { v *= v }
-                sums[Int(groups[i])] += retract ? -v : v
-            }
+        if input.retract {
+            forEachRow(input.rows, input.count) { i, row in sums[Int(groups[i])] -= value(row) }
         } else if input.isSingleGroup {
             var sum = sums[0]
             forEachRow(input.rows, input.count) { _, row in sum += value(row) }

@@ -10,14 +10,16 @@ final class MatchOperator: KeyedStateOperator {
     struct Partial {
         var state: Int
         var node: Int32
-        /// Number and time of the first row.
+        /// Number and time of the first row; both Int64.max for the start.
         var first: Int64, firstTime: Int64
+
+        var isStart: Bool { first == .max }
     }
     struct KeyState {
         /// Rows in order of arrival that the watermark has not reached.
         var pending: [Int32] = []
-        /// By number of the first row.
-        var partials: [Partial] = [], complete: [Partial] = []
+        /// The partial ones with the start, as which nothing has been taken yet; empty = the start alone.
+        var partials = MatchQueue(), complete = MatchQueue()
         var nextNumber: Int64 = 0
     }
 
@@ -187,7 +189,7 @@ final class MatchOperator: KeyedStateOperator {
         }
         try expire(group, at: watermark)
         var next = keys[group].pending.lazy.map { self.times.base[Int($0)] }.min() ?? .max
-        if let within = spec.within, let first = keys[group].partials.lazy.map(\.firstTime).min(), first < .max - within {
+        if let within = spec.within, let first = keys[group].partials.items.lazy.map(\.firstTime).min(), first < .max - within {
             next = min(next, first + within)
         }
         dueAt.base[group] = .max
@@ -209,10 +211,18 @@ final class MatchOperator: KeyedStateOperator {
     /// Drops partial matches that have no time left.
     private func expire(_ group: Int, at time: Int64) throws {
         guard let within = spec.within, !keys[group].partials.isEmpty else { return }
-        func isOver(_ partial: Partial) -> Bool { time.subtractingReportingOverflow(partial.firstTime).overflow || time - partial.firstTime >= within }
-        guard keys[group].partials.contains(where: isOver) else { return }
-        for partial in keys[group].partials where isOver(partial) { paths.release(partial.node) }
-        keys[group].partials.removeAll(where: isOver)
+        func isOver(_ partial: Partial) -> Bool {
+            guard !partial.isStart else { return false }
+            let (age, overflow) = time.subtractingReportingOverflow(partial.firstTime)
+            return overflow || age >= within
+        }
+        let partials = keys[group].partials.items
+        guard partials.contains(where: isOver) else { return }
+        var left = MatchQueue()
+        for partial in partials {
+            if isOver(partial) { paths.release(partial.node) } else { left.add(partial) }
+        }
+        keys[group].partials = left
         try giveComplete(group)
     }
 
@@ -223,21 +233,29 @@ final class MatchOperator: KeyedStateOperator {
         let number = keys[group].nextNumber
         keys[group].nextNumber += 1
         numbers.base[Int(row)] = number
-        let partials = keys[group].partials
-        var next: [Partial] = [], found: [Partial] = []
-        for partial in partials {
-            try step(partial, row, &next, &found)
-            paths.release(partial.node)
+        var left = MatchQueue(), matches = MatchQueue()
+        func step(from partial: Partial) throws {
+            var next: [Partial] = [], found: [Partial] = []
+            var from = partial
+            if partial.isStart { (from.first, from.firstTime) = (number, time) }
+            try self.step(from, row, &next, &found)
+            for match in found { matches.add(match) }
+            for made in next { left.add(made) }
+            if partial.isStart { left.add(partial) } else { paths.release(partial.node) }
         }
-        try step(Partial(state: automaton.start, node: -1, first: number, firstTime: time), row, &next, &found)
-        keys[group].partials = next
-        guard !found.isEmpty || !keys[group].complete.isEmpty else { return }
-        for match in found {
-            let at = keys[group].complete.firstIndex { $0.first > match.first } ?? keys[group].complete.count
-            keys[group].complete.insert(match, at: at)
+        if keys[group].partials.isEmpty {
+            try step(from: start)
+        } else {
+            for partial in keys[group].partials.items { try step(from: partial) }
         }
+        keys[group].partials = left.items.count == 1 ? MatchQueue() : left
+        guard !matches.isEmpty || !keys[group].complete.isEmpty else { return }
+        for match in matches.items { keys[group].complete.add(match) }
         try giveComplete(group)
     }
+
+    /// A match that has not begun.
+    var start: Partial { Partial(state: automaton.start, node: -1, first: .max, firstTime: .max) }
 
     private func step(_ partial: Partial, _ row: Int32, _ next: inout [Partial], _ found: inout [Partial]) throws {
         // Whether each variable can take the row: 0 = not known yet.
@@ -290,13 +308,13 @@ final class MatchOperator: KeyedStateOperator {
     /// Gives the complete matches before which no partial one begins.
     private func giveComplete(_ group: Int) throws {
         while let match = keys[group].complete.first, match.first <= keys[group].partials.first?.first ?? .max {
-            keys[group].complete.removeFirst()
+            _ = keys[group].complete.removeFirst()
             let path = paths.path(match.node)
             try measures.add(Int32(truncatingIfNeeded: group), path, paths, rows)
             let isGone = try skipped(path, match)
-            for partial in keys[group].partials where isGone(partial.first) { paths.release(partial.node) }
+            for other in keys[group].partials.items + keys[group].complete.items where isGone(other.first) { paths.release(other.node) }
             keys[group].partials.removeAll { isGone($0.first) }
-            for other in keys[group].complete where isGone(other.first) { paths.release(other.node) }
+            if keys[group].partials.items.count == 1 { keys[group].partials = MatchQueue() }
             keys[group].complete.removeAll { isGone($0.first) }
             paths.release(match.node)
         }

@@ -17,7 +17,7 @@ extension MatchOperator {
         KeyedStateForm(keyCount: spec.keys.count, kinds: [.init("rows", rowColumns), .init("matches", matchColumns), .init("due", dueColumns)], due: "due")
     }
 
-    /// A complete match stands with state -1; what it took is, for each row, its number times 64 and the variable.
+    /// Matches stand in the order of their queues, a complete one with state -1; what a match took is, for each row, its number times 64 and the variable.
     func snapshot(_ checkpoint: UInt64) throws -> OperatorSnapshot {
         var rowOwners: [Int32] = [], held: [Int32] = []
         var matchOwners: [Int32] = [], states: [Int32] = [], firsts: [Int64] = [], firstTimes: [Int64] = []
@@ -37,8 +37,8 @@ extension MatchOperator {
                     return .int(numbers.base[Int(paths.row(node))] * 64 + Int64(paths.variable(node)))
                 }))
             }
-            for match in key.partials { add(match, Int32(truncatingIfNeeded: match.state)) }
-            for match in key.complete { add(match, -1) }
+            for match in key.partials.items { add(match, Int32(truncatingIfNeeded: match.state)) }
+            for match in key.complete.items { add(match, -1) }
             let all = inMatches.sorted { numbers.base[Int($0)] < numbers.base[Int($1)] } + key.pending
             held += all
             rowOwners += Array(repeating: owner, count: all.count)
@@ -147,6 +147,7 @@ extension MatchOperator {
             default: throw piece.unknown(operator: context.name)
             }
         }
+        var partials: [Int: [Partial]] = [:], complete: [Int: [Partial]] = [:]
         for match in found {
             var node: Int32 = -1
             for place in match.taken {
@@ -159,14 +160,12 @@ extension MatchOperator {
                 node = next
             }
             let made = Partial(state: Int(max(match.state, 0)), node: node, first: match.first, firstTime: match.firstTime)
-            if match.state < 0 { keys[Int(match.owner)].complete.append(made) } else { keys[Int(match.owner)].partials.append(made) }
+            if match.state < 0 { complete[Int(match.owner), default: []].append(made) } else { partials[Int(match.owner), default: []].append(made) }
         }
         // The matches hold them now.
         for row in restored { paths.releaseRow(row) }
-        for group in Set(found.map(\.owner)) {
-            keys[Int(group)].partials.sort { $0.first < $1.first }
-            keys[Int(group)].complete.sort { $0.first < $1.first }
-        }
+        for (group, matches) in partials { keys[group].partials = MatchQueue(restored: matches) }
+        for (group, matches) in complete { keys[group].complete = MatchQueue(restored: matches) }
         for i in keys.indices { keys[i].pending.sort { arrivals.base[Int($0)] < arrivals.base[Int($1)] } }
         freeRows()
     }

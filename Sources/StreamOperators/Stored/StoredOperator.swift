@@ -291,14 +291,14 @@ extension AggregatePlan {
 extension AggregatePlan.Part {
     fileprivate var mayBeNull: Bool {
         switch self {
-        case .count, .sum, .extreme: false
+        case .count, .sum, .preciseSum, .extreme: false
         case .end, .list, .multiset, .distinct, .distinctTable, .sketch, .user: true
         }
     }
 
     fileprivate var growsWithRows: Bool {
         switch self {
-        case .count, .sum: false
+        case .count, .sum, .preciseSum: false
         case .extreme(_, let type, _), .end(_, let type, _): type.physical == .view
         case .list, .multiset, .distinct, .distinctTable, .sketch, .user: true
         }

@@ -246,10 +246,10 @@ final class GroupedSelect: Grouping {
         }
         let i = aggregates.count
         aggregateByText[text] = i
-        aggregates.append(
-            AggregateCall(
-                function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter,
-                distinct: call.distinct, resultType: result))
+        var aggregate = AggregateCall(
+            function: function, arguments: columns, argumentTypes: casts.map(\.type), filter: filter, distinct: call.distinct, resultType: result)
+        aggregate.takesJson = name.hasPrefix("JSON_") && args.last?.isJsonCall == true
+        aggregates.append(aggregate)
         aggregateNames.append(Self.title(call))
         return .column(keyCount + i, result)
     }

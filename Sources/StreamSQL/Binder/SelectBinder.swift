@@ -99,9 +99,19 @@ extension QueryBinder {
     }
 
     private func expandStars(_ items: [Select.Item], _ scope: Scope) throws -> [Select.Item] {
-        try items.flatMap { item -> [Select.Item] in
-            guard case .star(let table) = item.expr.node else { return [item] }
+        var used: Set<String> = []
+        return try items.flatMap { item -> [Select.Item] in
+            guard case .star(let table) = item.expr.node else {
+                if let name = item.alias ?? item.expr.impliedName { used.insert(name) }
+                return [item]
+            }
             guard let indices = scope.star(table?.parts.last) else {
+                if let table, let fields = fields(of: table, scope) {
+                    return fields.map { field in
+                        let name = QualifiedName(table.parts + [field], span: item.expr.span)
+                        return Select.Item(expr: SyntaxExpr(.name(name), span: item.expr.span), alias: UniqueNames.add(field, to: &used))
+                    }
+                }
                 throw context.error(
                     .validate, "there is no table \(table!.text) in FROM",
                     fix: NearName.hint(for: table!.text, in: scope.relations.compactMap(\.alias)), at: item.expr.span)
@@ -111,9 +121,16 @@ extension QueryBinder {
                 let relation = scope.relations.first { $0.columns.contains { $0.index == i } }!
                 let name = relation.columns.first { $0.index == i }!.name
                 let parts = (scope.relations.count > 1 ? relation.alias.map { [$0] } ?? [] : []) + [name]
-                return Select.Item(expr: SyntaxExpr(.name(QualifiedName(parts, span: item.expr.span)), span: item.expr.span), alias: name)
+                return Select.Item(expr: SyntaxExpr(.name(QualifiedName(parts, span: item.expr.span)), span: item.expr.span), alias: UniqueNames.add(name, to: &used))
             }
         }
+    }
+
+    /// The fields of a column, or of a field in it, that is a ROW.
+    private func fields(of name: QualifiedName, _ scope: Scope) -> [String]? {
+        let path = SyntaxExpr(.name(name), span: name.span)
+        guard case .row(let fields)? = (try? ExpressionBinder(context, scope: scope, clause: "SELECT").bind(path))?.type else { return nil }
+        return fields.map(\.name)
     }
 
     // MARK: STATE_TTL

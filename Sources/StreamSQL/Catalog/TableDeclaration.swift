@@ -109,7 +109,7 @@ extension TableDeclaration {
                     + "PRIMARY KEY (\(primaryKey.map(SyntaxText.identifier).joined(separator: ", "))) NOT ENFORCED")
         }
         return "CREATE \(temporary ? "TEMPORARY " : "")TABLE \(name) (\n" + lines.joined(separator: ",\n") + "\n)"
-            + (comment.map { " COMMENT \(SyntaxText.quoted($0))" } ?? "")
+            + (comment.map { "\nCOMMENT \(SyntaxText.quoted($0))" } ?? "")
             + (partitionKeys.isEmpty ? "" : "\nPARTITIONED BY (\(partitionKeys.map(SyntaxText.identifier).joined(separator: ", ")))")
             + (options.isEmpty ? "" : "\nWITH " + SyntaxText.options(options))
     }
@@ -117,13 +117,9 @@ extension TableDeclaration {
     /// A statement that makes the table under a name.
     public func statement(named name: String) -> String { statement(name: SyntaxText.identifier(name)) }
 
-    /// The name of the primary key's constraint: as written, else the one that Flink makes of the columns' hash.
+    /// The name of the primary key's constraint: as written, else the one that Flink makes of the columns' names.
     var primaryKeyName: String {
-        if let constraintName { return constraintName }
-        let hash = primaryKey.reduce(Int32(1)) { list, name in
-            31 &* list &+ name.utf16.reduce(Int32(0)) { 31 &* $0 &+ Int32($1) }
-        }
-        return "PK_\(hash)"
+        constraintName ?? "PK_\(primaryKey.joined(separator: "_"))"
     }
 }
 

@@ -122,10 +122,21 @@ extension TokenParser {
         }
         guard startsQuery || isSymbol("(") else { throw expected("SELECT, VALUES or WITH", near: ["SELECT", "VALUES", "WITH"]) }
         let query = try query()
+        try conflictStrategy()
         var insert = Insert(target: target, columns: columns, query: query, overwrite: overwrite, span: source.span(start, consumedEnd))
         insert.hints = hints
         insert.partition = partition
         return insert
+    }
+
+    /// ON CONFLICT DO DEDUPLICATE: what is done anyway where rows of several upsert keys of the query meet in one key of the sink.
+    private mutating func conflictStrategy() throws {
+        guard acceptWord("ON") else { return }
+        try expectWord("CONFLICT", "DO")
+        for strategy in ["ERROR", "NOTHING"] where isWord(strategy) {
+            throw unsupported("ON CONFLICT DO \(strategy)", fix: "write ON CONFLICT DO DEDUPLICATE: the newest row of a key holds")
+        }
+        guard acceptWord("DEDUPLICATE") else { throw expected("DEDUPLICATE after ON CONFLICT DO", near: ["DEDUPLICATE", "ERROR", "NOTHING"]) }
     }
 
     /// [EXECUTE] STATEMENT SET BEGIN insert; ... END, or BEGIN STATEMENT SET; insert; ... END

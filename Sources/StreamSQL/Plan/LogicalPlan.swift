@@ -229,6 +229,34 @@ public indirect enum LogicalPlan: Sendable {
     }
 }
 
+extension LogicalPlan {
+    /// The same with names of columns that were there before told apart by numbers, as in Flink: a, a0, a1.
+    var uniquelyNamed: LogicalPlan {
+        let names = columns.map(\.name), unique = UniqueNames.of(names)
+        guard unique != names else { return self }
+        var projection = Projection.columns(Array(columns.indices), of: columns)
+        for i in unique.indices { projection.columns[i] = columns[i].renamed(unique[i]) }
+        return .project(self, projection)
+    }
+}
+
+enum UniqueNames {
+    static func of(_ names: [String]) -> [String] {
+        var used: Set<String> = []
+        return names.map { add($0, to: &used) }
+    }
+
+    /// The name, or the first of name0, name1, ... that is not used yet.
+    static func add(_ name: String, to used: inout Set<String>) -> String {
+        var candidate = name, number = 0
+        while !used.insert(candidate).inserted {
+            candidate = "\(name)\(number)"
+            number += 1
+        }
+        return candidate
+    }
+}
+
 extension LogicalPlan.Projection {
     /// Columns `indices` of an input as they are.
     static func columns(_ indices: [Int], of input: [PlanColumn]) -> Self {

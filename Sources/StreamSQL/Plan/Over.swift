@@ -107,7 +107,9 @@ public struct Over: PlanStep {
             case .arrival: "Arrival"
             case .keys: "Retract"
             }
-        return builder.addStep(mode + title([stream.columns]), after: stream, .keys(partition), columns, Operators.over(spec))
+        let result = builder.addStep(mode + title([stream.columns]), after: stream, .keys(partition), columns, Operators.over(spec))
+        builder.keepsDistribution(partition, of: result)
+        return result
     }
 }
 

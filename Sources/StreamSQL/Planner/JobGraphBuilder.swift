@@ -51,6 +51,14 @@ public struct JobGraphBuilder: Sendable {
         return graph
     }
 
+    /// Columns by whose hash the rows of a vertex are where they are.
+    private var distributions: [Int: [Int]] = [:]
+
+    /// Says that a step gives each row on the subtask that has its keys.
+    mutating func keepsDistribution(_ keys: [Int], of stream: Stream) {
+        for vertex in stream.vertices where !keys.isEmpty { distributions[vertex] = keys }
+    }
+
     /// Scans that are in the graph already, by what they read.
     private var scans: [String: Stream] = [:]
     /// What is read beside the columns of tables that put broken records aside, by ``SharedScans/key(_:)``: metadata of those
@@ -96,7 +104,8 @@ public struct JobGraphBuilder: Sendable {
             let source = graph.vertices[from].parallelism
             let partitioning: Partitioning =
                 switch distribution {
-                case .keys(let keys) where target > 1: .hash(keys)
+                // Rows that stay where they are meet the watermarks of their own subtask only.
+                case .keys(let keys) where target > 1: source == target && distributions[from] == keys && stream.vertices.count == 1 ? .forward : .hash(keys)
                 default: source == target ? .forward : target == 1 ? .single : .rebalance
                 }
             graph.edges.append(JobEdge(from: from, to: vertex, input: input, partitioning: partitioning, rows: stream.rows))

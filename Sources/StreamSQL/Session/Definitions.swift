@@ -128,13 +128,8 @@ extension SQLSession {
                 .plan, "not supported yet: CREATE TEMPORARY TABLE ... AS SELECT", fix: "write CREATE TEMPORARY VIEW ... AS SELECT",
                 at: create.name.span)
         }
-        let given = try QueryBinder(try context(script)).bind(query, isOutermost: true).columns
+        let given = try QueryBinder(try context(script)).bind(query, isOutermost: true).uniquelyNamed.columns
         var declaration = TableDeclaration(create)
-        var seen: Set<String> = []
-        for column in given where !seen.insert(column.name).inserted {
-            throw script.error(
-                .validate, "the query of table \(path.name) has two columns named \(column.name)", fix: "name them apart with AS", at: query.span)
-        }
         var order = given.map(\.name)
         if let wanted = create.columnOrder {
             guard wanted.sorted() == order.sorted() else {

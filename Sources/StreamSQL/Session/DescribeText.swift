@@ -29,7 +29,18 @@ enum DescribeText {
         return .rows(fields, rows.filter { if case .string(let name) = $0[0] { filter(name) } else { true } })
     }
 
-    private static func type(_ type: DataType, _ attribute: String?) -> String { "\(type)" + (attribute.map { " *\($0)*" } ?? "") }
+    private static func type(_ type: DataType, _ attribute: String?) -> String { shown(type) + (attribute.map { " *\($0)*" } ?? "") }
+
+    /// With the names of fields in backticks.
+    private static func shown(_ type: DataType) -> String {
+        switch type {
+        case .array(let element): "ARRAY<\(shown(element))>"
+        case .map(let key, let value): "MAP<\(shown(key)), \(shown(value))>"
+        case .row(let fields):
+            "ROW<" + fields.map { "\(SyntaxText.identifier($0.name)) \(shown($0.type))\($0.nullable ? "" : " NOT NULL")" }.joined(separator: ", ") + ">"
+        default: "\(type)"
+        }
+    }
 
     private static func extras(_ column: CatalogTable.Column, _ table: CatalogTable) -> String? {
         switch column.kind {

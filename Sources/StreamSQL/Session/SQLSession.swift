@@ -127,7 +127,7 @@ public final class SQLSession {
 
     private func planned(_ query: Query, _ script: ScriptText) throws -> PlannedQuery {
         let plan = try QueryBinder(try context(script)).bind(query, isOutermost: true)
-        return try PlannedQuery(plan, planner(script), name: "SELECT")
+        return try PlannedQuery(plan.uniquelyNamed, planner(script), name: "SELECT")
     }
 
     private func planned(_ inserts: [Insert], _ script: ScriptText) throws -> Planner.PlannedInserts {

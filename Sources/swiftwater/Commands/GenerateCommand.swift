@@ -1,4 +1,5 @@
 import ArgumentParser
+import KafkaConnector
 import ShardLog
 import StreamCore
 #if canImport(Glibc)
@@ -16,9 +17,13 @@ struct GenerateCommand: ParsableCommand {
     struct Target: ParsableArguments {
         @Option(help: "Append to this stream of the shard log (it is created with one shard when missing).")
         var stream: String?
+        @Option(help: "Append to this Kafka topic (it is created with one partition when missing).")
+        var topic: String?
+        @Option(help: "Kafka brokers, host:port, several with commas.")
+        var bootstrap = "localhost:9092"
         @Option(help: "Write to this file instead of standard output.")
         var file: String?
-        @Option(help: "json or csv; a stream takes json.")
+        @Option(help: "json or csv; a stream and a topic take json.")
         var format: RecordFormat = .json
         @Option(help: "The same seed gives the same records.")
         var seed: UInt64 = 1
@@ -27,9 +32,9 @@ struct GenerateCommand: ParsableCommand {
         @OptionGroup var data: DataDirectory
 
         func validate() throws {
-            if stream != nil && file != nil { throw ValidationError("--stream and --file exclude each other") }
+            if [stream, file, topic].filter({ $0 != nil }).count > 1 { throw ValidationError("--stream, --topic and --file exclude each other") }
             if let rate, rate < 1 { throw ValidationError("--rate must be at least 1") }
-            if stream != nil && format == .csv { throw ValidationError("a stream takes json records: leave --format out") }
+            if stream != nil || topic != nil, format == .csv { throw ValidationError("a stream or topic takes json records: leave --format out") }
         }
     }
 
@@ -121,7 +126,7 @@ struct GeneratorRun {
             }
         }
         try write(chunk)
-        let to = target.stream.map { "stream \($0)" } ?? target.file ?? "standard output"
+        let to = target.stream.map { "stream \($0)" } ?? target.topic.map { "topic \($0)" } ?? target.file ?? "standard output"
         Terminal.error("\(grouped(Int64(made))) records to \(to)")
     }
 
@@ -133,6 +138,13 @@ struct GeneratorRun {
             return { records in
                 guard !records.isEmpty else { return }
                 _ = try writer.append(records.map { Record(partitionKey: $0.partitionKey, data: Array($0.json.utf8)) })
+            }
+        }
+        if let topic = target.topic {
+            let appender = try KafkaAppender(topic: topic, ["bootstrap.servers": target.bootstrap], prefix: "", options: ["bootstrap.servers": "--bootstrap"])
+            return { records in
+                for record in records { try appender.append(key: record.partitionKey, value: record.json) }
+                try appender.flush()
             }
         }
         var wroteHeader = false

@@ -146,7 +146,7 @@ struct KafkaCommand: ParsableCommand {
                 }).boxed())
             }
             if let maxLag, let worst = lags.max(by: { ($0.lag ?? 0) < ($1.lag ?? 0) }), let lag = worst.lag, lag > maxLag {
-                fflush(stdout)
+                fflush(nil)
                 Terminal.error("group \(KafkaText.shown(worst.group)) is \(grouped(lag)) records behind in \(worst.partition), more than \(grouped(maxLag))")
                 throw ExitCode(3)
             }

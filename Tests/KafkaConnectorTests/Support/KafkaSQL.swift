@@ -14,7 +14,7 @@ struct KafkaSQL {
     let session: SQLSession
 
     init(_ script: String = "", parallelism: Int = 1) throws {
-        session = SQLSession(connectors: [KafkaConnector(), ReadableUpserts()])
+        session = SQLSession(connectors: [KafkaConnector(), ReadableUpserts(), Impatient()])
         _ = try run("SET 'parallelism.default' = '\(parallelism)'; " + script)
     }
 
@@ -139,6 +139,14 @@ struct ReadableUpserts: TableConnector {
     }
     func validate(_ table: TableDescriptor) throws { _ = try KafkaTable(table, isUpsert: true) }
     func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource { try KafkaSource(KafkaTable(table, isUpsert: true), scan: scan) }
+}
+
+/// `impatient-kafka`: waits for a broker for two seconds.
+struct Impatient: TableConnector {
+    var identifier: String { "impatient-kafka" }
+    func optionKeys(for table: TableDescriptor) -> Set<String> { KafkaConnector().optionKeys(for: table) }
+    func validate(_ table: TableDescriptor) throws {}
+    func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource { try KafkaSource(KafkaTable(table), scan: scan, startLimit: 2_000) }
 }
 
 /// A directory that goes away with its owner.

@@ -16,7 +16,10 @@ final class MockCluster: @unchecked Sendable {
 
     init(brokers: Int32 = 3) throws {
         var text = [CChar](repeating: 0, count: 512)
-        guard let owner = rd_kafka_new(RD_KAFKA_PRODUCER, nil, &text, text.count), let cluster = rd_kafka_mock_cluster_new(owner, brokers) else {
+        let conf = rd_kafka_conf_new()
+        // It warns that it has no brokers, which it does not need.
+        rd_kafka_conf_set(conf, "log_level", "0", &text, text.count)
+        guard let owner = rd_kafka_new(RD_KAFKA_PRODUCER, conf, &text, text.count), let cluster = rd_kafka_mock_cluster_new(owner, brokers) else {
             throw BrokerError("no mock cluster")
         }
         (self.owner, self.cluster) = (owner, cluster)

@@ -205,14 +205,16 @@ struct JsonColumn {
     }
 }
 
-enum JsonBuild {
-    /// Calls whose result is JSON, so that it is not quoted when it stands directly in another.
-    private static func isJson(_ e: Expr) -> Bool {
-        if case .call(let function, _) = e { return ["JSON_OBJECT", "JSON_ARRAY", "JSON"].contains(function.name) }
+extension Expr {
+    /// A call whose result is JSON, so that it is not quoted when it stands directly in another or in a JSON aggregate.
+    public var isJsonCall: Bool {
+        if case .call(let function, _) = self { return ["JSON_OBJECT", "JSON_ARRAY", "JSON"].contains(function.name) }
         return false
     }
+}
 
-    private static func shape(_ e: Expr, _ function: String) throws -> JsonShape { isJson(e) ? .raw : try JsonShape(e.type, function) }
+enum JsonBuild {
+    private static func shape(_ e: Expr, _ function: String) throws -> JsonShape { e.isJsonCall ? .raw : try JsonShape(e.type, function) }
 
     static func quoted(_ text: String) -> [UInt8] {
         let column = RowSet(nil, count: 1).text(.string) { _, out in

@@ -18,13 +18,15 @@ extension ChangelogNode {
         }
     }
 
-    /// Whether rows come out that are older than those that come in: matches of a join, rows that are taken back.
+    /// Whether rows come out that are of the past: matches of a join, rows that are taken back, late rows.
     private var repeatsRows: Bool {
         switch plan {
         case .join: return true
         case .scan, .values: return false
         case .step(let rank as Rank, _) where !modifications.isInsertOnly || rank.form == .general: return true
         case .step(is Over, _) where !modifications.isInsertOnly: return true
+        // A limited frame takes late rows of keys that it has given nothing of yet.
+        case .step(let over as Over, _) where over.frame.preceding != nil && over.isByTime(inputs[0].plan.columns): return true
         default: return inputs.contains(where: \.repeatsRows)
         }
     }
