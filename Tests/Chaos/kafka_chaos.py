@@ -131,9 +131,13 @@ def script(path, bootstrap, source, target):
             FROM TABLE(TUMBLE(TABLE i, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end, k;""")
 
 
-def waiting_time(dice):
-    """From the moment when the program starts to seconds later, each order of magnitude as likely as the others."""
-    return 0.03 * 10 ** (dice.random() * 2.1)
+def wait(process, log, dice):
+    """A random time from the start of the program, or mostly of the job: each order of magnitude as likely as the others."""
+    if dice.random() < 0.8:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline and not os.fstat(log.fileno()).st_size:
+            time.sleep(0.005)
+    time.sleep(0.005 * 10 ** (dice.random() * 2.6))
 
 
 def attack(home, path, broker, feed, kills, dice, counts, verbose):
@@ -144,7 +148,7 @@ def attack(home, path, broker, feed, kills, dice, counts, verbose):
             fed += 1
         with tempfile.TemporaryFile() as log:
             process = home.start("run", path, "--parallelism", str(dice.choice([1, 1, 2, 3])), log=log)
-            time.sleep(waiting_time(dice))
+            wait(process, log, dice)
             if process.poll() is not None:
                 raise Failure(f"the job ended by itself with {process.returncode}: {note_start(log, counts)[-3000:]}")
             process.send_signal(signal.SIGKILL)

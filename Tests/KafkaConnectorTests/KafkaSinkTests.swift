@@ -152,7 +152,7 @@ import Testing
         (["sink.delivery-guarantee": "twice"], "is not known here"),
         (["sink.commit.interval": "1 s"], "has no effect without"),
         (["sink.buffer-flush.max-rows": "5"], "needs 'sink.buffer-flush.interval'"),
-        (["sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": "p", "properties.security.protocol": "SSL"], "not supported yet"),
+        (["sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": "p", "properties.security.protocol": "SASL_SSL", "properties.sasl.mechanism": "OAUTHBEARER"], "not supported yet"),
         (["sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": "p", "properties.transaction.timeout.ms": "1000"], "sink.commit.interval"),
     ])
     func refused(options: [String: String], problem: String) throws {

@@ -2,6 +2,7 @@ import CRdKafka
 import Foundation
 import StreamCore
 import StreamTesting
+import Synchronization
 import Testing
 @testable import KafkaConnector
 
@@ -190,6 +191,18 @@ import Testing
         let error = #expect(throws: StreamError.self) { try target.sink().committer(Self.context(restored: 7))!.recover(7, committables) }
         #expect(error?.code == .corrupt && error?.problem.contains("checkpoint 7") == true && error?.fix?.contains("transaction.timeout.ms") == true, "\(error!)")
         #expect(try target.ids().isEmpty)
+        // As Flink does, when it is told to.
+        let ignoring = try target.sink(["sink.lost-transactions": "ignore"])
+        let committer = try #require(try ignoring.committer(Self.context(restored: 7)))
+        try committer.recover(7, committables)
+        let metrics = OperatorMetrics(), warnings = Mutex<[String]>([])
+        metrics.onWarning { text in warnings.withLock { $0.append(text) } }
+        var context = Self.context(restored: 7)
+        context.metrics = metrics
+        let next = try ignoring.writer(context)
+        #expect(warnings.withLock { $0 }.contains { $0.contains("are lost") })
+        next.abort()
+        committer.close()
         writer.abort()
     }
 
@@ -213,5 +226,92 @@ import Testing
         while try target.judge.consume(target.topic).count < 3, Date() < deadline {}
         let error = #expect(throws: StreamError.self) { try target.sink().committer(Self.context(restored: 1))!.recover(1, committables) }
         #expect(error?.code == .corrupt, "\(error!)")
+    }
+}
+
+@Suite("kafka sink, connections of its own") struct WireTests {
+    /// The exchange of RFC 7677, section 3.
+    @Test func scramProvesBothSides() {
+        var login = ScramLogin(.sha256, user: "user", password: "pencil", nonce: "rOprNGfwEbeRWgbNEkqO")
+        #expect(String(decoding: login.first, as: UTF8.self) == "n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
+        let challenge = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+        #expect(login.answer(Array(challenge.utf8)).map { String(decoding: $0, as: UTF8.self) }
+            == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+        #expect(login.accepts(Array("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".utf8)))
+        #expect(!login.accepts(Array("v=AAAATRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".utf8)) && !login.accepts(Array("e=other-error".utf8)))
+        #expect(login.answer(Array("r=somebodyelse,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096".utf8)) == nil)
+    }
+
+    /// A server with a certificate of its own that answers one request with its bytes in reverse order.
+    private static let server = """
+        import socket, ssl, subprocess, sys, os
+        folder = sys.argv[1]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                        "-keyout", folder + "/key.pem", "-out", folder + "/ca.pem"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder + "/ca.pem", folder + "/key.pem")
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+        while True:
+            plain, _ = listener.accept()
+            try:
+                with context.wrap_socket(plain, server_side=True) as s:
+                    size = int.from_bytes(s.recv(4), "big")
+                    request = s.recv(size)
+                    answer = request[4:8] + request[:3:-1]
+                    s.sendall(len(answer).to_bytes(4, "big") + answer)
+            except OSError:
+                pass
+        """
+
+    @Test func connectionsAreEncryptedAndTheBrokerIsChecked() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "kafka-tls-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let process = Process(), output = Pipe()
+        process.executableURL = URL(filePath: ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? "/usr/bin/python3")
+        process.arguments = ["-c", Self.server, folder]
+        process.standardOutput = output
+        try process.run()
+        defer {
+            // A thread of the tests may hand down a mask that keeps SIGTERM back.
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        let port = try #require(Int(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).filter { $0.isNumber }))
+        func connect(_ host: String, _ more: [String: String]) throws -> WireConnection {
+            let connection = try WireConnection(host: host, port: port, seconds: 10)
+            try connection.encrypt(KafkaConfiguration(["bootstrap.servers": "localhost:\(port)", "security.protocol": "SSL"].merging(more) { $1 }))
+            return connection
+        }
+        let authority = ["ssl.ca.location": folder + "/ca.pem"]
+        let certificate = try String(contentsOfFile: folder + "/ca.pem", encoding: .utf8)
+        for trusted in [authority, ["ssl.ca.pem": certificate], ["enable.ssl.certificate.verification": "false"]] {
+            var body = WireMessage()
+            body.add(Int16(0x0102))
+            var answer = try connect("localhost", trusted).call(10, 1, body)
+            #expect(try answer.read(Int16.self) == 0x0201)
+        }
+        var error = #expect(throws: StreamError.self) { _ = try connect("localhost", [:]) }
+        #expect(error?.problem.contains("is not trusted: self") == true && error?.fix?.contains("properties.ssl.ca.location") == true, "\(error!)")
+        // The certificate has another name.
+        error = #expect(throws: StreamError.self) { _ = try connect("127.0.0.1", authority) }
+        #expect(error?.problem.contains("is not trusted: IP address mismatch") == true, "\(error!)")
+        error = #expect(throws: StreamError.self) { _ = try connect("localhost", ["ssl.ca.location": folder + "/none.pem"]) }
+        #expect(error?.fix?.contains("ssl.ca.location") == true, "\(error!)")
+    }
+
+    @Test(.kafkaOnly, arguments: ["SSL", "SASL_PLAINTEXT", "SASL_SSL"], ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+    func transactionsOfAnEarlierRunAreCommittedOnSecureClusters(security: String, mechanism: String) throws {
+        let broker = Broker.secure, topic = try broker.topic("secure"), port = try broker.port + ["SSL": 200, "SASL_PLAINTEXT": 300, "SASL_SSL": 400][security]!
+        let table = KafkaSinkTests.table("127.0.0.1:\(port)", topic, [
+            "sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": broker.group("tx"), "properties.security.protocol": security,
+            "properties.sasl.mechanism": mechanism, "properties.sasl.username": "alice", "properties.sasl.password": "alice-secret",
+            "properties.ssl.ca.location": try broker.certificates + "/ca.pem"])
+        let context = SinkContext(isRecoverable: true), writer = try KafkaSinkTests.sink(table).writer(context)
+        try writer.write(KafkaSinkTests.rows(0..<10))
+        let committables = try writer.prepareCommit(1)
+        try #require(try KafkaSinkTests.sink(table).committer(SinkContext(isRecoverable: true, restoredCheckpoint: 1))).recover(1, committables)
+        #expect(KafkaSinkTests.ids(try broker.judge.consume(topic)) == Array(0..<10))
     }
 }
