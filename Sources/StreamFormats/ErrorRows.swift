@@ -158,13 +158,17 @@ public final class ErrorRows {
     /// A column that is NULL in all rows but those of bad records, for which `append` adds a value.
     public func column(type: DataType, count: Int, _ append: (BadRecord, ColumnBuilder) -> Void) -> Column {
         guard !rows.isEmpty else { return allNull(type, count) }
-        let builder = ColumnBuilder(type: type, capacity: count)
-        for (bad, row) in zip(records, rows) {
-            while builder.count < row { builder.appendNull() }
-            append(bad, builder)
+        // A dictionary, so that the many other rows cost next to nothing.
+        let builder = ColumnBuilder(type: type, capacity: records.count)
+        let codes = Buffer(zeroed: max(count, 1) * 4), places = codes.pointer(as: Int32.self), valid = Bitmap.make(count, valid: false)
+        for (i, row) in rows.enumerated() {
+            append(records[i], builder)
+            places[Int(row)] = Int32(truncatingIfNeeded: i)
+            Bitmap.set(valid.base, Int(row))
         }
-        while builder.count < count { builder.appendNull() }
-        return builder.finish()
+        // Of one entry it would be a constant.
+        if records.count == 1 { append(records[0], builder) }
+        return Column(type: type, count: count, validity: valid, values: codes, dictionary: builder.finish())
     }
 
     private func allNull(_ type: DataType, _ count: Int) -> Column {
