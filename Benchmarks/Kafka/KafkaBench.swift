@@ -70,7 +70,8 @@ struct KafkaBench {
             CREATE TABLE input (sensor_id INT, current_temperature DOUBLE, status STRING, event_time TIMESTAMP(3),
               WATERMARK FOR event_time AS event_time - INTERVAL '5' SECOND)
             WITH ('connector' = 'kafka', 'topic' = '\(topic)', 'properties.bootstrap.servers' = '\(bootstrap)', 'scan.startup.mode' = 'earliest-offset',
-                  'scan.bounded.mode' = 'latest-offset', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
+                  'scan.bounded.mode' = 'specific-offsets', 'scan.bounded.specific-offsets' = 'partition:0,offset:\(messages)',
+                  'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
             CREATE TABLE nowhere (\(columns)) WITH ('connector' = 'blackhole');
             """ + statement)
     }
