@@ -80,7 +80,7 @@ import Testing
         let workspace = try Workspace()
         try workspace.run("generate", "sensors", "--rate", "0").expectOneError(status: 64, containing: "--rate")
         try workspace.run("generate", "sensors", "--count", "1", "--start", "noon").expectOneError(status: 64, containing: "noon")
-        try workspace.run("generate", "orders", "--stream", "s", "--file", "f").expectOneError(status: 64, containing: "--stream and --file")
+        try workspace.run("generate", "orders", "--stream", "s", "--file", "f").expectOneError(status: 64, containing: "--stream, --topic and --file exclude each other")
         try workspace.run("generate", "sensors", "--count=-1").expectOneError(status: 64, containing: "--count")
         try workspace.run("generate", "sensors", "--count", "1", "--file", "no/f").expectOneError(containing: "no/f")
     }

@@ -52,6 +52,8 @@ final class RunningJob: Sendable {
         var failed = 0
         var restarts = 0
         var savepoint: String?
+        /// Requests to stop with a savepoint that have not been told yet what became of it.
+        var savepointsUnderWay = 0
         /// How the job ended; a failure in the end is an answer too.
         var end: ControlAnswer?
     }
@@ -96,8 +98,10 @@ final class RunningJob: Sendable {
 
     var newestCheckpoint: UInt64? { state.withLock { $0.checkpoint } }
 
-    /// The savepoint that the job was stopped with.
-    var savepoint: String? { state.withLock { $0.savepoint } }
+    /// The savepoint that the job was stopped with. The job's last thread may be quicker than the one that asked for it: that is waited for.
+    var savepoint: String? {
+        state.wait { state -> Monitor<State>.Decision<String?> in state.savepointsUnderWay == 0 ? .take(state.savepoint) : .wait(nanoseconds: nil) }
+    }
 
     /// Tells those who wait for the end.
     func ended(_ end: JobExecution.End) { ended(ControlAnswer(end: "\(end)")) }
@@ -122,8 +126,7 @@ final class RunningJob: Sendable {
                     runner.stop(drain: drain)
                     return end()
                 }
-                let path = try runner.stop(savepointIn: request.directory ?? savepoints, drain: drain)
-                state.withLock { $0.savepoint = path }
+                let path = try stop(savepointIn: request.directory ?? savepoints, drain: drain)
                 var answer = end()
                 answer.path = path
                 return answer
@@ -133,6 +136,20 @@ final class RunningJob: Sendable {
         } catch {
             return StreamError(.runtime, "\(error)").asAnswer
         }
+    }
+
+    private func stop(savepointIn directory: String, drain: Bool) throws -> String {
+        state.withLock { $0.savepointsUnderWay += 1 }
+        var path: String?
+        defer {
+            state.withLock { state in
+                state.savepointsUnderWay -= 1
+                state.savepoint = path ?? state.savepoint
+            }
+            state.broadcast()
+        }
+        path = try runner.stop(savepointIn: directory, drain: drain)
+        return path!
     }
 
     private func end() -> ControlAnswer {
