@@ -166,13 +166,16 @@ struct FuzzQueries {
         Array(scope.filter { $0.kind != .array && !$0.isTime }.shuffled(using: &make.random).prefix(make.number(range)))
     }
 
-    private mutating func aggregates(_ input: FuzzQuery) -> [(Piece, FuzzKind)] {
-        (0...make.number(0...2)).map { _ in make.aggregate(input.columns, ordered: input.isOrdered && !input.isUpdating) }
+    private mutating func aggregates(_ input: FuzzQuery, behind filter: Piece) -> [(Piece, FuzzKind)] {
+        // Rows that wait for what a query in the condition gives come after others that do not have to.
+        let ordered = input.isOrdered && !input.isUpdating && !filter.sql.contains("SELECT")
+        return (0...make.number(0...2)).map { _ in make.aggregate(input.columns, ordered: ordered) }
     }
 
     private mutating func aggregate(_ depth: Int) -> FuzzQuery {
         let input = source(depth)
-        let keys = groupKeys(input.columns, 0...2), calls = aggregates(input)
+        let filter = whereClause(input.columns)
+        let keys = groupKeys(input.columns, 0...2), calls = aggregates(input, behind: filter)
         var pieces: [Piece] = [], columns: [FuzzColumn] = []
         for key in keys {
             pieces.append("\(key.sql) AS c\(columns.count)")
@@ -185,13 +188,14 @@ struct FuzzQueries {
         let by: Piece = .list(keys.map { .text($0.sql) }, prefix: " GROUP BY ", separator: ", ")
         let having: Piece = make.chance(4) ? .optional(" HAVING COUNT(*) \(make.pick([">", "<="])) \(make.number(1...3))") : ""
         return FuzzQuery(
-            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(input.sql)\(whereClause(input.columns))\(by)\(having)", columns: columns,
+            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(input.sql)\(filter)\(by)\(having)", columns: columns,
             isUpdating: true, isOrdered: false)
     }
 
     private mutating func groupingSets(_ depth: Int) -> FuzzQuery {
         let input = source(depth)
-        let keys = groupKeys(input.columns, 1...3), calls = aggregates(input)
+        let filter = whereClause(input.columns)
+        let keys = groupKeys(input.columns, 1...3), calls = aggregates(input, behind: filter)
         guard !keys.isEmpty else { return aggregate(depth) }
         let names = keys.map(\.sql)
         let by =
@@ -210,7 +214,7 @@ struct FuzzQueries {
             columns.append(FuzzColumn(sql: "c\(columns.count)", kind: .bigint))
         }
         return FuzzQuery(
-            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(input.sql)\(whereClause(input.columns)) GROUP BY \(by)", columns: columns,
+            sql: "SELECT \(.list(pieces, separator: ", ", least: 1)) FROM \(input.sql)\(filter) GROUP BY \(by)", columns: columns,
             isUpdating: true, isOrdered: false)
     }
 

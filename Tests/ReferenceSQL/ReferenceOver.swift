@@ -19,6 +19,8 @@ extension ReferenceInterpreter {
                 return marks.last { $0 < time } ?? .min
             }
         }
+        // The newest row of a key by event time is, of rows of one time, the one that came last.
+        let lastFirst = o.order.count == 1 && columns[o.order[0].column].isTimeAttribute && o.order[0].descending
         return try Groups(rows) { event in o.partition.map { event.row[$0] } }.flatMap { _, members in
             let sorted = members.indices.sorted { x, y in
                 for key in o.order {
@@ -26,7 +28,7 @@ extension ReferenceInterpreter {
                         members[x].row[key.column], members[y].row[key.column], nullsFirst: key.nullsFirst, descending: key.descending)
                     if order != 0 { return order < 0 }
                 }
-                return x < y
+                return lastFirst ? x > y : x < y
             }.map { members[$0] }
             let ordered = sorted.map(\.row)
             return try sorted.indices.map { i in
