@@ -54,4 +54,4 @@ struct Swiftwater: ParsableCommand {
     }
 }
 
-let swiftwaterVersion = "0.1.0"
+let swiftwaterVersion = "0.4.0"
