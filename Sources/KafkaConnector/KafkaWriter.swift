@@ -1,3 +1,4 @@
+import CRdKafka
 import StreamCore
 
 /// Writes one subtask's rows.
@@ -18,6 +19,9 @@ final class KafkaWriter: SinkWriter {
     private var transaction: TransactionalProducer?
     private var buffer: UpsertRows?
     private var isClosed = false
+    private let metrics: OperatorMetrics
+    private var nextMeasure: Int64 = 0
+    private var statistics: String?
 
     init(_ sink: KafkaSink, _ context: SinkContext, _ producers: Producers, now: @escaping @Sendable () -> Int64) throws {
         self.sink = sink
@@ -25,6 +29,7 @@ final class KafkaWriter: SinkWriter {
         self.now = now
         subtask = context.subtask
         parallelism = context.parallelism
+        metrics = context.metrics
         rows = try KafkaRowWriter(sink, context)
         buffer = sink.options.buffering.map { _ in UpsertRows() }
     }
@@ -58,6 +63,18 @@ final class KafkaWriter: SinkWriter {
         let producer = try open()
         try rows.write(batch, to: producer)
         try producer.poll()
+        measure(producer)
+    }
+
+    /// What has not reached a broker yet, and how soon brokers answer.
+    private func measure(_ producer: KafkaProducer) {
+        let time = now()
+        guard time >= nextMeasure else { return }
+        nextMeasure = time + 1_000
+        metrics.setGauge("queued-messages", Int64(rd_kafka_outq_len(producer.client.handle)))
+        guard let text = producer.client.statistics, text != statistics else { return }
+        statistics = text
+        for (broker, microseconds) in KafkaStatistics.roundTrips(text) { metrics.setGauge("rtt-microseconds.\(broker)", microseconds) }
     }
 
     /// The producer to write with, in a transaction where they are used.
@@ -86,8 +103,13 @@ final class KafkaWriter: SinkWriter {
     func idle() throws {
         try sendBufferWhenDue()
         switch producers {
-        case .single(let producer): try producer.poll()
-        case .transactions: try transaction?.producer.poll()
+        case .single(let producer):
+            try producer.poll()
+            measure(producer)
+        case .transactions:
+            guard let producer = transaction?.producer else { return }
+            try producer.poll()
+            measure(producer)
         }
     }
 

@@ -27,6 +27,7 @@ final class KafkaProducer: @unchecked Sendable {
         // Messages that arrived are not told one by one.
         configuration.set("delivery.report.only.error", "true")
         configuration.set("queue.buffering.max.kbytes", "65536", unlessGiven: true)
+        configuration.set("statistics.interval.ms", "5000", unlessGiven: true)
         return configuration
     }
 

@@ -52,6 +52,22 @@ import Testing
         #expect(found.allSatisfy { places[$0.keyText!] == $0.partition })
     }
 
+    @Test func whatWaitsAndHowSoonBrokersAnswerIsMeasured() throws {
+        let topic = try Broker.shared.topic("sink", partitions: 1), metrics = OperatorMetrics()
+        let writer = try Self.sink(Self.table(try Broker.shared.bootstrap, topic, ["properties.statistics.interval.ms": "50"])).writer(SinkContext(metrics: metrics))
+        defer { writer.abort() }
+        let deadline = ContinuousClock.now + .seconds(30)
+        var id = 0
+        while !metrics.gauges.keys.contains(where: { $0.hasPrefix("rtt-microseconds.") }), .now < deadline {
+            try writer.write(Self.rows(id..<id + 1))
+            id += 1
+            _ = try writer.prepareCommit(UInt64(id))
+        }
+        let gauges = metrics.gauges
+        #expect(gauges["queued-messages"].map { $0 >= 0 } == true)
+        #expect(gauges.contains { $0.key.hasPrefix("rtt-microseconds.127.0.0.1:") && $0.value > 0 }, "\(gauges)")
+    }
+
     @Test func partitioners() throws {
         let topic = try Broker.shared.topic("sink", partitions: 3), judge = try Broker.shared.judge
         func write(_ options: [String: String], subtask: Int) throws {

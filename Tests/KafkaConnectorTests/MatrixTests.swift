@@ -7,17 +7,23 @@ import Testing
 /// Startup modes × bounded modes × partitions in full, each with a format and a compression such that all pairs of two choices occur.
 @Suite("matrix") struct MatrixTests {
     enum Format: String, CaseIterable, Sendable {
-        case json, csv, raw, debezium = "debezium-json"
+        case json, csv, raw, avro, debezium = "debezium-json", canal = "canal-json", maxwell = "maxwell-json"
 
         func message(_ n: Int) -> String {
             switch self {
             case .json: #"{"id": \#(n), "name": "n\#(n)"}"#
             case .csv: "\(n),n\(n)"
             case .raw: "n\(n)"
+            case .avro: Self.avro("n\(n)")
             case .debezium: #"{"before": null, "after": {"id": \#(n), "name": "n\#(n)"}, "op": "c"}"#
+            case .canal: #"{"data": [{"id": "\#(n)", "name": "n\#(n)"}], "old": null, "type": "INSERT"}"#
+            case .maxwell: #"{"data": {"id": \#(n), "name": "n\#(n)"}, "type": "insert"}"#
             }
         }
-        var columns: String { self == .raw ? "name STRING" : "id BIGINT, name STRING" }
+        /// A record with one text that may be NULL: which of the two it is, its length and its bytes; all of them ASCII.
+        static func avro(_ text: String) -> String { "\u{02}" + String(UnicodeScalar(UInt8(text.utf8.count * 2))) + text }
+        var hasOneColumn: Bool { self == .raw || self == .avro }
+        var columns: String { hasOneColumn ? "name STRING" : "id BIGINT, name STRING" }
     }
     enum Startup: String, CaseIterable, Sendable { case earliest = "earliest-offset", latest = "latest-offset", group = "group-offsets", timestamp, specific = "specific-offsets" }
     enum Bounded: String, CaseIterable, Sendable { case unbounded, latest = "latest-offset", group = "group-offsets", timestamp, specific = "specific-offsets" }
@@ -195,12 +201,12 @@ import Testing
         let jobs = try SQLJobs("""
             CREATE TABLE t (\(cell.format.columns), h MAP<STRING, BYTES> METADATA FROM 'headers', at_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp')
             WITH ('connector' = 'kafka', 'topic' = '\(topic)', 'properties.bootstrap.servers' = '\(try broker.bootstrap)',
-                  'properties.compression.type' = '\(cell.compression)', \(cell.format == .raw ? "" : "'key.format' = 'csv', 'key.fields' = 'name', ")'value.format' = '\(cell.format.rawValue)');
+                  'properties.compression.type' = '\(cell.compression)', \(cell.format.hasOneColumn ? "" : "'key.format' = 'csv', 'key.fields' = 'name', ")'value.format' = '\(cell.format.rawValue)');
             """)
-        let rows = (0..<20).map { "(\(cell.format == .raw ? "" : "CAST(\($0) AS BIGINT), ")'n\($0)')" }
+        let rows = (0..<20).map { "(\(cell.format.hasOneColumn ? "" : "CAST(\($0) AS BIGINT), ")'n\($0)')" }
         try jobs.run("""
             INSERT INTO t SELECT v.*, MAP['source', CAST('test' AS BYTES)], TO_TIMESTAMP_LTZ(\(Self.time), 3)
-            FROM (VALUES \(rows.joined(separator: ", "))) AS v (\(cell.format == .raw ? "name" : "id, name"));
+            FROM (VALUES \(rows.joined(separator: ", "))) AS v (\(cell.format.hasOneColumn ? "name" : "id, name"));
             """)
         let found = try broker.judge.consume(topic, count: 20)
         let wanted = (0..<20).map { n in
@@ -208,12 +214,15 @@ import Testing
             case .json: #"{"id":\#(n),"name":"n\#(n)"}"#
             case .csv: "\(n),n\(n)"
             case .raw: "n\(n)"
+            case .avro: Format.avro("n\(n)")
             case .debezium: #"{"before":null,"after":{"id":\#(n),"name":"n\#(n)"},"op":"c"}"#
+            case .canal: #"{"data":[{"id":\#(n),"name":"n\#(n)"}],"type":"INSERT"}"#
+            case .maxwell: #"{"data":{"id":\#(n),"name":"n\#(n)"},"type":"insert"}"#
             }
         }
         #expect(found.map(\.text!).sorted() == wanted.sorted())
         #expect(found.allSatisfy { $0.timestamp == Self.time && $0.headers == [.init("source", "test")] })
-        if cell.format != .raw {
+        if !cell.format.hasOneColumn {
             #expect(Set(found.map(\.keyText)) == Set((0..<20).map { "n\($0)" }))
             if cell.partitions == 6 { #expect(Set(found.map(\.partition)).count > 2) }
         }

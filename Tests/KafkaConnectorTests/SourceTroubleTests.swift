@@ -122,7 +122,7 @@ import Testing
 
     @Test func roundTripsAreInTheStatistics() {
         let text = #"{"name":"c","brokers":{"h:1/1":{"nodeid":1,"rtt":{"min":1,"avg":250,"cnt":4}},"h:1/bootstrap":{"nodeid":-1,"rtt":{"avg":0,"cnt":0}},"h:2/2":{"nodeid":2,"rtt":{"avg":0,"cnt":0}}}}"#
-        let found = KafkaSourceConnection.roundTrips(text)
+        let found = KafkaStatistics.roundTrips(text)
         #expect(found.map(\.broker) == ["h:1/1"] && found.map(\.microseconds) == [250])
     }
 }
