@@ -1,31 +1,73 @@
 import StreamCore
 
-/// The readable side of a column for encoders: plain pointers, made once per batch. Valid while `column` lives.
+/// The readable side of a column for encoders, made once per batch. Valid while `column` lives.
 struct ColumnReading {
-    let kind: SlotKind
     let type: DataType
-    let precision: Int, scale: Int
-    let isLocalZoned: Bool
-    let values: UnsafeRawPointer
-    let validity: UnsafeRawPointer?
+    /// What is read for each row. It may be copied out: nothing in it is counted.
+    let plain: PlainReading
     let children: [ColumnReading]
     /// Keeps the memory alive.
     let column: Column
+    private let heaps: HeapBases?
 
     init(_ source: Column) {
         let column = source.flat()
         self.column = column
         type = column.type
-        kind = SlotKind(type)
-        switch type {
+        heaps = column.heaps.isEmpty ? nil : HeapBases(column.heaps)
+        plain = PlainReading(column, heaps: heaps?.bases)
+        children = column.children.map { ColumnReading($0) }
+    }
+
+    var kind: SlotKind { plain.kind }
+    func isNull(_ row: Int) -> Bool { plain.isNull(row) }
+    func get<T: BitwiseCopyable>(_ type: T.Type, _ row: Int) -> T { plain.get(type, row) }
+    func range(_ row: Int) -> Range<Int> { plain.range(row) }
+    func appendPlain(_ row: Int, to out: inout EncodedBytes) -> Bool { plain.appendPlain(row, to: &out) }
+    func writeTemporal(_ row: Int, separator: UInt8, timePrecision: Int, to target: UnsafeMutablePointer<UInt8>) -> Int {
+        plain.writeTemporal(row, separator: separator, timePrecision: timePrecision, to: target)
+    }
+
+    /// Where each heap of a column begins.
+    private final class HeapBases {
+        let bases: UnsafeMutablePointer<UnsafeRawPointer>
+        init(_ heaps: [Buffer]) {
+            bases = .allocate(capacity: heaps.count)
+            for (i, heap) in heaps.enumerated() { (bases + i).initialize(to: UnsafeRawPointer(heap.base)) }
+        }
+        deinit { bases.deallocate() }
+    }
+}
+
+/// Plain pointers into a column, and how to write what they point to. Valid while its ``ColumnReading`` lives.
+struct PlainReading: BitwiseCopyable {
+    let kind: SlotKind
+    let precision: Int, scale: Int
+    let isLocalZoned: Bool
+    let values: UnsafeRawPointer
+    let validity: UnsafeRawPointer?
+    let heaps: UnsafeMutablePointer<UnsafeRawPointer>?
+
+    fileprivate init(_ column: Column, heaps: UnsafeMutablePointer<UnsafeRawPointer>?) {
+        kind = SlotKind(column.type)
+        switch column.type {
         case .decimal(let p, let s): (precision, scale) = (p, s)
         case .time(let p), .timestamp(let p), .timestampLTZ(let p): (precision, scale) = (p, 0)
         default: (precision, scale) = (0, 0)
         }
-        if case .timestampLTZ = type { isLocalZoned = true } else { isLocalZoned = false }
+        if case .timestampLTZ = column.type { isLocalZoned = true } else { isLocalZoned = false }
         values = UnsafeRawPointer(column.values.base)
         validity = column.validity.map { UnsafeRawPointer($0.base) }
-        children = column.children.map { ColumnReading($0) }
+        self.heaps = heaps
+    }
+
+    /// Of a text or binary value.
+    @inline(__always)
+    func bytes(_ row: Int) -> UnsafeRawBufferPointer {
+        let view = values.assumingMemoryBound(to: StringView.self) + row
+        let n = Int(view.pointee.length)
+        if n <= StringView.inlineLength { return UnsafeRawBufferPointer(start: UnsafeRawPointer(view) + 4, count: n) }
+        return UnsafeRawBufferPointer(start: heaps![Int(view.pointee.heapIndex)] + Int(view.pointee.offset), count: n)
     }
 
     @inline(__always)

@@ -28,120 +28,146 @@ public final class JSONRecordEncoder: RecordEncoder {
     }
 
     public func encode(_ batch: Batch, into out: inout EncodedBytes) throws {
-        let columns = try readings(batch)
-        for i in 0..<batch.count {
-            try object(columns, names, batch.row(i), &out)
-            out.append(UInt8(ascii: "\n"))
-        }
+        try forEachRow(batch, into: &out) { out in out.append(UInt8(ascii: "\n")) }
     }
 
     public func encode(_ batch: Batch, into out: inout EncodedBytes, ends: inout [Int]) throws {
-        let columns = try readings(batch)
         ends.reserveCapacity(ends.count + batch.count)
-        for i in 0..<batch.count {
-            try object(columns, names, batch.row(i), &out)
-            ends.append(out.count)
-        }
+        try forEachRow(batch, into: &out) { out in ends.append(out.count) }
     }
 
-    private func readings(_ batch: Batch) throws -> [Part] {
+    @inline(__always)
+    private func forEachRow(_ batch: Batch, into out: inout EncodedBytes, _ rowEnds: (inout EncodedBytes) -> Void) throws {
         precondition(batch.columns.count == schema.count, "\(batch.columns.count) columns for a schema of \(schema.count)")
-        return batch.columns.map { Part(ColumnReading($0)) }
-    }
-
-    /// A column with the field names of the ROWs in it.
-    private struct Part {
-        let column: ColumnReading
-        let parts: [Part]
-        let names: [[UInt8]]
-
-        init(_ column: ColumnReading) {
-            self.column = column
-            parts = column.children.map { Part($0) }
-            if case .row(let fields) = column.type { names = fields.map { quoted($0.name) } } else { names = [] }
+        let parts = Parts(batch.columns.map { ColumnReading($0) }, names: names)
+        defer { withExtendedLifetime(parts) {} }
+        for i in 0..<batch.count {
+            try object(parts.base, parts.count, batch.row(i), &out)
+            rowEnds(&out)
         }
     }
 
-    private func object(_ parts: [Part], _ names: [[UInt8]], _ row: Int, _ out: inout EncodedBytes) throws {
+    /// Columns and, for ROWs, the fields in them, in memory that rows are written from without a reference counted.
+    private final class Parts {
+        let base: UnsafeMutablePointer<Part>, count: Int
+
+        /// - Parameter names: `"name":` of each; empty for what has no names.
+        init(_ columns: [ColumnReading], names: [[UInt8]]) {
+            count = columns.count
+            base = .allocate(capacity: max(count, 1))
+            for (i, column) in columns.enumerated() {
+                var fields: [[UInt8]] = []
+                if case .row(let parts) = column.type { fields = parts.map { quoted($0.name) } }
+                let name = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: names.isEmpty ? 0 : names[i].count + 1)
+                if !names.isEmpty { _ = name.initialize(from: [UInt8(ascii: ",")] + names[i]) }
+                let children = column.children.isEmpty ? nil : Parts(column.children, names: fields)
+                (base + i).initialize(to: Part(plain: column.plain, column: column, name: UnsafeRawBufferPointer(name), children: children, parts: children?.base, partCount: children?.count ?? 0))
+            }
+        }
+
+        deinit {
+            for i in 0..<count { base[i].name.deallocate() }
+            base.deinitialize(count: count)
+            base.deallocate()
+        }
+    }
+
+    private struct Part {
+        let plain: PlainReading
+        /// Keeps what `plain` points to alive.
+        let column: ColumnReading
+        /// `,"name":`
+        let name: UnsafeRawBufferPointer
+        /// Keeps `parts` alive.
+        let children: Parts?
+        let parts: UnsafeMutablePointer<Part>?
+        let partCount: Int
+    }
+
+    private func object(_ parts: UnsafeMutablePointer<Part>?, _ count: Int, _ row: Int, _ out: inout EncodedBytes) throws {
         out.append(UInt8(ascii: "{"))
         var first = true
-        for i in 0..<parts.count {
-            let isNull = parts[i].column.isNull(row)
+        for i in 0..<count {
+            let part = parts! + i
+            let isNull = part.pointee.plain.isNull(row)
             if isNull, options.ignoreNullFields { continue }
-            if !first { out.append(UInt8(ascii: ",")) }
+            let name = part.pointee.name
+            out.append(first ? UnsafeRawBufferPointer(rebasing: name.dropFirst()) : name)
             first = false
-            names[i].withUnsafeBytes { out.append($0) }
-            if isNull { out.append(Self.null) } else { try value(parts[i], row, &out) }
+            if isNull { Self.appendNull(&out) } else { try value(part, row, &out) }
         }
         out.append(UInt8(ascii: "}"))
     }
 
-    private static let null = Array("null".utf8)
+    private static func appendNull(_ out: inout EncodedBytes) {
+        let text: StaticString = "null"
+        out.append(UnsafeRawBufferPointer(start: text.utf8Start, count: 4))
+    }
 
-    private func value(_ part: Part, _ row: Int, _ out: inout EncodedBytes) throws {
-        let column = part.column
-        switch column.kind {
-        case .text: appendJSONString(column.column.bytes(at: row), to: &out)
-        case .double where !column.get(Double.self, row).isFinite, .float where !column.get(Float.self, row).isFinite:
+    private func value(_ part: UnsafeMutablePointer<Part>, _ row: Int, _ out: inout EncodedBytes) throws {
+        switch part.pointee.plain.kind {
+        case .text: appendJSONString(part.pointee.plain.bytes(row), to: &out)
+        case .double where !part.pointee.plain.get(Double.self, row).isFinite, .float where !part.pointee.plain.get(Float.self, row).isFinite:
             out.append(UInt8(ascii: "\""))
-            _ = column.appendPlain(row, to: &out)
+            _ = part.pointee.plain.appendPlain(row, to: &out)
             out.append(UInt8(ascii: "\""))
         case .boolean, .int8, .int16, .int32, .int64, .float, .double, .decimal:
-            _ = column.appendPlain(row, to: &out)
+            _ = part.pointee.plain.appendPlain(row, to: &out)
         case .date, .time, .timestamp:
             let target = out.reserve(DateTimeText.capacity + 3)
             target[0] = UInt8(ascii: "\"")
-            let n = column.writeTemporal(row, separator: separator, timePrecision: 0, to: target + 1)
+            let n = part.pointee.plain.writeTemporal(row, separator: separator, timePrecision: 0, to: target + 1)
             target[n + 1] = UInt8(ascii: "\"")
             out.advance(n + 2)
         case .variant:
             var text: [UInt8] = []
-            VariantJSON.write(Variant(column.column.bytes(at: row)), to: &text)
+            VariantJSON.write(Variant(part.pointee.plain.bytes(row)), to: &text)
             out.append(text)
         case .binary:
             out.append(UInt8(ascii: "\""))
-            TextConversion.appendBase64(column.column.bytes(at: row), to: &out)
+            TextConversion.appendBase64(part.pointee.plain.bytes(row), to: &out)
             out.append(UInt8(ascii: "\""))
         case .array:
-            let range = column.range(row)
+            let range = part.pointee.plain.range(row)
             out.append(UInt8(ascii: "["))
             for i in range {
                 if i > range.lowerBound { out.append(UInt8(ascii: ",")) }
-                try nullable(part.parts[0], i, &out)
+                try nullable(part.pointee.parts!, i, &out)
             }
             out.append(UInt8(ascii: "]"))
         case .map: try map(part, row, &out)
-        case .row: try object(part.parts, part.names, row, &out)
-        case .null: out.append(Self.null)
+        case .row: try object(part.pointee.parts, part.pointee.partCount, row, &out)
+        case .null: Self.appendNull(&out)
         }
     }
 
-    private func nullable(_ part: Part, _ row: Int, _ out: inout EncodedBytes) throws {
-        if part.column.isNull(row) { out.append(Self.null) } else { try value(part, row, &out) }
+    private func nullable(_ part: UnsafeMutablePointer<Part>, _ row: Int, _ out: inout EncodedBytes) throws {
+        if part.pointee.plain.isNull(row) { Self.appendNull(&out) } else { try value(part, row, &out) }
     }
 
-    private func map(_ part: Part, _ row: Int, _ out: inout EncodedBytes) throws {
+    private func map(_ part: UnsafeMutablePointer<Part>, _ row: Int, _ out: inout EncodedBytes) throws {
         out.append(UInt8(ascii: "{"))
         var first = true
-        for i in part.column.range(row) {
-            let key = part.parts[0].column
+        let parts = part.pointee.parts!
+        for i in part.pointee.plain.range(row) {
+            let key = parts.pointee.plain
             var literal: String?
             if key.isNull(i) {
                 switch options.nullKeys {
                 case .drop: continue
                 case .literal(let text): literal = text
                 case .fail:
-                    throw StreamError(.runtime, "a value of type \(part.column.type) has a null key, which JSON cannot hold",
+                    throw StreamError(.runtime, "a value of type \(part.pointee.column.type) has a null key, which JSON cannot hold",
                                       fix: "set '\(options.prefix)map-null-key.mode' to 'DROP' or 'LITERAL'")
                 }
             }
             if !first { out.append(UInt8(ascii: ",")) }
             first = false
             if let literal { out.append(Self.quoted(literal)) } else {
-                appendJSONString(key.column.bytes(at: i), to: &out)
+                appendJSONString(key.bytes(i), to: &out)
                 out.append(UInt8(ascii: ":"))
             }
-            try nullable(part.parts[1], i, &out)
+            try nullable(parts + 1, i, &out)
         }
         out.append(UInt8(ascii: "}"))
     }
@@ -149,6 +175,13 @@ public final class JSONRecordEncoder: RecordEncoder {
 
 /// Appends a JSON string with its quotes. Quotes, backslashes and control characters are escaped, as Jackson does.
 func appendJSONString(_ text: UnsafeRawBufferPointer, to out: inout EncodedBytes) {
+    if let start = text.baseAddress, !needsEscape(start, text.count) {
+        let target = UnsafeMutableRawPointer(out.reserve(text.count + 2))
+        target.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+        (target + 1).copyMemory(from: start, byteCount: text.count)
+        (target + 1 + text.count).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+        return out.advance(text.count + 2)
+    }
     out.append(UInt8(ascii: "\""))
     var from = 0
     for i in 0..<text.count {
@@ -171,4 +204,25 @@ func appendJSONString(_ text: UnsafeRawBufferPointer, to out: inout EncodedBytes
     }
     out.append(UnsafeRawBufferPointer(rebasing: text[from..<text.count]))
     out.append(UInt8(ascii: "\""))
+}
+
+/// Whether a quote, a backslash or a control character is among the bytes; looks at eight at a time.
+@inline(__always)
+private func needsEscape(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101, tops: UInt64 = 0x8080_8080_8080_8080
+    var i = 0
+    while i + 8 <= count {
+        let x = (start + i).loadUnaligned(as: UInt64.self)
+        let quote = x ^ (ones &* 0x22), backslash = x ^ (ones &* 0x5C)
+        // The lowest byte found is never wrong; one above it may be, which does no harm here.
+        let found = ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash) | ((x &- ones &* 0x20) & ~x)
+        if found & tops != 0 { return true }
+        i += 8
+    }
+    while i < count {
+        let c = (start + i).load(as: UInt8.self)
+        if c < 0x20 || c == 0x22 || c == 0x5C { return true }
+        i += 1
+    }
+    return false
 }
