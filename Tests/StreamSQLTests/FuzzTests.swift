@@ -21,9 +21,10 @@ import Testing
         while Date() < end, seed - first < most {
             let fuzz = FuzzCase(seed: seed)
             switch fuzzer.check(fuzz) {
-            case .failed:
+            case .failed(let found):
+                // What does not fail each time is told as it was found.
                 let small = fuzzer.shrunk(fuzz, tries: 300)
-                Issue.record("seed \(seed)\n\(small.text)\n\(fuzzer.check(small))")
+                Issue.record("seed \(seed): \(found)\n\(fuzz.text)\nsmaller:\n\(small.text)\n\(fuzzer.check(small))")
                 return
             case .agreed: agreed += 1
             default: break
