@@ -50,7 +50,8 @@ struct KafkaSourceOptions: Sendable {
             return try Self.offsets(options, key)
         }
 
-        switch try options.choice("scan.startup.mode", ["group-offsets", "earliest-offset", "latest-offset", "timestamp", "specific-offsets"]) ?? "group-offsets" {
+        switch try options.choice("scan.startup.mode", ["group-offsets", "earliest-offset", "latest-offset", "timestamp", "specific-offsets"]) ?? (kafka.isUpsert ? "earliest-offset" : "group-offsets") {
+        // A table of newest rows is all of its topic, as in Flink: it has no startup mode to choose.
         case "earliest-offset": start = .earliest
         case "latest-offset": start = .latest
         case "timestamp": start = .timestamp(try milliseconds("scan.startup.timestamp-millis", for: "scan.startup.mode"))

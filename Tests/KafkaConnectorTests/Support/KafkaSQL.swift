@@ -14,7 +14,7 @@ struct KafkaSQL {
     let session: SQLSession
 
     init(_ script: String = "", parallelism: Int = 1) throws {
-        session = SQLSession(connectors: [KafkaConnector(), ReadableUpserts(), Impatient()])
+        session = SQLSession(connectors: [KafkaConnector(), UpsertKafkaConnector(), Impatient()])
         _ = try run("SET 'parallelism.default' = '\(parallelism)'; " + script)
     }
 
@@ -24,6 +24,8 @@ struct KafkaSQL {
                    "scan.startup.mode": "earliest-offset"]
         for (key, value) in options { all[key] = value.isEmpty ? nil : value }
         if all["value.format"] != nil, options["format"] == nil { all["format"] = nil }
+        // Always from the beginning.
+        if all["connector"] == "upsert-kafka" { all["scan.startup.mode"] = nil; all["format"] = nil }
         if all["topic-pattern"] != nil { all["topic"] = nil }
         return "CREATE TABLE \(name) (\(columns)) WITH (" + all.sorted { $0.key < $1.key }.map { "'\($0.key)' = '\($0.value)'" }.joined(separator: ", ") + ");"
     }
@@ -129,16 +131,6 @@ final class RunningQuery: Sendable {
         runner.stop()
         try end()
     }
-}
-
-/// `upsert-kafka`, for reading.
-struct ReadableUpserts: TableConnector {
-    var identifier: String { "upsert-kafka" }
-    func optionKeys(for table: TableDescriptor) -> Set<String> {
-        KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSourceOptions.keys)
-    }
-    func validate(_ table: TableDescriptor) throws { _ = try KafkaTable(table, isUpsert: true) }
-    func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource { try KafkaSource(KafkaTable(table, isUpsert: true), scan: scan) }
 }
 
 /// `impatient-kafka`: waits for a broker for two seconds.
