@@ -23,6 +23,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         // C and C++ behind small shims.
@@ -61,6 +62,17 @@ let package = Package(
         .target(name: "SchemaRegistry", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka", "COpenSSL"], swiftSettings: ours),
         .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
+
+        // The AWS services on one port.
+        .target(name: "AWSProtocol", dependencies: ["StreamCore", "COpenSSL"], swiftSettings: ours),
+        .target(
+            name: "HTTPServer",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: ours),
+        .target(name: "AWSEndpoint", dependencies: ["AWSProtocol", "HTTPServer", "StreamCore"], swiftSettings: ours),
 
         .target(name: "Topology", dependencies: ["StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .executableTarget(
@@ -113,6 +125,7 @@ let package = Package(
             path: "Tests/ReferenceSQL", swiftSettings: ours),
         .executableTarget(name: "swiftwater-fuzz-sql", dependencies: ["ReferenceSQL"], path: "Tests/FuzzSQL", swiftSettings: ours),
 
+        .target(name: "TestScripts", path: "Tests/TestScripts", swiftSettings: ours),
         .testTarget(name: "StreamCoreTests", dependencies: ["StreamCore", "CArrowData", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "SchemaRegistry", "StreamCore"], swiftSettings: ours),
@@ -133,6 +146,7 @@ let package = Package(
         .testTarget(name: "PythonFunctionsTests", dependencies: ["PythonFunctions", "StreamSQL", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
+        .testTarget(name: "AWSEndpointTests", dependencies: ["AWSEndpoint", "AWSProtocol", "HTTPServer", "TestScripts"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog", "StreamTesting"], swiftSettings: ours),
         .testTarget(

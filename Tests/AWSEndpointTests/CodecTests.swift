@@ -1,0 +1,40 @@
+import AWSProtocol
+import Testing
+
+@Suite struct CodecTests {
+    static let value: AWSValue = [
+        "text": "a\"\\\n\u{1F600}", "whole": -7, "half": .double(0.5), "flag": true, "none": .null, "list": [1, "two", [:]], "map": ["k": ["v": 3]],
+    ]
+
+    @Test func `JSON and CBOR give back what was written`() throws {
+        #expect(try AWSJSON.parse(AWSJSON.write(Self.value)) == Self.value)
+        #expect(try CBOR.parse(CBOR.write(Self.value)) == Self.value)
+        #expect(try CBOR.parse(CBOR.write(["b": .blob([0, 1, 255]), "t": .timestamp(1.5)])) == ["b": .blob([0, 1, 255]), "t": .timestamp(1.5)])
+    }
+
+    @Test(arguments: ["{", "{\"a\":}", "[1,]", "01", "\"\\x\"", "{} {}", "nul", "\"\u{1}\"", "-"]) func `text that is not JSON is refused`(_ text: String) {
+        #expect(throws: AWSError.self) { try AWSJSON.parse(Array(text.utf8)) }
+    }
+
+    @Test func `Base64 follows RFC 4648`() {
+        for (plain, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")] {
+            #expect(Base64.encode(Array(plain.utf8)) == text)
+            #expect(Base64.decode(text) == Array(plain.utf8))
+        }
+        for broken in ["Zg=", "Zg", "Z===", "Zm9v!mFy", "Zg==Zg=="] { #expect(Base64.decode(broken) == nil) }
+    }
+
+    @Test func `broken constraints are told in the services' words`() throws {
+        let shape = Structure(
+            required: [("StreamName", .string(min: 1, max: 128, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-"))), ("Limit", .integer(min: 1, max: 10))],
+            optional: [("Records", .list(.structure(Structure(required: [("Data", .blob(max: 2))])), min: 1))])
+        let value = try shape.convert(["StreamName": "", "Records": [["Data": "AAAAAA=="]]], encoding: .json)
+        #expect(shape.violations(value) == [
+            "Value '' at 'streamName' failed to satisfy constraint: Member must have length greater than or equal to 1",
+            "Value '' at 'streamName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+            "Value null at 'limit' failed to satisfy constraint: Member must not be null",
+            "Value 'java.nio.HeapByteBuffer[pos=0 lim=4 cap=4]' at 'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to 2",
+        ])
+        #expect(throws: AWSError.serialization("NUMBER_VALUE cannot be converted to String")) { try shape.convert(["StreamName": 1], encoding: .json) }
+    }
+}
