@@ -1,4 +1,5 @@
 import StreamCore
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -36,6 +37,10 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
         }
     }
 
+    /// A flush failed as the disk was full: what is not flushed must be written anew, and then all is well again.
+    var wasFull: Bool { foundFull.load(ordering: .relaxed) }
+    private let foundFull = Atomic<Bool>(false)
+
     /// How far this process has flushed the shard.
     var flushed: DurableMark? { lock.with { durable } }
 
@@ -48,7 +53,9 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
             case .success:
                 synced = max(synced, written)
                 durable = mark
-            case .failure(let error): failure = error
+            case .failure(let error):
+                failure = error
+                foundFull.store(ShardLog.isDiskFull(error), ordering: .relaxed)
             }
             lock.wakeAll()
         }
@@ -67,7 +74,7 @@ final class IntervalFlusher: @unchecked Sendable {  // SAFETY: mutable state is 
     init(milliseconds: Int64, flush: @escaping @Sendable () throws -> Void) {
         let thread = FlusherThread { [self] in
             while !waitForTurn(milliseconds) {
-                do { try flush() } catch { lock.with { failure = error } }
+                do { try flush() } catch { lock.with { failure = failure.map { ShardLog.isDiskFull($0) ? error : $0 } ?? error } }
             }
         }
         thread.start()
@@ -80,9 +87,9 @@ final class IntervalFlusher: @unchecked Sendable {  // SAFETY: mutable state is 
         }
     }
 
-    /// Throws what the last flush failed with.
+    /// Throws what a flush failed with. After a full disk the writer mends what was not flushed, and the next flush counts.
     func check() throws {
-        if let failure = lock.with({ failure }) { throw failure }
+        if let failure = lock.with({ failure }), !ShardLog.isDiskFull(failure) { throw failure }
     }
 
     func stop() {

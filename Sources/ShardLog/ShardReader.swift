@@ -159,13 +159,15 @@ public final class ShardReader {
         guard end == nil else { return .closed }
         // Of a stream that is deleted what is open can still be read.
         guard let metadata = try metadata(), metadata.created == created else { return .open }
-        guard let shard = metadata.shard(shard) else { return .gone }
-        end = shard.end
+        if let known = metadata.shard(shard) { end = known.end } else {
+            guard let last = metadata.endOfExpired(shard) else { return .gone }
+            end = last
+        }
         return end == nil ? .open : .closed
     }
 
     private var expired: StreamError {
-        StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): the shard has expired, and it is not known whether more followed record \(nextIndex)",
+        StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): the shard has expired, and with it records from \(nextIndex) on",
                     fix: "start from TRIM_HORIZON and accept the gap, or lengthen the stream's retention")
     }
 
@@ -188,7 +190,7 @@ public final class ShardReader {
                         isRepeated = true
                         continue
                     }
-                    throw incomplete
+                    throw try metadata()?.shard(shard) == nil ? expired : incomplete
                 }
             }
             switch try readBatches(size: size, maxBytes: max(maxBytes, BatchHeader.size)) {
