@@ -26,8 +26,9 @@ public enum CBOR {
             if value >= 0 { head(0, UInt64(value), &out) } else { head(1, UInt64(-1 - value), &out) }
         case .double(let value): double(value, &out)
         case .timestamp(let seconds):
+            // Whole milliseconds, which is what Kinesis and its SDKs put behind the tag; RFC 8949 has seconds there.
             out.append(0xC1)
-            double(seconds, &out)
+            write(.integer(Int64((seconds * 1_000).rounded())), to: &out)
         case .string(let text):
             head(3, UInt64(text.utf8.count), &out)
             out += text.utf8
@@ -117,8 +118,11 @@ public enum CBOR {
                 let tag = try argument(minor)
                 let inner = try value(depth + 1)
                 guard tag == 1 else { return inner }
-                guard let seconds = inner.double else { throw malformed }
-                return .timestamp(seconds)
+                switch inner {
+                case .integer(let milliseconds): return .timestamp(Double(milliseconds) / 1_000)
+                case .double(let seconds): return .timestamp(seconds)
+                default: throw malformed
+                }
             default:
                 switch minor {
                 case 20: return .bool(false)

@@ -112,7 +112,7 @@ extension Call {
         if isAtEnd, tail.reader.isFinished {
             out.key("ChildShards")
             out.beginList()
-            for child in Self.children(of: shard, try log.info(stream.name)) { Self.write(child, &out) }
+            for child in try log.info(stream.name).children(of: shard.id) { Self.write(child, &out) }
             out.endList()
         } else {
             var next = iterator
@@ -179,7 +179,6 @@ extension Call {
 
     // MARK: Children
 
-    static func children(of shard: ShardInfo, _ stream: StreamInfo) -> [ShardInfo] { stream.shards.filter { $0.parents.contains(shard.id) } }
 
     private static func write(_ child: ShardInfo, _ out: inout OutputWriter) {
         out.beginMap()

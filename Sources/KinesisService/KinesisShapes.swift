@@ -182,6 +182,11 @@ enum KinesisShapes {
     private static let minimumThroughputBillingCommitmentInput: Shape = .structure(Structure([.init("Status", minimumThroughputBillingCommitmentInputStatus, isRequired: true)]))
     private static let s3DestinationUpdateInput: Shape = .structure(Structure([.init("DataFreshnessInSeconds", dataFreshnessInSeconds, isRequired: true)]))
     private static let s3TablesDestinationUpdateInput: Shape = .structure(Structure([.init("DataFreshnessInSeconds", dataFreshnessInSeconds, isRequired: true)]))
+    private static let cloudWatchLogsUpdateInput: Shape = .structure(Structure([
+        .init("Enabled", booleanObject, isRequired: true),
+        .init("LogGroupName", cloudWatchLogGroupName, isRequired: false),
+        .init("LogStreamName", cloudWatchLogStreamName, isRequired: false),
+    ]))
     private static let channelLoggingUpdateInput: Shape = .structure(Structure([.init("CloudWatchLogs", cloudWatchLogsUpdateInput, isRequired: true)]))
     private static let updateDeadLetterQueueRecordsVisibilityRequestEntry: Shape = .structure(Structure([
         .init("ReceiptHandle", receiptHandle, isRequired: true),

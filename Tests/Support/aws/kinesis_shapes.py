@@ -72,18 +72,14 @@ def visit(name):
     for key in ("member", "key", "value"):
         if key in shape:
             visit(shape[key]["shape"])
-    if name not in order and not name.endswith("Input") or shape["type"] != "structure":
-        if name not in order:
-            order.append(name)
+    if name not in order:
+        order.append(name)
 
 
 inputs = {name: operation["input"]["shape"] for name, operation in model["operations"].items()}
 for shape in inputs.values():
     for target in shapes[shape]["members"].values():
         visit(target["shape"])
-        if target["shape"] not in order:
-            order.append(target["shape"])
-# Structures that only inputs of other structures use end in "Input" too.
 print("// Made by Tests/Support/aws/kinesis_shapes.py from botocore's model of the service; do not edit.")
 print("import AWSProtocol")
 print()
