@@ -7,7 +7,7 @@ public enum AWSValue: Hashable, Sendable {
     case string(String)
     /// Base64 text in JSON, a byte string in CBOR.
     case blob([UInt8])
-    /// Seconds since 1970-01-01; a number in JSON, tag 1 with milliseconds in CBOR.
+    /// Seconds since 1970-01-01; a number in JSON, tag 1 in CBOR.
     case timestamp(Double)
     case list([AWSValue])
     case map([String: AWSValue])

@@ -26,9 +26,8 @@ public enum CBOR {
             if value >= 0 { head(0, UInt64(value), &out) } else { head(1, UInt64(-1 - value), &out) }
         case .double(let value): double(value, &out)
         case .timestamp(let seconds):
-            // Whole milliseconds, which is what Kinesis and its SDKs put behind the tag; RFC 8949 has seconds there.
             out.append(0xC1)
-            write(.integer(Int64((seconds * 1_000).rounded())), to: &out)
+            double(seconds, &out)
         case .string(let text):
             head(3, UInt64(text.utf8.count), &out)
             out += text.utf8
@@ -118,11 +117,8 @@ public enum CBOR {
                 let tag = try argument(minor)
                 let inner = try value(depth + 1)
                 guard tag == 1 else { return inner }
-                switch inner {
-                case .integer(let milliseconds): return .timestamp(Double(milliseconds) / 1_000)
-                case .double(let seconds): return .timestamp(seconds)
-                default: throw malformed
-                }
+                guard let seconds = inner.double else { throw malformed }
+                return .timestamp(seconds)
             default:
                 switch minor {
                 case 20: return .bool(false)

@@ -25,6 +25,15 @@ final class WriterPool: Sendable {
     }
 
     func append(_ batch: RecordBatch, to stream: StreamInfo) throws -> AppendResult {
+        do {
+            return try appendOnce(batch, to: stream)
+        } catch let error as StreamError where error.code == .validate {
+            // Nothing is written then. The writer may know older settings than the request was checked against.
+            return try appendOnce(batch, to: stream)
+        }
+    }
+
+    private func appendOnce(_ batch: RecordBatch, to stream: StreamInfo) throws -> AppendResult {
         let writer = try take(stream)
         do {
             let result = try writer.append(batch)

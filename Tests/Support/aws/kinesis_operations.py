@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 import traceback
+import urllib.error
+import urllib.request
 import uuid
 
 import boto3
@@ -91,7 +93,9 @@ def test_create_describe_delete():
     assert ranges[0][0] == 0 and ranges[-1][1] == 2**128 - 1 and all(a[1] + 1 == b[0] for a, b in zip(ranges, ranges[1:]))
     summary = k.describe_stream_summary(StreamARN=arn(stream))["StreamDescriptionSummary"]
     assert summary["OpenShardCount"] == 3 and summary["ConsumerCount"] == 0 and summary["MaxRecordSizeInKiB"] == 1024
-    assert k.describe_stream_summary(StreamId=summary["StreamId"])["StreamDescriptionSummary"]["StreamName"] == stream
+    # boto3 makes another host name of a stream's id, whatever the endpoint.
+    by_id = json.loads(raw("DescribeStreamSummary", json.dumps({"StreamId": summary["StreamId"]}).encode()))
+    assert by_id["StreamDescriptionSummary"]["StreamName"] == stream
     assert "already exists" in refused("ResourceInUseException", k.create_stream, StreamName=stream, ShardCount=1)
     k.delete_stream(StreamARN=arn(stream))
     refused("ResourceNotFoundException", k.describe_stream, f"Stream {stream} under account {ACCOUNT} not found.", StreamName=stream)
@@ -131,16 +135,10 @@ def test_validation():
     refused("ValidationException", k.get_shard_iterator, "Value null at 'shardId'", StreamName="a", ShardIteratorType="LATEST")
     refused("SerializationException", k.describe_stream, StreamName=7)
     refused("InvalidArgumentException", k.describe_stream)
-    refused("UnknownOperationException", lambda: k._make_api_call("DescribeStream", {}) if False else raw("Sing", b"{}"))
-
-
-class Raised(ClientError):
-    pass
+    refused("UnknownOperationException", raw, operation="Sing", body=b"{}")
 
 
 def raw(operation, body):
-    import urllib.request
-
     request = urllib.request.Request(URL, data=body, headers={"X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": "application/x-amz-json-1.1"})
     try:
         return urllib.request.urlopen(request).read()
