@@ -74,22 +74,27 @@ public struct AppendResult: Sendable {
     /// Where one record was put.
     public struct Placement: Hashable, Sendable {
         public var shard: Int
-        /// nil when the append was a repetition that the shard had already.
+        /// nil when the append was a repetition and the stream has the record already.
         public var sequence: SequenceNumber?
     }
 
-    /// Per record: its shard, and its place among the records that went there.
+    /// Per record: which of `ids` is its shard, and its place among the records that were written there.
     var shards: [Int32]
     var ordinals: [UInt32]
     var firsts: [SequenceNumber?]
+    var ids: [Int]
+
+    /// The place of a record that an earlier try wrote.
+    static let known = UInt32.max
 
     public var count: Int { shards.count }
 
     public subscript(i: Int) -> Placement {
         let shard = Int(shards[i])
+        guard ordinals[i] != Self.known else { return Placement(shard: ids[shard], sequence: nil) }
         var sequence = firsts[shard]
         sequence?.index += UInt64(ordinals[i])
-        return Placement(shard: shard, sequence: sequence)
+        return Placement(shard: ids[shard], sequence: sequence)
     }
 
     public var placements: [Placement] { (0..<count).map { self[$0] } }

@@ -11,7 +11,8 @@ final class ShardAppender {
     let shard: Int
     let directory: String
     private let host: Host
-    private let settings: StreamSettings
+    /// As the stream's metadata has them now.
+    var settings: StreamSettings
     let markFile: LogFile
 
     private(set) var segment: LogFile?
@@ -25,6 +26,8 @@ final class ShardAppender {
     private(set) var tornBytes = 0
     /// Newest append of each producer; nil until an append with a producer or retention needs it.
     private var producers: ProducerTable?
+    /// Read once: it never changes.
+    private var inherited: InheritedProducers?
     /// Of the snapshot on disk: everything before this index is in it.
     private var snapshotUpTo: UInt64?
 
@@ -34,12 +37,14 @@ final class ShardAppender {
     /// Bytes appended in this process, or found without proof that they were flushed: what group commit counts by.
     private(set) var written: UInt64 = 0
 
-    init(shard: Int, directory: String, settings: StreamSettings, epoch: UInt32, host: Host) throws {
-        self.shard = shard
-        self.directory = directory
+    init(_ shard: StreamMetadata.Shard, in streamDirectory: String, settings: StreamSettings, epoch: UInt32, host: Host) throws {
+        self.shard = shard.id
+        directory = streamDirectory + "/" + StreamMetadata.shardName(shard.id)
         self.settings = settings
         self.epoch = epoch
         self.host = host
+        // No record is older than its shard, whatever the clock says.
+        lastTimestamp = shard.parents == nil ? 0 : shard.openedAt ?? 0
         markFile = try LogFile(directory + "/" + DurableMark.fileName, flags: O_RDWR, create: true, host: host)
     }
 
@@ -110,10 +115,29 @@ final class ShardAppender {
 
     // MARK: Producers
 
-    /// Whether this shard has that append already.
-    func has(_ id: ProducerSequence) throws -> Bool {
+    /// What of an append was written by an earlier try of it.
+    enum Presence {
+        case nothing, all
+        /// The records with these hash keys, which the shard's ancestors have.
+        case part([HashKeyRange])
+    }
+
+    func presence(of id: ProducerSequence) throws -> Presence {
         if producers == nil { try loadProducers() }
-        return producers!.has(id)
+        if producers!.has(id) { return .all }
+        if inherited == nil { inherited = try .read(directory) }
+        let ranges = inherited!.ranges(having: id)
+        return ranges.isEmpty ? .nothing : .part(ranges)
+    }
+
+    /// Brings all records to disk and tells what a shard that takes over must know. The caller holds the stream's file lock
+    /// and closes the shard.
+    func seal() throws -> (mark: DurableMark, producers: ProducerTable, inherited: InheritedProducers) {
+        try refresh()
+        try loadProducers()
+        try segment!.sync()
+        try mark.write(to: markFile)
+        return (mark, producers!, try .read(directory))
     }
 
     private func loadProducers() throws {
