@@ -13,12 +13,14 @@ public final class Store: Sendable {
     let path: String
     let pool: DatabasePool
     public let changes: ChangeLog
+    let maintenance: Maintenance
     private let catalog: Box<Mutex<Catalog>>
     private let commits: GroupCommit<WriteTransaction>
 
     /// - Throws: `.io` when the file cannot be opened, `.corrupt` when it is damaged, `.validate` when a newer program has written it.
     init(directory: String, options: DynamoDBServiceOptions) throws {
         host = options.host
+        maintenance = Maintenance(sweepSeconds: options.sweepSeconds, log: options.report)
         try host.createDirectories(directory)
         path = directory + "/tables.sqlite"
         var configuration = Configuration()
@@ -139,6 +141,7 @@ public final class Store: Sendable {
     }
 
     func close() {
+        maintenance.close()
         commits.close()
         changes.close()
         // Without readers the file is whole without its log; a failure leaves the log beside it, which is just as good.

@@ -10,6 +10,16 @@ public enum ScalarType: String, Codable, Sendable {
 public struct KeyAttribute: Codable, Hashable, Sendable {
     public var name: String
     public var type: ScalarType
+
+    public init(name: String, type: ScalarType) { (self.name, self.type) = (name, type) }
+
+    public var kind: AttributeValue.Kind {
+        switch type {
+        case .s: .s
+        case .n: .n
+        case .b: .b
+        }
+    }
 }
 
 /// One hash and at most one range attribute; global indexes may have up to four of each.
