@@ -1,0 +1,457 @@
+// Written by Tests/Support/aws/dynamodb_shapes.py from the service's model. Do not edit.
+import AWSProtocol
+
+/// What the requests of DynamoDB are made of.
+enum Shapes {
+    static let attributeValue = Structure([
+        .init("S", .text, isRequired: false),
+        .init("N", .text, isRequired: false),
+        .init("B", .blob(), isRequired: false),
+        .init("SS", .list(.text), isRequired: false),
+        .init("NS", .list(.text), isRequired: false),
+        .init("BS", .list(.blob()), isRequired: false),
+        .init("M", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: false),
+        .init("L", .list(.recursive { .structure(attributeValue) }), isRequired: false),
+        .init("NULL", .boolean, isRequired: false),
+        .init("BOOL", .boolean, isRequired: false),
+    ])
+
+    static let batchStatementRequest = Structure([
+        .init("Statement", .string(min: 1, max: 8192), isRequired: true),
+        .init("Parameters", .list(.recursive { .structure(attributeValue) }, min: 1), isRequired: false),
+        .init("ConsistentRead", .boolean, isRequired: false),
+        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
+    ])
+
+    static let keysAndAttributes = Structure([
+        .init("Keys", .list(.map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), min: 1, max: 100), isRequired: true),
+        .init("AttributesToGet", .list(.string(max: 65535), min: 1), isRequired: false),
+        .init("ConsistentRead", .boolean, isRequired: false),
+        .init("ProjectionExpression", .text, isRequired: false),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+    ])
+
+    static let putRequest = Structure([
+        .init("Item", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+    ])
+
+    static let deleteRequest = Structure([
+        .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+    ])
+
+    static let writeRequest = Structure([
+        .init("PutRequest", .structure(putRequest), isRequired: false),
+        .init("DeleteRequest", .structure(deleteRequest), isRequired: false),
+    ])
+
+    static let replica = Structure([
+        .init("RegionName", .text, isRequired: false),
+    ])
+
+    static let attributeDefinition = Structure([
+        .init("AttributeName", .string(min: 1, max: 255), isRequired: true),
+        .init("AttributeType", .string(values: ["S", "N", "B"]), isRequired: true),
+    ])
+
+    static let keySchemaElement = Structure([
+        .init("AttributeName", .string(min: 1, max: 255), isRequired: true),
+        .init("KeyType", .string(values: ["HASH", "RANGE"]), isRequired: true),
+    ])
+
+    static let projection = Structure([
+        .init("ProjectionType", .string(values: ["ALL", "KEYS_ONLY", "INCLUDE"]), isRequired: false),
+        .init("NonKeyAttributes", .list(.string(min: 1, max: 255), min: 1, max: 20), isRequired: false),
+    ])
+
+    static let localSecondaryIndex = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("KeySchema", .list(.structure(keySchemaElement), min: 1), isRequired: true),
+        .init("Projection", .structure(projection), isRequired: true),
+    ])
+
+    static let provisionedThroughput = Structure([
+        .init("ReadCapacityUnits", .long(min: 1), isRequired: true),
+        .init("WriteCapacityUnits", .long(min: 1), isRequired: true),
+    ])
+
+    static let onDemandThroughput = Structure([
+        .init("MaxReadRequestUnits", .long(), isRequired: false),
+        .init("MaxWriteRequestUnits", .long(), isRequired: false),
+    ])
+
+    static let warmThroughput = Structure([
+        .init("ReadUnitsPerSecond", .long(), isRequired: false),
+        .init("WriteUnitsPerSecond", .long(), isRequired: false),
+    ])
+
+    static let globalSecondaryIndex = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("KeySchema", .list(.structure(keySchemaElement), min: 1), isRequired: true),
+        .init("Projection", .structure(projection), isRequired: true),
+        .init("ProvisionedThroughput", .structure(provisionedThroughput), isRequired: false),
+        .init("OnDemandThroughput", .structure(onDemandThroughput), isRequired: false),
+        .init("WarmThroughput", .structure(warmThroughput), isRequired: false),
+    ])
+
+    static let streamSpecification = Structure([
+        .init("StreamEnabled", .boolean, isRequired: true),
+        .init("StreamViewType", .string(values: ["NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"]), isRequired: false),
+    ])
+
+    static let sseSpecification = Structure([
+        .init("Enabled", .boolean, isRequired: false),
+        .init("SSEType", .string(values: ["AES256", "KMS"]), isRequired: false),
+        .init("KMSMasterKeyId", .text, isRequired: false),
+    ])
+
+    static let tag = Structure([
+        .init("Key", .string(min: 1, max: 128), isRequired: true),
+        .init("Value", .string(min: 0, max: 256), isRequired: true),
+    ])
+
+    static let vectorAttributeDefinition = Structure([
+        .init("AttributeName", .string(min: 1, max: 255), isRequired: true),
+    ])
+
+    static let searchSchemaElement = Structure([
+        .init("AttributeName", .string(max: 65535), isRequired: true),
+        .init("SearchSchemaElementType", .string(values: ["HASH", "INLINE_FILTER"]), isRequired: true),
+    ])
+
+    static let vectorIndex = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("VectorAttribute", .structure(vectorAttributeDefinition), isRequired: true),
+        .init("SearchSchema", .list(.structure(searchSchemaElement), min: 1), isRequired: false),
+        .init("Projection", .structure(projection), isRequired: true),
+        .init("Dimensions", .long(min: 1), isRequired: true),
+        .init("DistanceFunction", .string(values: ["COSINE", "DOT_PRODUCT", "EUCLIDEAN"]), isRequired: true),
+    ])
+
+    static let expectedAttributeValue = Structure([
+        .init("Value", .recursive { .structure(attributeValue) }, isRequired: false),
+        .init("Exists", .boolean, isRequired: false),
+        .init("ComparisonOperator", .string(values: ["EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"]), isRequired: false),
+        .init("AttributeValueList", .list(.recursive { .structure(attributeValue) }), isRequired: false),
+    ])
+
+    static let enableKinesisStreamingConfiguration = Structure([
+        .init("ApproximateCreationDateTimePrecision", .string(values: ["MILLISECOND", "MICROSECOND"]), isRequired: false),
+    ])
+
+    static let parameterizedStatement = Structure([
+        .init("Statement", .string(min: 1, max: 8192), isRequired: true),
+        .init("Parameters", .list(.recursive { .structure(attributeValue) }, min: 1), isRequired: false),
+        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
+    ])
+
+    static let incrementalExportSpecification = Structure([
+        .init("ExportFromTime", .timestamp, isRequired: false),
+        .init("ExportToTime", .timestamp, isRequired: false),
+        .init("ExportViewType", .string(values: ["NEW_IMAGE", "NEW_AND_OLD_IMAGES"]), isRequired: false),
+    ])
+
+    static let filterSpecification = Structure([
+        .init("FilterExpression", .text, isRequired: false),
+        .init("ProjectionExpression", .text, isRequired: false),
+        .init("KeyConditionExpression", .text, isRequired: false),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
+    ])
+
+    static let s3BucketSource = Structure([
+        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
+        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: true),
+        .init("S3KeyPrefix", .string(max: 1024), isRequired: false),
+    ])
+
+    static let csvOptions = Structure([
+        .init("Delimiter", .string(min: 1, max: 1, pattern: .regularExpression("[,;:|\\t ]")), isRequired: false),
+        .init("HeaderList", .list(.string(min: 1, max: 65536, pattern: .regularExpression("[\\x20-\\x21\\x23-\\x2B\\x2D-\\x7E]*")), min: 1, max: 255), isRequired: false),
+    ])
+
+    static let inputFormatOptions = Structure([
+        .init("Csv", .structure(csvOptions), isRequired: false),
+    ])
+
+    static let tableCreationParameters = Structure([
+        .init("TableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("AttributeDefinitions", .list(.structure(attributeDefinition)), isRequired: true),
+        .init("KeySchema", .list(.structure(keySchemaElement), min: 1), isRequired: true),
+        .init("BillingMode", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
+        .init("ProvisionedThroughput", .structure(provisionedThroughput), isRequired: false),
+        .init("OnDemandThroughput", .structure(onDemandThroughput), isRequired: false),
+        .init("SSESpecification", .structure(sseSpecification), isRequired: false),
+        .init("GlobalSecondaryIndexes", .list(.structure(globalSecondaryIndex)), isRequired: false),
+        .init("VectorIndexes", .list(.structure(vectorIndex)), isRequired: false),
+    ])
+
+    static let condition = Structure([
+        .init("AttributeValueList", .list(.recursive { .structure(attributeValue) }), isRequired: false),
+        .init("ComparisonOperator", .string(values: ["EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"]), isRequired: true),
+    ])
+
+    static let inputS3Configuration = Structure([
+        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
+        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: true),
+        .init("S3KeyPrefix", .string(max: 1024), isRequired: false),
+        .init("InputFormat", .string(values: ["DYNAMODB_JSON", "ION"]), isRequired: true),
+        .init("InputCompressionType", .string(values: ["GZIP", "ZSTD", "NONE"]), isRequired: false),
+    ])
+
+    static let outputS3Configuration = Structure([
+        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
+        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: false),
+        .init("S3KeyPrefix", .string(max: 1024), isRequired: false),
+        .init("S3SseAlgorithm", .string(values: ["AES256", "KMS"]), isRequired: false),
+        .init("S3SseKmsKeyId", .string(min: 1, max: 2048), isRequired: false),
+        .init("OutputType", .list(.string(values: ["ERROR", "CONDITION_CHECK_FAILURE"])), isRequired: true),
+    ])
+
+    static let get = Structure([
+        .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
+        .init("ProjectionExpression", .text, isRequired: false),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+    ])
+
+    static let transactGetItem = Structure([
+        .init("Get", .structure(get), isRequired: true),
+    ])
+
+    static let conditionCheck = Structure([
+        .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
+        .init("ConditionExpression", .text, isRequired: true),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
+        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
+    ])
+
+    static let put = Structure([
+        .init("Item", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
+        .init("ConditionExpression", .text, isRequired: false),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
+        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
+    ])
+
+    static let delete = Structure([
+        .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
+        .init("ConditionExpression", .text, isRequired: false),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
+        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
+    ])
+
+    static let update = Structure([
+        .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
+        .init("UpdateExpression", .text, isRequired: true),
+        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
+        .init("ConditionExpression", .text, isRequired: false),
+        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
+        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
+        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
+    ])
+
+    static let transactWriteItem = Structure([
+        .init("ConditionCheck", .structure(conditionCheck), isRequired: false),
+        .init("Put", .structure(put), isRequired: false),
+        .init("Delete", .structure(delete), isRequired: false),
+        .init("Update", .structure(update), isRequired: false),
+    ])
+
+    static let pointInTimeRecoverySpecification = Structure([
+        .init("PointInTimeRecoveryEnabled", .boolean, isRequired: true),
+        .init("RecoveryPeriodInDays", .integer(min: 1, max: 35), isRequired: false),
+    ])
+
+    static let createReplicaAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+    ])
+
+    static let deleteReplicaAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+    ])
+
+    static let replicaUpdate = Structure([
+        .init("Create", .structure(createReplicaAction), isRequired: false),
+        .init("Delete", .structure(deleteReplicaAction), isRequired: false),
+    ])
+
+    static let autoScalingTargetTrackingScalingPolicyConfigurationUpdate = Structure([
+        .init("DisableScaleIn", .boolean, isRequired: false),
+        .init("ScaleInCooldown", .integer(), isRequired: false),
+        .init("ScaleOutCooldown", .integer(), isRequired: false),
+        .init("TargetValue", .double, isRequired: true),
+    ])
+
+    static let autoScalingPolicyUpdate = Structure([
+        .init("PolicyName", .string(min: 1, max: 256, pattern: .regularExpression("\\p{Print}+")), isRequired: false),
+        .init("TargetTrackingScalingPolicyConfiguration", .structure(autoScalingTargetTrackingScalingPolicyConfigurationUpdate), isRequired: true),
+    ])
+
+    static let autoScalingSettingsUpdate = Structure([
+        .init("MinimumUnits", .long(min: 1), isRequired: false),
+        .init("MaximumUnits", .long(min: 1), isRequired: false),
+        .init("AutoScalingDisabled", .boolean, isRequired: false),
+        .init("AutoScalingRoleArn", .string(min: 1, max: 1600), isRequired: false),
+        .init("ScalingPolicyUpdate", .structure(autoScalingPolicyUpdate), isRequired: false),
+    ])
+
+    static let globalTableGlobalSecondaryIndexSettingsUpdate = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("ProvisionedWriteCapacityUnits", .long(min: 1), isRequired: false),
+        .init("ProvisionedWriteCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
+    ])
+
+    static let replicaGlobalSecondaryIndexSettingsUpdate = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("ProvisionedReadCapacityUnits", .long(min: 1), isRequired: false),
+        .init("ProvisionedReadCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
+    ])
+
+    static let replicaSettingsUpdate = Structure([
+        .init("RegionName", .text, isRequired: true),
+        .init("ReplicaProvisionedReadCapacityUnits", .long(min: 1), isRequired: false),
+        .init("ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
+        .init("ReplicaGlobalSecondaryIndexSettingsUpdate", .list(.structure(replicaGlobalSecondaryIndexSettingsUpdate), min: 1, max: 20), isRequired: false),
+        .init("ReplicaTableClass", .string(values: ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]), isRequired: false),
+    ])
+
+    static let attributeValueUpdate = Structure([
+        .init("Value", .recursive { .structure(attributeValue) }, isRequired: false),
+        .init("Action", .string(values: ["ADD", "PUT", "DELETE"]), isRequired: false),
+    ])
+
+    static let updateKinesisStreamingConfiguration = Structure([
+        .init("ApproximateCreationDateTimePrecision", .string(values: ["MILLISECOND", "MICROSECOND"]), isRequired: false),
+    ])
+
+    static let updateGlobalSecondaryIndexAction = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("ProvisionedThroughput", .structure(provisionedThroughput), isRequired: false),
+        .init("OnDemandThroughput", .structure(onDemandThroughput), isRequired: false),
+        .init("WarmThroughput", .structure(warmThroughput), isRequired: false),
+    ])
+
+    static let createGlobalSecondaryIndexAction = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("KeySchema", .list(.structure(keySchemaElement), min: 1), isRequired: true),
+        .init("Projection", .structure(projection), isRequired: true),
+        .init("ProvisionedThroughput", .structure(provisionedThroughput), isRequired: false),
+        .init("OnDemandThroughput", .structure(onDemandThroughput), isRequired: false),
+        .init("WarmThroughput", .structure(warmThroughput), isRequired: false),
+    ])
+
+    static let deleteGlobalSecondaryIndexAction = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+    ])
+
+    static let globalSecondaryIndexUpdate = Structure([
+        .init("Update", .structure(updateGlobalSecondaryIndexAction), isRequired: false),
+        .init("Create", .structure(createGlobalSecondaryIndexAction), isRequired: false),
+        .init("Delete", .structure(deleteGlobalSecondaryIndexAction), isRequired: false),
+    ])
+
+    static let provisionedThroughputOverride = Structure([
+        .init("ReadCapacityUnits", .long(min: 1), isRequired: false),
+    ])
+
+    static let onDemandThroughputOverride = Structure([
+        .init("MaxReadRequestUnits", .long(), isRequired: false),
+    ])
+
+    static let replicaGlobalSecondaryIndex = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("ProvisionedThroughputOverride", .structure(provisionedThroughputOverride), isRequired: false),
+        .init("OnDemandThroughputOverride", .structure(onDemandThroughputOverride), isRequired: false),
+    ])
+
+    static let createReplicationGroupMemberAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+        .init("KMSMasterKeyId", .text, isRequired: false),
+        .init("ProvisionedThroughputOverride", .structure(provisionedThroughputOverride), isRequired: false),
+        .init("OnDemandThroughputOverride", .structure(onDemandThroughputOverride), isRequired: false),
+        .init("GlobalSecondaryIndexes", .list(.structure(replicaGlobalSecondaryIndex), min: 1), isRequired: false),
+        .init("TableClassOverride", .string(values: ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]), isRequired: false),
+    ])
+
+    static let updateReplicationGroupMemberAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+        .init("KMSMasterKeyId", .text, isRequired: false),
+        .init("ProvisionedThroughputOverride", .structure(provisionedThroughputOverride), isRequired: false),
+        .init("OnDemandThroughputOverride", .structure(onDemandThroughputOverride), isRequired: false),
+        .init("GlobalSecondaryIndexes", .list(.structure(replicaGlobalSecondaryIndex), min: 1), isRequired: false),
+        .init("TableClassOverride", .string(values: ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]), isRequired: false),
+    ])
+
+    static let deleteReplicationGroupMemberAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+    ])
+
+    static let disassociateReplicationGroupMemberAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+        .init("DisassociationMode", .string(values: ["WAIT_FOR_REPLICATION"]), isRequired: true),
+    ])
+
+    static let replicationGroupUpdate = Structure([
+        .init("Create", .structure(createReplicationGroupMemberAction), isRequired: false),
+        .init("Update", .structure(updateReplicationGroupMemberAction), isRequired: false),
+        .init("Delete", .structure(deleteReplicationGroupMemberAction), isRequired: false),
+        .init("Disassociate", .structure(disassociateReplicationGroupMemberAction), isRequired: false),
+    ])
+
+    static let createGlobalTableWitnessGroupMemberAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+    ])
+
+    static let deleteGlobalTableWitnessGroupMemberAction = Structure([
+        .init("RegionName", .text, isRequired: true),
+    ])
+
+    static let globalTableWitnessGroupUpdate = Structure([
+        .init("Create", .structure(createGlobalTableWitnessGroupMemberAction), isRequired: false),
+        .init("Delete", .structure(deleteGlobalTableWitnessGroupMemberAction), isRequired: false),
+    ])
+
+    static let createVectorIndexAction = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+        .init("VectorAttribute", .structure(vectorAttributeDefinition), isRequired: true),
+        .init("SearchSchema", .list(.structure(searchSchemaElement), min: 1), isRequired: false),
+        .init("Projection", .structure(projection), isRequired: true),
+        .init("Dimensions", .long(min: 1), isRequired: true),
+        .init("DistanceFunction", .string(values: ["COSINE", "DOT_PRODUCT", "EUCLIDEAN"]), isRequired: true),
+    ])
+
+    static let deleteVectorIndexAction = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
+    ])
+
+    static let vectorIndexUpdate = Structure([
+        .init("Create", .structure(createVectorIndexAction), isRequired: false),
+        .init("Delete", .structure(deleteVectorIndexAction), isRequired: false),
+    ])
+
+    static let globalSecondaryIndexAutoScalingUpdate = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
+        .init("ProvisionedWriteCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
+    ])
+
+    static let replicaGlobalSecondaryIndexAutoScalingUpdate = Structure([
+        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
+        .init("ProvisionedReadCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
+    ])
+
+    static let replicaAutoScalingUpdate = Structure([
+        .init("RegionName", .text, isRequired: true),
+        .init("ReplicaGlobalSecondaryIndexUpdates", .list(.structure(replicaGlobalSecondaryIndexAutoScalingUpdate)), isRequired: false),
+        .init("ReplicaProvisionedReadCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
+    ])
+
+    static let timeToLiveSpecification = Structure([
+        .init("Enabled", .boolean, isRequired: true),
+        .init("AttributeName", .string(min: 1, max: 255), isRequired: true),
+    ])
+}
