@@ -153,11 +153,11 @@ extension ConditionExpression {
 
 extension KeyCondition {
     /// `KeyConditions`.
-    public static func legacy(_ given: AWSValue, hashKey: KeyAttribute, rangeKey: KeyAttribute?) throws -> KeyCondition {
+    public static func legacy(_ given: AWSValue, key: KeySchema) throws -> KeyCondition {
         let all = try LegacyCondition.read(given)
         guard all.count == 1 || all.count == 2 else { throw AWSError.validation("Conditions can be of length 1 or 2 only") }
         let ranges = try all.map { ($0.attribute, try $0.condition.range()) }
-        return try KeyCondition(Dictionary(uniqueKeysWithValues: ranges), hashKey: hashKey, rangeKey: rangeKey)
+        return try KeyCondition(Dictionary(uniqueKeysWithValues: ranges), key: key)
     }
 }
 

@@ -157,36 +157,3 @@ enum QueryOperations {
         return .map(out)
     }
 }
-
-/// A condition on a key as bytes.
-struct KeyBytes {
-    var hash: [UInt8]
-    var range: ByteRange
-}
-
-extension KeyCondition {
-    static func of(_ input: AWSValue, _ context: ExpressionContext, _ key: KeySchema) throws -> KeyBytes {
-        let condition = if let text = input["KeyConditionExpression"]?.string {
-            try parse(text, context, hashKey: key.hash[0], rangeKey: key.range.first)
-        } else {
-            try legacy(input["KeyConditions"] ?? .map([:]), hashKey: key.hash[0], rangeKey: key.range.first)
-        }
-        return KeyBytes(hash: condition.hash.keyBytes ?? [], range: condition.range?.bytes ?? .all)
-    }
-}
-
-extension KeyCondition.Range {
-    /// Keys that it holds for.
-    var bytes: ByteRange {
-        func key(_ value: AttributeValue) -> [UInt8] { value.keyBytes ?? [] }
-        return switch self {
-        case .equal(let value): .equal(key(value))
-        case .less(let value): ByteRange(upper: key(value))
-        case .lessOrEqual(let value): ByteRange(upper: key(value) + [0])
-        case .greater(let value): ByteRange(lower: key(value) + [0])
-        case .greaterOrEqual(let value): ByteRange(lower: key(value))
-        case .between(let low, let high): ByteRange(lower: key(low), upper: key(high) + [0])
-        case .beginsWith(let value): .prefix(key(value))
-        }
-    }
-}
