@@ -68,37 +68,37 @@ extension Shapes {
         "UpdateTimeToLive": updateTimeToLiveInput,
     ]
 
-    static let batchExecuteStatementInput = Structure([
+    static let batchExecuteStatementInput: Structure = .init([
         .init("Statements", .list(.structure(batchStatementRequest), min: 1, max: 25), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
     ])
 
-    static let batchGetItemInput = Structure([
+    static let batchGetItemInput: Structure = .init([
         .init("RequestItems", .map(key: .string(min: 1, max: 1024), value: .structure(keysAndAttributes), min: 1, max: 100), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
     ])
 
-    static let batchWriteItemInput = Structure([
+    static let batchWriteItemInput: Structure = .init([
         .init("RequestItems", .map(key: .string(min: 1, max: 1024), value: .list(.structure(writeRequest), min: 1, max: 25), min: 1, max: 25), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
         .init("ReturnItemCollectionMetrics", .string(values: ["SIZE", "NONE"]), isRequired: false),
     ])
 
-    static let cancelBulkOperationInput = Structure([
+    static let cancelBulkOperationInput: Structure = .init([
         .init("BulkOperationArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
-    static let createBackupInput = Structure([
+    static let createBackupInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("BackupName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
     ])
 
-    static let createGlobalTableInput = Structure([
+    static let createGlobalTableInput: Structure = .init([
         .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
         .init("ReplicationGroup", .list(.structure(replica)), isRequired: true),
     ])
 
-    static let createTableInput = Structure([
+    static let createTableInput: Structure = .init([
         .init("AttributeDefinitions", .list(.structure(attributeDefinition)), isRequired: false),
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("KeySchema", .list(.structure(keySchemaElement), min: 1), isRequired: false),
@@ -119,11 +119,11 @@ extension Shapes {
         .init("VectorIndexes", .list(.structure(vectorIndex)), isRequired: false),
     ])
 
-    static let deleteBackupInput = Structure([
+    static let deleteBackupInput: Structure = .init([
         .init("BackupArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
-    static let deleteItemInput = Structure([
+    static let deleteItemInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
         .init("Expected", .map(key: .string(max: 65535), value: .structure(expectedAttributeValue)), isRequired: false),
@@ -137,77 +137,77 @@ extension Shapes {
         .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
     ])
 
-    static let deleteResourcePolicyInput = Structure([
+    static let deleteResourcePolicyInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
         .init("ExpectedRevisionId", .string(min: 1, max: 255), isRequired: false),
     ])
 
-    static let deleteTableInput = Structure([
+    static let deleteTableInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeBackupInput = Structure([
+    static let describeBackupInput: Structure = .init([
         .init("BackupArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
-    static let describeBulkOperationInput = Structure([
+    static let describeBulkOperationInput: Structure = .init([
         .init("BulkOperationArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
-    static let describeContinuousBackupsInput = Structure([
+    static let describeContinuousBackupsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeContributorInsightsInput = Structure([
+    static let describeContributorInsightsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
     ])
 
-    static let describeEndpointsRequest = Structure([
+    static let describeEndpointsRequest: Structure = .init([
     ])
 
-    static let describeExportInput = Structure([
+    static let describeExportInput: Structure = .init([
         .init("ExportArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
-    static let describeGlobalTableInput = Structure([
+    static let describeGlobalTableInput: Structure = .init([
         .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
     ])
 
-    static let describeGlobalTableSettingsInput = Structure([
+    static let describeGlobalTableSettingsInput: Structure = .init([
         .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
     ])
 
-    static let describeImportInput = Structure([
+    static let describeImportInput: Structure = .init([
         .init("ImportArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
-    static let describeKinesisStreamingDestinationInput = Structure([
+    static let describeKinesisStreamingDestinationInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeLimitsInput = Structure([
+    static let describeLimitsInput: Structure = .init([
     ])
 
-    static let describeTableInput = Structure([
+    static let describeTableInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeTableReplicaAutoScalingInput = Structure([
+    static let describeTableReplicaAutoScalingInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeTimeToLiveInput = Structure([
+    static let describeTimeToLiveInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let kinesisStreamingDestinationInput = Structure([
+    static let kinesisStreamingDestinationInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("StreamArn", .string(min: 37, max: 1024), isRequired: true),
         .init("EnableKinesisStreamingConfiguration", .structure(enableKinesisStreamingConfiguration), isRequired: false),
     ])
 
-    static let executeStatementInput = Structure([
+    static let executeStatementInput: Structure = .init([
         .init("Statement", .string(min: 1, max: 8192), isRequired: true),
         .init("Parameters", .list(.recursive { .structure(attributeValue) }, min: 1), isRequired: false),
         .init("ConsistentRead", .boolean, isRequired: false),
@@ -217,13 +217,13 @@ extension Shapes {
         .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
     ])
 
-    static let executeTransactionInput = Structure([
+    static let executeTransactionInput: Structure = .init([
         .init("TransactStatements", .list(.structure(parameterizedStatement), min: 1, max: 100), isRequired: true),
         .init("ClientRequestToken", .string(min: 1, max: 36), isRequired: false),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
     ])
 
-    static let exportTableToPointInTimeInput = Structure([
+    static let exportTableToPointInTimeInput: Structure = .init([
         .init("TableArn", .string(min: 1, max: 1024), isRequired: true),
         .init("ExportTime", .timestamp, isRequired: false),
         .init("ClientToken", .string(pattern: .regularExpression("^[^\\$]+$")), isRequired: false),
@@ -238,7 +238,7 @@ extension Shapes {
         .init("FilterSpecification", .structure(filterSpecification), isRequired: false),
     ])
 
-    static let getItemInput = Structure([
+    static let getItemInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
         .init("AttributesToGet", .list(.string(max: 65535), min: 1), isRequired: false),
@@ -248,11 +248,11 @@ extension Shapes {
         .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
     ])
 
-    static let getResourcePolicyInput = Structure([
+    static let getResourcePolicyInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
     ])
 
-    static let importTableInput = Structure([
+    static let importTableInput: Structure = .init([
         .init("ClientToken", .string(pattern: .regularExpression("^[^\\$]+$")), isRequired: false),
         .init("S3BucketSource", .structure(s3BucketSource), isRequired: true),
         .init("InputFormat", .string(values: ["DYNAMODB_JSON", "ION", "CSV"]), isRequired: true),
@@ -261,7 +261,7 @@ extension Shapes {
         .init("TableCreationParameters", .structure(tableCreationParameters), isRequired: true),
     ])
 
-    static let listBackupsInput = Structure([
+    static let listBackupsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: false),
         .init("Limit", .integer(min: 1, max: 100), isRequired: false),
         .init("TimeRangeLowerBound", .timestamp, isRequired: false),
@@ -270,46 +270,46 @@ extension Shapes {
         .init("BackupType", .string(values: ["USER", "SYSTEM", "AWS_BACKUP", "ALL"]), isRequired: false),
     ])
 
-    static let listBulkOperationsInput = Structure([
+    static let listBulkOperationsInput: Structure = .init([
         .init("MaxResults", .integer(min: 1, max: 25), isRequired: false),
         .init("NextToken", .string(min: 1, max: 1024, pattern: .regularExpression("([0-9a-f]{16})+")), isRequired: false),
     ])
 
-    static let listContributorInsightsInput = Structure([
+    static let listContributorInsightsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: false),
         .init("NextToken", .text, isRequired: false),
         .init("MaxResults", .integer(max: 100), isRequired: false),
     ])
 
-    static let listExportsInput = Structure([
+    static let listExportsInput: Structure = .init([
         .init("TableArn", .string(min: 1, max: 1024), isRequired: false),
         .init("MaxResults", .integer(min: 1, max: 25), isRequired: false),
         .init("NextToken", .text, isRequired: false),
     ])
 
-    static let listGlobalTablesInput = Structure([
+    static let listGlobalTablesInput: Structure = .init([
         .init("ExclusiveStartGlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("Limit", .integer(min: 1), isRequired: false),
         .init("RegionName", .text, isRequired: false),
     ])
 
-    static let listImportsInput = Structure([
+    static let listImportsInput: Structure = .init([
         .init("TableArn", .string(min: 1, max: 1024), isRequired: false),
         .init("PageSize", .integer(min: 1, max: 25), isRequired: false),
         .init("NextToken", .string(min: 112, max: 1024, pattern: .regularExpression("([0-9a-f]{16})+")), isRequired: false),
     ])
 
-    static let listTablesInput = Structure([
+    static let listTablesInput: Structure = .init([
         .init("ExclusiveStartTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("Limit", .integer(min: 1, max: 100), isRequired: false),
     ])
 
-    static let listTagsOfResourceInput = Structure([
+    static let listTagsOfResourceInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
         .init("NextToken", .text, isRequired: false),
     ])
 
-    static let putItemInput = Structure([
+    static let putItemInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("Item", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
         .init("Expected", .map(key: .string(max: 65535), value: .structure(expectedAttributeValue)), isRequired: false),
@@ -323,14 +323,14 @@ extension Shapes {
         .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
     ])
 
-    static let putResourcePolicyInput = Structure([
+    static let putResourcePolicyInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
         .init("Policy", .text, isRequired: true),
         .init("ExpectedRevisionId", .string(min: 1, max: 255), isRequired: false),
         .init("ConfirmRemoveSelfResourceAccess", .boolean, isRequired: false),
     ])
 
-    static let queryInput = Structure([
+    static let queryInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("Select", .string(values: ["ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"]), isRequired: false),
@@ -350,7 +350,7 @@ extension Shapes {
         .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
     ])
 
-    static let restoreTableFromBackupInput = Structure([
+    static let restoreTableFromBackupInput: Structure = .init([
         .init("TargetTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
         .init("BackupArn", .string(min: 37, max: 1024), isRequired: true),
         .init("BillingModeOverride", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
@@ -362,7 +362,7 @@ extension Shapes {
         .init("VectorIndexOverride", .list(.structure(vectorIndex)), isRequired: false),
     ])
 
-    static let restoreTableToPointInTimeInput = Structure([
+    static let restoreTableToPointInTimeInput: Structure = .init([
         .init("SourceTableArn", .string(min: 1, max: 1024), isRequired: false),
         .init("SourceTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("TargetTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
@@ -377,7 +377,7 @@ extension Shapes {
         .init("VectorIndexOverride", .list(.structure(vectorIndex)), isRequired: false),
     ])
 
-    static let scanInput = Structure([
+    static let scanInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("AttributesToGet", .list(.string(max: 65535), min: 1), isRequired: false),
@@ -396,7 +396,7 @@ extension Shapes {
         .init("ConsistentRead", .boolean, isRequired: false),
     ])
 
-    static let searchVectorsInput = Structure([
+    static let searchVectorsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
@@ -408,7 +408,7 @@ extension Shapes {
         .init("TopK", .integer(min: 1), isRequired: true),
     ])
 
-    static let startBulkPutItemsInput = Structure([
+    static let startBulkPutItemsInput: Structure = .init([
         .init("ClientToken", .string(pattern: .regularExpression("^[^\\$]+$")), isRequired: false),
         .init("InputS3Configuration", .structure(inputS3Configuration), isRequired: true),
         .init("OutputS3Configuration", .structure(outputS3Configuration), isRequired: true),
@@ -417,46 +417,46 @@ extension Shapes {
         .init("PerformanceTier", .string(values: ["STANDARD", "ACCELERATED"]), isRequired: false),
     ])
 
-    static let tagResourceInput = Structure([
+    static let tagResourceInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
         .init("Tags", .list(.structure(tag)), isRequired: true),
     ])
 
-    static let transactGetItemsInput = Structure([
+    static let transactGetItemsInput: Structure = .init([
         .init("TransactItems", .list(.structure(transactGetItem), min: 1, max: 100), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
     ])
 
-    static let transactWriteItemsInput = Structure([
+    static let transactWriteItemsInput: Structure = .init([
         .init("TransactItems", .list(.structure(transactWriteItem), min: 1, max: 100), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
         .init("ReturnItemCollectionMetrics", .string(values: ["SIZE", "NONE"]), isRequired: false),
         .init("ClientRequestToken", .string(min: 1, max: 36), isRequired: false),
     ])
 
-    static let untagResourceInput = Structure([
+    static let untagResourceInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
         .init("TagKeys", .list(.string(min: 1, max: 128)), isRequired: true),
     ])
 
-    static let updateContinuousBackupsInput = Structure([
+    static let updateContinuousBackupsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("PointInTimeRecoverySpecification", .structure(pointInTimeRecoverySpecification), isRequired: true),
     ])
 
-    static let updateContributorInsightsInput = Structure([
+    static let updateContributorInsightsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("ContributorInsightsAction", .string(values: ["ENABLE", "DISABLE"]), isRequired: true),
         .init("ContributorInsightsMode", .string(values: ["ACCESSED_AND_THROTTLED_KEYS", "THROTTLED_KEYS"]), isRequired: false),
     ])
 
-    static let updateGlobalTableInput = Structure([
+    static let updateGlobalTableInput: Structure = .init([
         .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
         .init("ReplicaUpdates", .list(.structure(replicaUpdate)), isRequired: true),
     ])
 
-    static let updateGlobalTableSettingsInput = Structure([
+    static let updateGlobalTableSettingsInput: Structure = .init([
         .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
         .init("GlobalTableBillingMode", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
         .init("GlobalTableProvisionedWriteCapacityUnits", .long(min: 1), isRequired: false),
@@ -465,7 +465,7 @@ extension Shapes {
         .init("ReplicaSettingsUpdate", .list(.structure(replicaSettingsUpdate), min: 1, max: 50), isRequired: false),
     ])
 
-    static let updateItemInput = Structure([
+    static let updateItemInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("Key", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: true),
         .init("AttributeUpdates", .map(key: .string(max: 65535), value: .structure(attributeValueUpdate)), isRequired: false),
@@ -481,13 +481,13 @@ extension Shapes {
         .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
     ])
 
-    static let updateKinesisStreamingDestinationInput = Structure([
+    static let updateKinesisStreamingDestinationInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("StreamArn", .string(min: 37, max: 1024), isRequired: true),
         .init("UpdateKinesisStreamingConfiguration", .structure(updateKinesisStreamingConfiguration), isRequired: false),
     ])
 
-    static let updateTableInput = Structure([
+    static let updateTableInput: Structure = .init([
         .init("AttributeDefinitions", .list(.structure(attributeDefinition)), isRequired: false),
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("BillingMode", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
@@ -507,14 +507,14 @@ extension Shapes {
         .init("VectorIndexUpdates", .list(.structure(vectorIndexUpdate)), isRequired: false),
     ])
 
-    static let updateTableReplicaAutoScalingInput = Structure([
+    static let updateTableReplicaAutoScalingInput: Structure = .init([
         .init("GlobalSecondaryIndexUpdates", .list(.structure(globalSecondaryIndexAutoScalingUpdate), min: 1), isRequired: false),
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("ProvisionedWriteCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
         .init("ReplicaUpdates", .list(.structure(replicaAutoScalingUpdate), min: 1), isRequired: false),
     ])
 
-    static let updateTimeToLiveInput = Structure([
+    static let updateTimeToLiveInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("TimeToLiveSpecification", .structure(timeToLiveSpecification), isRequired: true),
     ])

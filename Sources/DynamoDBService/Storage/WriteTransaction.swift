@@ -208,9 +208,9 @@ final class WriteTransaction {
 enum ItemReading {
     static func stored(_ db: Database, _ table: TableInfo, _ at: ItemPosition) throws -> StoredItem? {
         let statement = try db.cachedStatement(sql: "SELECT size, value FROM items WHERE table_id = ? AND bucket = ? AND hash = ? AND range = ?")
-        return try Row.fetchCursor(statement, arguments: [table.id, at.bucket, Data(at.hash), Data(at.range)]).next().map {
-            try StoredItem(stored: bytes($0, 1), size: $0[0])
-        }
+        let rows = try Row.fetchCursor(statement, arguments: [table.id, at.bucket, Data(at.hash), Data(at.range)])
+        // A row is gone with its cursor.
+        return try withExtendedLifetime(rows) { try rows.next().map { try StoredItem(stored: bytes($0, 1), size: $0[0]) } }
     }
 
     static func bytes(_ row: Row, _ column: Int) throws -> [UInt8] { try row.withUnsafeData(atIndex: column) { $0.map(Array.init) ?? [] } }

@@ -108,7 +108,7 @@ enum TableChecks {
                     ? "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
                     : "ProvisionedThroughput should not be specified for index: \(index!) when BillingMode is PAY_PER_REQUEST")
             }
-            return .none
+            return .zero
         }
         guard let read = value?["ReadCapacityUnits"]?.integer, let write = value?["WriteCapacityUnits"]?.integer else {
             throw AWSError.invalid(index == nil
@@ -127,7 +127,7 @@ enum TableChecks {
 
     static func warm(_ value: AWSValue?, isOnDemand: Bool, provisioned: Throughput?, _ what: String) throws -> UnitLimits? {
         guard let limits = unitLimits(value, "ReadUnitsPerSecond", "WriteUnitsPerSecond") else { return nil }
-        let least = isOnDemand ? Throughput(read: 12_000, write: 4_000) : provisioned ?? .none
+        let least = isOnDemand ? Throughput(read: 12_000, write: 4_000) : provisioned ?? .zero
         let base = isOnDemand ? "initial throughput for OnDemand" : "Provisioned throughput"
         if let read = limits.read, read < least.read {
             throw AWSError.invalid("Requested ReadUnitsPerSecond for WarmThroughput for \(what) is lower than \(base)")

@@ -44,7 +44,7 @@ extension TableInfo {
         let indexStatus = index.isBackfilling || status == "CREATING" ? "CREATING" : status == "DELETING" ? "DELETING" : "ACTIVE"
         out["IndexStatus"] = .string(indexStatus)
         if index.isBackfilling { out["Backfilling"] = true }
-        let throughput = index.throughput ?? .none
+        let throughput = index.throughput ?? .zero
         out["ProvisionedThroughput"] = throughput.description(now: now)
         if let limits = index.onDemand { out["OnDemandThroughput"] = Self.onDemand(limits) }
         out["WarmThroughput"] = Self.warm(index.warm, definition.isOnDemand ? Throughput(read: 12_000, write: 4_000) : throughput, indexStatus)

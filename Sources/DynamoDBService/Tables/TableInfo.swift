@@ -51,7 +51,7 @@ struct Throughput: Codable, Hashable, Sendable {
     /// Reductions on the day (UTC) of `decreasedAt`.
     var decreases = 0
 
-    static let none = Throughput(read: 0, write: 0)
+    static let zero = Throughput(read: 0, write: 0)
 
     func description(now: Int64) -> AWSValue {
         let isToday = decreasedAt.map { $0 / 86_400_000 == now / 86_400_000 } ?? false

@@ -205,7 +205,7 @@ enum TableOperations {
                 let i = try find(change, definition)
                 if change["ProvisionedThroughput"] != nil {
                     let asked = try TableChecks.throughput(change["ProvisionedThroughput"], isOnDemand: definition.isOnDemand, index: definition.globals[i].name)
-                    definition.globals[i].throughput = definition.globals[i].throughput ?? .none
+                    definition.globals[i].throughput = definition.globals[i].throughput ?? .zero
                     definition.globals[i].throughput!.change(read: asked.read, write: asked.write, now: now)
                 }
                 if let limits = TableChecks.unitLimits(change["OnDemandThroughput"], "MaxReadRequestUnits", "MaxWriteRequestUnits") {

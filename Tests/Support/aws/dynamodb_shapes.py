@@ -99,7 +99,7 @@ for shape in inputs.values():
 
 def structure(name):
     required = set(shapes[name].get("required", []))
-    lines = [f"    static let {camel(name)} = Structure(["]
+    lines = [f"    static let {camel(name)}: Structure = .init(["]
     for member, described in shapes[name]["members"].items():
         lines.append(f"        .init({quoted(member)}, {expression(described['shape'])}, isRequired: {str(member in required).lower()}),")
     return "\n".join(lines + ["    ])"])
