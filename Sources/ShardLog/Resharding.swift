@@ -124,7 +124,7 @@ extension ShardLog {
                     try host.replaceFile(shardDirectory + "/" + InheritedProducers.fileName, inherited.bytes())
                 }
                 metadata.shards.append(.init(id: first + i, firstHashKey: String(range.first), lastHashKey: String(range.last), parents: parents,
-                                             openedAt: now))
+                                             parentEnds: parents.map { metadata.shard($0)!.end! }, openedAt: now))
             }
             try host.syncDirectory(directory)
             try publish(&metadata, in: directory, lock)

@@ -85,7 +85,13 @@ final class ShardAppender {
             return true
         }
         // An earlier writer's flush of these may have failed, and then no later one covers them unless they are written anew.
-        if isNew { try rewrite(file, size..<scanner.offset) }
+        if isNew {
+            do { try rewrite(file, size..<scanner.offset) } catch {
+                // The next look begins anew, so that none is forgotten.
+                segment = nil
+                throw error
+            }
+        }
         written += UInt64(scanner.offset - size)
         (size, nextIndex) = (scanner.offset, scanner.nextIndex)
         guard end != .endOfFile else { return }
@@ -211,7 +217,7 @@ final class ShardAppender {
     }
 
     /// Closes the segment, flushed so that only the newest one can ever have a torn tail, and opens the next.
-    private func roll(now: Int64) throws {
+    func roll(now: Int64) throws {
         try segment!.sync()
         try start(at: nextIndex)
         try mark.write(to: markFile)
@@ -221,21 +227,13 @@ final class ShardAppender {
 
     /// Removes the oldest segments that the settings no longer keep; never the newest.
     func retain(now: Int64) throws {
-        guard settings.retentionBytes != nil || settings.retentionMilliseconds != nil else { return }
-        var bases = try Segments.list(directory)
-        var sizes = try bases.map { try LogFile(Segments.path(directory, $0), flags: O_RDONLY).size() }
-        while bases.count > 1 {
-            let tooBig = settings.retentionBytes.map { sizes.reduce(0, +) > $0 } ?? false
-            // Arrival times never fall within a shard, so the next segment's first one is at least this one's newest.
-            var tooOld = false
-            if !tooBig, let keep = settings.retentionMilliseconds {
-                let newest = try SegmentIndex.firstTimestamp(Segments.path(directory, bases[1])) ?? lastTimestamp
-                tooOld = newest > 0 && newest < now - keep
-            }
-            guard tooBig || tooOld else { return }
-            if snapshotUpTo ?? 0 < bases[1] { try saveProducers() }
-            try host.remove(Segments.path(directory, bases.removeFirst()))
-            sizes.removeFirst()
+        let count = try Segments.removable(directory, settings, now) { base in
+            let end = try SegmentIndex(directory: directory, base: base).currentEnd(LogFile(Segments.path(directory, base), flags: O_RDONLY))
+            return end.offset == 0 ? nil : end.timestamp
         }
+        guard count > 0 else { return }
+        let bases = try Segments.list(directory)
+        if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
+        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
     }
 }

@@ -25,11 +25,13 @@ import Darwin
 public final class ShardLog: Sendable {
     public let directory: String
     public let host: Host
+    public let options: LogOptions
     private let indexes = Mutex<[String: SegmentIndex]>([:])
     private let cache = MetadataCache()
 
     /// The directory is created with the first stream.
-    public init(directory: String, host: Host = .system) throws {
+    public init(directory: String, host: Host = .system, options: LogOptions = LogOptions()) throws {
+        self.options = options
         self.directory = Self.resolve(directory)
         self.host = host
     }
@@ -53,7 +55,8 @@ public final class ShardLog: Sendable {
     public static let shardsMax = 10_000
 
     /// Makes a stream whose shards share the hash keys evenly. Throws `.conflict` when it exists.
-    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings()) throws {
+    /// - Parameter attributes: see ``StreamInfo/attributes``.
+    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings(), attributes: [String: String] = [:]) throws {
         try Self.check(name: name)
         try settings.check()
         guard (1...Self.shardsMax).contains(shards) else {
@@ -61,7 +64,7 @@ public final class ShardLog: Sendable {
         }
         let metadata = StreamMetadata(name: name, created: host.now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
             .init(id: $0, firstHashKey: String($1.first), lastHashKey: String($1.last))
-        }, version: 0)
+        }, version: 0, attributes: attributes.isEmpty ? nil : attributes)
         // Built aside and renamed into place: a stream is there as a whole or not at all.
         let building = directory + "/streams/.creating-\(name)-\(host.uuid())"
         try host.createDirectories(building)
@@ -95,7 +98,7 @@ public final class ShardLog: Sendable {
             guard host.rename(path(name), doomed) == 0 else { throw Host.failure("rename \(path(name)) to", doomed) }
             _ = host.unlink(doomed + "/" + WriterLock.fileName)
         }
-        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path(name) + "/") } }
+        forgetIndexes(below: path(name) + "/")
         try host.removeTree(doomed)
         try host.syncDirectory(directory + "/streams")
     }
@@ -136,7 +139,7 @@ public final class ShardLog: Sendable {
 
     public func writer(_ stream: String, flush: FlushPolicy = .everyAppend) throws -> StreamWriter {
         try requireStream(stream)
-        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, host: host)
+        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, options: options, host: host)
     }
 
     public func reader(_ stream: String, shard: Int, position: ShardPosition) throws -> ShardReader {
@@ -158,7 +161,11 @@ public final class ShardLog: Sendable {
         return entry.metadata
     }
 
-    private func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
+    func forgetIndexes(below path: String) {
+        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path) } }
+    }
+
+    func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
         indexes.withLock { known in
             let key = Segments.path(shardDirectory, base)
             if let index = known[key] { return index }

@@ -22,11 +22,13 @@ public enum ShardPosition: Hashable, Sendable {
 public final class ShardReader {
     public let stream: String
     public let shard: Int
-    private let directory: String
+    let directory: String
     private let created: Int64
-    private let signal: StreamSignal
+    let signal: StreamSignal
     private let index: (UInt64) -> SegmentIndex
     private let metadata: () throws -> StreamMetadata?
+    /// From the first time that somebody waits.
+    var watch: DirectoryWatcher.Watch?
 
     private var file: LogFile
     private var base: UInt64
@@ -38,7 +40,6 @@ public final class ShardReader {
     /// The last record that was read or skipped; nil when none was.
     public private(set) var lastSequence: SequenceNumber?
     private var bytesPerRecord = 0.0
-    private var seenSignal: UInt64
     /// Of a shard that is closed: the index after its last record.
     private var end: UInt64?
 
@@ -51,7 +52,6 @@ public final class ShardReader {
         self.index = index
         self.metadata = metadata
         self.created = created
-        seenSignal = signal.version
         end = try metadata()?.shard(shard)?.end
         let bases = try Segments.list(directory)
         base = bases.first ?? 0
@@ -159,19 +159,20 @@ public final class ShardReader {
         guard end == nil else { return .closed }
         // Of a stream that is deleted what is open can still be read.
         guard let metadata = try metadata(), metadata.created == created else { return .open }
-        guard let shard = metadata.shard(shard) else { return .gone }
-        end = shard.end
+        if let known = metadata.shard(shard) { end = known.end } else {
+            guard let last = metadata.endOfExpired(shard) else { return .gone }
+            end = last
+        }
         return end == nil ? .open : .closed
     }
 
     private var expired: StreamError {
-        StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): the shard has expired, and it is not known whether more followed record \(nextIndex)",
+        StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): the shard has expired, and with it records from \(nextIndex) on",
                     fix: "start from TRIM_HORIZON and accept the gap, or lengthen the stream's retention")
     }
 
     /// The next records, up to about `maxBytes` of stored bytes, at least one batch; nil when there is nothing new.
     public func read(maxBytes: Int = 1 << 20) throws -> RecordChunk? {
-        seenSignal = signal.version
         var isRepeated = false
         while true {
             let size = try file.size()
@@ -188,7 +189,7 @@ public final class ShardReader {
                         isRepeated = true
                         continue
                     }
-                    throw incomplete
+                    throw try metadata()?.shard(shard) == nil ? expired : incomplete
                 }
             }
             switch try readBatches(size: size, maxBytes: max(maxBytes, BatchHeader.size)) {
@@ -351,24 +352,9 @@ public final class ShardReader {
         return try scanner.provesFlush(from: offset, size: size)
     }
 
-    // MARK: Waiting
+    // MARK: Progress
 
-    /// Returns when this shard may have grown or is finished, at the latest after `milliseconds`; false when nothing happened.
-    public func waitForRecords(milliseconds: Int64) throws -> Bool {
-        let deadline = Clock.monotonicNanoseconds() + UInt64(max(0, milliseconds)) * 1_000_000
-        var pause: Int64 = 1
-        while try !mayHaveMore() {
-            let now = Clock.monotonicNanoseconds()
-            guard now < deadline else { return false }
-            // Another process's appends show only by looking.
-            signal.wait(seen: seenSignal, milliseconds: max(1, min(pause, Int64((deadline - now) / 1_000_000))))
-            seenSignal = signal.version
-            pause = min(20, pause * 2)
-        }
-        return true
-    }
-
-    private func mayHaveMore() throws -> Bool {
+    func mayHaveMore() throws -> Bool {
         if try isFinished || file.size() > offset { return true }
         if case .closed = try life() { return true }
         return nextIndex > base && Host.exists(Segments.path(directory, nextIndex))

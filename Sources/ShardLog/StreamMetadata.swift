@@ -49,6 +49,8 @@ struct StreamMetadata: Codable {
         var firstHashKey: String, lastHashKey: String
         /// The shards whose hash keys it took over: none, one after a split, two after a merge.
         var parents: [Int]?
+        /// The parents' ends, which readers of them may ask for when they have expired.
+        var parentEnds: [UInt64]?
         /// Milliseconds since 1970-01-01; nil = with the stream.
         var openedAt: Int64?
         /// Set together when the shard is closed: no record has an index of `end` or more.
@@ -75,6 +77,14 @@ struct StreamMetadata: Codable {
     static let fileName = "stream.json"
 
     func shard(_ id: Int) -> Shard? { shards.first { $0.id == id } }
+
+    /// The index after the last record of a shard that is no longer part of the stream.
+    func endOfExpired(_ id: Int) -> UInt64? {
+        for shard in shards {
+            if let at = shard.parents?.firstIndex(of: id), let ends = shard.parentEnds, at < ends.count { return ends[at] }
+        }
+        return nil
+    }
 
     func write(to directory: String, _ host: StreamCore.Host) throws {
         let encoder = JSONEncoder()

@@ -55,7 +55,10 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     private var scratch = [Buffer.empty, Buffer.empty]
     private var flusher: IntervalFlusher?
 
-    init(stream: String, directory: String, policy: FlushPolicy, host: Host) throws {
+    private var space: DiskSpace
+
+    init(stream: String, directory: String, policy: FlushPolicy, options: LogOptions, host: Host) throws {
+        space = DiskSpace(directory, options)
         self.stream = stream
         self.directory = directory
         self.policy = policy
@@ -83,7 +86,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
 
     private static func lanes(_ metadata: StreamMetadata, _ directory: String, known: [Lane], epoch: UInt32, _ host: Host) throws -> [Lane] {
         try metadata.shards.filter(\.isOpen).map { shard in
-            if let lane = known.first(where: { $0.appender.shard == shard.id }) {
+            if let lane = known.first(where: { $0.appender.shard == shard.id }), !lane.commit.wasFull {
                 lane.appender.settings = metadata.settings
                 return lane
             }
@@ -97,59 +100,132 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     /// Appends all records, or throws with nothing acknowledged; shards that were written before the failing one keep their
     /// part. With `producer`, records that an earlier try of the append wrote are left out, also when it wrote them to shards
     /// that were split or merged since.
+    /// - Parameter whileFull: waits for room on a full disk and goes on with what is not written yet; without it, a full disk
+    ///   is an error that ``ShardLog/isDiskFull(_:)`` recognises.
     @discardableResult
-    public func append(_ batch: RecordBatch, producer: ProducerSequence? = nil) throws -> AppendResult {
-        guard !batch.isEmpty else { return AppendResult(shards: [], ordinals: [], firsts: [], ids: []) }
+    public func append(_ batch: RecordBatch, producer: ProducerSequence? = nil, whileFull: DiskWait? = nil) throws -> AppendResult {
+        guard !batch.isEmpty else { return AppendResult() }
         try flusher?.check()
-        var routing = lock.with { self.routing }
-        while true {
-            try batch.check(routing.settings, stream: stream)
-            var plan = ShardPlan(batch, ranges: routing.ranges)
-            if producer != nil, plan.payloadBytes.contains(where: { $0 > Self.batchBytesMax }) {
-                throw StreamError(.validate, "an append with a producer id is limited to \(Self.batchBytesMax) bytes for each shard",
-                                  fix: "append fewer records at a time")
-            }
-            var firsts = [SequenceNumber?](repeating: nil, count: plan.counts.count)
-            var ends: [(lane: Lane, written: UInt64)] = []
-            let isCurrent = try lock.with {
-                guard isOpen else { throw StreamError(.io, "the writer of stream \(stream) is closed") }
-                return try lockFile.exclusively {
-                    try takeOver()
-                    guard self.routing.version == routing.version else {
-                        routing = self.routing
-                        return false
-                    }
-                    try write(&plan, batch, producer, &firsts, &ends)
-                    return true
+        var append = Append(batch, producer)
+        var ends: [(lane: Lane, written: UInt64)] = []
+        if let whileFull {
+            var earlier: (result: AppendResult, rows: [UInt32])?
+            try whileFull.run {
+                do { try run(&append) } catch let error as StreamError where ShardLog.isDiskFull(error) {
+                    // What was written stays written: only the rest is tried again, wherever it belongs by then.
+                    guard !append.ends.isEmpty else { throw error }
+                    let all = earlier ?? (AppendResult(count: batch.count), Array(0..<UInt32(batch.count)))
+                    earlier = (all.result.filled(by: append.result, rows: all.rows), append.unwritten.map { all.rows[Int($0)] })
+                    ends += append.ends
+                    append = Append(append.batch.selecting(append.unwritten), producer)
+                    throw error
                 }
             }
-            // Shards were split or merged since the records were assigned.
-            guard isCurrent else { continue }
-            if policy == .everyAppend {
-                // Also what a repetition found is durable before it counts.
-                for end in ends { try sync(end.lane, upTo: end.written) }
-                if producer != nil, ends.isEmpty { try syncAll() }
+            ends += append.ends
+            try flushAppended(ends, producer)
+            return earlier.map { $0.result.filled(by: append.result, rows: $0.rows) } ?? append.result
+        }
+        try run(&append)
+        try flushAppended(append.ends, producer)
+        return append.result
+    }
+
+    private func flushAppended(_ ends: [(lane: Lane, written: UInt64)], _ producer: ProducerSequence?) throws {
+        if policy == .everyAppend {
+            // Also what a repetition found is durable before it counts.
+            for end in ends { try sync(end.lane, upTo: end.written) }
+            if producer != nil, ends.isEmpty { try syncAll() }
+        }
+        signal.notify()
+    }
+
+    /// An append on its way.
+    private struct Append {
+        let batch: RecordBatch
+        let producer: ProducerSequence?
+        var routing: Routing?
+        var plan: ShardPlan?
+        var firsts: [SequenceNumber?] = []
+        /// Per shard, how many of its records are written.
+        var written: [Int] = []
+        var ends: [(lane: Lane, written: UInt64)] = []
+
+        init(_ batch: RecordBatch, _ producer: ProducerSequence?) {
+            self.batch = batch
+            self.producer = producer
+        }
+
+        /// Assigns the records to shards.
+        mutating func assign(_ routing: Routing, stream: String) throws {
+            try batch.check(routing.settings, stream: stream)
+            let plan = ShardPlan(batch, ranges: routing.ranges)
+            if producer != nil, plan.payloadBytes.contains(where: { $0 > StreamWriter.batchBytesMax }) {
+                throw StreamError(.validate, "an append with a producer id is limited to \(StreamWriter.batchBytesMax) bytes for each shard",
+                                  fix: "append fewer records at a time")
             }
-            signal.notify()
-            return AppendResult(shards: plan.shards, ordinals: plan.ordinals, firsts: firsts, ids: routing.lanes.map(\.appender.shard))
+            self.routing = routing
+            self.plan = plan
+            firsts = Array(repeating: nil, count: plan.counts.count)
+            written = Array(repeating: 0, count: plan.counts.count)
+        }
+
+        var result: AppendResult {
+            AppendResult(shards: plan!.shards, ordinals: plan!.ordinals, firsts: firsts, ids: routing!.lanes.map(\.appender.shard))
+        }
+
+        /// Positions of the records that are not in the stream yet, ascending.
+        var unwritten: [UInt32] {
+            guard let plan else { return Array(0..<UInt32(batch.count)) }
+            return plan.counts.indices.flatMap { plan.rows(of: $0).dropFirst(written[$0]) }.sorted()
         }
     }
 
-    private func write(_ plan: inout ShardPlan, _ batch: RecordBatch, _ producer: ProducerSequence?, _ firsts: inout [SequenceNumber?],
-                       _ ends: inout [(lane: Lane, written: UInt64)]) throws {
-        for (shard, lane) in routing.lanes.enumerated() where plan.counts[shard] > 0 {
-            if let producer {
-                switch try lane.appender.presence(of: producer) {
-                case .nothing: break
-                case .all: continue
-                case .part(let known):
-                    plan.leaveOut(known, of: shard, batch)
-                    if plan.counts[shard] == 0 { continue }
+    private func run(_ append: inout Append) throws {
+        while true {
+            let current = lock.with { routing }
+            if append.routing?.version != current.version { try append.assign(current, stream: stream) }
+            let isDone = try lock.with {
+                guard isOpen else { throw StreamError(.io, "the writer of stream \(stream) is closed") }
+                do {
+                    return try lockFile.exclusively {
+                        try takeOver()
+                        // Shards may have been split or merged since the records were assigned.
+                        guard routing.version == append.routing!.version else { return false }
+                        try space.check(append.batch.byteCount + 8 * append.batch.count, stream: stream)
+                        try write(&append)
+                        return true
+                    }
+                } catch let error as StreamError where ShardLog.isDiskFull(error) && !space.isOwn(error) {
+                    throw space.full(append.batch.byteCount, stream: stream, cause: error)
                 }
             }
-            let index = try write(batch, plan.rows(of: shard), lane, producer)
-            firsts[shard] = SequenceNumber(created: created, shard: lane.appender.shard, epoch: lane.appender.epoch, index: index)
-            ends.append((lane, lane.appender.written))
+            if isDone { return }
+        }
+    }
+
+    /// Writes each shard's part as one batch, or as several when it is large.
+    private func write(_ append: inout Append) throws {
+        for (shard, lane) in routing.lanes.enumerated() where append.plan!.counts[shard] > 0 {
+            if let producer = append.producer {
+                switch try lane.appender.presence(of: producer) {
+                case .nothing: break
+                case .all:
+                    append.written[shard] = append.plan!.counts[shard]
+                    continue
+                case .part(let known):
+                    append.plan!.leaveOut(known, of: shard, append.batch)
+                    if append.plan!.counts[shard] == 0 { continue }
+                }
+            }
+            let rows = append.plan!.rows(of: shard)
+            while append.written[shard] < rows.count {
+                let index = try writeOne(append.batch, rows, from: &append.written[shard], lane, append.producer)
+                if append.firsts[shard] == nil {
+                    append.firsts[shard] = SequenceNumber(created: created, shard: lane.appender.shard, epoch: lane.appender.epoch, index: index)
+                    append.ends.append((lane, 0))
+                }
+                append.ends[append.ends.count - 1].written = lane.appender.written
+            }
         }
     }
 
@@ -206,24 +282,24 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
             let metadata = try StreamMetadata.read(from: directory)
             let lanes = try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host)
             for old in routing.lanes where !lanes.contains(where: { $0 === old }) { tornBytesOfClosed += old.appender.tornBytes }
+            let old = routing.settings
             routing = Routing(metadata, version: state.version, lanes: lanes)
+            if (old.retentionMilliseconds, old.retentionBytes) != (metadata.settings.retentionMilliseconds, metadata.settings.retentionBytes) {
+                for lane in lanes {
+                    try lane.appender.refresh()
+                    try lane.appender.retain(now: host.now())
+                }
+            }
+        } else if routing.lanes.contains(where: \.commit.wasFull) {
+            needsRefresh = true
+            let metadata = try StreamMetadata.read(from: directory)
+            routing = Routing(metadata, version: state.version, lanes: try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host))
         }
         guard state.lastWriter != epoch || needsRefresh else { return }
         needsRefresh = true
         for lane in routing.lanes { try lane.appender.refresh() }
         try WriterLock.setLastWriter(lockFile, epoch)
         needsRefresh = false
-    }
-
-    /// Writes a shard's part as one batch, or as several when it is large. Returns the first index.
-    private func write(_ batch: RecordBatch, _ rows: ArraySlice<UInt32>, _ lane: Lane, _ producer: ProducerSequence?) throws -> UInt64 {
-        var first: UInt64?
-        var from = 0
-        while from < rows.count {
-            let index = try writeOne(batch, rows, from: &from, lane, producer)
-            first = first ?? index
-        }
-        return first!
     }
 
     private func writeOne(_ batch: RecordBatch, _ rows: ArraySlice<UInt32>, from: inout Int, _ lane: Lane,
