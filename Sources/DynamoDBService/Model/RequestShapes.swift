@@ -333,7 +333,7 @@ extension Shapes {
     static let queryInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
-        .init("Select", .string(values: ["ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"]), isRequired: false),
+        .init("Select", .string(values: ["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"]), isRequired: false),
         .init("AttributesToGet", .list(.string(max: 65535), min: 1), isRequired: false),
         .init("Limit", .integer(min: 1), isRequired: false),
         .init("ConsistentRead", .boolean, isRequired: false),
@@ -382,7 +382,7 @@ extension Shapes {
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
         .init("AttributesToGet", .list(.string(max: 65535), min: 1), isRequired: false),
         .init("Limit", .integer(min: 1), isRequired: false),
-        .init("Select", .string(values: ["ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"]), isRequired: false),
+        .init("Select", .string(values: ["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"]), isRequired: false),
         .init("ScanFilter", .map(key: .string(max: 65535), value: .structure(condition)), isRequired: false),
         .init("ConditionalOperator", .string(values: ["AND", "OR"]), isRequired: false),
         .init("ExclusiveStartKey", .map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), isRequired: false),
