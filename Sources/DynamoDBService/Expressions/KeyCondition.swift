@@ -109,6 +109,7 @@ public struct KeyCondition: Hashable, Sendable {
             try collect(a, &found)
             return try collect(b, &found)
         case .comparison(let comparator, let a, let b):
+            for case .size in [a, b] { throw AWSError.validation("KeyConditionExpressions cannot contain nested operations") }
             let isMirrored = a.path == nil
             let value: AttributeValue
             (path, value) = isMirrored ? (try key(b, "="), try constant(a)) : (try key(a, "="), try constant(b))

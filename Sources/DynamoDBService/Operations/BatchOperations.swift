@@ -44,11 +44,14 @@ enum BatchOperations {
         return out.isEmpty ? nil : .map(out)
     }
 
-    /// Summed by table, in the order of their names.
+    /// Summed by table, in the order of their first appearance.
     static func capacity(_ input: AWSValue, _ all: [(String, Capacity)], kind: Capacity.Kind?) -> AWSValue? {
-        var sums: [String: Capacity] = [:]
-        for (name, capacity) in all { sums[name] = sums[name].map { $0 + capacity } ?? capacity }
-        let described = sums.sorted { $0.key < $1.key }.compactMap { $0.value.described(input, $0.key, kind: kind) }
+        var sums: [String: Capacity] = [:], names: [String] = []
+        for (name, capacity) in all {
+            if sums[name] == nil { names.append(name) }
+            sums[name] = sums[name].map { $0 + capacity } ?? capacity
+        }
+        let described = names.compactMap { sums[$0]?.described(input, $0, kind: kind) }
         return described.isEmpty ? nil : .list(described)
     }
 

@@ -50,16 +50,20 @@ enum SettingsOperations {
     // MARK: Tags
 
     /// The table of a `ResourceArn`.
-    private static func resource(_ call: Call) throws -> TableInfo {
+    private static func resource(_ call: Call, notFound: (String, String) -> AWSError = tagsNotFound) throws -> TableInfo {
         let arn = call.string("ResourceArn") ?? ""
         guard arn.hasPrefix("arn:"), let name = try? TableNames.catalogName(arn, account: call.account, region: call.region) else {
             throw AWSError.validation("Invalid TableArn: Invalid ResourceArn provided as input \(arn)")
         }
-        guard let table = call.store.find(name) else {
-            throw AWSError("ResourceNotFoundException", "Requested resource not found: ResourcArn: \(arn) not found")
-        }
+        guard let table = call.store.find(name) else { throw notFound(arn, name.name) }
         return table
     }
+
+    private static func tagsNotFound(_ arn: String, _ name: String) -> AWSError {
+        AWSError("ResourceNotFoundException", "Requested resource not found: ResourcArn: \(arn) not found")
+    }
+
+    private static func policyNotFound(_ arn: String, _ name: String) -> AWSError { Call.notFound(name) }
 
     static func tag(_ call: Call) throws -> AWSValue {
         let table = try resource(call), given = call.input["Tags"]
@@ -122,7 +126,7 @@ enum SettingsOperations {
     // MARK: Resource policies
 
     static func putPolicy(_ call: Call) throws -> AWSValue {
-        let table = try resource(call), text = call.string("Policy") ?? "", expected = call.string("ExpectedRevisionId")
+        let table = try resource(call, notFound: policyNotFound), text = call.string("Policy") ?? "", expected = call.string("ExpectedRevisionId")
         let revision = String(call.store.host.randomBits() % 10_000_000_000_000)
         let changed = try change(call, table) { definition in
             try check(expected, definition.policy)
@@ -132,13 +136,13 @@ enum SettingsOperations {
     }
 
     static func getPolicy(_ call: Call) throws -> AWSValue {
-        let table = try resource(call)
+        let table = try resource(call, notFound: policyNotFound)
         guard let policy = table.definition.policy else { throw noPolicy(table) }
         return ["Policy": .string(policy.text), "RevisionId": .string(policy.revision)]
     }
 
     static func deletePolicy(_ call: Call) throws -> AWSValue {
-        let table = try resource(call), expected = call.string("ExpectedRevisionId")
+        let table = try resource(call, notFound: policyNotFound), expected = call.string("ExpectedRevisionId")
         guard let policy = table.definition.policy else {
             if expected != nil { throw noPolicy(table) }
             return [:]

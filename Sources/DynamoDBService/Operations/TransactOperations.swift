@@ -18,33 +18,20 @@ enum TransactOperations {
             return (request["TableName"]?.string ?? "", try RequestExpressions.write(request, kind: given[0].1, isSingle: false))
         }
         let tables = try writes.map { try call.table($0.table) }
-        var reasons: [AWSError?] = []
-        var bound: [BoundWrite] = []
-        for (write, table) in zip(writes, tables) {
-            do {
-                bound.append(try write.write.bound(to: table))
-                reasons.append(nil)
-            } catch let error as AWSError {
-                // Keys that do not fit refuse the request as a whole; what is wrong with one item is that item's reason.
-                if error == KeyChecks.mismatch { throw error }
-                reasons.append(error)
-            }
-        }
+        let bound = try zip(writes, tables).map { try $0.write.bound(to: $1) }
         guard Set(bound.map { BatchOperations.BatchKey(table: $0.table.id, position: $0.position) }).count == bound.count else {
             throw AWSError.validation("Transaction request cannot include multiple operations on one item")
         }
-        if reasons.contains(where: { $0 != nil }) { throw cancelled(reasons) }
         if bound.reduce(0, { $0 + ($1.new?.size ?? 0) }) > bytesMax {
             throw AWSError.validation("The transaction exceeds the maximum size of \(bytesMax) bytes")
         }
         let token = call.string("ClientRequestToken").map { Token(text: $0, digest: digest(call.input["TransactItems"] ?? .null)) }
         let (account, region, now) = (call.account, call.region, call.now)
-        let requests = bound
         // nil when the token stands for a transaction that was done before.
         let outcomes: [WriteOutcome]? = try call.store.transact { transaction in
             if let token, try !token.isNew(transaction.db, account, region, now) { return nil }
             var outcomes: [WriteOutcome] = [], reasons: [AWSError?] = []
-            for request in requests {
+            for request in bound {
                 do {
                     outcomes.append(try request.perform(transaction))
                     reasons.append(nil)
