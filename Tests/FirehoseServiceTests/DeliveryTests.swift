@@ -94,13 +94,17 @@ struct DeliveryTests {
                 }
             }
             put.close()
+            func delivered(_ name: String) throws -> [[String]] {
+                try server.files(name).map { path, bytes in
+                    let text = path.hasSuffix(".gz") ? try gunzip(server.data + "/buckets/\(name)/" + path) : String(decoding: bytes, as: UTF8.self)
+                    return text.split(separator: "\n").map(String.init)
+                }
+            }
+            for name in ["a", "b"] { try wait { (try? delivered(name).joined().count) ?? 0 >= sent } }
             server.runner.stop()
             for name in ["a", "b"] {
-                let all = server.files(name)
                 var lines: [String] = []
-                for (path, bytes) in all {
-                    let text = path.hasSuffix(".gz") ? try gunzip(server.data + "/buckets/\(name)/" + path) : String(decoding: bytes, as: UTF8.self)
-                    let rows = text.split(separator: "\n").map(String.init)
+                for rows in try delivered(name) {
                     #expect(rows == rows.sorted { Int($0)! < Int($1)! })
                     lines += rows
                 }
