@@ -264,6 +264,7 @@ package final class JobInstance {
         starts += listed.filter { !ids.contains($0.id) }.map { SplitStart(split: $0) }
         let finished = known.values.filter(\.isFinished).sorted { $0.id < $1.id }
         knownSplits[vertex.id] = ids.union(listed.map(\.id))
+        try source.begins(starts.map(\.split))
         splitLists[vertex.id] = (starts, finished)
         return (starts, finished)
     }
@@ -288,10 +289,8 @@ package final class JobInstance {
     }
 
     private func post(_ command: SourceMailbox.Command) {
-        for (subtask, mailbox, _) in mailboxes {
-            mailbox.post(command)
-            waker.wake(subtask)
-        }
+        SourceMailbox.post(command, to: mailboxes.map(\.mailbox)[...])
+        for (subtask, _, _) in mailboxes { waker.wake(subtask) }
     }
 
     /// Lets a checkpoint's barriers overtake rows in flight.
