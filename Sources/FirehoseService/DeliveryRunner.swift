@@ -98,6 +98,9 @@ public final class DeliveryRunner: Sendable {
     /// For tests: ends all jobs as a crash would.
     func abandon() { for entry in entries.withLock({ Array($0.values) }) { entry.job?.abandon() } }
 
+    /// For tests: lets another runner deliver from the directory, as the end of this process would.
+    func unlock() { _ = flock(lock, LOCK_UN) }
+
     private func directory(_ name: String) -> String { "\(data)/firehose/\(name)" }
 
     private func start(_ name: String) {

@@ -1,4 +1,5 @@
 import AWSProtocol
+import FileConnectors
 import Foundation
 import StreamCore
 import Topology
@@ -106,7 +107,9 @@ struct FirehoseConfiguration {
             stream.destination = .files(files)
             if given["S3BackupMode"]?.string == "Enabled" {
                 guard let backup = given["S3BackupConfiguration"] else { throw FirehoseService.invalid("S3BackupConfiguration is required when S3BackupMode is Enabled") }
-                stream.backup = try self.files(backup)
+                let files = try self.files(backup)
+                try checkPrefixes(files)
+                stream.backup = files
             }
         case "HttpEndpointDestinationConfiguration":
             try http(given, &stream)
@@ -152,6 +155,7 @@ struct FirehoseConfiguration {
     }
 
     private func checkPrefixes(_ files: DeliveryStream.Files) throws {
+        for prefix in [files.prefix, files.errorPrefix ?? ""] { _ = try DeliveryPrefix(prefix) }
         guard files.prefix.contains("!{") || files.errorPrefix?.contains("!{") ?? false else { return }
         guard let errors = files.errorPrefix else {
             throw FirehoseService.invalid("ErrorOutputPrefix cannot be null or empty when Prefix contains expressions")
@@ -177,6 +181,7 @@ struct FirehoseConfiguration {
         }
         if let type = given["TypeName"]?.string, !type.isEmpty { throw Self.refuse("TypeName", "leave it out: indexes have no types any more") }
         var failed = try files(given["S3Configuration"] ?? .map([:]))
+        try checkPrefixes(failed)
         try process(given["ProcessingConfiguration"], &stream, &failed)
         guard stream.partitionKeys.isEmpty else { throw FirehoseService.invalid("MetadataExtraction processor is only supported for S3 destinations") }
         let hints = given["BufferingHints"]
