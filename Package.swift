@@ -110,6 +110,7 @@ let package = Package(
         .executableTarget(
             name: "bench-aws", dependencies: ["AWSEndpoint", "AWSProtocol", "KinesisService", "ShardLog", "StreamCore"], path: "Benchmarks/AWS",
             swiftSettings: ours),
+        .executableTarget(name: "bench-shard-log", dependencies: ["ShardLog", "StreamCore"], path: "Benchmarks/ShardLog", swiftSettings: ours),
 
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
         .executableTarget(
