@@ -200,7 +200,7 @@ let package = Package(
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
-        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
             dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
