@@ -58,7 +58,8 @@ public final class ShardLog: Sendable {
     public static let shardsMax = 10_000
 
     /// Makes a stream whose shards share the hash keys evenly. Throws `.conflict` when it exists.
-    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings()) throws {
+    /// - Parameter attributes: see ``StreamInfo/attributes``.
+    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings(), attributes: [String: String] = [:]) throws {
         try Self.check(name: name)
         try settings.check()
         if let alias = settings.encryptionKey { _ = try keys.key(alias: alias) }
@@ -67,7 +68,7 @@ public final class ShardLog: Sendable {
         }
         let metadata = StreamMetadata(name: name, created: host.now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
             .init(id: $0, firstHashKey: String($1.first), lastHashKey: String($1.last))
-        }, version: 0)
+        }, version: 0, attributes: attributes.isEmpty ? nil : attributes)
         // Built aside and renamed into place: a stream is there as a whole or not at all.
         let building = directory + "/streams/.creating-\(name)-\(host.uuid())"
         try host.createDirectories(building)

@@ -306,7 +306,9 @@ extension RecordBatch {
             // Kinesis counts characters; only keys long enough in bytes need counting.
             if keyBytes == 0 || keyBytes > 256 {
                 let text = String(decoding: keys[Int(key)..<Int(keyEnds[i])], as: UTF8.self)
-                guard (1...256).contains(text.unicodeScalars.count) else {
+                // A record that says its place on its own needs no key.
+                let needsNone = keyBytes == 0 && i < hashKeys.count && hashKeys[i] != nil
+                guard (1...256).contains(text.unicodeScalars.count) || needsNone else {
                     throw StreamError(.validate, "record \(i) for stream \(stream) has a partition key of \(text.unicodeScalars.count) characters; 1 to 256 are allowed")
                 }
             }

@@ -233,6 +233,20 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         }
     }
 
+    /// Removes the oldest segments of a shard that hold nothing but records before number `index`; never the newest segment.
+    public func trim(shard: Int, before index: UInt64) throws {
+        try lock.with {
+            guard isOpen else { throw StreamError(.io, "the writer of stream \(stream) is closed") }
+            try lockFile.exclusively {
+                try takeOver()
+                guard let lane = routing.lanes.first(where: { $0.appender.shard == shard }) else {
+                    throw StreamError(.validate, "stream \(stream) has no open \(StreamMetadata.shardName(shard)) to remove records of")
+                }
+                try lane.appender.trim(before: index)
+            }
+        }
+    }
+
     /// Whether the stream has that append of the producer, or a later one, in any part.
     public func hasAppended(_ id: ProducerSequence) throws -> Bool {
         try lock.with {
