@@ -232,5 +232,6 @@ public struct ShardDescription: Sendable {
     public var segments: Int
 
     /// `shardId-000000000000`
-    public var id: String { StreamMetadata.shardName(shard) }
+    public var id: String { Self.id(shard) }
+    public static func id(_ shard: Int) -> String { StreamMetadata.shardName(shard) }
 }
