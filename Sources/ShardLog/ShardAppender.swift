@@ -225,6 +225,14 @@ final class ShardAppender {
         try retain(now: now)
     }
 
+    /// Removes the oldest segments whose records all come before `index`; never the newest.
+    func trim(before index: UInt64) throws {
+        let bases = try Segments.list(directory), count = zip(bases, bases.dropFirst()).prefix { $1 <= index }.count
+        guard count > 0 else { return }
+        if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
+        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
+    }
+
     /// Removes the oldest segments that the settings no longer keep; never the newest.
     func retain(now: Int64) throws {
         let count = try Segments.removable(directory, settings, now) { base in
