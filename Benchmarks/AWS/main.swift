@@ -86,9 +86,9 @@ final class Connection {
 }
 
 func cpuSeconds() -> Double {
-    var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
-    return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
 func json(_ value: AWSValue) -> [UInt8] { AWSJSON.write(value) }
@@ -181,10 +181,12 @@ func scan(_ page: ArraySlice<UInt8>) -> (Int, String?, Int) {
     let marker = Array("\"SequenceNumber\":".utf8)
     var count = 0
     page.withUnsafeBytes { bytes in
-        var at = 0
-        while let found = memmem(bytes.baseAddress! + at, bytes.count - at, marker, marker.count) {
-            count += 1
-            at = UnsafeRawPointer(found) - bytes.baseAddress! + marker.count
+        // Its capital S is rarer than a quotation mark.
+        var at = 1
+        while at < bytes.count, let found = memchr(bytes.baseAddress! + at, Int32(UInt8(ascii: "S")), bytes.count - at) {
+            let start = UnsafeRawPointer(found) - 1
+            at = start - bytes.baseAddress! + 2
+            if start + marker.count <= bytes.baseAddress! + bytes.count, memcmp(start, marker, marker.count) == 0 { count += 1 }
         }
     }
     let tail = String(decoding: page.suffix(700), as: UTF8.self)
@@ -195,7 +197,6 @@ func scan(_ page: ArraySlice<UInt8>) -> (Int, String?, Int) {
     return (count, value("NextShardIterator").map { $0.trimmingCharacters(in: CharacterSet(charactersIn: "\"")) }, value("MillisBehindLatest").flatMap { Int($0) } ?? 0)
 }
 
-setvbuf(stdout, nil, Int32(_IOLBF), 0)
 if CommandLine.arguments.count > 1 {
     let parts = CommandLine.arguments[1].split(separator: ":")
     guard parts.count == 2, let port = Int(parts[1]) else {
