@@ -36,12 +36,12 @@ extension Call {
         let stream = try stream()
         let records = input["Records"]?.list ?? []
         let sizes = records.map { ($0["Data"]?.blob?.count ?? 0) + ($0["PartitionKey"]?.string?.utf8.count ?? 0) }
+        guard sizes.reduce(0, +) <= options.requestBytesMax else {
+            throw AWSError.invalidArgument("Records size exceeds \(options.requestBytesMax >> 20) MB limit")
+        }
         for (i, size) in sizes.enumerated() where size > stream.settings.recordBytesMax {
             throw AWSError.validation("1 validation error detected: Value at 'records.\(i + 1).member.data' failed to satisfy constraint: "
                 + "Member must have length less than or equal to \(stream.settings.recordBytesMax)")
-        }
-        guard sizes.reduce(0, +) <= options.requestBytesMax else {
-            throw AWSError.invalidArgument("Records size exceeds \(options.requestBytesMax >> 20) MB limit")
         }
         let hashKeys = try records.enumerated().map { try hashKey($1, stream, at: "records.\($0 + 1).member.partitionKey") }
         try refuseDryRun()

@@ -193,6 +193,8 @@ public protocol TableSink: Sendable {
     var changelogMode: ChangelogMode { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
+    /// ``commitInterval`` holds also when a longer time between checkpoints is set.
+    var commitsOnTime: Bool { get }
     /// What is written stays behind when the job ends: a job that only shows rows, or drops them, is not worth recovering.
     var keepsRows: Bool { get }
     func writer(_ context: SinkContext) throws -> any SinkWriter
@@ -246,6 +248,7 @@ extension TableSink {
     public var acceptsChanges: Bool { false }
     public var changelogMode: ChangelogMode { acceptsChanges ? .all : .insertOnly }
     public var commitInterval: Duration? { nil }
+    public var commitsOnTime: Bool { false }
     public var keepsRows: Bool { true }
     public func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { nil }
 }

@@ -331,6 +331,11 @@ package final class JobInstance {
         return wanted ?? (isBounded || recovery == nil ? nil : CheckpointOptions.defaultInterval)
     }
 
+    /// The longest time between checkpoints that the sinks put up with, whatever the settings say; nil = any.
+    var commitDeadline: Duration? {
+        graph.vertices.compactMap { if case .sink(let s) = $0.kind, s.commitsOnTime { s.commitInterval } else { nil } }.min()
+    }
+
     var wantsCheckpointAtOnce: Bool { recovery?.checkpointsAtOnce ?? false }
 
     /// Removes what stores left on the disk.

@@ -1,6 +1,5 @@
 import AWSProtocol
 import Foundation
-import HTTPServer
 import KinesisService
 import ShardLog
 import StreamCore
