@@ -39,7 +39,7 @@ public final class DynamoDBService: AWSService {
     public func close() { store.close() }
 
     public func handle(_ request: AWSRequest) throws -> AWSResponse {
-        guard let shape = Shapes.inputs[request.operation] else { throw AWSError.unknownOperation() }
+        guard let shape = Shapes.inputs[request.operation] else { throw Refusals.operation(request.operation) ?? .unknownOperation() }
         let call = Call(store: store, request: request, input: try request.input(shape), now: store.host.now())
         return .output(try answer(call))
     }
@@ -80,8 +80,8 @@ public final class DynamoDBService: AWSService {
             "UpdateKinesisStreamingDestination":
             return try changes.handleDestination(call.request.operation, call.input, table: try call.namedTable(), store: store)
         case let operation:
-            if let nothing = Refusals.empty[operation] { return nothing }
-            throw Refusals.operation(operation) ?? AWSError.unknownOperation()
+            guard let nothing = Refusals.empty[operation] else { throw AWSError.unknownOperation() }
+            return nothing
         }
     }
 }

@@ -4,39 +4,23 @@ import AWSProtocol
 extension Shapes {
     /// What each operation takes.
     static let inputs: [String: Structure] = [
-        "BatchExecuteStatement": batchExecuteStatementInput,
         "BatchGetItem": batchGetItemInput,
         "BatchWriteItem": batchWriteItemInput,
-        "CancelBulkOperation": cancelBulkOperationInput,
-        "CreateBackup": createBackupInput,
-        "CreateGlobalTable": createGlobalTableInput,
         "CreateTable": createTableInput,
-        "DeleteBackup": deleteBackupInput,
         "DeleteItem": deleteItemInput,
         "DeleteResourcePolicy": deleteResourcePolicyInput,
         "DeleteTable": deleteTableInput,
-        "DescribeBackup": describeBackupInput,
-        "DescribeBulkOperation": describeBulkOperationInput,
         "DescribeContinuousBackups": describeContinuousBackupsInput,
         "DescribeContributorInsights": describeContributorInsightsInput,
         "DescribeEndpoints": describeEndpointsRequest,
-        "DescribeExport": describeExportInput,
-        "DescribeGlobalTable": describeGlobalTableInput,
-        "DescribeGlobalTableSettings": describeGlobalTableSettingsInput,
-        "DescribeImport": describeImportInput,
         "DescribeKinesisStreamingDestination": describeKinesisStreamingDestinationInput,
         "DescribeLimits": describeLimitsInput,
         "DescribeTable": describeTableInput,
-        "DescribeTableReplicaAutoScaling": describeTableReplicaAutoScalingInput,
         "DescribeTimeToLive": describeTimeToLiveInput,
         "DisableKinesisStreamingDestination": kinesisStreamingDestinationInput,
         "EnableKinesisStreamingDestination": kinesisStreamingDestinationInput,
-        "ExecuteStatement": executeStatementInput,
-        "ExecuteTransaction": executeTransactionInput,
-        "ExportTableToPointInTime": exportTableToPointInTimeInput,
         "GetItem": getItemInput,
         "GetResourcePolicy": getResourcePolicyInput,
-        "ImportTable": importTableInput,
         "ListBackups": listBackupsInput,
         "ListBulkOperations": listBulkOperationsInput,
         "ListContributorInsights": listContributorInsightsInput,
@@ -48,30 +32,17 @@ extension Shapes {
         "PutItem": putItemInput,
         "PutResourcePolicy": putResourcePolicyInput,
         "Query": queryInput,
-        "RestoreTableFromBackup": restoreTableFromBackupInput,
-        "RestoreTableToPointInTime": restoreTableToPointInTimeInput,
         "Scan": scanInput,
-        "SearchVectors": searchVectorsInput,
-        "StartBulkPutItems": startBulkPutItemsInput,
         "TagResource": tagResourceInput,
         "TransactGetItems": transactGetItemsInput,
         "TransactWriteItems": transactWriteItemsInput,
         "UntagResource": untagResourceInput,
         "UpdateContinuousBackups": updateContinuousBackupsInput,
-        "UpdateContributorInsights": updateContributorInsightsInput,
-        "UpdateGlobalTable": updateGlobalTableInput,
-        "UpdateGlobalTableSettings": updateGlobalTableSettingsInput,
         "UpdateItem": updateItemInput,
         "UpdateKinesisStreamingDestination": updateKinesisStreamingDestinationInput,
         "UpdateTable": updateTableInput,
-        "UpdateTableReplicaAutoScaling": updateTableReplicaAutoScalingInput,
         "UpdateTimeToLive": updateTimeToLiveInput,
     ]
-
-    static let batchExecuteStatementInput: Structure = .init([
-        .init("Statements", .list(.structure(batchStatementRequest), min: 1, max: 25), isRequired: true),
-        .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
-    ])
 
     static let batchGetItemInput: Structure = .init([
         .init("RequestItems", .map(key: .string(min: 1, max: 1024), value: .structure(keysAndAttributes), min: 1, max: 100), isRequired: true),
@@ -82,20 +53,6 @@ extension Shapes {
         .init("RequestItems", .map(key: .string(min: 1, max: 1024), value: .list(.structure(writeRequest), min: 1, max: 25), min: 1, max: 25), isRequired: true),
         .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
         .init("ReturnItemCollectionMetrics", .string(values: ["SIZE", "NONE"]), isRequired: false),
-    ])
-
-    static let cancelBulkOperationInput: Structure = .init([
-        .init("BulkOperationArn", .string(min: 37, max: 1024), isRequired: true),
-    ])
-
-    static let createBackupInput: Structure = .init([
-        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
-        .init("BackupName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-    ])
-
-    static let createGlobalTableInput: Structure = .init([
-        .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("ReplicationGroup", .list(.structure(replica)), isRequired: true),
     ])
 
     static let createTableInput: Structure = .init([
@@ -117,10 +74,6 @@ extension Shapes {
         .init("GlobalTableSourceArn", .string(min: 1, max: 1024), isRequired: false),
         .init("GlobalTableSettingsReplicationMode", .string(values: ["ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"]), isRequired: false),
         .init("VectorIndexes", .list(.structure(vectorIndex)), isRequired: false),
-    ])
-
-    static let deleteBackupInput: Structure = .init([
-        .init("BackupArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
     static let deleteItemInput: Structure = .init([
@@ -146,14 +99,6 @@ extension Shapes {
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeBackupInput: Structure = .init([
-        .init("BackupArn", .string(min: 37, max: 1024), isRequired: true),
-    ])
-
-    static let describeBulkOperationInput: Structure = .init([
-        .init("BulkOperationArn", .string(min: 37, max: 1024), isRequired: true),
-    ])
-
     static let describeContinuousBackupsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
@@ -164,22 +109,6 @@ extension Shapes {
     ])
 
     static let describeEndpointsRequest: Structure = .init([
-    ])
-
-    static let describeExportInput: Structure = .init([
-        .init("ExportArn", .string(min: 37, max: 1024), isRequired: true),
-    ])
-
-    static let describeGlobalTableInput: Structure = .init([
-        .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-    ])
-
-    static let describeGlobalTableSettingsInput: Structure = .init([
-        .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-    ])
-
-    static let describeImportInput: Structure = .init([
-        .init("ImportArn", .string(min: 37, max: 1024), isRequired: true),
     ])
 
     static let describeKinesisStreamingDestinationInput: Structure = .init([
@@ -193,10 +122,6 @@ extension Shapes {
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
 
-    static let describeTableReplicaAutoScalingInput: Structure = .init([
-        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
-    ])
-
     static let describeTimeToLiveInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
     ])
@@ -205,37 +130,6 @@ extension Shapes {
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("StreamArn", .string(min: 37, max: 1024), isRequired: true),
         .init("EnableKinesisStreamingConfiguration", .structure(enableKinesisStreamingConfiguration), isRequired: false),
-    ])
-
-    static let executeStatementInput: Structure = .init([
-        .init("Statement", .string(min: 1, max: 8192), isRequired: true),
-        .init("Parameters", .list(.recursive { .structure(attributeValue) }, min: 1), isRequired: false),
-        .init("ConsistentRead", .boolean, isRequired: false),
-        .init("NextToken", .string(min: 1, max: 32768), isRequired: false),
-        .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
-        .init("Limit", .integer(min: 1), isRequired: false),
-        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
-    ])
-
-    static let executeTransactionInput: Structure = .init([
-        .init("TransactStatements", .list(.structure(parameterizedStatement), min: 1, max: 100), isRequired: true),
-        .init("ClientRequestToken", .string(min: 1, max: 36), isRequired: false),
-        .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
-    ])
-
-    static let exportTableToPointInTimeInput: Structure = .init([
-        .init("TableArn", .string(min: 1, max: 1024), isRequired: true),
-        .init("ExportTime", .timestamp, isRequired: false),
-        .init("ClientToken", .string(pattern: .regularExpression("^[^\\$]+$")), isRequired: false),
-        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: true),
-        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
-        .init("S3Prefix", .string(max: 1024), isRequired: false),
-        .init("S3SseAlgorithm", .string(values: ["AES256", "KMS"]), isRequired: false),
-        .init("S3SseKmsKeyId", .string(min: 1, max: 2048), isRequired: false),
-        .init("ExportFormat", .string(values: ["DYNAMODB_JSON", "ION"]), isRequired: false),
-        .init("ExportType", .string(values: ["FULL_EXPORT", "INCREMENTAL_EXPORT"]), isRequired: false),
-        .init("IncrementalExportSpecification", .structure(incrementalExportSpecification), isRequired: false),
-        .init("FilterSpecification", .structure(filterSpecification), isRequired: false),
     ])
 
     static let getItemInput: Structure = .init([
@@ -250,15 +144,6 @@ extension Shapes {
 
     static let getResourcePolicyInput: Structure = .init([
         .init("ResourceArn", .string(min: 1, max: 1283), isRequired: true),
-    ])
-
-    static let importTableInput: Structure = .init([
-        .init("ClientToken", .string(pattern: .regularExpression("^[^\\$]+$")), isRequired: false),
-        .init("S3BucketSource", .structure(s3BucketSource), isRequired: true),
-        .init("InputFormat", .string(values: ["DYNAMODB_JSON", "ION", "CSV"]), isRequired: true),
-        .init("InputFormatOptions", .structure(inputFormatOptions), isRequired: false),
-        .init("InputCompressionType", .string(values: ["GZIP", "ZSTD", "NONE"]), isRequired: false),
-        .init("TableCreationParameters", .structure(tableCreationParameters), isRequired: true),
     ])
 
     static let listBackupsInput: Structure = .init([
@@ -350,33 +235,6 @@ extension Shapes {
         .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
     ])
 
-    static let restoreTableFromBackupInput: Structure = .init([
-        .init("TargetTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("BackupArn", .string(min: 37, max: 1024), isRequired: true),
-        .init("BillingModeOverride", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
-        .init("GlobalSecondaryIndexOverride", .list(.structure(globalSecondaryIndex)), isRequired: false),
-        .init("LocalSecondaryIndexOverride", .list(.structure(localSecondaryIndex)), isRequired: false),
-        .init("ProvisionedThroughputOverride", .structure(provisionedThroughput), isRequired: false),
-        .init("OnDemandThroughputOverride", .structure(onDemandThroughput), isRequired: false),
-        .init("SSESpecificationOverride", .structure(sseSpecification), isRequired: false),
-        .init("VectorIndexOverride", .list(.structure(vectorIndex)), isRequired: false),
-    ])
-
-    static let restoreTableToPointInTimeInput: Structure = .init([
-        .init("SourceTableArn", .string(min: 1, max: 1024), isRequired: false),
-        .init("SourceTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
-        .init("TargetTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("UseLatestRestorableTime", .boolean, isRequired: false),
-        .init("RestoreDateTime", .timestamp, isRequired: false),
-        .init("BillingModeOverride", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
-        .init("GlobalSecondaryIndexOverride", .list(.structure(globalSecondaryIndex)), isRequired: false),
-        .init("LocalSecondaryIndexOverride", .list(.structure(localSecondaryIndex)), isRequired: false),
-        .init("ProvisionedThroughputOverride", .structure(provisionedThroughput), isRequired: false),
-        .init("OnDemandThroughputOverride", .structure(onDemandThroughput), isRequired: false),
-        .init("SSESpecificationOverride", .structure(sseSpecification), isRequired: false),
-        .init("VectorIndexOverride", .list(.structure(vectorIndex)), isRequired: false),
-    ])
-
     static let scanInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
@@ -394,27 +252,6 @@ extension Shapes {
         .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
         .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
         .init("ConsistentRead", .boolean, isRequired: false),
-    ])
-
-    static let searchVectorsInput: Structure = .init([
-        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
-        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("ReturnConsumedCapacity", .string(values: ["INDEXES", "TOTAL", "NONE"]), isRequired: false),
-        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
-        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
-        .init("ProjectionExpression", .text, isRequired: false),
-        .init("SearchVector", .list(.recursive { .structure(attributeValue) }, min: 1, max: 4096), isRequired: true),
-        .init("SearchConditionExpression", .text, isRequired: false),
-        .init("TopK", .integer(min: 1), isRequired: true),
-    ])
-
-    static let startBulkPutItemsInput: Structure = .init([
-        .init("ClientToken", .string(pattern: .regularExpression("^[^\\$]+$")), isRequired: false),
-        .init("InputS3Configuration", .structure(inputS3Configuration), isRequired: true),
-        .init("OutputS3Configuration", .structure(outputS3Configuration), isRequired: true),
-        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
-        .init("MaxWriteRequestUnits", .long(min: 1024), isRequired: false),
-        .init("PerformanceTier", .string(values: ["STANDARD", "ACCELERATED"]), isRequired: false),
     ])
 
     static let tagResourceInput: Structure = .init([
@@ -442,27 +279,6 @@ extension Shapes {
     static let updateContinuousBackupsInput: Structure = .init([
         .init("TableName", .string(min: 1, max: 1024), isRequired: true),
         .init("PointInTimeRecoverySpecification", .structure(pointInTimeRecoverySpecification), isRequired: true),
-    ])
-
-    static let updateContributorInsightsInput: Structure = .init([
-        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
-        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
-        .init("ContributorInsightsAction", .string(values: ["ENABLE", "DISABLE"]), isRequired: true),
-        .init("ContributorInsightsMode", .string(values: ["ACCESSED_AND_THROTTLED_KEYS", "THROTTLED_KEYS"]), isRequired: false),
-    ])
-
-    static let updateGlobalTableInput: Structure = .init([
-        .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("ReplicaUpdates", .list(.structure(replicaUpdate)), isRequired: true),
-    ])
-
-    static let updateGlobalTableSettingsInput: Structure = .init([
-        .init("GlobalTableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("GlobalTableBillingMode", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
-        .init("GlobalTableProvisionedWriteCapacityUnits", .long(min: 1), isRequired: false),
-        .init("GlobalTableProvisionedWriteCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-        .init("GlobalTableGlobalSecondaryIndexSettingsUpdate", .list(.structure(globalTableGlobalSecondaryIndexSettingsUpdate), min: 1, max: 20), isRequired: false),
-        .init("ReplicaSettingsUpdate", .list(.structure(replicaSettingsUpdate), min: 1, max: 50), isRequired: false),
     ])
 
     static let updateItemInput: Structure = .init([
@@ -505,13 +321,6 @@ extension Shapes {
         .init("GlobalTableSettingsReplicationMode", .string(values: ["ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"]), isRequired: false),
         .init("DisassociationProtectionEnabled", .boolean, isRequired: false),
         .init("VectorIndexUpdates", .list(.structure(vectorIndexUpdate)), isRequired: false),
-    ])
-
-    static let updateTableReplicaAutoScalingInput: Structure = .init([
-        .init("GlobalSecondaryIndexUpdates", .list(.structure(globalSecondaryIndexAutoScalingUpdate), min: 1), isRequired: false),
-        .init("TableName", .string(min: 1, max: 1024), isRequired: true),
-        .init("ProvisionedWriteCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-        .init("ReplicaUpdates", .list(.structure(replicaAutoScalingUpdate), min: 1), isRequired: false),
     ])
 
     static let updateTimeToLiveInput: Structure = .init([

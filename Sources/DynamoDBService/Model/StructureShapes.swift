@@ -16,13 +16,6 @@ enum Shapes {
         .init("BOOL", .boolean, isRequired: false),
     ])
 
-    static let batchStatementRequest: Structure = .init([
-        .init("Statement", .string(min: 1, max: 8192), isRequired: true),
-        .init("Parameters", .list(.recursive { .structure(attributeValue) }, min: 1), isRequired: false),
-        .init("ConsistentRead", .boolean, isRequired: false),
-        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
-    ])
-
     static let keysAndAttributes: Structure = .init([
         .init("Keys", .list(.map(key: .string(max: 65535), value: .recursive { .structure(attributeValue) }), min: 1, max: 100), isRequired: true),
         .init("AttributesToGet", .list(.string(max: 65535), min: 1), isRequired: false),
@@ -42,10 +35,6 @@ enum Shapes {
     static let writeRequest: Structure = .init([
         .init("PutRequest", .structure(putRequest), isRequired: false),
         .init("DeleteRequest", .structure(deleteRequest), isRequired: false),
-    ])
-
-    static let replica: Structure = .init([
-        .init("RegionName", .text, isRequired: false),
     ])
 
     static let attributeDefinition: Structure = .init([
@@ -138,73 +127,9 @@ enum Shapes {
         .init("ApproximateCreationDateTimePrecision", .string(values: ["MILLISECOND", "MICROSECOND"]), isRequired: false),
     ])
 
-    static let parameterizedStatement: Structure = .init([
-        .init("Statement", .string(min: 1, max: 8192), isRequired: true),
-        .init("Parameters", .list(.recursive { .structure(attributeValue) }, min: 1), isRequired: false),
-        .init("ReturnValuesOnConditionCheckFailure", .string(values: ["ALL_OLD", "NONE"]), isRequired: false),
-    ])
-
-    static let incrementalExportSpecification: Structure = .init([
-        .init("ExportFromTime", .timestamp, isRequired: false),
-        .init("ExportToTime", .timestamp, isRequired: false),
-        .init("ExportViewType", .string(values: ["NEW_IMAGE", "NEW_AND_OLD_IMAGES"]), isRequired: false),
-    ])
-
-    static let filterSpecification: Structure = .init([
-        .init("FilterExpression", .text, isRequired: false),
-        .init("ProjectionExpression", .text, isRequired: false),
-        .init("KeyConditionExpression", .text, isRequired: false),
-        .init("ExpressionAttributeNames", .map(value: .string(max: 65535)), isRequired: false),
-        .init("ExpressionAttributeValues", .map(value: .recursive { .structure(attributeValue) }), isRequired: false),
-    ])
-
-    static let s3BucketSource: Structure = .init([
-        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
-        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: true),
-        .init("S3KeyPrefix", .string(max: 1024), isRequired: false),
-    ])
-
-    static let csvOptions: Structure = .init([
-        .init("Delimiter", .string(min: 1, max: 1, pattern: .regularExpression("[,;:|\\t ]")), isRequired: false),
-        .init("HeaderList", .list(.string(min: 1, max: 65536, pattern: .regularExpression("[\\x20-\\x21\\x23-\\x2B\\x2D-\\x7E]*")), min: 1, max: 255), isRequired: false),
-    ])
-
-    static let inputFormatOptions: Structure = .init([
-        .init("Csv", .structure(csvOptions), isRequired: false),
-    ])
-
-    static let tableCreationParameters: Structure = .init([
-        .init("TableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("AttributeDefinitions", .list(.structure(attributeDefinition)), isRequired: true),
-        .init("KeySchema", .list(.structure(keySchemaElement), min: 1), isRequired: true),
-        .init("BillingMode", .string(values: ["PROVISIONED", "PAY_PER_REQUEST"]), isRequired: false),
-        .init("ProvisionedThroughput", .structure(provisionedThroughput), isRequired: false),
-        .init("OnDemandThroughput", .structure(onDemandThroughput), isRequired: false),
-        .init("SSESpecification", .structure(sseSpecification), isRequired: false),
-        .init("GlobalSecondaryIndexes", .list(.structure(globalSecondaryIndex)), isRequired: false),
-        .init("VectorIndexes", .list(.structure(vectorIndex)), isRequired: false),
-    ])
-
     static let condition: Structure = .init([
         .init("AttributeValueList", .list(.recursive { .structure(attributeValue) }), isRequired: false),
         .init("ComparisonOperator", .string(values: ["EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"]), isRequired: true),
-    ])
-
-    static let inputS3Configuration: Structure = .init([
-        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
-        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: true),
-        .init("S3KeyPrefix", .string(max: 1024), isRequired: false),
-        .init("InputFormat", .string(values: ["DYNAMODB_JSON", "ION"]), isRequired: true),
-        .init("InputCompressionType", .string(values: ["GZIP", "ZSTD", "NONE"]), isRequired: false),
-    ])
-
-    static let outputS3Configuration: Structure = .init([
-        .init("S3BucketOwner", .string(pattern: .regularExpression("[0-9]{12}")), isRequired: false),
-        .init("S3Bucket", .string(max: 255, pattern: .regularExpression("^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$")), isRequired: false),
-        .init("S3KeyPrefix", .string(max: 1024), isRequired: false),
-        .init("S3SseAlgorithm", .string(values: ["AES256", "KMS"]), isRequired: false),
-        .init("S3SseKmsKeyId", .string(min: 1, max: 2048), isRequired: false),
-        .init("OutputType", .list(.string(values: ["ERROR", "CONDITION_CHECK_FAILURE"])), isRequired: true),
     ])
 
     static let get: Structure = .init([
@@ -265,59 +190,6 @@ enum Shapes {
     static let pointInTimeRecoverySpecification: Structure = .init([
         .init("PointInTimeRecoveryEnabled", .boolean, isRequired: true),
         .init("RecoveryPeriodInDays", .integer(min: 1, max: 35), isRequired: false),
-    ])
-
-    static let createReplicaAction: Structure = .init([
-        .init("RegionName", .text, isRequired: true),
-    ])
-
-    static let deleteReplicaAction: Structure = .init([
-        .init("RegionName", .text, isRequired: true),
-    ])
-
-    static let replicaUpdate: Structure = .init([
-        .init("Create", .structure(createReplicaAction), isRequired: false),
-        .init("Delete", .structure(deleteReplicaAction), isRequired: false),
-    ])
-
-    static let autoScalingTargetTrackingScalingPolicyConfigurationUpdate: Structure = .init([
-        .init("DisableScaleIn", .boolean, isRequired: false),
-        .init("ScaleInCooldown", .integer(), isRequired: false),
-        .init("ScaleOutCooldown", .integer(), isRequired: false),
-        .init("TargetValue", .double, isRequired: true),
-    ])
-
-    static let autoScalingPolicyUpdate: Structure = .init([
-        .init("PolicyName", .string(min: 1, max: 256, pattern: .regularExpression("\\p{Print}+")), isRequired: false),
-        .init("TargetTrackingScalingPolicyConfiguration", .structure(autoScalingTargetTrackingScalingPolicyConfigurationUpdate), isRequired: true),
-    ])
-
-    static let autoScalingSettingsUpdate: Structure = .init([
-        .init("MinimumUnits", .long(min: 1), isRequired: false),
-        .init("MaximumUnits", .long(min: 1), isRequired: false),
-        .init("AutoScalingDisabled", .boolean, isRequired: false),
-        .init("AutoScalingRoleArn", .string(min: 1, max: 1600), isRequired: false),
-        .init("ScalingPolicyUpdate", .structure(autoScalingPolicyUpdate), isRequired: false),
-    ])
-
-    static let globalTableGlobalSecondaryIndexSettingsUpdate: Structure = .init([
-        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("ProvisionedWriteCapacityUnits", .long(min: 1), isRequired: false),
-        .init("ProvisionedWriteCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-    ])
-
-    static let replicaGlobalSecondaryIndexSettingsUpdate: Structure = .init([
-        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: true),
-        .init("ProvisionedReadCapacityUnits", .long(min: 1), isRequired: false),
-        .init("ProvisionedReadCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-    ])
-
-    static let replicaSettingsUpdate: Structure = .init([
-        .init("RegionName", .text, isRequired: true),
-        .init("ReplicaProvisionedReadCapacityUnits", .long(min: 1), isRequired: false),
-        .init("ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-        .init("ReplicaGlobalSecondaryIndexSettingsUpdate", .list(.structure(replicaGlobalSecondaryIndexSettingsUpdate), min: 1, max: 20), isRequired: false),
-        .init("ReplicaTableClass", .string(values: ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]), isRequired: false),
     ])
 
     static let attributeValueUpdate: Structure = .init([
@@ -432,22 +304,6 @@ enum Shapes {
     static let vectorIndexUpdate: Structure = .init([
         .init("Create", .structure(createVectorIndexAction), isRequired: false),
         .init("Delete", .structure(deleteVectorIndexAction), isRequired: false),
-    ])
-
-    static let globalSecondaryIndexAutoScalingUpdate: Structure = .init([
-        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
-        .init("ProvisionedWriteCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-    ])
-
-    static let replicaGlobalSecondaryIndexAutoScalingUpdate: Structure = .init([
-        .init("IndexName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-")), isRequired: false),
-        .init("ProvisionedReadCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
-    ])
-
-    static let replicaAutoScalingUpdate: Structure = .init([
-        .init("RegionName", .text, isRequired: true),
-        .init("ReplicaGlobalSecondaryIndexUpdates", .list(.structure(replicaGlobalSecondaryIndexAutoScalingUpdate)), isRequired: false),
-        .init("ReplicaProvisionedReadCapacityAutoScalingUpdate", .structure(autoScalingSettingsUpdate), isRequired: false),
     ])
 
     static let timeToLiveSpecification: Structure = .init([

@@ -93,7 +93,10 @@ def reaches(start, name, seen):
 # Where the service's messages name the values in another order than its model.
 ENUM_ORDER = {"Select": ["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"]}
 RECURSIVE = {n for n, s in shapes.items() if s["type"] == "structure" and reaches(n, n, set())}
-inputs = {n: o["input"]["shape"] for n, o in sorted(model["operations"].items()) if "input" in o}
+# Operations that Operations/Refusals.swift refuses whatever they are given.
+refusals = open(os.path.join(FOLDER, "..", "Operations", "Refusals.swift")).read()
+refused = set(re.findall(r'"(\w+)":', refusals.split("static let reasons")[1].split("\n    ]")[0]))
+inputs = {n: o["input"]["shape"] for n, o in sorted(model["operations"].items()) if "input" in o and n not in refused}
 seen, order = set(), []
 for shape in inputs.values():
     order += members(shape, seen)
