@@ -37,8 +37,6 @@ public final class FirehoseService: AWSService {
             case "ListTagsForDeliveryStream": return try listTags(request.input(FirehoseShapes.listTagsForDeliveryStreamInput), request)
             default: throw AWSError.unknownOperation()
             }
-        } catch DeliveryRunner.Refusal.busy(let reason) {
-            throw AWSError("ResourceInUseException", "The delivery stream cannot be changed while it fails: \(reason)")
         } catch let error as StreamError where error.code == .validate || error.code == .parse {
             throw Self.invalid(error.problem + (error.fix.map { " (\($0))" } ?? ""))
         }
