@@ -110,6 +110,7 @@ let package = Package(
         .executableTarget(
             name: "bench-aws", dependencies: ["AWSEndpoint", "AWSProtocol", "KinesisService", "ShardLog", "StreamCore"], path: "Benchmarks/AWS",
             swiftSettings: ours),
+        .executableTarget(name: "bench-shard-log", dependencies: ["ShardLog", "StreamCore"], path: "Benchmarks/ShardLog", swiftSettings: ours),
 
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
         .executableTarget(
@@ -199,7 +200,7 @@ let package = Package(
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
-        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
             dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
