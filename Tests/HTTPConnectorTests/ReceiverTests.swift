@@ -11,7 +11,7 @@ import Testing
         let device = Device(metadata: names.map { .init(name: $0, key: $0, type: $0 == "record-number" ? .bigint : .string) })
         try device.start()
         let answer = try device.post("{\"id\":1,\"text\":\"a\"}\r\n\n{\"id\":2,\"text\":\"b\\n\"}", ["Content-Type": "application/x-ndjson", "x-model": "R1"])
-        #expect(answer.status == 200 && answer.text == "{\"records\":2,\"bytes\":38}\n", "\(answer)")
+        #expect(answer.status == 200 && answer.text == "{\"records\":2,\"bytes\":40}\n", "\(answer)")
         #expect(try device.post("[{\"id\":3},\n {\"id\":4,\"text\":\"],[\\\"\"} ]", ["Content-Type": "application/json"], path: "/devices/a%2Fb%20c/logs", method: "PUT").status == 200)
         #expect(try device.post("", path: "/devices/x/logs").text == "{\"records\":0,\"bytes\":0}\n")
         #expect(try device.post("[]", path: "/devices/x/logs").text == "{\"records\":0,\"bytes\":0}\n")
@@ -180,7 +180,7 @@ import Testing
         let before = try device.log.describe("spool").shards[0]
         #expect(before.records == 6 && before.segments >= 3)
         device.source!.checkpointCompleted([SourceSplit(id: "spool", position: device.reader!.position)])
-        try eventually("old segments are gone") { try device.log.describe("spool").shards[0].segments == 1 }
+        try eventually("old segments are gone") { (try? device.log.describe("spool"))?.shards[0].segments == 1 }
         #expect(try device.log.describe("spool").shards[0].bytes < 20 << 20)
         #expect(try HTTP.send("PUT", "http://127.0.0.1:\(device.port)/devices/r/logs", noise).status == 200)
         #expect(try device.rows().count == 1)

@@ -95,7 +95,8 @@ enum HTTP {
             done.signal()
         }.resume()
         done.wait()
-        return try #require(box.result.withLock { $0 }, "no answer from \(address)")
+        guard let result = box.result.withLock({ $0 }) else { throw StreamError(.io, "no answer from \(address)") }
+        return result
     }
 }
 
