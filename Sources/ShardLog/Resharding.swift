@@ -48,6 +48,7 @@ extension ShardLog {
             var (settings, attributes) = (metadata.settings, metadata.attributes ?? [:])
             try change(&settings, &attributes)
             try settings.check()
+            if let alias = settings.encryptionKey, alias != metadata.settings.encryptionKey { _ = try keys.key(alias: alias) }
             guard settings != metadata.settings || attributes != metadata.attributes ?? [:] else { return }
             metadata.settings = settings
             metadata.attributes = attributes

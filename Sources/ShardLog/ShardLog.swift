@@ -9,6 +9,7 @@ import Darwin
 
 /// A directory of streams: append-only logs of records, cut into shards by hash key.
 ///
+///     <directory>/keys/<alias>.key                                        keys of encrypted streams
 ///     <directory>/streams/<name>/stream.json                              shards, settings
 ///     <directory>/streams/<name>/lock                                     held during each append
 ///     <directory>/streams/<name>/shardId-000000000000/<first record>.log  segments
@@ -28,11 +29,13 @@ public final class ShardLog: Sendable {
     public let options: LogOptions
     private let indexes = Mutex<[String: SegmentIndex]>([:])
     private let cache = MetadataCache()
+    let keys: KeyRing
 
     /// The directory is created with the first stream.
     public init(directory: String, host: Host = .system, options: LogOptions = LogOptions()) throws {
         self.options = options
         self.directory = Self.resolve(directory)
+        keys = KeyRing(directory: self.directory, host: host)
         self.host = host
     }
 
@@ -55,15 +58,17 @@ public final class ShardLog: Sendable {
     public static let shardsMax = 10_000
 
     /// Makes a stream whose shards share the hash keys evenly. Throws `.conflict` when it exists.
-    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings()) throws {
+    /// - Parameter attributes: see ``StreamInfo/attributes``.
+    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings(), attributes: [String: String] = [:]) throws {
         try Self.check(name: name)
         try settings.check()
+        if let alias = settings.encryptionKey { _ = try keys.key(alias: alias) }
         guard (1...Self.shardsMax).contains(shards) else {
             throw StreamError(.validate, "stream \(name) cannot have \(shards) shards", fix: "use 1 to \(Self.shardsMax) shards")
         }
         let metadata = StreamMetadata(name: name, created: host.now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
             .init(id: $0, firstHashKey: String($1.first), lastHashKey: String($1.last))
-        }, version: 0)
+        }, version: 0, attributes: attributes.isEmpty ? nil : attributes)
         // Built aside and renamed into place: a stream is there as a whole or not at all.
         let building = directory + "/streams/.creating-\(name)-\(host.uuid())"
         try host.createDirectories(building)
@@ -138,7 +143,7 @@ public final class ShardLog: Sendable {
 
     public func writer(_ stream: String, flush: FlushPolicy = .everyAppend) throws -> StreamWriter {
         try requireStream(stream)
-        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, options: options, host: host)
+        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, options: options, keys: keys, host: host)
     }
 
     public func reader(_ stream: String, shard: Int, position: ShardPosition) throws -> ShardReader {
@@ -148,7 +153,7 @@ public final class ShardLog: Sendable {
         guard metadata.shard(shard) != nil else { throw Self.noShard(metadata, shard) }
         let shardDirectory = streamDirectory + "/" + StreamMetadata.shardName(shard)
         return try ShardReader(stream: stream, shard: shard, directory: shardDirectory, created: metadata.created, signal: .of(streamDirectory),
-                               position: position, host: host, index: { [self] in index(shardDirectory, $0) },
+                               position: position, host: host, keys: keys, index: { [self] in index(shardDirectory, $0) },
                                metadata: { [cache] in try cache.entry(streamDirectory)?.metadata })
     }
 
