@@ -103,6 +103,9 @@ final class BodyBudget: Sendable {
         }
     }
 
+    /// Takes what is there already, be there room for it or not: others wait until there is again.
+    func occupy(_ bytes: Int) { state.withLock { $0.free -= bytes } }
+
     func giveBack(_ bytes: Int) {
         guard bytes > 0 else { return }
         let granted: [@Sendable () -> Void] = state.withLock { state in

@@ -11,7 +11,8 @@ constraint of the model broken in turn. The rules:
 - a valid request: 200, with a body that has the model's members and types, or an error that the operation's model lists;
 - an operation that the endpoint does not have (UnknownOperationException) is listed, not judged.
 
-The last line of output is JSON: counts, failures (the first of them), operations that are not there. Exit code 1 on any failure.
+The last line of output is JSON: counts, failures (the first of them), operations that are not there, and those whose valid requests were
+all answered with modelled errors, so that their outputs have not been judged. Exit code 1 on any failure.
 """
 import argparse
 import base64
@@ -73,6 +74,7 @@ ACCEPTED = [
     ("dynamodbstreams", "*", "valid", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
     ("dynamodb", "*", "valid", "*", "SerializationException", "an item that nests itself without an end is refused while it is read"),
     ("*", "*", "null", "*", "SerializationException", "a null where the services' parsers want a value"),
+    ("dynamodb", "*", "null", "*", "ValidationException", "a null leaves an attribute value, an update or a transaction's action empty"),
     ("*", "*", "lenient", "*", "SerializationException", "readers differ in what they take for a number"),
     ("*", "*", "lenient", "*", "ValidationException", "readers differ in what they take for a number"),
     ("*", "*", "empty", "*", "SerializationException", "an empty body is no document"),
@@ -619,6 +621,7 @@ def main():
     values, judge = Values(given.service), Judge(given.service, model)
     stage = Stage(sender, given.service, values)
     failures, absent, counts = [], set(), collections.Counter()
+    served = collections.defaultdict(bool)
 
     def run(case, encoding):
         body = case.raw if case.raw is not None else json_body(case.value) if encoding == "json" else cbor_body(case.value)
@@ -628,6 +631,8 @@ def main():
             wrong = f"the connection broke: {error!r}"
         else:
             wrong = judge.verdict(case, answer, encoding)
+            if case.kind == "valid":
+                served[case.operation] |= answer.status == 200
         counts[case.kind] += 1
         if wrong:
             shown = f"{case.operation} {encoding} {case.kind} {case.member or ''}: {wrong} | sent {body[:160]!r}"
@@ -643,7 +648,9 @@ def main():
             stage.set()
             operation = model.operation_model(name)
             try:
-                probe = sender.send(name, b"{}" if encoding == "json" else b"\xa0", encoding)
+                # Services look at the members first: only a valid request tells whether there is such an operation.
+                valid = values.value(operation.input_shape) if operation.input_shape else {}
+                probe = sender.send(name, json_body(valid) if encoding == "json" else cbor_body(valid), encoding)
                 if probe.status != 200 and judge.error(probe, encoding)[0] == "UnknownOperationException":
                     absent.add(name)
                     continue
@@ -659,6 +666,7 @@ def main():
 
     print(json.dumps({
         "service": given.service, "requests": sum(counts.values()), "kinds": dict(sorted(counts.items())), "absent": sorted(absent),
+        "operations without a 200": sorted(name for name, was in served.items() if not was),
         "failures": len(failures), "first": failures[:given.failures]}, ensure_ascii=False))
     return 1 if failures else 0
 
