@@ -156,6 +156,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func write(_ context: ChannelHandlerContext, _ response: HTTPResponse) {
         guard context.channel.isActive else { return state.end() }
         var headers = HTTPHeaders(response.headers)
+        headers.add(name: "Date", value: state.dateHeader())
         if isInputClosed || state.isStopping { keepsAlive = false }
         switch response.body {
         case .bytes(let bytes):
