@@ -95,7 +95,11 @@ public final class RecordStager {
     /// A chunk has at most this payload, apart from a single larger record.
     static let chunkBytesMax = 4 << 20
 
-    init(stream: String, streamDirectory: String, settings: StreamSettings, owner: String, host: Host) {
+    private let cipher: BatchCipher?
+    private var sealed = Buffer.empty
+
+    init(stream: String, streamDirectory: String, settings: StreamSettings, owner: String, keys: KeyRing, host: Host) throws {
+        cipher = try settings.encryptionKey.map { try BatchCipher(keys.key(alias: $0), sealing: true, randomBits: host.randomBits) }
         self.stream = stream
         self.owner = owner
         self.streamDirectory = streamDirectory
@@ -105,8 +109,9 @@ public final class RecordStager {
         producer = max(1, host.randomBits())
     }
 
+    /// - Parameter whileFull: waits for room on a full disk; without it, nothing of this stager may be used after that error.
     /// - Throws: `.validate` for a record that the stream would refuse, so that none is found out when it is too late.
-    public func add(_ batch: RecordBatch) throws {
+    public func add(_ batch: RecordBatch, whileFull: DiskWait? = nil) throws {
         try batch.check(settings, stream: stream)
         guard batch.hashKeys.isEmpty else { throw StreamError(.validate, "records with explicit hash keys cannot be staged") }
         var first = 0
@@ -118,20 +123,32 @@ public final class RecordStager {
                 payload += data + key + 8
                 end += 1
             }
-            try stage(batch, first..<end, payload)
+            if let whileFull {
+                try whileFull.run { try stage(batch, first..<end, payload) }
+            } else {
+                try stage(batch, first..<end, payload)
+            }
             first = end
         }
     }
 
     private func stage(_ batch: RecordBatch, _ rows: Range<Int>, _ payload: Int) throws {
-        let length = BatchHeader.size + payload
+        var length = BatchHeader.size + payload
         if scratch.capacity < length { scratch = Buffer(capacity: max(length, 1 << 20)) }
         let order = rows.map { UInt32($0) }
         batch.layOut(order[...], at: scratch.base + BatchHeader.size, dataBytes: rows.reduce(0) { $0 + batch.sizes($1).data })
-        let header = BatchHeader(length: length, isCompressed: false, baseIndex: 0, count: rows.count, epoch: 0, timestamp: 0, producer: producer,
+        var header = BatchHeader(length: length, isCompressed: false, baseIndex: 0, count: rows.count, epoch: 0, timestamp: 0, producer: producer,
                                  producerSequence: nextSequence, payloadBytes: payload)
-        header.write(to: scratch.base)
-        let chunk = UnsafeRawBufferPointer(start: scratch.base, count: length)
+        var out = scratch
+        if let cipher {
+            length += BatchCipher.extraBytes
+            if sealed.capacity < length { sealed = Buffer(capacity: max(length, 1 << 20)) }
+            try cipher.seal(scratch.base + BatchHeader.size, payload, header.bound, into: sealed.base + BatchHeader.size)
+            (header.length, header.isEncrypted) = (length, true)
+            out = sealed
+        }
+        header.write(to: out.base)
+        let chunk = UnsafeRawBufferPointer(start: out.base, count: length)
         if file == nil, inline.count + length <= StagedRecords.inlineBytesMax {
             inline += chunk
         } else {
@@ -150,9 +167,14 @@ public final class RecordStager {
             hasDirectory = true
         }
         fileName = "\(owner)-\(hexadecimal(producer))-\(firstSequence)"
-        file = try LogFile(directory + "/" + fileName, flags: O_RDWR | O_EXCL, create: true, host: host)
-        if !inline.isEmpty { try inline.withUnsafeBytes { try file!.write($0.baseAddress!, count: $0.count, at: 0) } }
-        inline = []
+        let opened = try LogFile(directory + "/" + fileName, flags: O_RDWR | O_EXCL, create: true, host: host)
+        do {
+            if !inline.isEmpty { try inline.withUnsafeBytes { try opened.write($0.baseAddress!, count: $0.count, at: 0) } }
+        } catch {
+            _ = host.unlink(opened.path)
+            throw error
+        }
+        (file, inline) = (opened, [])
     }
 
     /// Ends what is appended together; nil when nothing was added.
@@ -185,7 +207,7 @@ extension ShardLog {
     /// - Parameter owner: letters and digits; tells the staged files of one user from those of others.
     public func stager(_ stream: String, owner: String) throws -> RecordStager {
         let (directory, metadata) = try open(stream)
-        return RecordStager(stream: stream, streamDirectory: directory, settings: metadata.settings, owner: owner, host: host)
+        return try RecordStager(stream: stream, streamDirectory: directory, settings: metadata.settings, owner: owner, keys: keys, host: host)
     }
 
     /// Removes the file of records that were appended and flushed, if they have one.
@@ -206,10 +228,11 @@ extension StreamWriter {
     ///
     /// What has been staged by one stager must come in the order in which it was. The records count once ``flush()`` returns;
     /// then ``ShardLog/remove(_:of:)`` may follow.
-    public func append(_ staged: StagedRecords) throws {
+    /// - Parameter whileFull: waits for room on a full disk. Without it, a failed try may be repeated as a whole.
+    public func append(_ staged: StagedRecords, whileFull: DiskWait? = nil) throws {
         guard let name = staged.fileName else {
             return try staged.inline.withUnsafeBytes { bytes in
-                try append(staged, from: "a checkpoint") { offset, count in
+                try append(staged, from: "a checkpoint", whileFull) { offset, count in
                     offset + count <= bytes.count ? bytes.baseAddress! + offset : nil
                 }
             }
@@ -223,13 +246,13 @@ extension StreamWriter {
         }
         let file = try LogFile(path, flags: O_RDONLY)
         var buffer = Buffer(capacity: 1 << 20)
-        try append(staged, from: path) { offset, count in
+        try append(staged, from: path, whileFull) { offset, count in
             if buffer.capacity < count { buffer = Buffer(capacity: count) }
             return try file.read(into: buffer.base, count: count, at: offset) == count ? UnsafeRawPointer(buffer.base) : nil
         }
     }
 
-    private func append(_ staged: StagedRecords, from place: String, _ bytes: (Int, Int) throws -> UnsafeRawPointer?) throws {
+    private func append(_ staged: StagedRecords, from place: String, _ whileFull: DiskWait?, _ bytes: (Int, Int) throws -> UnsafeRawPointer?) throws {
         var offset = 0
         for chunk in 0..<staged.chunks {
             let id = ProducerSequence(producer: staged.producer, sequence: staged.firstSequence + UInt64(chunk))
@@ -240,8 +263,19 @@ extension StreamWriter {
                 throw StreamError(.corrupt, "records in \(place) that are to be appended to stream \(stream) are damaged at byte \(offset)",
                                   fix: "start from another checkpoint")
             }
-            try append(RecordBatch(payload: UnsafeRawBufferPointer(start: all + BatchHeader.size, count: header.payloadBytes), count: header.count),
-                       producer: id)
+            let stored = UnsafeRawBufferPointer(start: all + BatchHeader.size, count: header.length - BatchHeader.size)
+            var plain = Buffer.empty
+            if header.isEncrypted {
+                plain = Buffer(capacity: header.payloadBytes)
+                let cipher = try BatchCipher(keys.key(id: BatchCipher.keyID(stored.baseAddress!)), sealing: false, randomBits: { 0 })
+                guard try cipher.open(stored.baseAddress!, stored.count, header.bound, into: plain.base) else {
+                    throw StreamError(.corrupt, "records in \(place) that are to be appended to stream \(stream) were encrypted with another key",
+                                      fix: "restore the key in \(keys.directory) from a backup")
+                }
+            }
+            let payload = UnsafeRawBufferPointer(start: header.isEncrypted ? UnsafeRawPointer(plain.base) : stored.baseAddress!, count: header.payloadBytes)
+            try append(RecordBatch(payload: payload, count: header.count),
+                       producer: id, whileFull: whileFull)
             offset += header.length
         }
     }
@@ -272,16 +306,13 @@ extension RecordBatch {
             // Kinesis counts characters; only keys long enough in bytes need counting.
             if keyBytes == 0 || keyBytes > 256 {
                 let text = String(decoding: keys[Int(key)..<Int(keyEnds[i])], as: UTF8.self)
-                guard (1...256).contains(text.unicodeScalars.count) else {
+                // A record that says its place on its own needs no key.
+                let needsNone = keyBytes == 0 && i < hashKeys.count && hashKeys[i] != nil
+                guard (1...256).contains(text.unicodeScalars.count) || needsNone else {
                     throw StreamError(.validate, "record \(i) for stream \(stream) has a partition key of \(text.unicodeScalars.count) characters; 1 to 256 are allowed")
                 }
             }
             (data, key) = (dataEnds[i], keyEnds[i])
         }
     }
-}
-
-private func hexadecimal(_ bits: UInt64) -> String {
-    let digits = String(bits, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
 }
