@@ -101,6 +101,7 @@ public struct Structure: Sendable {
             return .integer(Int64(number))
         case .double:
             guard let number = value.double else { throw mismatch(value, "Double") }
+            guard number.isFinite else { throw AWSError.serialization("\(number) is out of range of Double") }
             return .double(number)
         case .boolean:
             guard case .bool = value else { throw mismatch(value, "Boolean") }
@@ -114,10 +115,12 @@ public struct Structure: Sendable {
             default: throw mismatch(value, "Blob")
             }
         case .timestamp:
-            if case .timestamp = value { return value }
             guard let time = value.double else { throw mismatch(value, "Timestamp") }
             // Without its tag, too, a time in CBOR counts milliseconds.
-            return .timestamp(encoding == .json ? time : time / 1_000)
+            let isSeconds = if case .timestamp = value { true } else { encoding == .json }
+            let seconds = isSeconds ? time : time / 1_000
+            guard abs(seconds) < secondsMax else { throw AWSError.serialization("\(time) is out of range of Timestamp") }
+            return .timestamp(seconds)
         case .list(let element, _, _):
             guard case .list(let all) = value else { throw mismatch(value, "List") }
             return .list(try all.map { $0 == .null ? .null : try convert($0, element, encoding) })
@@ -128,6 +131,9 @@ public struct Structure: Sendable {
         case .recursive(let shape): return try convert(value, shape(), encoding)
         }
     }
+
+    /// The end of the year 9999: no service takes a later time, and its milliseconds and microseconds fit 64 bits.
+    private static let secondsMax = 253_402_300_800.0
 
     private static func isText(_ value: AWSValue) -> Bool {
         switch value {

@@ -329,6 +329,9 @@ def cases(values, operation):
         if member.type_name in ("integer", "long"):
             for odd in (1.5, 10 ** 30, -(10 ** 18), 2 ** 31, 1e300):
                 yield Case(name, "lenient", said, values.around(shape, path, odd))
+        if member.type_name == "timestamp":
+            for odd in (0, 0.5, -5, 1e11, -1e18, 1e300):
+                yield Case(name, "lenient", said, values.around(shape, path, odd))
 
 
 # ---- encodings ----------------------------------------------------------------------------------------------------------------
