@@ -8,6 +8,7 @@ constraint of the model broken in turn. The rules:
 - never a status of 500 and above, never a dropped connection;
 - a broken constraint: 400 with ValidationException whose message names the member; a value of a wrong type: SerializationException;
   or what ACCEPTED lists, each with its reason;
+- an example, which can be served: 200;
 - a valid request: 200, with a body that has the model's members and types, or an error that the operation's model lists;
 - an operation that the endpoint does not have (UnknownOperationException) is listed, not judged.
 
@@ -38,11 +39,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-ACCOUNT, REGION = "000000000000", "us-east-1"
-NAME = "model-requests"
-STREAM_ARN = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{NAME}"
-TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{NAME}"
-DELIVERY_ARN = f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{NAME}"
+from model_examples import ACCOUNT, DELIVERY_ARN, EXAMPLES, NAME, REGION, STREAM_ARN, TABLE_ARN, Time
 
 # Values that make sense to a service, by shape name.
 SENSIBLE = {
@@ -75,6 +72,7 @@ ACCEPTED = [
     ("dynamodb", "*", "valid", "*", "SerializationException", "an item that nests itself without an end is refused while it is read"),
     ("*", "*", "null", "*", "SerializationException", "a null where the services' parsers want a value"),
     ("dynamodb", "*", "null", "*", "ValidationException", "a null leaves an attribute value, an update or a transaction's action empty"),
+    ("dynamodbstreams", "*", "null", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
     ("*", "*", "lenient", "*", "SerializationException", "readers differ in what they take for a number"),
     ("*", "*", "lenient", "*", "ValidationException", "readers differ in what they take for a number"),
     ("*", "*", "empty", "*", "SerializationException", "an empty body is no document"),
@@ -218,10 +216,6 @@ class Values:
         else:
             out[step] = inner
         return out
-
-
-class Time(float):
-    """A timestamp, in seconds."""
 
 
 # ---- cases --------------------------------------------------------------------------------------------------------------------
@@ -425,8 +419,8 @@ class Sender:
         self.host, self.port, self.model, self.credentials = parts.hostname, parts.port, model, credentials
         self.connection = None
 
-    def send(self, operation, body, encoding):
-        headers = {"X-Amz-Target": f"{self.model.metadata['targetPrefix']}.{operation}", "Host": f"{self.host}:{self.port}",
+    def send(self, operation, body, encoding, prefix=None):
+        headers = {"X-Amz-Target": f"{prefix or self.model.metadata['targetPrefix']}.{operation}", "Host": f"{self.host}:{self.port}",
                    "Content-Type": f"application/x-amz-json-{self.model.metadata['jsonVersion']}" if encoding == "json" else "application/x-amz-cbor-1.1"}
         if self.credentials:
             request = AWSRequest("POST", f"http://{self.host}:{self.port}/", headers=headers, data=body)
@@ -647,6 +641,29 @@ def main():
         if not given.only:
             for wrong in ("NoSuchOperation", "putRecord", "", "."):
                 run(Case(wrong, "operation", wrong, {}), encoding)
+        answers = {}
+        for name, request in [] if given.only else EXAMPLES[given.service](f"{NAME}-{encoding}"):
+            prefix, _, name = name.rpartition(".")
+            counts["example"] += 1
+            try:
+                # Resources may take a moment until they are there.
+                deadline = time.monotonic() + 10
+                while True:
+                    body = request(answers)
+                    answer = sender.send(name, json_body(body) if encoding == "json" else cbor_body(body), encoding, prefix)
+                    kind = judge.error(answer, encoding)[0] if answer.status != 200 else ""
+                    if kind != "ResourceInUseException" or time.monotonic() > deadline:
+                        break
+                    time.sleep(0.05)
+                case = Case(name, "example", "", body)
+                wrong = f"{answer.status} {answer.body[:300]!r}" if answer.status != 200 else None if prefix else judge.output(case, answer, encoding)
+                if not wrong and "eventstream" not in str(answer.headers):
+                    answers[name] = json.loads(answer.body or b"{}") if encoding == "json" else cbor_value(answer.body) if answer.body else {}
+                served[name] |= answer.status == 200
+            except Exception as error:
+                wrong = repr(error)
+            if wrong:
+                failures.append(f"{name} {encoding} example: {wrong}")
         for name in given.only or model.operation_names:
             stage.set()
             operation = model.operation_model(name)
