@@ -13,7 +13,7 @@ import Darwin
 //
 //     bench-shard-log [--directory DIR] [--seconds 3] [case ...]
 //
-// Cases: fsync, append (all of append-plain, append-lz4, append-encrypted, append-both), append-shards, durable, tail, reshard.
+// Cases: fsync, append (all of append-plain, append-lz4, append-encrypted, append-both), append-shards, append-single, durable, tail, reshard.
 // Rates are given by the clock and by processor time: the second tells what one core of its own would do.
 
 struct Measured {
@@ -66,7 +66,7 @@ func option(_ name: String) -> String? {
 }
 let directory = (option("--directory") ?? NSTemporaryDirectory()) + "/bench-shard-log-\(getpid())"
 let limit = Double(option("--seconds") ?? "3") ?? 3
-let chosen = Set(CommandLine.arguments.dropFirst()).intersection(["fsync", "append", "append-plain", "append-lz4", "append-encrypted", "append-both", "append-shards", "durable", "tail", "reshard"])
+let chosen = Set(CommandLine.arguments.dropFirst()).intersection(["fsync", "append", "append-plain", "append-lz4", "append-encrypted", "append-both", "append-shards", "append-single", "durable", "tail", "reshard"])
 defer { try? FileManager.default.removeItem(atPath: directory) }
 
 let batches = (0..<64).map { batch($0, keys: 1_000) }
@@ -136,6 +136,23 @@ if isChosen("append-shards") {
     try log.createStream("shards", shards: 8)
     report("append-shards", try append("shards", .interval(milliseconds: 100), seconds: limit), "8 shards, MD5 of each key")
     try log.deleteStream("shards")
+}
+
+if isChosen("append-single") {
+    try log.createStream("single", shards: 4)
+    let writer = try log.writer("single", flush: .interval(milliseconds: 100))
+    var one = RecordBatch()
+    one.append(Record(partitionKey: "sensor 17", data: [UInt8](repeating: 0x78, count: 100)))
+    report("append-single", try measure {
+        let start = Clock.monotonicNanoseconds()
+        var n = 0
+        while Double(Clock.monotonicNanoseconds() - start) < limit * 1e9 {
+            for _ in 0..<1_000 { try writer.append(one) }
+            n += 1_000
+        }
+        return n
+    }, "one record an append, 4 shards")
+    try log.deleteStream("single")
 }
 
 if isChosen("durable") {
