@@ -28,7 +28,7 @@ public final class ShardLog: Sendable {
     public let host: Host
     public let options: LogOptions
     private let indexes = IndexCache()
-    private let cache = MetadataCache()
+    let cache = MetadataCache()
     let keys: KeyRing
 
     /// The directory is created with the first stream.

@@ -63,14 +63,15 @@ import Testing
         var settings = StreamSettings()
         settings.segmentBytes = 4_096
         settings.compresses = false
-        try log.createStream("s", settings: settings)
+        try log.createStream("s", shards: 40, settings: settings)
+        let ranges = try log.info("s").shards.map(\.range)
         let writer = try log.writer("s", flush: .operatingSystem)
-        let text = String(repeating: "x", count: 4_000)
-        var numbers: [SequenceNumber] = []
-        for i in 0..<1_100 { numbers.append(try writer.append([record("\(i)" + text)])[0].sequence!) }
-        for i in [0, 1_099, 5, 700, 1_050, 0] + stride(from: 0, to: 1_100, by: 1) {
-            let chunk = try #require(try log.reader("s", shard: 0, position: .at(numbers[i])).read(maxBytes: 1))
-            #expect(chunk.firstIndex == UInt64(i))
+        let data = [UInt8](repeating: 0x78, count: 4_000)
+        var placed: [AppendResult.Placement] = []
+        for i in 0..<28 * 40 { placed += try writer.append([Record(partitionKey: "k", explicitHashKey: ranges[i % 40].first, data: data)]) }
+        for i in [0, 1_119, 5, 700, 1_050, 0] + placed.indices {
+            let chunk = try #require(try log.reader("s", shard: i % 40, position: .at(placed[i].sequence!)).read(maxBytes: 1))
+            #expect(chunk.firstIndex == UInt64(i / 40) && placed[i].shard == i % 40)
         }
     }
 }
