@@ -21,7 +21,9 @@ enum PutRecords {
         return try call.append(found.batch, to: stream)
     }
 
-    private static func isName(_ text: String) -> Bool { text.utf8.count <= 128 && Shape.Pattern.letters("", and: "_.-").matches(text) }
+    private static let name = Shape.Pattern.letters("", and: "_.-")
+
+    private static func isName(_ text: String) -> Bool { text.utf8.count <= 128 && name.matches(text) }
 }
 
 extension Call {
