@@ -131,7 +131,7 @@ import Testing
         #expect(windows.count == 20 && windows.allSatisfy { $0.hasSuffix("|60") }, "\(windows)")
     }
 
-    @Test("a job that is stopped among splits and merges goes on: every record once, in order per key", arguments: Place.resharding, [1, 2])
+    @Test("a job that is stopped or cancelled among splits and merges goes on: every record once, in order per key", arguments: Place.resharding, [1, 2])
     func restarts(place: Place, parallelism: Int) throws {
         let stream = try TestStream(place, shards: 2)
         let directory = Directory(), sink = CollectingSink(maxParallelism: 1, commitInterval: .milliseconds(20))
@@ -147,7 +147,7 @@ import Testing
             // In the middle of parents and children.
             let wanted = round == 4 ? done : done - 400 + 90 * round
             try job.wait(rows: wanted)
-            try job.stop()
+            if round % 2 == 0 { try job.stop() } else { try job.cancel() }
         }
         PlacesTests.check(sink.rows.map { StreamJobs.text($0.values) }, ids: 0..<done, inOrder: parallelism == 1, "\(place), \(parallelism)")
     }

@@ -139,6 +139,8 @@ final class TestStream: Sendable {
         } else {
             all["log.directory"] = directory.path
         }
+        // moto gives two records that come at the same time the same number, and forgets one.
+        if place == .moto { all["sink.requests.max-inflight"] = "1" }
         if place == .fanOut {
             all["source.reader.type"] = "EFO"
             all["source.efo.consumer.name"] = "c-\(UUID().uuidString.prefix(8))"
