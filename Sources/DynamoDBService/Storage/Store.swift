@@ -17,6 +17,7 @@ public final class Store: Sendable {
     private let catalog: Box<Mutex<Catalog>>
     private let commits: GroupCommit<WriteTransaction>
     private let commitsDone = Box(Atomic<Int>(0))
+    private let isClosed = Box(Mutex(false))
     /// Transactions since the file was opened; writes share them.
     var commitCount: Int { commitsDone.value.load(ordering: .relaxed) }
 
@@ -145,6 +146,11 @@ public final class Store: Sendable {
     }
 
     func close() {
+        let wasClosed = isClosed.value.withLock { isClosed in
+            defer { isClosed = true }
+            return isClosed
+        }
+        guard !wasClosed else { return }
         maintenance.close()
         commits.close()
         changes.close()
