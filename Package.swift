@@ -33,6 +33,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
         .systemLibrary(name: "CParquet", pkgConfig: "parquet", providers: [.apt(["libparquet-dev"]), .brew(["apache-arrow"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         .target(name: "CArrowData"),
         .target(name: "CArrowShim", dependencies: ["CParquet", "CArrowData"]),
         .target(name: "CChecksum"),
@@ -53,12 +54,15 @@ let package = Package(
         .target(name: "RocksDBState", dependencies: ["StreamCore", "CRocksDB"], swiftSettings: ours),
         .target(
             name: "SQLiteCatalog", dependencies: ["StreamCore", "StreamSQL", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: ours),
-        .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
+        .target(name: "FileConnectors", dependencies: ["StreamCore", "StreamFormats", "CZlib"], swiftSettings: ours),
+        .target(name: "GzipCoding", dependencies: ["CZlib"], swiftSettings: ours),
+        .target(name: "OpenSearchConnector", dependencies: ["StreamCore", "StreamFormats", "GzipCoding"], swiftSettings: ours),
+        .target(name: "HTTPConnector", dependencies: ["StreamCore", "StreamFormats", "HTTPServer", "ShardLog", "GzipCoding"], swiftSettings: ours),
         .target(name: "RestConnector", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(
             name: "PythonFunctions", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamSQL"], swiftSettings: ours),
-        .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
-        .target(name: "KinesisConnector", dependencies: ["StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
+        .target(name: "ShardLog", dependencies: ["StreamCore", "CChecksum", "CLZ4", "COpenSSL"], swiftSettings: ours),
+        .target(name: "KinesisConnector", dependencies: ["AWSProtocol", "StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
         .target(name: "SchemaRegistry", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka", "COpenSSL"], swiftSettings: ours),
         .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
@@ -74,13 +78,23 @@ let package = Package(
             swiftSettings: ours),
         .target(name: "AWSEndpoint", dependencies: ["AWSProtocol", "HTTPServer", "StreamCore"], swiftSettings: ours),
 
+        .target(name: "KinesisService", dependencies: ["AWSProtocol", "ShardLog", "StreamCore"], swiftSettings: ours),
+        .target(
+            name: "DynamoDBService", dependencies: ["AWSProtocol", "ShardLog", "StreamCore", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: ours),
+        .target(
+            name: "FirehoseService",
+            dependencies: ["AWSProtocol", "FileConnectors", "ShardLog", "StreamCore", "StreamRuntime", "StreamSQL", "StreamState", "Topology"],
+            swiftSettings: ours),
+
         .target(name: "Topology", dependencies: ["StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .executableTarget(
             name: "swiftwater",
             dependencies: [
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
                 "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
-                "Topology", "CLibEdit",
+                "Topology", "CLibEdit", "HTTPConnector", "OpenSearchConnector", "AWSProtocol", "AWSEndpoint", "KinesisService", "DynamoDBService",
+                "FirehoseService",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
@@ -92,6 +106,10 @@ let package = Package(
         .executableTarget(
             name: "bench-kafka", dependencies: ["KafkaConnector", "CRdKafka", "StreamCore", "StreamSQL", "StreamRuntime", "FileConnectors"],
             path: "Benchmarks/Kafka", exclude: ["run.sh"], swiftSettings: ours),
+
+        .executableTarget(
+            name: "bench-aws", dependencies: ["AWSEndpoint", "AWSProtocol", "KinesisService", "ShardLog", "StreamCore"], path: "Benchmarks/AWS",
+            swiftSettings: ours),
 
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
         .executableTarget(
@@ -147,8 +165,34 @@ let package = Package(
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
         .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "AWSEndpointTests", dependencies: ["AWSEndpoint", "AWSProtocol", "HTTPServer", "TestScripts"], swiftSettings: ours),
-        .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum"], swiftSettings: ours),
-        .testTarget(name: "KinesisConnectorTests", dependencies: ["KinesisConnector", "ShardLog", "StreamTesting"], swiftSettings: ours),
+        .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum", "StreamTesting"], swiftSettings: ours),
+        .testTarget(
+            name: "KinesisServiceTests",
+            dependencies: ["KinesisService", "AWSEndpoint", "AWSProtocol", "HTTPServer", "ShardLog", "TestScripts"], swiftSettings: ours),
+        .testTarget(
+            name: "DynamoDBServiceTests", dependencies: ["DynamoDBService", "AWSEndpoint", "AWSProtocol", "ShardLog", "TestScripts"],
+            swiftSettings: ours),
+        .testTarget(
+            name: "FirehoseServiceTests",
+            dependencies: [
+                "AWSEndpoint", "AWSProtocol", "FileConnectors", "FirehoseService", "KinesisConnector", "ShardLog", "StreamCore", "StreamRuntime",
+                "StreamSQL", "TestScripts", "Topology",
+            ],
+            swiftSettings: ours),
+        .testTarget(
+            name: "OpenSearchConnectorTests",
+            dependencies: [
+                "OpenSearchConnector", "GzipCoding", "FileConnectors", "StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "StreamTesting",
+                "TestScripts",
+            ],
+            swiftSettings: ours),
+        .testTarget(
+            name: "KinesisConnectorTests",
+            dependencies: [
+                "AWSEndpoint", "AWSProtocol", "FileConnectors", "HTTPServer", "KinesisConnector", "KinesisService", "ShardLog", "StreamCore",
+                "StreamRuntime", "StreamSQL", "StreamTesting", "TestScripts",
+            ],
+            swiftSettings: ours),
         .testTarget(
             name: "KafkaConnectorTests",
             dependencies: ["KafkaConnector", "SchemaRegistry", "StreamSQL", "StreamFormats", "FileConnectors", "StreamTesting", "CRdKafka"], swiftSettings: ours),

@@ -4,6 +4,8 @@ public protocol AWSService: Sendable {
     var targetPrefix: String { get }
     /// How its JSON is versioned in `Content-Type`: `1.0` or `1.1`.
     var jsonVersion: String { get }
+    /// The service in the scope of its requests' signatures: `kinesis`, and `dynamodb` for its streams too.
+    var signingName: String { get }
     /// Answers one request, on a thread that may block. Requests come side by side.
     ///
     /// - Throws: ``AWSError`` for what the service refuses; any other error becomes an `InternalFailure` of status 500 and is logged.
@@ -14,6 +16,11 @@ public protocol AWSService: Sendable {
 
 extension AWSService {
     public var jsonVersion: String { "1.1" }
+    /// What stands before the underscore in the prefix, in lower case; `dynamodb` for all of DynamoDB.
+    public var signingName: String {
+        let name = targetPrefix.prefix { $0 != "_" }.lowercased()
+        return name.hasPrefix("dynamodb") ? "dynamodb" : name
+    }
     public func close() {}
 }
 

@@ -1,24 +1,31 @@
 /// Reads and writes ``AWSValue`` as CBOR (RFC 8949), the part of it that AWS SDKs use.
+///
+/// Times have tag 1. RFC 8949 counts them in seconds, and so does Smithy's RPC protocol; `application/x-amz-cbor-1.1`, which the
+/// Java SDK and with it the Kinesis Client Library speak, counts whole milliseconds.
 public enum CBOR {
     static let depthMax = 100
 
+    public enum TimeUnit: Sendable {
+        case milliseconds, seconds
+    }
+
     /// - Throws: `SerializationException` with the byte at which the bytes are not CBOR.
-    public static func parse(_ bytes: [UInt8]) throws -> AWSValue {
+    public static func parse(_ bytes: [UInt8], times: TimeUnit = .milliseconds) throws -> AWSValue {
         try bytes.withUnsafeBufferPointer { all in
-            var reader = Reader(bytes: all)
+            var reader = Reader(bytes: all, times: times)
             let value = try reader.value(0)
             guard reader.at == all.count else { throw reader.malformed }
             return value
         }
     }
 
-    public static func write(_ value: AWSValue) -> [UInt8] {
+    public static func write(_ value: AWSValue, times: TimeUnit = .milliseconds) -> [UInt8] {
         var out: [UInt8] = []
-        write(value, to: &out)
+        write(value, to: &out, times: times)
         return out
     }
 
-    public static func write(_ value: AWSValue, to out: inout [UInt8]) {
+    public static func write(_ value: AWSValue, to out: inout [UInt8], times: TimeUnit = .milliseconds) {
         switch value {
         case .null: out.append(0xF6)
         case .bool(let value): out.append(value ? 0xF5 : 0xF4)
@@ -27,7 +34,10 @@ public enum CBOR {
         case .double(let value): double(value, &out)
         case .timestamp(let seconds):
             out.append(0xC1)
-            double(seconds, &out)
+            switch times {
+            case .milliseconds: write(.integer(Int64(exactly: (seconds * 1_000).rounded()) ?? .max), to: &out)
+            case .seconds: double(seconds, &out)
+            }
         case .string(let text):
             head(3, UInt64(text.utf8.count), &out)
             out += text.utf8
@@ -36,13 +46,13 @@ public enum CBOR {
             out += bytes
         case .list(let all):
             head(4, UInt64(all.count), &out)
-            for element in all { write(element, to: &out) }
+            for element in all { write(element, to: &out, times: times) }
         case .map(let members):
             head(5, UInt64(members.count), &out)
             for (name, value) in members.sorted(by: { $0.key < $1.key }) {
                 head(3, UInt64(name.utf8.count), &out)
                 out += name.utf8
-                write(value, to: &out)
+                write(value, to: &out, times: times)
             }
         }
     }
@@ -72,6 +82,7 @@ public enum CBOR {
 
     private struct Reader {
         let bytes: UnsafeBufferPointer<UInt8>
+        let times: TimeUnit
         var at = 0
 
         var malformed: AWSError { .serialization("the body is not well-formed CBOR at byte \(at)") }
@@ -117,8 +128,8 @@ public enum CBOR {
                 let tag = try argument(minor)
                 let inner = try value(depth + 1)
                 guard tag == 1 else { return inner }
-                guard let seconds = inner.double else { throw malformed }
-                return .timestamp(seconds)
+                guard let time = inner.double else { throw malformed }
+                return .timestamp(times == .seconds ? time : time / 1_000)
             default:
                 switch minor {
                 case 20: return .bool(false)

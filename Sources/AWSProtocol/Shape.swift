@@ -115,8 +115,9 @@ public struct Structure: Sendable {
             }
         case .timestamp:
             if case .timestamp = value { return value }
-            guard let seconds = value.double else { throw mismatch(value, "Timestamp") }
-            return .timestamp(seconds)
+            guard let time = value.double else { throw mismatch(value, "Timestamp") }
+            // Without its tag, too, a time in CBOR counts milliseconds.
+            return .timestamp(encoding == .json ? time : time / 1_000)
         case .list(let element, _, _):
             guard case .list(let all) = value else { throw mismatch(value, "List") }
             return .list(try all.map { $0 == .null ? .null : try convert($0, element, encoding) })

@@ -1,73 +1,51 @@
-import Dispatch
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import Synchronization
-
-/// What all connections of a server share.
-final class ServerState: Sendable {
-    let options: HTTPServer.Options
-    let handler: @Sendable (HTTPRequest) -> HTTPResponse
-    let pool: NIOThreadPool
-    private let connections = Mutex<[ObjectIdentifier: any Channel]>([:])
-    private let answering = Atomic<Int>(0)
-    private let stopping = Atomic<Bool>(false)
-
-    init(options: HTTPServer.Options, handler: @escaping @Sendable (HTTPRequest) -> HTTPResponse, pool: NIOThreadPool) {
-        (self.options, self.handler, self.pool) = (options, handler, pool)
-    }
-
-    var isStopping: Bool { stopping.load(ordering: .relaxed) }
-
-    func opened(_ channel: any Channel) -> Bool {
-        connections.withLock { all in
-            guard all.count < options.connectionsMax, !isStopping else { return false }
-            all[ObjectIdentifier(channel)] = channel
-            return true
-        }
-    }
-
-    func closed(_ channel: any Channel) { connections.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) } }
-
-    func begin() { answering.add(1, ordering: .relaxed) }
-    func end() { answering.subtract(1, ordering: .relaxed) }
-
-    func stop(grace: Double) {
-        stopping.store(true, ordering: .relaxed)
-        let deadline = DispatchTime.now() + grace
-        while answering.load(ordering: .relaxed) > 0, DispatchTime.now() < deadline { _ = DispatchSemaphore(value: 0).wait(timeout: .now() + 0.01) }
-        for channel in connections.withLock({ Array($0.values) }) { try? channel.close().wait() }
-    }
-}
 
 /// Collects a request, has it answered by a thread of the pool, and writes the answer. The pipeline's assistance sees to it that
 /// requests of a connection come one after another.
-final class ConnectionHandler: ChannelInboundHandler {
+final class ConnectionHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
     private let state: ServerState
+    private let activity: Activity
     private var request: HTTPRequest?
+    /// Bytes of the budget that the request holds, or waits for.
+    private var reserved = 0
+    private var isWaiting = false
+    /// The request has come in whole.
+    private var isComplete = false
+    private var expectsContinue = false
+    private var heldRead = false
     private var keepsAlive = true
+    private var isHead = false
     private var isRefused = false
-    private var streams: BodyStream?
+    private var isInputClosed = false
+    private var isStreaming = false
+    private var watch: RepeatedTask?
 
-    init(_ state: ServerState) { self.state = state }
+    init(_ state: ServerState, _ activity: Activity) { (self.state, self.activity) = (state, activity) }
+
+    // MARK: Requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // What follows a request that ends the connection is not looked at.
+        guard !isRefused else { return }
         switch unwrapInboundIn(data) {
-        case .head(let head): begin(context, head)
+        case .head(let head): if keepsAlive { begin(context, head) }
         case .body(var part):
-            guard !isRefused, request != nil else { return }
+            guard request != nil else { return }
             guard request!.body.count + part.readableBytes <= state.options.bodyBytesMax else { return refuse(context, Self.tooLarge(state)) }
             part.readWithUnsafeReadableBytes { bytes in
                 request!.body.append(contentsOf: bytes)
                 return bytes.count
             }
         case .end:
-            guard !isRefused, let request else { return }
-            self.request = nil
-            answer(context, request)
+            guard request != nil else { return }
+            isComplete = true
+            if !isWaiting { answer(context) }
         }
     }
 
@@ -76,20 +54,64 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
-        keepsAlive = head.isKeepAlive && !state.isStopping
-        isRefused = false
-        let fields = HTTPFields(head.headers.map { (name: $0.name, value: $0.value) })
-        var request = HTTPRequest(method: head.method.rawValue, target: head.uri, headers: fields, body: [],
-                                  peer: context.channel.remoteAddress?.ipAddress ?? "")
+        if activity.phase != .request { activity.enter(.request) }
+        keepsAlive = head.isKeepAlive && !state.isStopping && !isInputClosed
+        isHead = head.method == .HEAD
+        isComplete = false
+        var request = HTTPRequest(method: head.method.rawValue, target: head.uri, headers: HTTPFields(head.headers.map { (name: $0.name, value: $0.value) }),
+                                  body: [], peer: context.channel.remoteAddress?.ipAddress ?? "")
         if let refusal = state.options.admit?(request) { return refuse(context, refusal) }
-        if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }) {
-            guard length <= state.options.bodyBytesMax else { return refuse(context, Self.tooLarge(state)) }
-            request.body.reserveCapacity(length)
+        // Chunks may sum up to the largest body there is: what has begun can then always end.
+        let length = request.headers["content-length"].flatMap { Int($0) } ?? (request.headers["transfer-encoding"] == nil ? 0 : state.options.bodyBytesMax)
+        guard length <= state.options.bodyBytesMax else { return refuse(context, Self.tooLarge(state)) }
+        expectsContinue = head.version == .http1_1 && request.headers["expect"]?.lowercased() == "100-continue"
+        reserved = length
+        if length > 0 {
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop), loop = context.eventLoop, bodies = state.bodies
+            isWaiting = !bodies.take(length) {
+                loop.execute {
+                    let (handler, context) = bound.value
+                    // The connection may have ended meanwhile, with nobody left to use the room.
+                    if handler.isWaiting { handler.granted(context) } else { bodies.giveBack(length) }
+                }
+            }
         }
-        if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
-            context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+        if isWaiting {
+            activity.enter(.working)
+        } else {
+            proceed(context, length, &request)
         }
         self.request = request
+    }
+
+    private func proceed(_ context: ChannelHandlerContext, _ length: Int, _ request: inout HTTPRequest) {
+        request.body.reserveCapacity(length)
+        if expectsContinue, !isComplete {
+            context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+        }
+    }
+
+    private func granted(_ context: ChannelHandlerContext) {
+        isWaiting = false
+        guard request != nil else { return release() }
+        activity.enter(.request)
+        proceed(context, reserved, &request!)
+        if isComplete { answer(context) }
+        if heldRead {
+            heldRead = false
+            context.read()
+        }
+    }
+
+    /// Called when the channel is ready to read on.
+    func read(context: ChannelHandlerContext) {
+        if isWaiting { heldRead = true } else { context.read() }
+    }
+
+    private func release() {
+        // A request that waits has nothing yet: it gives back when its turn comes.
+        if !isWaiting { state.bodies.giveBack(reserved) }
+        (reserved, isWaiting) = (0, false)
     }
 
     /// Answers without reading on: the connection cannot be used again.
@@ -97,63 +119,141 @@ final class ConnectionHandler: ChannelInboundHandler {
         isRefused = true
         keepsAlive = false
         request = nil
+        release()
+        state.begin()
         write(context, response)
     }
 
-    private func answer(_ context: ChannelHandlerContext, _ request: HTTPRequest) {
-        let state = state
+    private func answer(_ context: ChannelHandlerContext) {
+        guard let request = request.take() else { return }
+        let state = state, reserved = reserved
+        self.reserved = 0
+        activity.enter(.working)
+        state.begin()
+        if let response = state.options.answerAtOnce?(request) {
+            state.bodies.giveBack(reserved)
+            return write(context, response)
+        }
         let loop = context.eventLoop
         let bound = NIOLoopBound((self, context), eventLoop: loop)
-        state.begin()
-        state.pool.submit { _ in
+        state.pool.submit { pool in
+            // Cancelled: the server has stopped.
+            guard case .active = pool else { return state.end() }
             let response = state.handler(request)
+            state.bodies.giveBack(reserved)
             loop.execute {
                 let (handler, context) = bound.value
                 handler.write(context, response)
-                state.end()
             }
         }
     }
 
+    // MARK: Answers
+
+    /// `state.begin()` has been called; the end of the answer ends that.
     private func write(_ context: ChannelHandlerContext, _ response: HTTPResponse) {
-        guard context.channel.isActive else { return }
+        guard context.channel.isActive else { return state.end() }
         var headers = HTTPHeaders(response.headers)
+        if isInputClosed || state.isStopping { keepsAlive = false }
         switch response.body {
         case .bytes(let bytes):
             headers.replaceOrAdd(name: "Content-Length", value: "\(bytes.count)")
             if !keepsAlive { headers.replaceOrAdd(name: "Connection", value: "close") }
             context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: .init(statusCode: response.status), headers: headers))), promise: nil)
-            if !bytes.isEmpty { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil) }
+            if !bytes.isEmpty, !isHead { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil) }
             finish(context)
         case .stream(let body):
+            guard state.beginStream() else { return write(context, .text(503, "there are too many streams\n")) }
             headers.replaceOrAdd(name: "Transfer-Encoding", value: "chunked")
+            if !keepsAlive { headers.replaceOrAdd(name: "Connection", value: "close") }
             context.writeAndFlush(wrapOutboundOut(.head(.init(version: .http1_1, status: .init(statusCode: response.status), headers: headers))), promise: nil)
-            let stream = BodyStream(channel: context.channel, server: state)
-            streams = stream
-            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop), loop = context.eventLoop
+            isStreaming = true
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop), loop = context.eventLoop, state = state
+            let stream = BodyStream(channel: context.channel, server: state, activity: NIOLoopBound(activity, eventLoop: loop))
             // Streams last for minutes: they get threads of their own rather than those of the pool.
-            DetachedThread.run {
+            let hasThread = DetachedThread.run {
                 body(stream)
+                state.endStream()
                 loop.execute {
                     let (handler, context) = bound.value
-                    handler.streams = nil
-                    if context.channel.isActive { handler.finish(context) }
+                    handler.isStreaming = false
+                    handler.finish(context)
                 }
+            }
+            if !hasThread {
+                state.endStream()
+                context.close(promise: nil)
+                state.end()
             }
         }
     }
 
     private func finish(_ context: ChannelHandlerContext) {
-        let channel = context.channel, closes = !keepsAlive
-        let end = context.writeAndFlush(wrapOutboundOut(.end(nil)))
-        if closes { end.whenComplete { _ in channel.close(promise: nil) } }
+        guard context.channel.isActive else { return state.end() }
+        activity.enter(.sending)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop), state = state
+        let closes = !keepsAlive
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            let (handler, context) = bound.value
+            // The next request may have begun meanwhile.
+            let isNext = handler.activity.phase != .sending
+            if closes || (handler.isInputClosed && !isNext) { handler.hangUp(context) } else if !isNext { handler.activity.enter(.idle) }
+            state.end()
+        }
+    }
+
+    /// Closes in such a way that a client that is sending still can read the answer: closing with bytes unread would take it from it.
+    private func hangUp(_ context: ChannelHandlerContext) {
+        guard isRefused, !isInputClosed, context.channel.isActive else { return context.close(promise: nil) }
+        let channel = context.channel
+        channel.close(mode: .output, promise: nil)
+        context.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
+    }
+
+    // MARK: Connection
+
+    func channelActive(context: ChannelHandlerContext) {
+        let options = state.options
+        let period = max(0.01, min(5, min(options.idleSeconds, options.requestSeconds, options.sendSeconds) / 4))
+        let delay = TimeAmount.nanoseconds(Int64(period * 1e9))
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        watch = context.eventLoop.scheduleRepeatedTask(initialDelay: delay, delay: delay) { _ in
+            let (handler, context) = bound.value
+            handler.checkTime(context)
+        }
+        context.fireChannelActive()
+    }
+
+    private func checkTime(_ context: ChannelHandlerContext) {
+        func isOver(_ seconds: Double) -> Bool { NIODeadline.now() - activity.since > .nanoseconds(Int64(seconds * 1e9)) }
+        switch activity.phase {
+        case .working: break
+        case .idle: if isOver(state.options.idleSeconds) { context.close(promise: nil) }
+        case .sending: if isOver(state.options.sendSeconds) { context.close(promise: nil) }
+        case .request:
+            guard isOver(state.options.requestSeconds) else { return }
+            // Without a head there is nothing that an answer would belong to.
+            if request == nil || isRefused { return context.close(promise: nil) }
+            refuse(context, .text(408, "the request did not come in whole within \(state.options.requestSeconds) s\n"))
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        watch?.cancel()
+        watch = nil
+        request = nil
+        release()
+        context.fireChannelInactive()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is IdleStateHandler.IdleStateEvent, streams == nil {
-            context.close(promise: nil)
-        } else {
-            context.fireUserInboundEventTriggered(event)
+        guard case ChannelEvent.inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+        isInputClosed = true
+        keepsAlive = false
+        switch activity.phase {
+        // The rest of a request will not come; a stream's client that closes its side has gone.
+        case .idle, .request: context.close(promise: nil)
+        case .working, .sending: if isStreaming || (request != nil && !isComplete) { context.close(promise: nil) }
         }
     }
 
@@ -164,14 +264,21 @@ final class ConnectionHandler: ChannelInboundHandler {
 final class BodyStream: HTTPBodyWriter {
     private let channel: any Channel
     private let server: ServerState
+    private let activity: NIOLoopBound<Activity>
 
-    init(channel: any Channel, server: ServerState) { (self.channel, self.server) = (channel, server) }
+    init(channel: any Channel, server: ServerState, activity: NIOLoopBound<Activity>) {
+        (self.channel, self.server, self.activity) = (channel, server, activity)
+    }
 
     var isClosed: Bool { !channel.isActive || server.isStopping }
 
     func write(_ bytes: [UInt8]) throws {
         if isClosed { throw ChannelError.ioOnClosedChannel }
-        // The future completes when the bytes have gone to the socket: a slow reader makes the writer wait.
-        try channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes)))).wait()
+        let channel = channel, activity = activity
+        // The future completes when the bytes have gone to the socket.
+        try channel.eventLoop.flatSubmit {
+            activity.value.enter(.sending)
+            return channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes)))).always { _ in activity.value.enter(.working) }
+        }.wait()
     }
 }

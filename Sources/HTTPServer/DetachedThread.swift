@@ -5,14 +5,15 @@ import Darwin
 #endif
 
 /// A thread that runs one closure and ends.
-struct DetachedThread {
+enum DetachedThread {
     private final class Box {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
-    static func run(_ body: @escaping @Sendable () -> Void) {
-        let retained = Unmanaged.passRetained(Box(body)).toOpaque()
+    /// False when the machine gives no more threads.
+    static func run(_ body: @escaping @Sendable () -> Void) -> Bool {
+        let box = Unmanaged.passRetained(Box(body))
         #if canImport(Glibc)
         var thread = pthread_t()
         #else
@@ -25,12 +26,16 @@ struct DetachedThread {
             Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
             #endif
             return nil
-        }, retained)
-        precondition(code == 0, "cannot start a thread: error \(code)")
+        }, box.toOpaque())
+        guard code == 0 else {
+            box.release()
+            return false
+        }
         #if canImport(Glibc)
         pthread_detach(thread)
         #else
         pthread_detach(thread!)
         #endif
+        return true
     }
 }

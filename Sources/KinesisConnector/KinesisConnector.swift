@@ -2,10 +2,14 @@ import ShardLog
 import StreamCore
 import StreamFormats
 
-/// `'connector' = 'kinesis'`: a stream of the built-in shard log, with the option names of Flink's Kinesis connector.
+/// `'connector' = 'kinesis'`: a stream of the built-in shard log, or of any service that speaks the Kinesis API, with the option
+/// names of Flink's Kinesis connectors.
 ///
-/// Rows are written exactly once: they become readable when their checkpoint commits, every `sink.commit.interval` (1 s) unless
-/// the job says otherwise. With `sink.delivery-guarantee` = `at-least-once` they are readable at once.
+/// A table with `aws.endpoint` or `stream.arn` is read and written over HTTP with signed requests; any other is a stream of the log
+/// in `log.directory`, in this process.
+///
+/// The log's rows are written exactly once: they become readable when their checkpoint commits, every `sink.commit.interval` (1 s)
+/// unless the job says otherwise. With `sink.delivery-guarantee` = `at-least-once`, and on a remote stream, they are readable at once.
 public struct KinesisConnector: TableConnector {
     private let host: Host
 
@@ -17,26 +21,32 @@ public struct KinesisConnector: TableConnector {
         KinesisOptions.keys.union(BadInput.optionKeys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
-    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
-        ["timestamp": .timestampLTZ(3), "shard-id": .varchar(128), "sequence-number": .varchar(128)].merging(BadInput.metadataKeys) { $1 }
-    }
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KinesisMetadata.types.merging(BadInput.metadataKeys) { $1 } }
 
     public func validate(_ table: TableDescriptor) throws {
         let options = try KinesisOptions(table)
         try FormatFactory.validate(table)
-        // A stream that is to be created is made when a job starts, so that a plan leaves nothing behind.
-        if options.createShards == nil { _ = try options.openLog(host).shardCount(options.stream) }
+        // A stream that is to be created is made when a job starts, so that a plan leaves nothing behind. A remote one is looked for
+        // then, too: a script can be checked where there is no network.
+        if options.createShards == nil { _ = try options.openLog(host)?.shardCount(options.stream) }
     }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         let options = try KinesisOptions(table)
-        return KinesisSource(table: table, scan: scan, options: options, log: try options.openLog(host),
-                             format: try FormatFactory.format(of: table))
+        let client: any KinesisClient
+        switch options.place {
+        case .endpoint(let endpoint): client = EndpointClient(options, endpoint, table: table.name)
+        case .log: client = LogClient(options, try options.openLog(host)!)
+        }
+        return KinesisSource(table: table, scan: scan, options: options, client: client, format: try FormatFactory.format(of: table))
     }
 
     public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
         let options = try KinesisOptions(table)
-        return KinesisSink(table: table, options: options, log: try options.openLog(host),
-                           acceptsChanges: try FormatFactory.format(of: table).producesChanges)
+        let acceptsChanges = try FormatFactory.format(of: table).producesChanges
+        switch options.place {
+        case .endpoint(let endpoint): return EndpointSink(table: table, options: options, endpoint: endpoint, acceptsChanges: acceptsChanges, host: host)
+        case .log: return KinesisSink(table: table, options: options, log: try options.openLog(host)!, acceptsChanges: acceptsChanges)
+        }
     }
 }

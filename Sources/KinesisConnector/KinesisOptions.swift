@@ -14,8 +14,16 @@ struct KinesisOptions: Sendable {
         case columns([Int], delimiter: String)
     }
 
+    /// Where the stream is.
+    enum Place: Sendable {
+        /// The built-in log in a directory.
+        case log(String)
+        /// A service that speaks the Kinesis API.
+        case endpoint(EndpointOptions)
+    }
+
     let stream: String
-    let directory: String
+    let place: Place
     let start: Start
     /// Each shard ends where it ended when the job started.
     let isBounded: Bool
@@ -26,45 +34,68 @@ struct KinesisOptions: Sendable {
     let isExactlyOnce: Bool
     let commitInterval: Duration?
     let onError: OnError
+    /// Time between looks for new shards, without a reader that has come to the end of one.
+    let discoveryInterval: Duration
 
-    static let keys: Set<String> = [
-        "connector", "stream", "stream.arn", "format", "aws.region", "aws.endpoint", "log.directory", "stream.create-shards",
+    static let keys: Set<String> = EndpointOptions.keys.union([
+        "connector", "stream", "format", "aws.region", "log.directory", "stream.create-shards",
         "scan.bounded.mode", "scan.stream.initpos", "scan.stream.initpos-timestamp", "scan.stream.initpos-timestamp-format",
         "source.init.position", "source.init.timestamp", "source.init.timestamp.format", "sink.partitioner",
         "sink.partitioner-field-delimiter", "sink.flush", "sink.delivery-guarantee", "sink.commit.interval", "scan.parallelism", "sink.parallelism",
-    ]
+        "scan.shard.discovery.intervalmillis", "source.shard.discovery.interval",
+    ])
 
     init(_ table: TableDescriptor) throws {
         let options = TableOptions(table)
-        if options.has("stream.arn") {
-            throw options.error("stream.arn", "names a stream in the cloud; this connector reads the built-in shard log",
-                                fix: "write 'stream' = '\((options.string("stream.arn") ?? "").split(separator: "/").last.map(String.init) ?? "name")'")
+        if options.has("log.directory") {
+            if options.has("stream.arn") {
+                throw options.error("stream.arn", "names a stream in the cloud, but 'log.directory' the built-in shard log",
+                                    fix: "write 'stream' = '\((options.string("stream.arn") ?? "").split(separator: "/").last.map(String.init) ?? "name")', or leave 'log.directory' out")
+            }
+            if options.has("aws.endpoint") {
+                throw options.error("aws.endpoint", "names a remote endpoint, but 'log.directory' the built-in shard log", fix: "leave the option out, or 'log.directory'")
+            }
         }
-        if options.has("aws.endpoint") {
-            throw options.error("aws.endpoint", "names a remote endpoint; this connector reads the built-in shard log",
-                                fix: "leave the option out, and say where the log is with 'log.directory'")
+        if options.has("stream.arn") || options.has("aws.endpoint") {
+            let endpoint = try EndpointOptions(options)
+            (place, stream) = (.endpoint(endpoint), endpoint.stream)
+        } else {
+            stream = try options.require("stream")
+            place = .log(options.string("log.directory") ?? ShardLog.defaultDirectory)
+            try EndpointOptions.refuseForLog(options)
         }
-        stream = try options.require("stream")
         do { try ShardLog.check(name: stream) } catch let error as StreamError { throw options.error("stream", "cannot name a stream", fix: error.fix) }
         _ = try options.require("format")
-        directory = options.string("log.directory") ?? ShardLog.defaultDirectory
         createShards = try options.int("stream.create-shards", in: 1...ShardLog.shardsMax)
         isBounded = try options.choice("scan.bounded.mode", ["unbounded", "latest-offset"]) == "latest-offset"
         onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(options.string("format")!).ignore-parse-errors") ?? false)
         start = try Self.start(options)
         partitioner = try Self.partitioner(options)
+        let isRemote = if case .endpoint = place { true } else { false }
+        if isRemote, options.has("sink.flush") {
+            throw options.error("sink.flush", "says how the built-in log writes to its disk", fix: "leave the option out for a remote stream")
+        }
         flush = switch try options.choice("sink.flush", ["batch", "interval", "os"]) {
         case "batch": .everyAppend
         case "os": .operatingSystem
         default: .interval(milliseconds: 50)
         }
-        isExactlyOnce = try options.choice("sink.delivery-guarantee", ["exactly-once", "at-least-once"]) != "at-least-once"
+        let guarantee = try options.choice("sink.delivery-guarantee", ["exactly-once", "at-least-once"])
+        if isRemote, guarantee == "exactly-once" {
+            throw options.error("sink.delivery-guarantee", "is not to be had from a remote stream: the Kinesis API cannot take records back, nor tell that it has them already",
+                                fix: "leave the option out, or write 'at-least-once' and let readers drop what comes twice")
+        }
+        isExactlyOnce = !isRemote && guarantee != "at-least-once"
         if isExactlyOnce, options.has("sink.flush") {
             throw options.error("sink.flush", "has no effect with exactly-once delivery, which flushes with each commit",
                                 fix: "leave the option out, or set 'sink.delivery-guarantee' = 'at-least-once'")
         }
         commitInterval = try options.duration("sink.commit.interval") ?? (isExactlyOnce ? .seconds(1) : nil)
         if commitInterval == .zero { throw options.error("sink.commit.interval", "is not positive") }
+        discoveryInterval = try options.either("source.shard.discovery.interval", "scan.shard.discovery.intervalmillis") { try options.duration($0) } ?? .seconds(10)
+        if discoveryInterval <= .zero {
+            throw options.error(options.has("source.shard.discovery.interval") ? "source.shard.discovery.interval" : "scan.shard.discovery.intervalmillis", "is not positive")
+        }
         for column in table.metadata { try KinesisMetadata.check(column, table) }
     }
 
@@ -127,7 +158,11 @@ struct KinesisOptions: Sendable {
         return try options.choice("sink.partitioner", ["random", "fixed"]) == "fixed" ? .fixed : .random
     }
 
-    func openLog(_ host: StreamCore.Host) throws -> ShardLog { try ShardLog(directory: directory, host: host) }
+    /// The log that the stream is in, if it is not remote.
+    func openLog(_ host: StreamCore.Host) throws -> ShardLog? {
+        guard case .log(let directory) = place else { return nil }
+        return try ShardLog(directory: directory, host: host)
+    }
 
     /// Makes the stream if it is missing and `stream.create-shards` is given; throws if it is missing then.
     func makeStream(in log: ShardLog) throws {
@@ -142,8 +177,20 @@ struct KinesisOptions: Sendable {
     }
 }
 
+extension TableOptions {
+    /// The value of an option that has two names, of which only one may be given.
+    func either<T>(_ new: String, _ old: String, _ read: (String) throws -> T?) throws -> T? {
+        if has(new), has(old) { throw error(old, "stands beside '\(new)', which is the same option", fix: "keep one of the two") }
+        return try read(has(new) ? new : old)
+    }
+}
+
 /// What a record tells beside its data.
 enum KinesisMetadata {
+    static let timestamp = "timestamp", shard = "shard-id", number = "sequence-number", key = "partition-key"
+
+    static let types: [String: DataType] = [timestamp: .timestampLTZ(3), shard: .varchar(128), number: .varchar(128), key: .varchar(256)]
+
     static func check(_ column: TableDescriptor.MetadataColumn, _ table: TableDescriptor) throws {
         let types = KinesisConnector().metadataKeys(for: table)
         guard let type = types[column.key] else {
@@ -151,7 +198,7 @@ enum KinesisMetadata {
                               fix: NearName.hint(for: column.key, in: types.keys))
         }
         if BadInput.metadataKeys[column.key] != nil { return }
-        guard column.key == "timestamp" ? column.type.isTimestamp : column.type.isText else {
+        guard column.key == timestamp ? column.type.isTimestamp : column.type.isText else {
             throw StreamError(.validate, "table \(table.name): metadata column \(column.name) of type \(column.type) cannot hold '\(column.key)'",
                               fix: "declare it as \(type)")
         }

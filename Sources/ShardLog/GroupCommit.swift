@@ -1,10 +1,5 @@
 import StreamCore
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
+import Synchronization
 
 /// One fsync for all appends to a shard that wait at the same time: the first to come flushes, the others wait for it.
 final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guarded by `lock`
@@ -36,6 +31,10 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
         }
     }
 
+    /// A flush failed as the disk was full: what is not flushed must be written anew, and then all is well again.
+    var wasFull: Bool { foundFull.load(ordering: .relaxed) }
+    private let foundFull = Atomic<Bool>(false)
+
     /// How far this process has flushed the shard.
     var flushed: DurableMark? { lock.with { durable } }
 
@@ -48,7 +47,9 @@ final class GroupCommit: @unchecked Sendable {  // SAFETY: mutable state is guar
             case .success:
                 synced = max(synced, written)
                 durable = mark
-            case .failure(let error): failure = error
+            case .failure(let error):
+                failure = error
+                foundFull.store(ShardLog.isDiskFull(error), ordering: .relaxed)
             }
             lock.wakeAll()
         }
@@ -65,9 +66,9 @@ final class IntervalFlusher: @unchecked Sendable {  // SAFETY: mutable state is 
     private var failure: (any Error)?
 
     init(milliseconds: Int64, flush: @escaping @Sendable () throws -> Void) {
-        let thread = FlusherThread { [self] in
+        let thread = DetachedThread { [self] in
             while !waitForTurn(milliseconds) {
-                do { try flush() } catch { lock.with { failure = error } }
+                do { try flush() } catch { lock.with { failure = failure.map { ShardLog.isDiskFull($0) ? error : $0 } ?? error } }
             }
         }
         thread.start()
@@ -80,9 +81,9 @@ final class IntervalFlusher: @unchecked Sendable {  // SAFETY: mutable state is 
         }
     }
 
-    /// Throws what the last flush failed with.
+    /// Throws what a flush failed with. After a full disk the writer mends what was not flushed, and the next flush counts.
     func check() throws {
-        if let failure = lock.with({ failure }) { throw failure }
+        if let failure = lock.with({ failure }), !ShardLog.isDiskFull(failure) { throw failure }
     }
 
     func stop() {
@@ -90,66 +91,5 @@ final class IntervalFlusher: @unchecked Sendable {  // SAFETY: mutable state is 
             isStopped = true
             lock.wakeAll()
         }
-    }
-}
-
-/// A detached thread that runs one closure.
-private struct FlusherThread {
-    private final class Box {
-        let body: () -> Void
-        init(_ body: @escaping () -> Void) { self.body = body }
-    }
-    private let box: Box
-    init(_ body: @escaping @Sendable () -> Void) { box = Box(body) }
-
-    func start() {
-        let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
-        pthread_attr_init(attributes)
-        pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
-        #if canImport(Glibc)
-        var thread = pthread_t()
-        #else
-        var thread: pthread_t?
-        #endif
-        let retained = Unmanaged.passRetained(box).toOpaque()
-        let code = pthread_create(&thread, attributes, { argument in
-            #if canImport(Glibc)
-            let box = Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue()
-            #else
-            let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-            #endif
-            box.body()
-            return nil
-        }, retained)
-        precondition(code == 0, "cannot start a thread: error \(code)")
-        pthread_attr_destroy(attributes)
-        attributes.deallocate()
-    }
-}
-
-/// The `lock` file of a stream: appends happen under its flock. It holds two numbers: the newest writer epoch, and the
-/// epoch of the writer that appended last.
-enum WriterLock {
-    static let fileName = "lock"
-
-    static func newEpoch(_ file: LogFile) throws -> UInt32 {
-        let epoch = try number(file, 0) + 1
-        try put(file, epoch, 0)
-        // Flushed, so that no epoch comes twice even after a power cut.
-        try file.sync()
-        return epoch
-    }
-
-    static func lastWriter(_ file: LogFile) throws -> UInt32 { try number(file, 4) }
-    static func setLastWriter(_ file: LogFile, _ epoch: UInt32) throws { try put(file, epoch, 4) }
-
-    private static func number(_ file: LogFile, _ offset: Int) throws -> UInt32 {
-        var value: UInt32 = 0
-        _ = try withUnsafeMutableBytes(of: &value) { try file.read(into: $0.baseAddress!, count: 4, at: offset) }
-        return UInt32(littleEndian: value)
-    }
-
-    private static func put(_ file: LogFile, _ value: UInt32, _ offset: Int) throws {
-        try withUnsafeBytes(of: value.littleEndian) { try file.write($0.baseAddress!, count: 4, at: offset) }
     }
 }

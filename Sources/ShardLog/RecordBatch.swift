@@ -51,6 +51,22 @@ public struct RecordBatch: Sendable {
         }
     }
 
+    /// A copy of some of the records.
+    func selecting(_ rows: [UInt32]) -> RecordBatch {
+        var out = RecordBatch()
+        data.withUnsafeBytes { data in
+            keys.withUnsafeBytes { keys in
+                for row in rows {
+                    let i = Int(row), (d, k) = sizes(i)
+                    out.append(data: UnsafeRawBufferPointer(rebasing: data[Int(dataEnds[i]) - d..<Int(dataEnds[i])]),
+                               partitionKey: UnsafeRawBufferPointer(rebasing: keys[Int(keyEnds[i]) - k..<Int(keyEnds[i])]),
+                               explicitHashKey: hashKeys.isEmpty ? nil : hashKeys[i])
+                }
+            }
+        }
+        return out
+    }
+
     public mutating func removeAll() {
         data.removeAll(keepingCapacity: true)
         dataEnds.removeAll(keepingCapacity: true)
@@ -74,22 +90,46 @@ public struct AppendResult: Sendable {
     /// Where one record was put.
     public struct Placement: Hashable, Sendable {
         public var shard: Int
-        /// nil when the append was a repetition that the shard had already.
+        /// nil when the append was a repetition and the stream has the record already.
         public var sequence: SequenceNumber?
     }
 
-    /// Per record: its shard, and its place among the records that went there.
+    /// Per record: which of `ids` is its shard, and its place among the records that were written there.
     var shards: [Int32]
     var ordinals: [UInt32]
-    var firsts: [SequenceNumber?]
+    var firsts: [SequenceNumber?] = []
+    var ids: [Int] = []
+
+    /// The place of a record that an earlier try wrote.
+    static let known = UInt32.max
+
+    init(shards: [Int32] = [], ordinals: [UInt32] = [], firsts: [SequenceNumber?] = [], ids: [Int] = []) {
+        (self.shards, self.ordinals, self.firsts, self.ids) = (shards, ordinals, firsts, ids)
+    }
+
+    /// To be filled by the parts of an append that was done in several tries.
+    init(count: Int) { self.init(shards: Array(repeating: 0, count: count), ordinals: Array(repeating: 0, count: count)) }
+
+    /// With the records of a part in place; `rows` tells which they are. Those that the part did not write come with a later one.
+    func filled(by part: AppendResult, rows: [UInt32]) -> AppendResult {
+        var all = self
+        for (i, row) in rows.enumerated() {
+            all.shards[Int(row)] = part.shards[i] + Int32(ids.count)
+            all.ordinals[Int(row)] = part.ordinals[i]
+        }
+        all.firsts += part.firsts
+        all.ids += part.ids
+        return all
+    }
 
     public var count: Int { shards.count }
 
     public subscript(i: Int) -> Placement {
         let shard = Int(shards[i])
+        guard ordinals[i] != Self.known else { return Placement(shard: ids[shard], sequence: nil) }
         var sequence = firsts[shard]
         sequence?.index += UInt64(ordinals[i])
-        return Placement(shard: shard, sequence: sequence)
+        return Placement(shard: ids[shard], sequence: sequence)
     }
 
     public var placements: [Placement] { (0..<count).map { self[$0] } }

@@ -11,7 +11,8 @@ final class ShardAppender {
     let shard: Int
     let directory: String
     private let host: Host
-    private let settings: StreamSettings
+    /// As the stream's metadata has them now.
+    var settings: StreamSettings
     let markFile: LogFile
 
     private(set) var segment: LogFile?
@@ -25,6 +26,8 @@ final class ShardAppender {
     private(set) var tornBytes = 0
     /// Newest append of each producer; nil until an append with a producer or retention needs it.
     private var producers: ProducerTable?
+    /// Read once: it never changes.
+    private var inherited: InheritedProducers?
     /// Of the snapshot on disk: everything before this index is in it.
     private var snapshotUpTo: UInt64?
 
@@ -34,12 +37,14 @@ final class ShardAppender {
     /// Bytes appended in this process, or found without proof that they were flushed: what group commit counts by.
     private(set) var written: UInt64 = 0
 
-    init(shard: Int, directory: String, settings: StreamSettings, epoch: UInt32, host: Host) throws {
-        self.shard = shard
-        self.directory = directory
+    init(_ shard: StreamMetadata.Shard, in streamDirectory: String, settings: StreamSettings, epoch: UInt32, host: Host) throws {
+        self.shard = shard.id
+        directory = streamDirectory + "/" + StreamMetadata.shardName(shard.id)
         self.settings = settings
         self.epoch = epoch
         self.host = host
+        // No record is older than its shard, whatever the clock says.
+        lastTimestamp = shard.parents == nil ? 0 : shard.openedAt ?? 0
         markFile = try LogFile(directory + "/" + DurableMark.fileName, flags: O_RDWR, create: true, host: host)
     }
 
@@ -80,7 +85,13 @@ final class ShardAppender {
             return true
         }
         // An earlier writer's flush of these may have failed, and then no later one covers them unless they are written anew.
-        if isNew { try rewrite(file, size..<scanner.offset) }
+        if isNew {
+            do { try rewrite(file, size..<scanner.offset) } catch {
+                // The next look begins anew, so that none is forgotten.
+                segment = nil
+                throw error
+            }
+        }
         written += UInt64(scanner.offset - size)
         (size, nextIndex) = (scanner.offset, scanner.nextIndex)
         guard end != .endOfFile else { return }
@@ -110,10 +121,29 @@ final class ShardAppender {
 
     // MARK: Producers
 
-    /// Whether this shard has that append already.
-    func has(_ id: ProducerSequence) throws -> Bool {
+    /// What of an append was written by an earlier try of it.
+    enum Presence {
+        case nothing, all
+        /// The records with these hash keys, which the shard's ancestors have.
+        case part([HashKeyRange])
+    }
+
+    func presence(of id: ProducerSequence) throws -> Presence {
         if producers == nil { try loadProducers() }
-        return producers!.has(id)
+        if producers!.has(id) { return .all }
+        if inherited == nil { inherited = try .read(directory) }
+        let ranges = inherited!.ranges(having: id)
+        return ranges.isEmpty ? .nothing : .part(ranges)
+    }
+
+    /// Brings all records to disk and tells what a shard that takes over must know. The caller holds the stream's file lock
+    /// and closes the shard.
+    func seal() throws -> (mark: DurableMark, producers: ProducerTable, inherited: InheritedProducers) {
+        try refresh()
+        try loadProducers()
+        try segment!.sync()
+        try mark.write(to: markFile)
+        return (mark, producers!, try .read(directory))
     }
 
     private func loadProducers() throws {
@@ -187,7 +217,7 @@ final class ShardAppender {
     }
 
     /// Closes the segment, flushed so that only the newest one can ever have a torn tail, and opens the next.
-    private func roll(now: Int64) throws {
+    func roll(now: Int64) throws {
         try segment!.sync()
         try start(at: nextIndex)
         try mark.write(to: markFile)
@@ -197,21 +227,13 @@ final class ShardAppender {
 
     /// Removes the oldest segments that the settings no longer keep; never the newest.
     func retain(now: Int64) throws {
-        guard settings.retentionBytes != nil || settings.retentionMilliseconds != nil else { return }
-        var bases = try Segments.list(directory)
-        var sizes = try bases.map { try LogFile(Segments.path(directory, $0), flags: O_RDONLY).size() }
-        while bases.count > 1 {
-            let tooBig = settings.retentionBytes.map { sizes.reduce(0, +) > $0 } ?? false
-            // Arrival times never fall within a shard, so the next segment's first one is at least this one's newest.
-            var tooOld = false
-            if !tooBig, let keep = settings.retentionMilliseconds {
-                let newest = try SegmentIndex.firstTimestamp(Segments.path(directory, bases[1])) ?? lastTimestamp
-                tooOld = newest > 0 && newest < now - keep
-            }
-            guard tooBig || tooOld else { return }
-            if snapshotUpTo ?? 0 < bases[1] { try saveProducers() }
-            try host.remove(Segments.path(directory, bases.removeFirst()))
-            sizes.removeFirst()
+        let count = try Segments.removable(directory, settings, now) { base in
+            let end = try SegmentIndex(directory: directory, base: base).currentEnd(LogFile(Segments.path(directory, base), flags: O_RDONLY))
+            return end.offset == 0 ? nil : end.timestamp
         }
+        guard count > 0 else { return }
+        let bases = try Segments.list(directory)
+        if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
+        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
     }
 }

@@ -14,6 +14,7 @@ import Darwin
 ///     <directory>/streams/<name>/shardId-000000000000/<first record>.log  segments
 ///     <directory>/streams/<name>/shardId-000000000000/durable             how far it is flushed
 ///     <directory>/streams/<name>/shardId-000000000000/producers           newest append of each producer
+///     <directory>/streams/<name>/shardId-000000000000/inherited           the same of the shards that it took over from
 ///     <directory>/streams/<name>/staged/...                               records that are to be appended later
 ///
 /// Several of them, in one process or many, may work on the same directory at the same time.
@@ -24,10 +25,13 @@ import Darwin
 public final class ShardLog: Sendable {
     public let directory: String
     public let host: Host
+    public let options: LogOptions
     private let indexes = Mutex<[String: SegmentIndex]>([:])
+    private let cache = MetadataCache()
 
     /// The directory is created with the first stream.
-    public init(directory: String, host: Host = .system) throws {
+    public init(directory: String, host: Host = .system, options: LogOptions = LogOptions()) throws {
+        self.options = options
         self.directory = Self.resolve(directory)
         self.host = host
     }
@@ -51,7 +55,8 @@ public final class ShardLog: Sendable {
     public static let shardsMax = 10_000
 
     /// Makes a stream whose shards share the hash keys evenly. Throws `.conflict` when it exists.
-    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings()) throws {
+    /// - Parameter attributes: see ``StreamInfo/attributes``.
+    public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings(), attributes: [String: String] = [:]) throws {
         try Self.check(name: name)
         try settings.check()
         guard (1...Self.shardsMax).contains(shards) else {
@@ -59,7 +64,7 @@ public final class ShardLog: Sendable {
         }
         let metadata = StreamMetadata(name: name, created: host.now(), settings: settings, shards: HashKeyRange.even(shards).enumerated().map {
             .init(id: $0, firstHashKey: String($1.first), lastHashKey: String($1.last))
-        })
+        }, version: 0, attributes: attributes.isEmpty ? nil : attributes)
         // Built aside and renamed into place: a stream is there as a whole or not at all.
         let building = directory + "/streams/.creating-\(name)-\(host.uuid())"
         try host.createDirectories(building)
@@ -93,7 +98,7 @@ public final class ShardLog: Sendable {
             guard host.rename(path(name), doomed) == 0 else { throw Host.failure("rename \(path(name)) to", doomed) }
             _ = host.unlink(doomed + "/" + WriterLock.fileName)
         }
-        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path(name) + "/") } }
+        forgetIndexes(below: path(name) + "/")
         try host.removeTree(doomed)
         try host.syncDirectory(directory + "/streams")
     }
@@ -134,21 +139,33 @@ public final class ShardLog: Sendable {
 
     public func writer(_ stream: String, flush: FlushPolicy = .everyAppend) throws -> StreamWriter {
         try requireStream(stream)
-        return try StreamWriter(stream: stream, directory: path(stream), metadata: .read(from: path(stream)), policy: flush, host: host)
+        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, options: options, host: host)
     }
 
     public func reader(_ stream: String, shard: Int, position: ShardPosition) throws -> ShardReader {
         try requireStream(stream)
-        let metadata = try StreamMetadata.read(from: path(stream))
-        guard metadata.shards.contains(where: { $0.id == shard }) else {
-            throw StreamError(.validate, "stream \(stream) has no \(StreamMetadata.shardName(shard)); it has \(metadata.shards.count) shards")
-        }
-        let shardDirectory = path(stream) + "/" + StreamMetadata.shardName(shard)
-        return try ShardReader(stream: stream, shard: shard, directory: shardDirectory, metadata: metadata, signal: .of(path(stream)),
-                               position: position, host: host) { [self] in index(shardDirectory, $0) }
+        let streamDirectory = path(stream)
+        let metadata = try metadata(stream)
+        guard metadata.shard(shard) != nil else { throw Self.noShard(metadata, shard) }
+        let shardDirectory = streamDirectory + "/" + StreamMetadata.shardName(shard)
+        return try ShardReader(stream: stream, shard: shard, directory: shardDirectory, created: metadata.created, signal: .of(streamDirectory),
+                               position: position, host: host, index: { [self] in index(shardDirectory, $0) },
+                               metadata: { [cache] in try cache.entry(streamDirectory)?.metadata })
     }
 
-    private func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
+    private func metadata(_ stream: String) throws -> StreamMetadata {
+        guard let entry = try cache.entry(path(stream)) else {
+            try requireStream(stream)
+            return try .read(from: path(stream))
+        }
+        return entry.metadata
+    }
+
+    func forgetIndexes(below path: String) {
+        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path) } }
+    }
+
+    func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
         indexes.withLock { known in
             let key = Segments.path(shardDirectory, base)
             if let index = known[key] { return index }
@@ -161,14 +178,21 @@ public final class ShardLog: Sendable {
     // MARK: Describing
 
     public func describe(_ stream: String) throws -> StreamDescription {
-        try requireStream(stream)
-        let metadata = try StreamMetadata.read(from: path(stream))
-        let ranges = try metadata.ranges()
-        return StreamDescription(name: stream, created: metadata.created, settings: metadata.settings,
-                                 shards: try metadata.shards.map { try describe(stream, metadata, $0.id, ranges[$0.id]) })
+        let info = try info(stream)
+        return StreamDescription(name: stream, created: info.created, settings: info.settings,
+                                 shards: try info.shards.map { try describe(stream, $0) })
     }
 
-    private func describe(_ stream: String, _ metadata: StreamMetadata, _ shard: Int, _ range: HashKeyRange) throws -> ShardDescription {
+    /// What the metadata says of a stream. Cheap: it is read anew only when it has changed.
+    public func info(_ stream: String) throws -> StreamInfo {
+        try Self.check(name: stream)
+        if let entry = try cache.entry(path(stream)) { return entry.info }
+        try requireStream(stream)
+        return try StreamInfo(.read(from: path(stream)))
+    }
+
+    private func describe(_ stream: String, _ info: ShardInfo) throws -> ShardDescription {
+        let shard = info.id
         let directory = path(stream) + "/" + StreamMetadata.shardName(shard)
         let bases = try Segments.list(directory)
         var bytes = 0
@@ -179,17 +203,14 @@ public final class ShardLog: Sendable {
         if end.nextIndex > first {
             let file = try LogFile(Segments.path(directory, first), flags: O_RDONLY)
             let epoch = try index(directory, first).batch(holding: first, file).header?.epoch
-            earliest = epoch.map { SequenceNumber(created: metadata.created, shard: shard, epoch: $0, index: first) }
+            earliest = epoch.map { SequenceNumber(created: info.starting.created, shard: shard, epoch: $0, index: first) }
         }
-        return ShardDescription(shard: shard, range: range, earliest: earliest, latest: earliest == nil ? nil : end.lastSequence,
+        return ShardDescription(shard: shard, range: info.range, parents: info.parents, closedAt: info.closedAt, earliest: earliest, latest: earliest == nil ? nil : end.lastSequence,
                                 records: Int(end.nextIndex - first), bytes: bytes, segments: bases.count)
     }
 
-    /// Creation time and shard count, without looking at the records.
-    public func shardCount(_ stream: String) throws -> Int {
-        try requireStream(stream)
-        return try StreamMetadata.read(from: path(stream)).shards.count
-    }
+    /// Shards that can be read, closed ones included.
+    public func shardCount(_ stream: String) throws -> Int { try info(stream).shards.count }
 }
 
 /// A stream and its shards, as they are now.
@@ -205,6 +226,10 @@ public struct StreamDescription: Sendable {
 public struct ShardDescription: Sendable {
     public var shard: Int
     public var range: HashKeyRange
+    /// The shards that it took over from.
+    public var parents: [Int]
+    /// Milliseconds since 1970-01-01; nil while records are added.
+    public var closedAt: Int64?
     /// nil for a shard without records.
     public var earliest: SequenceNumber?
     public var latest: SequenceNumber?

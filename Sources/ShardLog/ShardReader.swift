@@ -22,10 +22,13 @@ public enum ShardPosition: Hashable, Sendable {
 public final class ShardReader {
     public let stream: String
     public let shard: Int
-    private let directory: String
+    let directory: String
     private let created: Int64
-    private let signal: StreamSignal
+    let signal: StreamSignal
     private let index: (UInt64) -> SegmentIndex
+    private let metadata: () throws -> StreamMetadata?
+    /// From the first time that somebody waits.
+    var watch: DirectoryWatcher.Watch?
 
     private var file: LogFile
     private var base: UInt64
@@ -37,17 +40,19 @@ public final class ShardReader {
     /// The last record that was read or skipped; nil when none was.
     public private(set) var lastSequence: SequenceNumber?
     private var bytesPerRecord = 0.0
-    private var seenSignal: UInt64
+    /// Of a shard that is closed: the index after its last record.
+    private var end: UInt64?
 
-    init(stream: String, shard: Int, directory: String, metadata: StreamMetadata, signal: StreamSignal, position: ShardPosition,
-         host: Host, index: @escaping (UInt64) -> SegmentIndex) throws {
+    init(stream: String, shard: Int, directory: String, created: Int64, signal: StreamSignal, position: ShardPosition, host: Host,
+         index: @escaping (UInt64) -> SegmentIndex, metadata: @escaping () throws -> StreamMetadata?) throws {
         self.stream = stream
         self.shard = shard
         self.directory = directory
         self.signal = signal
         self.index = index
-        created = metadata.created
-        seenSignal = signal.version
+        self.metadata = metadata
+        self.created = created
+        end = try metadata()?.shard(shard)?.end
         let bases = try Segments.list(directory)
         base = bases.first ?? 0
         nextIndex = base
@@ -101,6 +106,13 @@ public final class ShardReader {
                               fix: "start from TRIM_HORIZON or LATEST if the stream was deleted and created again")
         }
         let earliest = bases.first ?? 0
+        // No record has epoch 0: it is the number at which the shard starts.
+        if sequence.epoch == 0, sequence.index == 0 { return }
+        if skipping, let end, sequence.index == max(end, 1) - 1, try metadata()?.shard(shard)?.lastEpoch == sequence.epoch {
+            try seekToEnd(bases)
+            lastSequence = sequence
+            return
+        }
         let target = sequence.index + (skipping ? 1 : 0)
         guard target >= earliest else {
             throw StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): record \(target) has expired; the oldest one kept is \(earliest)",
@@ -132,19 +144,60 @@ public final class ShardReader {
 
     // MARK: Reading
 
+    /// Whether the shard is closed and all its records were read: nothing more will come, and its children are next.
+    ///
+    /// Up to date after ``read(maxBytes:)`` returned nil.
+    public var isFinished: Bool { end.map { nextIndex >= $0 } ?? false }
+
+    private enum Life {
+        case open, closed
+        /// The shard is no longer part of the stream.
+        case gone
+    }
+
+    private func life() throws -> Life {
+        guard end == nil else { return .closed }
+        // Of a stream that is deleted what is open can still be read.
+        guard let metadata = try metadata(), metadata.created == created else { return .open }
+        if let known = metadata.shard(shard) { end = known.end } else {
+            guard let last = metadata.endOfExpired(shard) else { return .gone }
+            end = last
+        }
+        return end == nil ? .open : .closed
+    }
+
+    private var expired: StreamError {
+        StreamError(.runtime, "\(StreamMetadata.shardName(shard)) of stream \(stream): the shard has expired, and with it records from \(nextIndex) on",
+                    fix: "start from TRIM_HORIZON and accept the gap, or lengthen the stream's retention")
+    }
+
     /// The next records, up to about `maxBytes` of stored bytes, at least one batch; nil when there is nothing new.
     public func read(maxBytes: Int = 1 << 20) throws -> RecordChunk? {
-        seenSignal = signal.version
         var isRepeated = false
         while true {
             let size = try file.size()
             guard size > offset else {
-                guard try moveToNextSegment() else { return nil }
-                continue
+                if try moveToNextSegment() { continue }
+                if isFinished { return nil }
+                switch try life() {
+                case .open: return nil
+                case .gone: throw expired
+                case .closed:
+                    if isFinished { return nil }
+                    // The last records came and the shard was closed after the first look.
+                    if !isRepeated {
+                        isRepeated = true
+                        continue
+                    }
+                    throw try metadata()?.shard(shard) == nil ? expired : incomplete
+                }
             }
             switch try readBatches(size: size, maxBytes: max(maxBytes, BatchHeader.size)) {
             case .chunk(let chunk): return chunk
-            case .unfinished: return nil
+            case .unfinished:
+                guard case .closed = try life() else { return nil }
+                if isRepeated { throw incomplete }
+                isRepeated = true
             case .damaged(let reason):
                 // A writer may just have cut a torn tail and put a batch there, so look twice.
                 if !isRepeated {
@@ -156,6 +209,11 @@ public final class ShardReader {
                                   fix: "restore the file from a backup, or read from after record \(nextIndex)")
             }
         }
+    }
+
+    private var incomplete: StreamError {
+        StreamError(.corrupt, "\(file.path) ends before record \(nextIndex); the shard was closed with \(end ?? 0) records",
+                    fix: "restore the file from a backup, or delete the stream")
     }
 
     private func moveToNextSegment() throws -> Bool {
@@ -294,25 +352,11 @@ public final class ShardReader {
         return try scanner.provesFlush(from: offset, size: size)
     }
 
-    // MARK: Waiting
+    // MARK: Progress
 
-    /// Returns when this shard may have grown, at the latest after `milliseconds`; false when it has not.
-    public func waitForRecords(milliseconds: Int64) throws -> Bool {
-        let deadline = Clock.monotonicNanoseconds() + UInt64(max(0, milliseconds)) * 1_000_000
-        var pause: Int64 = 1
-        while try !mayHaveMore() {
-            let now = Clock.monotonicNanoseconds()
-            guard now < deadline else { return false }
-            // Another process's appends show only by looking.
-            signal.wait(seen: seenSignal, milliseconds: max(1, min(pause, Int64((deadline - now) / 1_000_000))))
-            seenSignal = signal.version
-            pause = min(20, pause * 2)
-        }
-        return true
-    }
-
-    private func mayHaveMore() throws -> Bool {
-        if try file.size() > offset { return true }
+    func mayHaveMore() throws -> Bool {
+        if try isFinished || file.size() > offset { return true }
+        if case .closed = try life() { return true }
         return nextIndex > base && Host.exists(Segments.path(directory, nextIndex))
     }
 

@@ -105,8 +105,9 @@ public final class RecordStager {
         producer = max(1, host.randomBits())
     }
 
+    /// - Parameter whileFull: waits for room on a full disk; without it, nothing of this stager may be used after that error.
     /// - Throws: `.validate` for a record that the stream would refuse, so that none is found out when it is too late.
-    public func add(_ batch: RecordBatch) throws {
+    public func add(_ batch: RecordBatch, whileFull: DiskWait? = nil) throws {
         try batch.check(settings, stream: stream)
         guard batch.hashKeys.isEmpty else { throw StreamError(.validate, "records with explicit hash keys cannot be staged") }
         var first = 0
@@ -118,7 +119,11 @@ public final class RecordStager {
                 payload += data + key + 8
                 end += 1
             }
-            try stage(batch, first..<end, payload)
+            if let whileFull {
+                try whileFull.run { try stage(batch, first..<end, payload) }
+            } else {
+                try stage(batch, first..<end, payload)
+            }
             first = end
         }
     }
@@ -150,9 +155,14 @@ public final class RecordStager {
             hasDirectory = true
         }
         fileName = "\(owner)-\(hexadecimal(producer))-\(firstSequence)"
-        file = try LogFile(directory + "/" + fileName, flags: O_RDWR | O_EXCL, create: true, host: host)
-        if !inline.isEmpty { try inline.withUnsafeBytes { try file!.write($0.baseAddress!, count: $0.count, at: 0) } }
-        inline = []
+        let opened = try LogFile(directory + "/" + fileName, flags: O_RDWR | O_EXCL, create: true, host: host)
+        do {
+            if !inline.isEmpty { try inline.withUnsafeBytes { try opened.write($0.baseAddress!, count: $0.count, at: 0) } }
+        } catch {
+            _ = host.unlink(opened.path)
+            throw error
+        }
+        (file, inline) = (opened, [])
     }
 
     /// Ends what is appended together; nil when nothing was added.
@@ -206,10 +216,11 @@ extension StreamWriter {
     ///
     /// What has been staged by one stager must come in the order in which it was. The records count once ``flush()`` returns;
     /// then ``ShardLog/remove(_:of:)`` may follow.
-    public func append(_ staged: StagedRecords) throws {
+    /// - Parameter whileFull: waits for room on a full disk. Without it, a failed try may be repeated as a whole.
+    public func append(_ staged: StagedRecords, whileFull: DiskWait? = nil) throws {
         guard let name = staged.fileName else {
             return try staged.inline.withUnsafeBytes { bytes in
-                try append(staged, from: "a checkpoint") { offset, count in
+                try append(staged, from: "a checkpoint", whileFull) { offset, count in
                     offset + count <= bytes.count ? bytes.baseAddress! + offset : nil
                 }
             }
@@ -223,13 +234,13 @@ extension StreamWriter {
         }
         let file = try LogFile(path, flags: O_RDONLY)
         var buffer = Buffer(capacity: 1 << 20)
-        try append(staged, from: path) { offset, count in
+        try append(staged, from: path, whileFull) { offset, count in
             if buffer.capacity < count { buffer = Buffer(capacity: count) }
             return try file.read(into: buffer.base, count: count, at: offset) == count ? UnsafeRawPointer(buffer.base) : nil
         }
     }
 
-    private func append(_ staged: StagedRecords, from place: String, _ bytes: (Int, Int) throws -> UnsafeRawPointer?) throws {
+    private func append(_ staged: StagedRecords, from place: String, _ whileFull: DiskWait?, _ bytes: (Int, Int) throws -> UnsafeRawPointer?) throws {
         var offset = 0
         for chunk in 0..<staged.chunks {
             let id = ProducerSequence(producer: staged.producer, sequence: staged.firstSequence + UInt64(chunk))
@@ -241,7 +252,7 @@ extension StreamWriter {
                                   fix: "start from another checkpoint")
             }
             try append(RecordBatch(payload: UnsafeRawBufferPointer(start: all + BatchHeader.size, count: header.payloadBytes), count: header.count),
-                       producer: id)
+                       producer: id, whileFull: whileFull)
             offset += header.length
         }
     }
@@ -272,7 +283,9 @@ extension RecordBatch {
             // Kinesis counts characters; only keys long enough in bytes need counting.
             if keyBytes == 0 || keyBytes > 256 {
                 let text = String(decoding: keys[Int(key)..<Int(keyEnds[i])], as: UTF8.self)
-                guard (1...256).contains(text.unicodeScalars.count) else {
+                // A record that says its place on its own needs no key.
+                let needsNone = keyBytes == 0 && i < hashKeys.count && hashKeys[i] != nil
+                guard (1...256).contains(text.unicodeScalars.count) || needsNone else {
                     throw StreamError(.validate, "record \(i) for stream \(stream) has a partition key of \(text.unicodeScalars.count) characters; 1 to 256 are allowed")
                 }
             }

@@ -41,25 +41,49 @@ public struct StreamSettings: Codable, Hashable, Sendable {
     }
 }
 
-/// What `stream.json` holds.
+/// What `stream.json` holds. Version 1 knew no closed shards; its files are read as they are.
 struct StreamMetadata: Codable {
     struct Shard: Codable {
         var id: Int
         /// Decimal text: JSON numbers do not reach 2^128.
         var firstHashKey: String, lastHashKey: String
+        /// The shards whose hash keys it took over: none, one after a split, two after a merge.
+        var parents: [Int]?
+        /// The parents' ends, which readers of them may ask for when they have expired.
+        var parentEnds: [UInt64]?
+        /// Milliseconds since 1970-01-01; nil = with the stream.
+        var openedAt: Int64?
+        /// Set together when the shard is closed: no record has an index of `end` or more.
+        var closedAt: Int64?
+        var end: UInt64?
+        var lastEpoch: UInt32?
+
+        var isOpen: Bool { end == nil }
+
+        func range() throws -> HashKeyRange { HashKeyRange(first: try HashKey.parse(firstHashKey), last: try HashKey.parse(lastHashKey)) }
     }
 
-    var formatVersion = 1
+    var formatVersion = 2
     var name: String
     /// Milliseconds since 1970-01-01; part of every sequence number.
     var created: Int64
     var settings: StreamSettings
+    /// Ascending ids. The highest is always open, so that the next one is never given twice.
     var shards: [Shard]
+    /// Grows with every change; see ``WriterLock``.
+    var version: UInt32?
+    var attributes: [String: String]?
 
     static let fileName = "stream.json"
 
-    func ranges() throws -> [HashKeyRange] {
-        try shards.map { HashKeyRange(first: try HashKey.parse($0.firstHashKey), last: try HashKey.parse($0.lastHashKey)) }
+    func shard(_ id: Int) -> Shard? { shards.first { $0.id == id } }
+
+    /// The index after the last record of a shard that is no longer part of the stream.
+    func endOfExpired(_ id: Int) -> UInt64? {
+        for shard in shards {
+            if let at = shard.parents?.firstIndex(of: id), let ends = shard.parentEnds, at < ends.count { return ends[at] }
+        }
+        return nil
     }
 
     func write(to directory: String, _ host: StreamCore.Host) throws {
@@ -72,10 +96,12 @@ struct StreamMetadata: Codable {
         let path = directory + "/" + fileName
         let bytes = try StreamCore.Host.read(path)
         do {
-            let metadata = try JSONDecoder().decode(StreamMetadata.self, from: Data(bytes))
-            guard metadata.formatVersion == 1, !metadata.shards.isEmpty else {
-                throw StreamError(.corrupt, "\(path): format version \(metadata.formatVersion) with \(metadata.shards.count) shards is not known here")
+            var metadata = try JSONDecoder().decode(StreamMetadata.self, from: Data(bytes))
+            guard (1...2).contains(metadata.formatVersion), metadata.shards.contains(where: \.isOpen) else {
+                throw StreamError(.corrupt, "\(path): format version \(metadata.formatVersion) with \(metadata.shards.count) shards is not known here",
+                                  fix: "use the version of swiftwater that wrote it, or a newer one")
             }
+            metadata.formatVersion = 2
             return metadata
         } catch let error as DecodingError {
             throw StreamError(.corrupt, "\(path) is damaged: \(error)", fix: "restore the file from a backup")

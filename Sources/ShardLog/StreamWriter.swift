@@ -12,46 +12,70 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     public let stream: String
     let directory: String
     private let created: Int64
-    private let ranges: [HashKeyRange]
-    private let settings: StreamSettings
     private let policy: FlushPolicy
     private let host: Host
     private let signal: StreamSignal
     private let lockFile: LogFile
     private let epoch: UInt32
 
+    /// An open shard. Closed ones are let go: whoever closes a shard flushes it.
+    private final class Lane {
+        let range: HashKeyRange
+        let appender: ShardAppender
+        let commit: GroupCommit
+
+        init(_ range: HashKeyRange, _ appender: ShardAppender) {
+            self.range = range
+            self.appender = appender
+            commit = GroupCommit(markFile: appender.markFile)
+        }
+    }
+
+    /// Where records go, as the metadata said when it was last read.
+    private struct Routing {
+        var version: UInt32
+        var settings: StreamSettings
+        /// Ascending hash keys.
+        var lanes: [Lane]
+        var ranges: [HashKeyRange]
+
+        init(_ metadata: StreamMetadata, version: UInt32, lanes: [Lane]) {
+            self.version = version
+            settings = metadata.settings
+            self.lanes = lanes
+            ranges = lanes.map(\.range)
+        }
+    }
+
     private let lock = Lock()
-    private let shards: [ShardAppender]
-    private let commits: [GroupCommit]
+    private var routing: Routing
+    private var tornBytesOfClosed = 0
     private var isOpen = true
     private var needsRefresh = true
     private var scratch = [Buffer.empty, Buffer.empty]
     private var flusher: IntervalFlusher?
 
-    init(stream: String, directory: String, metadata: StreamMetadata, policy: FlushPolicy, host: Host) throws {
+    private var space: DiskSpace
+
+    init(stream: String, directory: String, policy: FlushPolicy, options: LogOptions, host: Host) throws {
+        space = DiskSpace(directory, options)
         self.stream = stream
         self.directory = directory
         self.policy = policy
         self.host = host
-        created = metadata.created
-        settings = metadata.settings
-        ranges = try metadata.ranges()
         signal = .of(directory)
         let lockFile = try LogFile(directory + "/" + WriterLock.fileName, flags: O_RDWR, host: host)
         self.lockFile = lockFile
-        let epoch = try lockFile.exclusively { try WriterLock.newEpoch(lockFile) }
-        self.epoch = epoch
-        shards = try metadata.shards.map {
-            try ShardAppender(shard: $0.id, directory: directory + "/" + StreamMetadata.shardName($0.id), settings: metadata.settings,
-                          epoch: epoch, host: host)
-        }
-        commits = shards.map { GroupCommit(markFile: $0.markFile) }
-        // Recovery happens now rather than at the first append, so that damage shows at once.
-        try lockFile.exclusively {
-            for shard in shards {
-                try shard.refresh()
-                try shard.retain(now: host.now())
+        (created, epoch, routing) = try lockFile.exclusively {
+            let epoch = try WriterLock.newEpoch(lockFile)
+            let metadata = try StreamMetadata.read(from: directory)
+            let lanes = try Self.lanes(metadata, directory, known: [], epoch: epoch, host)
+            // Recovery happens now rather than at the first append, so that damage shows at once.
+            for lane in lanes {
+                try lane.appender.refresh()
+                try lane.appender.retain(now: host.now())
             }
+            return (metadata.created, epoch, Routing(metadata, version: try WriterLock.version(lockFile), lanes: lanes))
         }
         if case .interval(let milliseconds) = policy {
             flusher = IntervalFlusher(milliseconds: milliseconds) { [weak self] in try self?.syncAll() }
@@ -60,50 +84,160 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
 
     deinit { flusher?.stop() }
 
+    private static func lanes(_ metadata: StreamMetadata, _ directory: String, known: [Lane], epoch: UInt32, _ host: Host) throws -> [Lane] {
+        try metadata.shards.filter(\.isOpen).map { shard in
+            if let lane = known.first(where: { $0.appender.shard == shard.id }), !lane.commit.wasFull {
+                lane.appender.settings = metadata.settings
+                return lane
+            }
+            return Lane(try shard.range(), try ShardAppender(shard, in: directory, settings: metadata.settings, epoch: epoch, host: host))
+        }.sorted { $0.range.first < $1.range.first }
+    }
+
     /// Bytes of torn tails that this writer cut off.
-    public var tornBytes: Int { lock.with { shards.reduce(0) { $0 + $1.tornBytes } } }
+    public var tornBytes: Int { lock.with { routing.lanes.reduce(tornBytesOfClosed) { $0 + $1.appender.tornBytes } } }
 
     /// Appends all records, or throws with nothing acknowledged; shards that were written before the failing one keep their
-    /// part. With `producer` a shard that has the append already is left as it is.
+    /// part. With `producer`, records that an earlier try of the append wrote are left out, also when it wrote them to shards
+    /// that were split or merged since.
+    /// - Parameter whileFull: waits for room on a full disk and goes on with what is not written yet; without it, a full disk
+    ///   is an error that ``ShardLog/isDiskFull(_:)`` recognises.
     @discardableResult
-    public func append(_ batch: RecordBatch, producer: ProducerSequence? = nil) throws -> AppendResult {
-        try batch.check(settings, stream: stream)
-        guard !batch.isEmpty else { return AppendResult(shards: [], ordinals: [], firsts: []) }
+    public func append(_ batch: RecordBatch, producer: ProducerSequence? = nil, whileFull: DiskWait? = nil) throws -> AppendResult {
+        guard !batch.isEmpty else { return AppendResult() }
         try flusher?.check()
-        let plan = ShardPlan(batch, ranges: ranges)
-        if producer != nil, plan.payloadBytes.contains(where: { $0 > Self.batchBytesMax }) {
-            throw StreamError(.validate, "an append with a producer id is limited to \(Self.batchBytesMax) bytes for each shard",
-                              fix: "append fewer records at a time")
-        }
-        var firsts = [SequenceNumber?](repeating: nil, count: ranges.count)
-        var ends: [(shard: Int, written: UInt64)] = []
-        try lock.with {
-            guard isOpen else { throw StreamError(.io, "the writer of stream \(stream) is closed") }
-            try lockFile.exclusively {
-                try takeOver()
-                for shard in 0..<ranges.count where plan.counts[shard] > 0 {
-                    if let producer, try shards[shard].has(producer) { continue }
-                    let index = try write(plan, batch, shard, producer)
-                    firsts[shard] = SequenceNumber(created: created, shard: shard, epoch: shards[shard].epoch, index: index)
-                    ends.append((shard, shards[shard].written))
+        var append = Append(batch, producer)
+        var ends: [(lane: Lane, written: UInt64)] = []
+        if let whileFull {
+            var earlier: (result: AppendResult, rows: [UInt32])?
+            try whileFull.run {
+                do { try run(&append) } catch let error as StreamError where ShardLog.isDiskFull(error) {
+                    // What was written stays written: only the rest is tried again, wherever it belongs by then.
+                    guard !append.ends.isEmpty else { throw error }
+                    let all = earlier ?? (AppendResult(count: batch.count), Array(0..<UInt32(batch.count)))
+                    earlier = (all.result.filled(by: append.result, rows: all.rows), append.unwritten.map { all.rows[Int($0)] })
+                    ends += append.ends
+                    append = Append(append.batch.selecting(append.unwritten), producer)
+                    throw error
                 }
             }
+            ends += append.ends
+            try flushAppended(ends, producer)
+            return earlier.map { $0.result.filled(by: append.result, rows: $0.rows) } ?? append.result
         }
+        try run(&append)
+        try flushAppended(append.ends, producer)
+        return append.result
+    }
+
+    private func flushAppended(_ ends: [(lane: Lane, written: UInt64)], _ producer: ProducerSequence?) throws {
         if policy == .everyAppend {
             // Also what a repetition found is durable before it counts.
-            for end in ends { try sync(end.shard, upTo: end.written) }
+            for end in ends { try sync(end.lane, upTo: end.written) }
             if producer != nil, ends.isEmpty { try syncAll() }
         }
         signal.notify()
-        return AppendResult(shards: plan.shards, ordinals: plan.ordinals, firsts: firsts)
     }
 
-    /// Whether any shard has that append of the producer, or a later one.
+    /// An append on its way.
+    private struct Append {
+        let batch: RecordBatch
+        let producer: ProducerSequence?
+        var routing: Routing?
+        var plan: ShardPlan?
+        var firsts: [SequenceNumber?] = []
+        /// Per shard, how many of its records are written.
+        var written: [Int] = []
+        var ends: [(lane: Lane, written: UInt64)] = []
+
+        init(_ batch: RecordBatch, _ producer: ProducerSequence?) {
+            self.batch = batch
+            self.producer = producer
+        }
+
+        /// Assigns the records to shards.
+        mutating func assign(_ routing: Routing, stream: String) throws {
+            try batch.check(routing.settings, stream: stream)
+            let plan = ShardPlan(batch, ranges: routing.ranges)
+            if producer != nil, plan.payloadBytes.contains(where: { $0 > StreamWriter.batchBytesMax }) {
+                throw StreamError(.validate, "an append with a producer id is limited to \(StreamWriter.batchBytesMax) bytes for each shard",
+                                  fix: "append fewer records at a time")
+            }
+            self.routing = routing
+            self.plan = plan
+            firsts = Array(repeating: nil, count: plan.counts.count)
+            written = Array(repeating: 0, count: plan.counts.count)
+        }
+
+        var result: AppendResult {
+            AppendResult(shards: plan!.shards, ordinals: plan!.ordinals, firsts: firsts, ids: routing!.lanes.map(\.appender.shard))
+        }
+
+        /// Positions of the records that are not in the stream yet, ascending.
+        var unwritten: [UInt32] {
+            guard let plan else { return Array(0..<UInt32(batch.count)) }
+            return plan.counts.indices.flatMap { plan.rows(of: $0).dropFirst(written[$0]) }.sorted()
+        }
+    }
+
+    private func run(_ append: inout Append) throws {
+        while true {
+            let current = lock.with { routing }
+            if append.routing?.version != current.version { try append.assign(current, stream: stream) }
+            let isDone = try lock.with {
+                guard isOpen else { throw StreamError(.io, "the writer of stream \(stream) is closed") }
+                do {
+                    return try lockFile.exclusively {
+                        try takeOver()
+                        // Shards may have been split or merged since the records were assigned.
+                        guard routing.version == append.routing!.version else { return false }
+                        try space.check(append.batch.byteCount + 8 * append.batch.count, stream: stream)
+                        try write(&append)
+                        return true
+                    }
+                } catch let error as StreamError where ShardLog.isDiskFull(error) && !space.isOwn(error) {
+                    throw space.full(append.batch.byteCount, stream: stream, cause: error)
+                }
+            }
+            if isDone { return }
+        }
+    }
+
+    /// Writes each shard's part as one batch, or as several when it is large.
+    private func write(_ append: inout Append) throws {
+        for (shard, lane) in routing.lanes.enumerated() where append.plan!.counts[shard] > 0 {
+            if let producer = append.producer {
+                switch try lane.appender.presence(of: producer) {
+                case .nothing: break
+                case .all:
+                    append.written[shard] = append.plan!.counts[shard]
+                    continue
+                case .part(let known):
+                    append.plan!.leaveOut(known, of: shard, append.batch)
+                    if append.plan!.counts[shard] == 0 { continue }
+                }
+            }
+            let rows = append.plan!.rows(of: shard)
+            while append.written[shard] < rows.count {
+                let index = try writeOne(append.batch, rows, from: &append.written[shard], lane, append.producer)
+                if append.firsts[shard] == nil {
+                    append.firsts[shard] = SequenceNumber(created: created, shard: lane.appender.shard, epoch: lane.appender.epoch, index: index)
+                    append.ends.append((lane, 0))
+                }
+                append.ends[append.ends.count - 1].written = lane.appender.written
+            }
+        }
+    }
+
+    /// Whether the stream has that append of the producer, or a later one, in any part.
     public func hasAppended(_ id: ProducerSequence) throws -> Bool {
         try lock.with {
             try lockFile.exclusively {
                 try takeOver()
-                for shard in shards where try shard.has(id) { return true }
+                for lane in routing.lanes {
+                    if case .nothing = try lane.appender.presence(of: id) { continue }
+                    return true
+                }
                 return false
             }
         }
@@ -142,26 +276,33 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
             isOpen = false
             throw StreamError(.io, "stream \(stream) was deleted", fix: "create it again with `swiftwater stream create \(stream)`")
         }
-        guard try WriterLock.lastWriter(lockFile) != epoch || needsRefresh else { return }
+        let state = try WriterLock.state(lockFile)
+        if state.version != routing.version {
+            needsRefresh = true
+            let metadata = try StreamMetadata.read(from: directory)
+            let lanes = try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host)
+            for old in routing.lanes where !lanes.contains(where: { $0 === old }) { tornBytesOfClosed += old.appender.tornBytes }
+            let old = routing.settings
+            routing = Routing(metadata, version: state.version, lanes: lanes)
+            if (old.retentionMilliseconds, old.retentionBytes) != (metadata.settings.retentionMilliseconds, metadata.settings.retentionBytes) {
+                for lane in lanes {
+                    try lane.appender.refresh()
+                    try lane.appender.retain(now: host.now())
+                }
+            }
+        } else if routing.lanes.contains(where: \.commit.wasFull) {
+            needsRefresh = true
+            let metadata = try StreamMetadata.read(from: directory)
+            routing = Routing(metadata, version: state.version, lanes: try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host))
+        }
+        guard state.lastWriter != epoch || needsRefresh else { return }
         needsRefresh = true
-        for shard in shards { try shard.refresh() }
+        for lane in routing.lanes { try lane.appender.refresh() }
         try WriterLock.setLastWriter(lockFile, epoch)
         needsRefresh = false
     }
 
-    /// Writes a shard's part as one batch, or as several when it is large. Returns the first index.
-    private func write(_ plan: ShardPlan, _ batch: RecordBatch, _ shard: Int, _ producer: ProducerSequence?) throws -> UInt64 {
-        var first: UInt64?
-        var from = 0
-        let rows = plan.rows(of: shard)
-        while from < rows.count {
-            let index = try writeOne(batch, rows, from: &from, shard, producer)
-            first = first ?? index
-        }
-        return first!
-    }
-
-    private func writeOne(_ batch: RecordBatch, _ rows: ArraySlice<UInt32>, from: inout Int, _ shard: Int,
+    private func writeOne(_ batch: RecordBatch, _ rows: ArraySlice<UInt32>, from: inout Int, _ lane: Lane,
                           _ producer: ProducerSequence?) throws -> UInt64 {
         let base = rows.startIndex + from
         var count = 0, dataBytes = 0, keyBytes = 0
@@ -177,7 +318,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         batch.layOut(rows[base..<base + count], at: plain.base + BatchHeader.size, dataBytes: dataBytes)
         var out = plain
         var stored = payload
-        if settings.compresses, payload >= Self.compressedBytesMin {
+        if routing.settings.compresses, payload >= Self.compressedBytesMin {
             // Only a gain of an eighth pays for the reader's work.
             let limit = payload - payload / 8
             let packed = room(1, BatchHeader.size + limit)
@@ -188,7 +329,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
                                  timestamp: 0, producer: producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
                                  payloadBytes: payload)
         do {
-            let index = try shards[shard].append(out.base, header: header, flushed: commits[shard].flushed, now: host.now())
+            let index = try lane.appender.append(out.base, header: header, flushed: lane.commit.flushed, now: host.now())
             from += count
             return index
         } catch {
@@ -204,95 +345,13 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
 
     // MARK: Flushing
 
-    private func sync(_ shard: Int, upTo written: UInt64) throws {
-        try commits[shard].sync(upTo: written) {
-            lock.with { (shards[shard].segment!, shards[shard].written, shards[shard].mark) }
+    private func sync(_ lane: Lane, upTo written: UInt64) throws {
+        try lane.commit.sync(upTo: written) {
+            lock.with { (lane.appender.segment!, lane.appender.written, lane.appender.mark) }
         }
     }
 
     private func syncAll() throws {
-        for shard in 0..<shards.count {
-            let written = lock.with { shards[shard].written }
-            try sync(shard, upTo: written)
-        }
-    }
-}
-
-/// Which shard each record goes to, and the records of each shard in order.
-struct ShardPlan {
-    var shards: [Int32]
-    var ordinals: [UInt32]
-    var counts: [Int]
-    var payloadBytes: [Int]
-    private var order: [UInt32]
-    private var starts: [Int]
-
-    init(_ batch: RecordBatch, ranges: [HashKeyRange]) {
-        let n = batch.count
-        shards = Array(repeating: 0, count: n)
-        ordinals = Array(repeating: 0, count: n)
-        counts = Array(repeating: 0, count: ranges.count)
-        payloadBytes = Array(repeating: 0, count: ranges.count)
-        if ranges.count > 1 { shards = Self.choose(batch, firsts: ranges.map(\.first)) }
-        for i in 0..<n {
-            let shard = Int(shards[i])
-            ordinals[i] = UInt32(counts[shard])
-            counts[shard] += 1
-            let (data, key) = batch.sizes(i)
-            payloadBytes[shard] += data + key + 8
-        }
-        starts = [0]
-        for count in counts { starts.append(starts.last! + count) }
-        order = Array(repeating: 0, count: n)
-        for i in 0..<n { order[starts[Int(shards[i])] + Int(ordinals[i])] = UInt32(i) }
-    }
-
-    /// The shard of each record: the last whose range starts at or before its hash key.
-    private static func choose(_ batch: RecordBatch, firsts: [UInt128]) -> [Int32] {
-        batch.keys.withUnsafeBytes { keys in
-            var start = 0
-            return (0..<batch.count).map { i in
-                let end = Int(batch.keyEnds[i])
-                let hash = (batch.hashKeys.isEmpty ? nil : batch.hashKeys[i]) ?? HashKey.of(UnsafeRawBufferPointer(rebasing: keys[start..<end]))
-                start = end
-                var low = 0, high = firsts.count
-                while high - low > 1 {
-                    let middle = (low + high) / 2
-                    if firsts[middle] <= hash { low = middle } else { high = middle }
-                }
-                return Int32(low)
-            }
-        }
-    }
-
-    func rows(of shard: Int) -> ArraySlice<UInt32> { order[starts[shard]..<starts[shard + 1]] }
-}
-
-extension RecordBatch {
-    /// Bytes of data and key of record `i`.
-    func sizes(_ i: Int) -> (data: Int, key: Int) {
-        (Int(dataEnds[i] - (i == 0 ? 0 : dataEnds[i - 1])), Int(keyEnds[i] - (i == 0 ? 0 : keyEnds[i - 1])))
-    }
-
-    /// Writes the payload of a batch of the given records; see ``BatchHeader``.
-    func layOut(_ rows: ArraySlice<UInt32>, at out: UnsafeMutableRawPointer, dataBytes: Int) {
-        let n = rows.count
-        let dataArea = out + 8 * n
-        let keyArea = dataArea + dataBytes
-        var dataEnd = 0, keyEnd = 0
-        data.withUnsafeBytes { data in
-            keys.withUnsafeBytes { keys in
-                for (k, row) in rows.enumerated() {
-                    let i = Int(row)
-                    let (d, q) = sizes(i)
-                    if d > 0 { (dataArea + dataEnd).copyMemory(from: data.baseAddress! + Int(dataEnds[i]) - d, byteCount: d) }
-                    if q > 0 { (keyArea + keyEnd).copyMemory(from: keys.baseAddress! + Int(keyEnds[i]) - q, byteCount: q) }
-                    dataEnd += d
-                    keyEnd += q
-                    out.storeBytes(of: UInt32(dataEnd).littleEndian, toByteOffset: 4 * k, as: UInt32.self)
-                    out.storeBytes(of: UInt32(keyEnd).littleEndian, toByteOffset: 4 * (n + k), as: UInt32.self)
-                }
-            }
-        }
+        for (lane, written) in lock.with({ routing.lanes.map { ($0, $0.appender.written) } }) { try sync(lane, upTo: written) }
     }
 }

@@ -118,6 +118,9 @@ public protocol TableSource: Sendable {
     /// checkpoint, for what came while the job was down. May block for seconds. While the job runs, an `.io` error is a warning, and
     /// the source is asked again soon.
     func newSplits(known: Set<String>) throws -> [SourceSplit]
+    /// A run begins: these splits are to be read, beside those that it will ask for with ``newSplits(known:)``. What an earlier run
+    /// has read to its end is not among them. Called once in a run, before readers are made; may block for as long as a start may take.
+    func begins(_ splits: [SourceSplit]) throws
     /// How many subtasks read it; nil = as many as the job has.
     var parallelism: Int? { get }
     /// A subtask reads all of its splits side by side, however many: they do not end, or their watermarks belong together.
@@ -149,6 +152,7 @@ extension TableSource {
     public var discoveryInterval: Duration? { nil }
     public func newSplits(known: Set<String>) throws -> [SourceSplit] { try splits().filter { !known.contains($0.id) } }
     public var parallelism: Int? { nil }
+    public func begins(_ splits: [SourceSplit]) throws {}
     public var readsAllSplitsAtOnce: Bool { !isBounded }
     public func checkpointCompleted(_ positions: [SourceSplit]) {}
     public func runEnded() {}
@@ -189,6 +193,8 @@ public protocol TableSink: Sendable {
     var changelogMode: ChangelogMode { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
+    /// ``commitInterval`` holds also when a longer time between checkpoints is set.
+    var commitsOnTime: Bool { get }
     /// What is written stays behind when the job ends: a job that only shows rows, or drops them, is not worth recovering.
     var keepsRows: Bool { get }
     func writer(_ context: SinkContext) throws -> any SinkWriter
@@ -242,6 +248,7 @@ extension TableSink {
     public var acceptsChanges: Bool { false }
     public var changelogMode: ChangelogMode { acceptsChanges ? .all : .insertOnly }
     public var commitInterval: Duration? { nil }
+    public var commitsOnTime: Bool { false }
     public var keepsRows: Bool { true }
     public func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { nil }
 }

@@ -103,7 +103,9 @@ extension Host {
         case EMFILE, ENFILE: "raise the limit of open files (ulimit -n)"
         default: nil
         }
-        return StreamError(.io, "cannot \(doing) \(path): \(String(cString: strerror(code)))", fix: fix ?? hint)
+        var error = StreamError(.io, "cannot \(doing) \(path): \(String(cString: strerror(code)))", fix: fix ?? hint)
+        error.systemError = code
+        return error
     }
 
     /// Creates a directory and those above it; one that is there already is fine. Names are made durable.

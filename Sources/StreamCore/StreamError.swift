@@ -42,6 +42,8 @@ public struct StreamError: Error, Sendable, CustomStringConvertible {
     public var location: SourceLocation?
     /// The line of user text that `location` points into.
     public var sourceLine: String?
+    /// `errno` of the system call that failed, where that is known.
+    public var systemError: Int32?
 
     public init(_ code: Code, _ problem: String, fix: String? = nil, at location: SourceLocation? = nil, sourceLine: String? = nil) {
         self.code = code

@@ -169,7 +169,7 @@ public final class JobExecution: Sendable {
 
     private func coordinate(_ job: JobInstance, _ discovery: SplitDiscovery?) throws -> End {
         let clock = options.clock
-        let barrierEvery = (options.checkpoints.interval ?? job.commitInterval).map(\.nanoseconds)
+        let barrierEvery = [options.checkpoints.interval ?? job.commitInterval, job.commitDeadline].compactMap { $0 }.min().map(\.nanoseconds)
         var nextBarrier = barrierEvery.map { clock() &+ $0 }
         var stopped = false
         if job.wantsCheckpointAtOnce { job.startCheckpoint(now: clock()) }

@@ -264,6 +264,7 @@ package final class JobInstance {
         starts += listed.filter { !ids.contains($0.id) }.map { SplitStart(split: $0) }
         let finished = known.values.filter(\.isFinished).sorted { $0.id < $1.id }
         knownSplits[vertex.id] = ids.union(listed.map(\.id))
+        try source.begins(starts.map(\.split))
         splitLists[vertex.id] = (starts, finished)
         return (starts, finished)
     }
@@ -288,10 +289,8 @@ package final class JobInstance {
     }
 
     private func post(_ command: SourceMailbox.Command) {
-        for (subtask, mailbox, _) in mailboxes {
-            mailbox.post(command)
-            waker.wake(subtask)
-        }
+        SourceMailbox.post(command, to: mailboxes.map(\.mailbox)[...])
+        for (subtask, _, _) in mailboxes { waker.wake(subtask) }
     }
 
     /// Lets a checkpoint's barriers overtake rows in flight.
@@ -330,6 +329,11 @@ package final class JobInstance {
         let wanted = graph.vertices.compactMap { if case .sink(let s) = $0.kind { s.commitInterval } else { nil } }.min()
         let isBounded = graph.vertices.allSatisfy { if case .source(let s) = $0.kind { s.source.isBounded } else { true } }
         return wanted ?? (isBounded || recovery == nil ? nil : CheckpointOptions.defaultInterval)
+    }
+
+    /// The longest time between checkpoints that the sinks put up with, whatever the settings say; nil = any.
+    var commitDeadline: Duration? {
+        graph.vertices.compactMap { if case .sink(let s) = $0.kind, s.commitsOnTime { s.commitInterval } else { nil } }.min()
     }
 
     var wantsCheckpointAtOnce: Bool { recovery?.checkpointsAtOnce ?? false }

@@ -13,6 +13,15 @@ final class SourceMailbox: Sendable {
     }
     private let pending = Mutex<[Command]>([])
     func post(_ command: Command) { pending.withLock { $0.append(command) } }
+    /// Posts to all at one instant: a split that one subtask ends after it has seen the command is not followed up by another that has
+    /// not.
+    static func post(_ command: Command, to all: ArraySlice<SourceMailbox>) {
+        guard let first = all.first else { return }
+        first.pending.withLock {
+            $0.append(command)
+            post(command, to: all.dropFirst())
+        }
+    }
     func drain() -> [Command] { pending.withLock { queue in defer { queue = [] }; return queue } }
 }
 
@@ -139,7 +148,8 @@ final class SourceInput {
 
     private func elements(for batch: Batch, split i: Int, _ time: UInt64) throws -> [ChainElement] {
         var batch = batch, result: [ChainElement] = []
-        if let output = vertex.errors {
+        // A batch without rows says that the split is not idle.
+        if let output = vertex.errors, batch.count > 0 {
             let (rows, errors) = output.split(batch)
             if let errors { result.append(.errors(errors)) }
             // A split that gives errors only is as good as idle.

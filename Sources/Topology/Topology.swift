@@ -12,12 +12,15 @@ public struct Topology: Sendable {
     public var file: String?
     /// Errors found later in these statements name the line and column of the file.
     public var statements: [Statement]
+    /// Those of `delivery-streams:`; what ``statements`` write is theirs too.
+    public var deliveryStreams: [DeliveryStream]
 
-    public init(name: String, description: String? = nil, file: String? = nil, statements: [Statement]) {
+    public init(name: String, description: String? = nil, file: String? = nil, statements: [Statement], deliveryStreams: [DeliveryStream] = []) {
         self.name = name
         self.description = description
         self.file = file
         self.statements = statements
+        self.deliveryStreams = deliveryStreams
     }
 
     /// Reads `*.yaml`, `*.yml` or `*.sql`.

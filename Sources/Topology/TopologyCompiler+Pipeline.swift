@@ -5,8 +5,9 @@ import Yams
 extension TopologyCompiler {
     private typealias Body = (inout SQLComposer) -> Void
 
-    /// A view for each named step, and one statement that writes everything.
-    mutating func steps(_ node: Node) throws -> [Statement] {
+    /// A view for each named step, what delivery streams read and write, and one statement that writes everything.
+    mutating func steps(_ node: Node?, delivering delivery: [(stream: DeliveryStream, at: SourceSpan)]) throws -> [Statement] {
+        let node = node ?? Node([Node]())
         guard let sequence = node.sequence else {
             throw document.error("pipeline is not a list of steps", fix: "begin each step with \"- name: ...\"", at: node)
         }
@@ -53,6 +54,15 @@ extension TopologyCompiler {
                         }
                     ))
             }
+        }
+        for (stream, at) in delivery {
+            let made = try stream.statements(log: nil)
+            for text in made.definitions.dropFirst(stream.setup.count) {
+                var sql = SQLComposer(document)
+                sql.add(text, at: at)
+                statements.append(try sql.statement())
+            }
+            inserts += made.inserts.map { insert in (insert.target, at, { $0.add(insert.query, at: at) }) }
         }
         guard !inserts.isEmpty else {
             throw document.error("no step of the pipeline writes anything", fix: "add into: with a table to a step", at: node)

@@ -143,6 +143,17 @@ extension TopologyCompiler {
         }
     }
 
+    /// A length of time as milliseconds.
+    func milliseconds(_ node: Node, _ what: String) throws -> Int64 {
+        let (sql, _) = try interval(node, what), given = try text(node, what)
+        let units: [(String, Int64)] = [("SECOND", 1_000), ("MINUTE", 60_000), ("HOUR", 3_600_000), ("DAY", 86_400_000)]
+        let parts = sql.split(separator: "'")
+        guard parts.count == 3, let number = Double(parts[1]), let unit = units.first(where: { parts[2].hasSuffix($0.0) })?.1, number * Double(unit) < 1e15 else {
+            throw document.error("\(what): \(given) is not a length of time", fix: "write for example 2 minutes", at: node)
+        }
+        return Int64((number * Double(unit)).rounded())
+    }
+
     /// `10 s`, `1 min`, `500 ms`, `2 hours`, `1 day` as an interval literal.
     func interval(_ node: Node, _ what: String) throws -> (sql: String, isZero: Bool) {
         let given = try text(node, what)

@@ -31,14 +31,15 @@ struct TopologyCompiler {
         if let views = root["views"] {
             for (key, node) in try pairs(views, "views") { statements.append(try view(key, node)) }
         }
-        guard let pipeline = root["pipeline"] else {
+        let delivery = try root["delivery-streams"].map { try deliveryStreams($0, setup: statements.filter { if case .set = $0.node { false } else { true } }.map(\.text)) } ?? []
+        guard root["pipeline"] != nil || !delivery.isEmpty else {
             throw document.error(
                 "the topology has no pipeline", fix: "add pipeline: with at least one step that has sql: and into:", at: document.root)
         }
-        statements += try steps(pipeline)
+        statements += try steps(root["pipeline"], delivering: delivery)
         return Topology(
             name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file,
-            statements: statements)
+            statements: statements, deliveryStreams: delivery.map(\.stream))
     }
 
     // MARK: Settings

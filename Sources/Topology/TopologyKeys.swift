@@ -1,6 +1,6 @@
 /// The keys of a topology file. The reader refuses all others; the JSON Schema lists the same.
 enum TopologyKeys {
-    static let root = ["name", "description", "settings", "tables", "views", "pipeline"]
+    static let root = ["name", "description", "settings", "tables", "views", "pipeline", "delivery-streams"]
     static let settings = ["parallelism", "max-parallelism", "checkpoint", "state", "time-zone", "idle-timeout"]
     static let settingPrefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy"]
     static let checkpoint = ["interval", "directory", "mode", "timeout"]
@@ -21,6 +21,13 @@ enum TopologyKeys {
         "sync.offsets", "sync.offsets.interval", "replication.factor", "delivery",
     ]
     static let mirrorLists = ["topics", "exclude", "groups", "exclude-groups"]
+    static let delivery = ["description", "source", "record", "transform", "partition-by", "buffer", "to", "backup"]
+    static let deliverySource = ["stream", "start", "table"]
+    static let deliveryRecord = ["format", "columns", "with"]
+    static let deliveryTransform = ["flatten", "deleted"]
+    static let deliveryBuffer = ["size", "interval"]
+    static let deliveryFiles = ["files", "prefix", "error-prefix", "compression", "file-extension", "time-zone", "record-delimiter"]
+    static let deliveryTo = deliveryFiles + ["opensearch", "http"]
     static let window = ["type", "column", "size", "slide", "step", "gap", "offset"]
     static let windowParameters: [String: [String]] = [
         "tumble": ["size", "offset"], "hop": ["slide", "size", "offset"], "cumulate": ["step", "size", "offset"], "session": ["gap"],

@@ -7,7 +7,7 @@ extension Topology {
           "title": "Swiftwater topology",
           "description": "Tables, views and the steps between them. ${NAME} and ${NAME:-default} are replaced by variables before the file is read; $${ stands for ${.",
           "type": "object",
-          "required": ["pipeline"],
+          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}],
           "additionalProperties": false,
           "properties": {
             "name": {"type": "string", "description": "Name of the job."},
@@ -19,7 +19,12 @@ extension Topology {
               "description": "By name: a query, or a query with names for its columns.",
               "additionalProperties": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/view"}]}
             },
-            "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}
+            "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+            "delivery-streams": {
+              "type": "object",
+              "description": "By name: records that are delivered in batches, as by Amazon Data Firehose.",
+              "additionalProperties": {"$ref": "#/$defs/delivery"}
+            }
           },
           "$defs": {
             "variable": {"type": "string", "pattern": "\\$\\{"},
@@ -128,6 +133,75 @@ extension Topology {
                 "step": {"$ref": "#/$defs/duration"},
                 "gap": {"$ref": "#/$defs/duration"},
                 "offset": {"$ref": "#/$defs/duration"}
+              }
+            },
+            "delivery": {
+              "type": "object",
+              "required": ["to"],
+              "additionalProperties": false,
+              "properties": {
+                "description": {"type": "string"},
+                "source": {
+                  "anyOf": [
+                    {"const": "direct-put"},
+                    {
+                      "type": "object",
+                      "additionalProperties": false,
+                      "properties": {
+                        "stream": {"type": "string", "description": "A stream of the shard log."},
+                        "start": {"anyOf": [{"enum": ["TRIM_HORIZON", "LATEST"]}, {"$ref": "#/$defs/variable"}]},
+                        "table": {"type": "string", "description": "A table or view of this file."}
+                      },
+                      "oneOf": [{"required": ["stream"]}, {"required": ["table"]}]
+                    }
+                  ]
+                },
+                "record": {
+                  "type": "object",
+                  "required": ["format", "columns"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "format": {"type": "string"},
+                    "columns": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "description": "A SQL type."}},
+                    "with": {"type": "object", "description": "Options of the format.", "additionalProperties": {"$ref": "#/$defs/scalar"}}
+                  }
+                },
+                "transform": {
+                  "anyOf": [
+                    {"type": "string", "description": "SELECT ... FROM record. What it names data is delivered; else an object of JSON with all that it selects."},
+                    {
+                      "type": "object",
+                      "required": ["flatten"],
+                      "additionalProperties": false,
+                      "properties": {
+                        "flatten": {"const": "dynamodb", "description": "Change records become plain objects of the item after the change."},
+                        "deleted": {"enum": ["drop", "deliver"], "description": "What becomes of items that are deleted."}
+                      }
+                    }
+                  ]
+                },
+                "partition-by": {"$ref": "#/$defs/names", "description": "What the transform selects for !{partitionKeyFromQuery:name}."},
+                "buffer": {
+                  "type": "object",
+                  "description": "A file ends when it is this large, or this old.",
+                  "additionalProperties": false,
+                  "properties": {"size": {"$ref": "#/$defs/scalar"}, "interval": {"$ref": "#/$defs/duration"}}
+                },
+                "to": {"allOf": [{"$ref": "#/$defs/delivery-files"}], "properties": {"opensearch": {"type": "object"}, "http": {"type": "object"}}},
+                "backup": {"$ref": "#/$defs/delivery-files", "description": "All records as they came."}
+              }
+            },
+            "delivery-files": {
+              "type": "object",
+              "required": ["files"],
+              "properties": {
+                "files": {"type": "string", "description": "A directory."},
+                "prefix": {"type": "string", "description": "With !{timestamp:yyyy/MM/dd/HH}, !{firehose:random-string} and !{partitionKeyFromQuery:name}."},
+                "error-prefix": {"type": "string", "description": "With !{firehose:error-output-type} and !{timestamp:...}."},
+                "compression": {"anyOf": [{"enum": ["none", "gzip"]}, {"$ref": "#/$defs/variable"}]},
+                "file-extension": {"type": "string"},
+                "time-zone": {"type": "string"},
+                "record-delimiter": {"type": "string"}
               }
             },
             "cluster": {

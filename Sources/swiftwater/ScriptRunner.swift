@@ -16,6 +16,8 @@ final class ScriptRunner {
     var stopAfter: Duration?
     /// Where jobs keep their checkpoints; nil = they are not to be recovered.
     var placement: JobPlacement?
+    /// Stops the job under way, and all that follow; nil = SIGINT and SIGTERM do.
+    var handover: Handover?
     /// Jobs with checkpoints so far.
     private var jobs = 0
 
@@ -84,9 +86,9 @@ final class ScriptRunner {
 
     private func execute(_ graph: JobGraph, name: String?) throws {
         // Before the workers start: they inherit the signal mask.
-        let handover = Handover()
-        Signals.onStop { handover.stop() }
-        defer { Signals.forget() }
+        let handover = handover ?? Handover()
+        if self.handover == nil { Signals.onStop { handover.stop() } }
+        defer { if self.handover == nil { Signals.forget() } }
         let settings = session.settings
         var options = JobOptions(workers: workers)
         options.checkpoints = settings.checkpoints

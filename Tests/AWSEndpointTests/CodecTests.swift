@@ -12,6 +12,20 @@ import Testing
         #expect(try CBOR.parse(CBOR.write(["b": .blob([0, 1, 255]), "t": .timestamp(1.5)])) == ["b": .blob([0, 1, 255]), "t": .timestamp(1.5)])
     }
 
+    @Test func `times in CBOR count milliseconds for the SDKs and seconds for Smithy`() throws {
+        let time = AWSValue.timestamp(1_545_084_650.987)
+        #expect(CBOR.write(time) == [0xC1, 0x1B, 0, 0, 0x01, 0x67, 0xBE, 0x38, 0xC5, 0xEB])
+        #expect(try CBOR.parse(CBOR.write(time)) == time)
+        #expect(CBOR.write(.timestamp(1.5), times: .seconds) == [0xC1, 0xFB, 0x3F, 0xF8, 0, 0, 0, 0, 0, 0])
+        #expect(try CBOR.parse([0xC1, 0x01], times: .seconds) == .timestamp(1))
+    }
+
+    @Test func `CRC-32 is that of zlib`() {
+        #expect(CRC32.of(Array("123456789".utf8)) == 0xCBF4_3926)
+        #expect(CRC32.of([]) == 0)
+        #expect(CRC32.of(Array("The quick brown fox jumps over the lazy dog".utf8)) == 0x414F_A339)
+    }
+
     @Test(arguments: ["{", "{\"a\":}", "[1,]", "01", "\"\\x\"", "{} {}", "nul", "\"\u{1}\"", "-"]) func `text that is not JSON is refused`(_ text: String) {
         #expect(throws: AWSError.self) { try AWSJSON.parse(Array(text.utf8)) }
     }

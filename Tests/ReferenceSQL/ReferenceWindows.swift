@@ -116,7 +116,11 @@ extension ReferenceInterpreter {
         let byWindow = Groups(assigned) { [.int($0.window.end), .int($0.window.start)] }
         return try byWindow.keys.sorted { ($0[0].integer!, $0[1].integer!) < ($1[0].integer!, $1[1].integer!) }.flatMap { key in
             let window = byWindow[key][0].window
-            let groups = Groups(net(byWindow[key].map(\.event))) { event in a.keys.map { event.row[$0] } }
+            let events = byWindow[key].map(\.event)
+            // A row that was counted in a session which has ended may be taken back in a later one that reaches over its time.
+            let taken = events.filter { !$0.kind.isAdd }.count
+            guard net(events).count == events.count - 2 * taken else { throw Unsupported("rows that are taken back from another session than they were added to") }
+            let groups = Groups(net(events)) { event in a.keys.map { event.row[$0] } }
             return try groups.map { keys, members in
                 var row = keys + (try a.aggregates.map { try ReferenceAggregate($0).result(members.map(\.row)) })
                 for property in a.properties {

@@ -1,3 +1,4 @@
+import CChecksum
 import Foundation
 import ShardLog
 import StreamCore
@@ -61,4 +62,12 @@ extension StreamCore.Host {
         host.now = now
         return host
     }
+}
+
+/// A batch whose header was changed, with the checksum of now.
+func resealed(_ batch: [UInt8]) -> [UInt8] {
+    var batch = batch
+    let sum = batch.withUnsafeBytes { sw_crc32c(0, $0.baseAddress! + 8, $0.count - 8) }
+    withUnsafeBytes(of: sum.littleEndian) { batch.replaceSubrange(4..<8, with: $0) }
+    return batch
 }

@@ -209,6 +209,8 @@ extension SQLHarness {
             "EXECUTE PLAN 'p'", "CREATE MODEL m", "CREATE MATERIALIZED TABLE m AS SELECT 1", "DROP MODEL m", "ALTER MATERIALIZED TABLE m SUSPEND",
             "SHOW PROCEDURES", "SHOW MODELS", "DESCRIBE JOB 'x'", "STOP JOB 'x'", "CREATE OR REPLACE TABLE t (a INT)", "EXPLAIN PLAN_ADVICE SELECT 1",
             "CREATE TABLE u (a INT) DISTRIBUTED BY (a)", "SHOW PARTITIONS p", "ALTER TABLE p ADD PARTITION (a = 1)",
+            "SELECT * FROM t TABLESAMPLE BERNOULLI (10)", "SELECT * FROM p PIVOT (SUM(b) FOR a IN (1, 2))",
+            "SELECT * FROM p UNPIVOT (v FOR k IN (a, b))", "SELECT JSON_ARRAYAGG(a ORDER BY b) FROM p",
         ])
     func refused(statement: String) throws {
         let harness = try SQLHarness(

@@ -104,7 +104,10 @@ public final class BackgroundScript: @unchecked Sendable {  // SAFETY: set up in
         let lines = FirstLine(), ready = DispatchSemaphore(value: 0)
         Thread.detachNewThread {
             var text = Data(), hasLine = false
-            while let part = try? pipe.fileHandleForReading.read(upToCount: 4_096), !part.isEmpty {
+            while true {
+                // What there is: a read of a given length would wait until the program has printed as much.
+                let part = pipe.fileHandleForReading.availableData
+                if part.isEmpty { break }
                 guard !hasLine else { continue }
                 text += part
                 guard let end = text.firstIndex(of: 10) else { continue }

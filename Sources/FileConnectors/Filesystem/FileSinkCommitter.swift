@@ -31,9 +31,12 @@ final class FileSinkCommitter: SinkCommitter {
 
     private func publish(_ parts: [FileCommittable]) throws {
         let finished = parts.compactMap { if case .finished(let note) = $0 { note } else { nil } }
+        for note in finished where note.aside != nil { try host.createDirectories(note.folderPath(in: sink.directory)) }
         for note in finished { try show(note) }
         let folders = Set(finished.map(\.folder)).sorted()
         for note in Set(finished.map { $0.folderPath(in: sink.directory) }).sorted() { try host.syncDirectory(note) }
+        for source in finished.compactMap(\.source) { try host.remove(sink.directory + "/" + source) }
+        guard sink.delivery == nil else { return }
         try sink.registering?(try folders.map { try sink.partition($0) })
         if let partitionCommit = sink.partitionCommit { try complete(partitionCommit, folders, parts) }
     }
@@ -55,6 +58,11 @@ final class FileSinkCommitter: SinkCommitter {
 
     /// Removes hidden files of this sink that no checkpoint counts on.
     func removeLeftovers(keeping kept: Set<String>) throws {
+        guard sink.delivery == nil else {
+            let directory = sink.directory + "/" + FilesystemDelivery.asidePrefix + tag
+            for name in try StreamCore.Host.names(in: directory) where !kept.contains(directory + "/" + name) { try host.remove(directory + "/" + name) }
+            return
+        }
         func clear(_ directory: String, depth: Int) throws {
             for name in try StreamCore.Host.names(in: directory) {
                 let path = directory + "/" + name

@@ -33,11 +33,16 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
             "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
             "compaction.file-size",
         ]
-        return own.union(BadInput.optionKeys).union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
+        return own.union(FilesystemDelivery.keys).union(BadInput.optionKeys).union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
+    }
+
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> {
+        table.options[FilesystemDelivery.streamKey] == nil ? [] : [FilesystemDelivery.arrivalKey]
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
-        ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3),
+        if table.options[FilesystemDelivery.streamKey] != nil { return [FilesystemDelivery.arrivalKey: .timestampLTZ(3)] }
+        return ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3),
          FileMetadata.errorOffset: .bigint].merging(BadInput.metadataKeys) { $1 }
     }
 
@@ -48,7 +53,11 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
     public func validate(_ table: TableDescriptor) throws { _ = try FilesystemPlan(table) }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
-        try FilesystemSource(plan: FilesystemPlan(table), scan: scan, opening: opening)
+        let plan = try FilesystemPlan(table)
+        guard plan.delivery == nil else {
+            throw TableOptions(table).error(FilesystemDelivery.streamKey, "makes the table one that is written only", fix: "read the files through another table")
+        }
+        return try FilesystemSource(plan: plan, scan: scan, opening: opening)
     }
 
     /// The whole table is kept, and read again when a file of it has come, gone or changed.
@@ -111,7 +120,10 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
             acceptsChanges: plan.format.producesChanges, schema: table.schema,
             partitionColumns: plan.partitionColumns, dataColumns: plan.dataColumns, defaultPartition: plan.defaultPartition, rolling: plan.rolling,
             partitionCommit: plan.partitionCommit, distributionKeys: plan.shufflesByPartition ? plan.partitionColumns : [],
-            makeEncoder: { [files = plan.files] in try FormatFactory.encoder(for: files) }, host: host)
+            delivery: plan.delivery, makeEncoder: { [files = plan.files, delivery = plan.delivery, host] in
+                if let delivery, case .errors = delivery.use { return ErrorRecordEncoder(files.schema, errorCode: delivery.errorCode, now: host.now) }
+                return try FormatFactory.encoder(for: files)
+            }, host: host)
     }
 }
 
@@ -133,6 +145,7 @@ struct FilesystemPlan: Sendable {
     let rolling: RollingPolicy
     let partitionCommit: PartitionCommit?
     let shufflesByPartition: Bool
+    let delivery: FilesystemDelivery?
     let onError: OnError
 
     static let defaultPartition = "__DEFAULT_PARTITION__"
@@ -192,14 +205,16 @@ struct FilesystemPlan: Sendable {
         } else {
             splitBytes = nil
         }
-        rolling = try RollingPolicy(options)
+        delivery = try FilesystemDelivery(options, format: format)
+        rolling = try delivery?.rolling ?? RollingPolicy(options)
         partitionCommit = try PartitionCommit(options)
         shufflesByPartition = try options.bool("sink.shuffle-by-partition.enable") ?? false
         if try options.bool("auto-compaction") ?? false {
             throw options.error("auto-compaction", "is not available here", fix: "make fewer files with a longer 'execution.checkpointing.interval', or with 'sink.rolling-policy.on-checkpoint' = 'false'")
         }
         onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(formatName).ignore-parse-errors") ?? false)
-        for column in table.metadata { try FileMetadata.check(column, table: table) }
+        if delivery == nil { for column in table.metadata { try FileMetadata.check(column, table: table) } }
+        if case .errors = delivery?.use { return }
         try FormatFactory.validate(files)
     }
 

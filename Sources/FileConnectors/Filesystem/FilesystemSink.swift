@@ -8,6 +8,7 @@ import StreamFormats
 ///     <path>/[key=value/].part-<tag>-<subtask>-<try>-<n>.<format>.inprogress   until then, and after a crash
 ///     <path>/[key=value/]_SUCCESS                                              the partition is complete
 ///     <path>/.partitions-<tag>                                                 partitions that are not, yet
+///     <path>/.delivery-<tag>/...                                               files of a delivery stream until they are committed
 ///
 /// The tag says which sink of which job a file belongs to; every writer begins a try of its own, so that no name comes twice.
 struct FilesystemSink: TableSink {
@@ -22,12 +23,17 @@ struct FilesystemSink: TableSink {
     var rolling: RollingPolicy
     var partitionCommit: PartitionCommit?
     var distributionKeys: [Int]
+    /// Files are those of a delivery stream.
+    var delivery: FilesystemDelivery?
     var makeEncoder: @Sendable () throws -> any RecordEncoder
     var host: StreamCore.Host
     /// Told of the partitions that a commit made visible.
     var registering: (@Sendable ([TablePartition]) throws -> Void)?
 
     var commitInterval: Duration? { rolling.commitInterval }
+    /// A delivery stream has one buffer, and its files appear when they are due.
+    var maxParallelism: Int? { delivery == nil ? nil : 1 }
+    var commitsOnTime: Bool { delivery != nil }
 
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         try host.createDirectories(directory)
@@ -68,6 +74,7 @@ final class FileSinkWriter: SinkWriter {
     private let subtask: Int
     private let metrics: OperatorMetrics
     private let namePrefix: String
+    private let tag: String
     private var count = 0
     /// Files that take rows, by relative folder.
     private var parts: [String: PartFile] = [:]
@@ -83,6 +90,9 @@ final class FileSinkWriter: SinkWriter {
     private var lastCheck: Int64
     private var watermark = EventTime.min
     private var isFinishing = false
+    /// Rows of a delivery, encoded, before they are dealt out to files; and where each of them ends.
+    private var scratch = EncodedBytes(capacity: 1 << 16)
+    private var ends: [Int] = []
 
     private static let flushBytes = 1 << 20
     /// More partitions than this at a time make more, smaller files.
@@ -93,6 +103,7 @@ final class FileSinkWriter: SinkWriter {
         self.encoder = encoder
         subtask = context.subtask
         metrics = context.metrics
+        tag = context.tag
         let digits = String(UInt32(truncatingIfNeeded: sink.host.randomBits()), radix: 16)
         namePrefix = "part-\(context.tag)-\(context.subtask)-\(String(repeating: "0", count: 8 - digits.count))\(digits)-"
         lastCheck = sink.host.now()
@@ -106,7 +117,7 @@ final class FileSinkWriter: SinkWriter {
         for note in notes {
             let part = try PartFile(resuming: note, in: sink.directory, host: sink.host)
             // Another writer of before may have had a file in the same folder.
-            if parts[note.folder] == nil { parts[note.folder] = part } else { try finish(part) }
+            if parts[note.group] == nil { parts[note.group] = part } else { try finish(part) }
         }
     }
 
@@ -115,7 +126,9 @@ final class FileSinkWriter: SinkWriter {
     func write(_ batch: Batch) throws {
         guard !batch.isEmpty else { return }
         let now = sink.host.now()
-        if sink.partitionColumns.isEmpty {
+        if let delivery = sink.delivery {
+            try deliver(batch, delivery, now)
+        } else if sink.partitionColumns.isEmpty {
             try append(batch, to: "", now)
         } else {
             var data = batch
@@ -170,10 +183,64 @@ final class FileSinkWriter: SinkWriter {
         if part.size >= sink.rolling.bytes { try finish(part) }
     }
 
+    // MARK: Delivery
+
+    /// Deals rows out to the files of their partition keys; each file ends with the row that fills it.
+    private func deliver(_ batch: Batch, _ delivery: FilesystemDelivery, _ now: Int64) throws {
+        var data = batch
+        data.columns = sink.dataColumns.map { batch.columns[$0] }
+        let groups = sink.partitionColumns.isEmpty ? [("", (0..<batch.count).map { Int32(batch.row($0)) })] : folders(of: batch)
+        for (group, rows) in groups {
+            data.selection = Selection(rows)
+            scratch.removeAll()
+            ends.removeAll(keepingCapacity: true)
+            try encoder.encode(data, into: &scratch, ends: &ends)
+            var begin = 0
+            for (i, end) in ends.enumerated() {
+                let part: PartFile
+                if let open = parts[group] { part = open } else {
+                    part = try startDelivery(group, delivery, oldest: arrival(batch, Int(rows[i]), delivery) ?? now, now)
+                }
+                part.bytes.append(UnsafeRawBufferPointer(rebasing: scratch.bytes[begin..<end]))
+                if !delivery.delimiter.isEmpty { part.bytes.append(delivery.delimiter) }
+                begin = end
+                if part.size >= delivery.bufferBytes { try finish(part) } else if part.bytes.count >= Self.flushBytes { try part.flush(metrics) }
+            }
+            uses += 1
+            parts[group]?.lastUse = uses
+            parts[group]?.touch(now)
+        }
+    }
+
+    private func arrival(_ batch: Batch, _ row: Int, _ delivery: FilesystemDelivery) -> Int64? {
+        guard let column = delivery.arrivalColumn, case .int(let time) = batch.columns[column].value(at: row) else { return nil }
+        return time
+    }
+
+    private func startDelivery(_ group: String, _ delivery: FilesystemDelivery, oldest: Int64, _ now: Int64) throws -> PartFile {
+        try makeRoom()
+        let keys = FilesystemSink.values(group).mapValues { $0 == sink.defaultPartition ? "" : $0 }
+        let (folder, name) = delivery.name(oldest: oldest, keys: keys, host: sink.host)
+        let aside = FilesystemDelivery.asidePrefix + tag, path = sink.directory + "/" + aside
+        try sink.host.createDirectories(path)
+        var note = PartNote(folder: folder, name: name, length: 0, created: now, lastWrite: now)
+        note.aside = "\(aside)/\(namePrefix)\(count)"
+        if !group.isEmpty { note.key = group }
+        let part = try PartFile(note, in: sink.directory, host: sink.host)
+        count += 1
+        unsynced.insert(path)
+        parts[group] = part
+        return part
+    }
+
     // MARK: Files
 
-    private func start(_ folder: String, _ now: Int64) throws -> PartFile {
+    private func makeRoom() throws {
         if parts.count >= Self.openMax, let oldest = parts.values.min(by: { $0.lastUse < $1.lastUse }) { try finish(oldest) }
+    }
+
+    private func start(_ folder: String, _ now: Int64) throws -> PartFile {
+        try makeRoom()
         if case .partitionTime(let time) = sink.partitionCommit?.trigger {
             // Found out now, as the commit of a checkpoint must not fail for a value.
             _ = try time.milliseconds(FilesystemSink.values(folder), folder: folder)
@@ -202,8 +269,9 @@ final class FileSinkWriter: SinkWriter {
     private func finish(_ part: PartFile) throws {
         try part.flush(metrics)
         try part.end()
+        if sink.delivery?.compression == .gzip { try part.compress() }
         finished.append(part)
-        if parts[part.note.folder] === part { parts[part.note.folder] = nil }
+        if parts[part.note.group] === part { parts[part.note.group] = nil }
     }
 
     private func roll(_ now: Int64) throws {

@@ -13,9 +13,24 @@ struct PartNote: Codable, Hashable, Sendable {
     /// Milliseconds since 1970-01-01: of the beginning, and of the last row.
     var created: Int64
     var lastWrite: Int64
+    /// The hidden file, relative to the table's directory, when it is not beside the one that is seen.
+    var aside: String?
+    /// A file that is of no use any more once this one is seen: the same rows, before compression.
+    var source: String?
+    /// What rows it takes, when the folder does not say it.
+    var key: String?
+
+    var group: String { aside == nil ? folder : key ?? "" }
+
+    init(folder: String, name: String, length: Int, created: Int64, lastWrite: Int64) {
+        (self.folder, self.name, self.length, self.created, self.lastWrite) = (folder, name, length, created, lastWrite)
+    }
 
     func path(in directory: String) -> String { directory + "/" + (folder.isEmpty ? "" : folder + "/") + name }
-    func hiddenPath(in directory: String) -> String { directory + "/" + (folder.isEmpty ? "" : folder + "/") + Self.hidden(name) }
+    func hiddenPath(in directory: String) -> String {
+        if let aside { return directory + "/" + aside }
+        return directory + "/" + (folder.isEmpty ? "" : folder + "/") + Self.hidden(name)
+    }
     func folderPath(in directory: String) -> String { folder.isEmpty ? directory : directory + "/" + folder }
 
     static func hidden(_ name: String) -> String { "." + name + suffix }
@@ -53,7 +68,8 @@ enum FileCommittable: Codable, Sendable {
 final class PartFile {
     private(set) var note: PartNote
     let folder: String
-    private let hidden: String
+    private var hidden: String
+    private let directory: String
     private let host: StreamCore.Host
     private var fd: Int32
     var bytes = EncodedBytes(capacity: 1 << 16)
@@ -67,6 +83,7 @@ final class PartFile {
     init(_ note: PartNote, in directory: String, host: StreamCore.Host) throws {
         self.note = note
         self.host = host
+        self.directory = directory
         folder = note.folderPath(in: directory)
         hidden = note.hiddenPath(in: directory)
         (written, isInCheckpoint) = (0, false)
@@ -78,6 +95,7 @@ final class PartFile {
     init(resuming note: PartNote, in directory: String, host: StreamCore.Host) throws {
         self.note = note
         self.host = host
+        self.directory = directory
         folder = note.folderPath(in: directory)
         hidden = note.hiddenPath(in: directory)
         (written, isInCheckpoint) = (note.length, true)
@@ -135,11 +153,20 @@ final class PartFile {
         close()
     }
 
+    /// Makes a compressed file of one that has ended. The other stays until the commit: an earlier checkpoint may need it.
+    func compress() throws {
+        let plain = note.aside ?? note.name
+        note.length = try Gzip.compress(hidden, to: hidden + ".gz", host: host)
+        note.source = plain
+        note.aside = plain + ".gz"
+    }
+
     func enterCheckpoint() { isInCheckpoint = true }
 
     /// Removes the file, unless a checkpoint counts on it.
     func abandon() {
         close()
+        if note.source != nil { _ = host.unlink(note.hiddenPath(in: directory)) }
         if !isInCheckpoint { _ = host.unlink(hidden) }
     }
 }

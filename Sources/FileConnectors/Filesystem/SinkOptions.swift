@@ -32,6 +32,13 @@ struct RollingPolicy: Sendable {
         onCheckpoint = try options.bool("sink.rolling-policy.on-checkpoint") ?? true
     }
 
+    /// Files of a delivery stream end by size and age alone.
+    init(bytes: Int, rollover: Int64, check: Int64) {
+        (self.bytes, self.rollover, self.check) = (bytes, rollover, check)
+        inactivity = .max
+        onCheckpoint = false
+    }
+
     /// Rows of a file that has ended wait for a commit, so one is wanted as often as files may end.
     var commitInterval: Duration { .milliseconds(onCheckpoint ? rollover : min(check, rollover)) }
 }

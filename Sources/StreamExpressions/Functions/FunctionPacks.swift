@@ -17,6 +17,7 @@ extension FunctionRegistry {
         registry.registerClockFunctions()
         registry.registerJsonQueryFunctions()
         registry.registerJsonBuildFunctions()
+        registry.registerDynamoDBFunctions()
         registry.registerConstructorFunctions()
         registry.registerArrayFunctions()
         registry.registerMapFunctions()

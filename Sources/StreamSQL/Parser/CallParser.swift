@@ -60,6 +60,7 @@ extension TokenParser {
             try onNull(&call)
         case "JSON_ARRAY", "JSON_ARRAYAGG":
             if !isSymbol(")"), !isWords("NULL", "ON"), !isWords("ABSENT", "ON") { call.arguments = try expressionList() }
+            if isWord("ORDER") { throw unsupported("ORDER BY inside of \(call.name)", fix: "order the rows of a subquery") }
             try onNull(&call)
         default:
             if accept("*") {

@@ -363,7 +363,11 @@ extension TokenParser {
             table.asOf = try expression()
         }
         table = try matchRecognize(of: table)
-        if isWord("TABLESAMPLE") || isWord("PIVOT") || isWord("UNPIVOT") { throw unsupported(token.upper) }
+        if isWord("TABLESAMPLE") { throw unsupported("TABLESAMPLE", fix: "keep a share of the rows with a condition: WHERE RAND() < 0.1") }
+        if isWord("PIVOT") {
+            throw unsupported("PIVOT", fix: "write an aggregate with a filter for each value: SUM(x) FILTER (WHERE k = 'a') AS a ... GROUP BY ...")
+        }
+        if isWord("UNPIVOT") { throw unsupported("UNPIVOT", fix: "un-nest a map of the columns: CROSS JOIN UNNEST(MAP['a', a, 'b', b]) AS u(k, v)") }
         if let alias = try alias(near: Self.afterTable) {
             if table.alias != nil || isJoin(table) { table = wrappedJoin(table) }
             table.alias = alias

@@ -69,7 +69,9 @@ final class Handover: Sendable {
         var job: JobRunner?
         var stopped = false
     }
-    private let state = Mutex(State())
+    private let state = Monitor(State())
+
+    var isStopped: Bool { state.withLock { $0.stopped } }
 
     func set(_ job: JobRunner) {
         let stopped = state.withLock { state in
@@ -84,6 +86,16 @@ final class Handover: Sendable {
             state.stopped = true
             return state.job
         }
+        state.broadcast()
         job?.stop()
+    }
+
+    /// Returns after that long, or as soon as a stop is asked for.
+    func wait(milliseconds: Int64) {
+        let deadline = Clock.monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
+        state.wait { state -> Monitor<State>.Decision<Void> in
+            let now = Clock.monotonicNanoseconds()
+            return state.stopped || now >= deadline ? .take(()) : .wait(nanoseconds: deadline - now)
+        }
     }
 }
