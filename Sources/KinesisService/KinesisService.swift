@@ -6,6 +6,8 @@ import StreamCore
 public struct KinesisServiceOptions: Sendable {
     /// Shown in ARNs and messages; nil takes the one of each request.
     public var accountID: String?
+    /// Streams whose names begin so are somebody else's: they are neither shown nor made.
+    public var hiddenPrefixes: [String] = []
     /// Refuses what is beyond the service's rates: 1 MiB and 1,000 records a second of writes to a shard, 2 MiB and 5 calls a second
     /// of reads from it, and its quotas of shards, on-demand streams and consumers. Sizes of records and requests hold always.
     public var enforcesLimits = false
@@ -71,10 +73,11 @@ public final class KinesisService: AWSService {
         writers.closeAll()
     }
 
-    /// What the log refuses, as the service would. Damage stays what it is: a failure of the server.
+    /// What the log refuses, as the service would; a full disk is something to wait for, as too high a rate is. Damage and failing disks
+    /// stay what they are: failures of the server.
     static func translate(_ error: StreamError) -> any Error {
-        switch error.code {
-        case .io: AWSError("ProvisionedThroughputExceededException", "\(error)")
+        if ShardLog.isDiskFull(error) { return AWSError("ProvisionedThroughputExceededException", "\(error)") }
+        return switch error.code {
         case .conflict: AWSError("ResourceInUseException", "\(error)")
         case .validate, .runtime: AWSError("InvalidArgumentException", "\(error)")
         default: error
@@ -96,6 +99,12 @@ struct Call: Sendable {
     var now: Int64 { service.log.host.now() }
 
     func text(_ name: String) -> String? { input[name]?.string }
+
+    func isHidden(_ stream: String) -> Bool { options.hiddenPrefixes.contains { stream.hasPrefix($0) } }
+
+    /// Names of the streams that the service shows, in alphabetical order.
+    func streamNames() throws -> [String] { try log.listStreams().filter { !isHidden($0) } }
+
     func number(_ name: String) -> Int? { input[name]?.integer }
 
     func answer() throws -> AWSResponse {

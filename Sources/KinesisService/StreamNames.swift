@@ -90,7 +90,7 @@ extension Call {
         }
         if let given { return given }
         if let id = text("StreamId") {
-            for name in try log.listStreams() {
+            for name in try streamNames() {
                 if let info = try? log.info(name), Self.streamID(info) == id { return name }
             }
             throw AWSError.notFound("Stream with StreamId \(id) under account \(account) not found.")
@@ -105,7 +105,7 @@ extension Call {
     }
 
     func stream(named name: String) throws -> StreamInfo {
-        guard log.exists(name), !name.hasPrefix(".") else { throw AWSError.noStream(name, account) }
+        guard log.exists(name), !name.hasPrefix("."), !isHidden(name) else { throw AWSError.noStream(name, account) }
         do {
             return try log.info(name)
         } catch {

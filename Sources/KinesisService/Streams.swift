@@ -17,6 +17,7 @@ extension Call {
         if !isOnDemand, number("WarmThroughputMiBps") != nil {
             throw AWSError.validation("WarmThroughputMiBps can be set for a stream in ON_DEMAND mode only.")
         }
+        guard !isHidden(name) else { throw AWSError.invalidArgument("Stream names that begin with \(options.hiddenPrefixes.joined(separator: " or ")) are taken.") }
         guard !log.exists(name) else { throw AWSError.inUse("Stream \(name) under account \(account) already exists.") }
         let limit = options.enforcesLimits ? options.shardLimit : min(options.shardLimit * 100, ShardLog.shardsMax)
         let count = options.enforcesLimits ? try openShards() : 0
@@ -75,9 +76,9 @@ extension Call {
             "RetentionPeriodHours": .integer(Self.retentionHours(stream.settings)),
             "StreamCreationTimestamp": .timestamp(Double(stream.created) / 1_000),
             "EnhancedMonitoring": [["ShardLevelMetrics": .list(attributes.metrics.map { .string($0) })]],
-            "EncryptionType": .string(attributes.keyID == nil ? "NONE" : "KMS"),
+            "EncryptionType": .string(Self.encryptionType(stream)),
         ]
-        members["KeyId"] = attributes.keyID.map { .string($0) }
+        members["KeyId"] = stream.settings.encryptionKey.map { .string($0) }
         return members
     }
 
@@ -134,7 +135,7 @@ extension Call {
             throw AWSError.invalidArgument("NextToken and ExclusiveStartStreamName cannot be provided together.")
         }
         let start = token?.first ?? text("ExclusiveStartStreamName") ?? ""
-        let names = try log.listStreams().filter { $0 > start }
+        let names = try streamNames().filter { $0 > start }
         let page = names.prefix(min(100, number("Limit") ?? 100))
         // A stream may be deleted between the two looks.
         let streams = page.compactMap { try? log.info($0) }
@@ -152,7 +153,7 @@ extension Call {
 
     // MARK: Of the account
 
-    private func allStreams() throws -> [StreamInfo] { try log.listStreams().compactMap { try? log.info($0) } }
+    private func allStreams() throws -> [StreamInfo] { try streamNames().compactMap { try? log.info($0) } }
 
     func openShards() throws -> Int {
         try allStreams().reduce(0) { $0 + (StreamAttributes($1).isOnDemand ? 0 : $1.openShards.count) }

@@ -13,19 +13,20 @@ import StreamCore
 ///     24  records                64  payload
 ///     28  writer epoch
 ///
-/// Payload, LZ4 block-compressed when flag 1 is set:
+/// Payload, LZ4 block-compressed when flag 1 is set, then encrypted when flag 2 is set (``BatchCipher``):
 ///
 ///     data end [n] UInt32 | key end [n] UInt32 | all data | all keys
 struct BatchHeader {
     static let size = 64
     static let magic: UInt32 = 0x3142_5753
     static let version: UInt8 = 1
-    static let lz4Flag: UInt8 = 1
+    static let lz4Flag: UInt8 = 1, encryptedFlag: UInt8 = 2
     /// A batch is never longer; a header that says so is damaged.
     static let lengthMax = 64 << 20
 
     var length: Int
     var isCompressed: Bool
+    var isEncrypted = false
     var baseIndex: UInt64
     var count: Int
     var epoch: UInt32
@@ -55,7 +56,9 @@ struct BatchHeader {
         func u64(_ at: Int) -> UInt64 { UInt64(littleEndian: p.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
         guard u32(0) == Self.magic, p.load(fromByteOffset: 12, as: UInt8.self) == Self.version else { return nil }
         length = Int(u32(8))
-        isCompressed = p.load(fromByteOffset: 13, as: UInt8.self) & Self.lz4Flag != 0
+        let flags = p.load(fromByteOffset: 13, as: UInt8.self)
+        isCompressed = flags & Self.lz4Flag != 0
+        isEncrypted = flags & Self.encryptedFlag != 0
         baseIndex = u64(16)
         count = Int(u32(24))
         epoch = u32(28)
@@ -65,9 +68,15 @@ struct BatchHeader {
         payloadBytes = Int(u32(56))
         flushedOffset = Int(u32(60)) | Int(UInt16(littleEndian: p.loadUnaligned(fromByteOffset: 14, as: UInt16.self))) << 32
         guard length > Self.size, length <= Self.lengthMax, count > 0, payloadBytes <= Self.lengthMax, payloadBytes >= count * 8,
-              isCompressed || payloadBytes == length - Self.size
+              storedBytes > 0, isCompressed || payloadBytes == storedBytes
         else { return nil }
     }
+
+    /// Bytes of the payload before encryption.
+    var storedBytes: Int { length - Self.size - (isEncrypted ? BatchCipher.extraBytes : 0) }
+
+    /// What encryption binds a payload to.
+    var bound: (UInt32, UInt32, UInt32) { (isCompressed ? 1 : 0, UInt32(count), UInt32(payloadBytes)) }
 
     /// Writes the header in front of a payload that is in place, checksum last.
     func write(to p: UnsafeMutableRawPointer) {
@@ -77,7 +86,7 @@ struct BatchHeader {
         put(Self.magic, 0)
         put(UInt32(length), 8)
         put(Self.version, 12)
-        put(isCompressed ? Self.lz4Flag : 0, 13)
+        put((isCompressed ? Self.lz4Flag : 0) | (isEncrypted ? Self.encryptedFlag : 0), 13)
         put(UInt16(truncatingIfNeeded: flushedOffset >> 32), 14)
         put(baseIndex, 16)
         put(UInt32(count), 24)

@@ -48,6 +48,7 @@ extension ShardLog {
             var (settings, attributes) = (metadata.settings, metadata.attributes ?? [:])
             try change(&settings, &attributes)
             try settings.check()
+            if let alias = settings.encryptionKey, alias != metadata.settings.encryptionKey { _ = try keys.key(alias: alias) }
             guard settings != metadata.settings || attributes != metadata.attributes ?? [:] else { return }
             metadata.settings = settings
             metadata.attributes = attributes
@@ -85,6 +86,7 @@ extension ShardLog {
         metadata.version = max(metadata.version ?? 0, try WriterLock.version(lock)) + 1
         try WriterLock.setVersion(lock, metadata.version!)
         try metadata.write(to: directory, host)
+        cache.forget(directory)
     }
 
     private func reshard(_ stream: String, _ plan: (StreamMetadata) throws -> (parents: [Int], children: [HashKeyRange])) throws -> [Int] {

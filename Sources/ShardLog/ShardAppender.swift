@@ -219,10 +219,21 @@ final class ShardAppender {
     /// Closes the segment, flushed so that only the newest one can ever have a torn tail, and opens the next.
     func roll(now: Int64) throws {
         try segment!.sync()
+        try mark.write(to: markFile)
+        // Only saves time.
+        try? SegmentIndex(directory: directory, base: base).save(segment!, host)
         try start(at: nextIndex)
         try mark.write(to: markFile)
         if producers?.isEmpty == false { try saveProducers() }
         try retain(now: now)
+    }
+
+    /// Removes the oldest segments whose records all come before `index`; never the newest.
+    func trim(before index: UInt64) throws {
+        let bases = try Segments.list(directory), count = zip(bases, bases.dropFirst()).prefix { $1 <= index }.count
+        guard count > 0 else { return }
+        if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
+        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
     }
 
     /// Removes the oldest segments that the settings no longer keep; never the newest.
@@ -234,6 +245,6 @@ final class ShardAppender {
         guard count > 0 else { return }
         let bases = try Segments.list(directory)
         if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
-        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
+        for base in bases.prefix(count) { try Segments.remove(directory, base, host) }
     }
 }

@@ -1,5 +1,4 @@
 import StreamCore
-import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -9,9 +8,11 @@ import Darwin
 
 /// A directory of streams: append-only logs of records, cut into shards by hash key.
 ///
+///     <directory>/keys/<alias>.key                                        keys of encrypted streams
 ///     <directory>/streams/<name>/stream.json                              shards, settings
 ///     <directory>/streams/<name>/lock                                     held during each append
 ///     <directory>/streams/<name>/shardId-000000000000/<first record>.log  segments
+///     <directory>/streams/<name>/shardId-000000000000/<first record>.index  where records and times are in a closed one
 ///     <directory>/streams/<name>/shardId-000000000000/durable             how far it is flushed
 ///     <directory>/streams/<name>/shardId-000000000000/producers           newest append of each producer
 ///     <directory>/streams/<name>/shardId-000000000000/inherited           the same of the shards that it took over from
@@ -26,13 +27,15 @@ public final class ShardLog: Sendable {
     public let directory: String
     public let host: Host
     public let options: LogOptions
-    private let indexes = Mutex<[String: SegmentIndex]>([:])
-    private let cache = MetadataCache()
+    private let indexes = IndexCache()
+    let cache = MetadataCache()
+    let keys: KeyRing
 
     /// The directory is created with the first stream.
     public init(directory: String, host: Host = .system, options: LogOptions = LogOptions()) throws {
         self.options = options
         self.directory = Self.resolve(directory)
+        keys = KeyRing(directory: self.directory, host: host)
         self.host = host
     }
 
@@ -59,6 +62,7 @@ public final class ShardLog: Sendable {
     public func createStream(_ name: String, shards: Int = 1, settings: StreamSettings = StreamSettings(), attributes: [String: String] = [:]) throws {
         try Self.check(name: name)
         try settings.check()
+        if let alias = settings.encryptionKey { _ = try keys.key(alias: alias) }
         guard (1...Self.shardsMax).contains(shards) else {
             throw StreamError(.validate, "stream \(name) cannot have \(shards) shards", fix: "use 1 to \(Self.shardsMax) shards")
         }
@@ -139,7 +143,7 @@ public final class ShardLog: Sendable {
 
     public func writer(_ stream: String, flush: FlushPolicy = .everyAppend) throws -> StreamWriter {
         try requireStream(stream)
-        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, options: options, host: host)
+        return try StreamWriter(stream: stream, directory: path(stream), policy: flush, options: options, keys: keys, host: host)
     }
 
     public func reader(_ stream: String, shard: Int, position: ShardPosition) throws -> ShardReader {
@@ -149,7 +153,7 @@ public final class ShardLog: Sendable {
         guard metadata.shard(shard) != nil else { throw Self.noShard(metadata, shard) }
         let shardDirectory = streamDirectory + "/" + StreamMetadata.shardName(shard)
         return try ShardReader(stream: stream, shard: shard, directory: shardDirectory, created: metadata.created, signal: .of(streamDirectory),
-                               position: position, host: host, index: { [self] in index(shardDirectory, $0) },
+                               position: position, host: host, keys: keys, index: { [self] in index(shardDirectory, $0) },
                                metadata: { [cache] in try cache.entry(streamDirectory)?.metadata })
     }
 
@@ -161,19 +165,8 @@ public final class ShardLog: Sendable {
         return entry.metadata
     }
 
-    func forgetIndexes(below path: String) {
-        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path) } }
-    }
-
-    func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
-        indexes.withLock { known in
-            let key = Segments.path(shardDirectory, base)
-            if let index = known[key] { return index }
-            let index = SegmentIndex(directory: shardDirectory, base: base)
-            known[key] = index
-            return index
-        }
-    }
+    func forgetIndexes(below path: String) { indexes.forget(below: path) }
+    func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex { indexes.index(shardDirectory, base) }
 
     // MARK: Describing
 
@@ -239,5 +232,6 @@ public struct ShardDescription: Sendable {
     public var segments: Int
 
     /// `shardId-000000000000`
-    public var id: String { StreamMetadata.shardName(shard) }
+    public var id: String { Self.id(shard) }
+    public static func id(_ shard: Int) -> String { StreamMetadata.shardName(shard) }
 }

@@ -25,6 +25,8 @@ public final class ShardReader {
     let directory: String
     private let created: Int64
     let signal: StreamSignal
+    private let keys: KeyRing
+    private var ciphers: [UInt64: BatchCipher] = [:]
     private let index: (UInt64) -> SegmentIndex
     private let metadata: () throws -> StreamMetadata?
     /// From the first time that somebody waits.
@@ -40,17 +42,19 @@ public final class ShardReader {
     /// The last record that was read or skipped; nil when none was.
     public private(set) var lastSequence: SequenceNumber?
     private var bytesPerRecord = 0.0
+    private var scratch = Buffer.empty
     /// Of a shard that is closed: the index after its last record.
     private var end: UInt64?
 
     init(stream: String, shard: Int, directory: String, created: Int64, signal: StreamSignal, position: ShardPosition, host: Host,
-         index: @escaping (UInt64) -> SegmentIndex, metadata: @escaping () throws -> StreamMetadata?) throws {
+         keys: KeyRing, index: @escaping (UInt64) -> SegmentIndex, metadata: @escaping () throws -> StreamMetadata?) throws {
         self.stream = stream
         self.shard = shard
         self.directory = directory
         self.signal = signal
         self.index = index
         self.metadata = metadata
+        self.keys = keys
         self.created = created
         end = try metadata()?.shard(shard)?.end
         let bases = try Segments.list(directory)
@@ -90,12 +94,11 @@ public final class ShardReader {
 
     private func seek(toTime time: Int64, _ bases: [UInt64]) throws {
         // Segments whose successor starts before the time hold nothing of it.
-        var chosen = bases.first ?? 0
-        for segment in bases.dropFirst() {
-            guard let first = try SegmentIndex.firstTimestamp(Segments.path(directory, segment)), first < time else { break }
-            chosen = segment
+        let at = try Array(bases.dropFirst()).partitioningIndex { segment in
+            guard let first = try SegmentIndex.firstTimestamp(Segments.path(directory, segment)) else { return true }
+            return first >= time
         }
-        try use(chosen)
+        try use(bases.isEmpty ? 0 : bases[at])
         place(try index(base).batch(atOrAfter: time, file).place)
         try recallLast(bases)
     }
@@ -251,7 +254,7 @@ public final class ShardReader {
             count = try file.read(into: raw.base, count: wanted, at: offset)
         }
         var found: [Found] = []
-        var at = 0, records = 0, plainBytes = 0, anyCompressed = false
+        var at = 0, records = 0, plainBytes = 0, anyPacked = false
         var due = nextIndex - UInt64(skip)
         var problem: Step = .unfinished
         while at + BatchHeader.size <= count {
@@ -275,13 +278,13 @@ public final class ShardReader {
             due += UInt64(header.count)
             records += header.count
             plainBytes += header.payloadBytes
-            anyCompressed = anyCompressed || header.isCompressed
+            anyPacked = anyPacked || header.isCompressed || header.isEncrypted
         }
         guard !found.isEmpty else { return problem }
-        return try unpack(found, raw, stored: at, records: records, plainBytes: anyCompressed ? plainBytes : nil)
+        return try unpack(found, raw, stored: at, records: records, plainBytes: anyPacked ? plainBytes : nil)
     }
 
-    /// Makes the chunk: over the bytes as read, or over decompressed ones when any batch needs it.
+    /// Makes the chunk: over the bytes as read, or over decrypted and decompressed ones when any batch needs it.
     private func unpack(_ found: [Found], _ raw: Buffer, stored: Int, records: Int, plainBytes: Int?) throws -> Step {
         let plain = plainBytes.map { Buffer(capacity: $0) } ?? raw
         let kept = records - skip
@@ -291,16 +294,21 @@ public final class ShardReader {
         var used = 0, done = 0, left = skip
         for batch in found {
             let header = batch.header
-            let source = raw.base + batch.start + BatchHeader.size
+            var source = UnsafeRawPointer(raw.base) + batch.start + BatchHeader.size
             var start = batch.start + BatchHeader.size
             if plainBytes != nil {
                 start = used
                 used += header.payloadBytes
+                if header.isEncrypted {
+                    let target = header.isCompressed ? room(header.storedBytes) : plain.base + start
+                    try decrypt(source, header, into: target, at: batch.start)
+                    source = UnsafeRawPointer(target)
+                }
                 if header.isCompressed {
-                    guard Compression.decompress(source, header.length - BatchHeader.size, into: plain.base + start, exactly: header.payloadBytes) else {
+                    guard Compression.decompress(source, header.storedBytes, into: plain.base + start, exactly: header.payloadBytes) else {
                         return .damaged("payload does not decompress")
                     }
-                } else {
+                } else if !header.isEncrypted {
                     (plain.base + start).copyMemory(from: source, byteCount: header.payloadBytes)
                 }
             }
@@ -318,6 +326,21 @@ public final class ShardReader {
         lastSequence = SequenceNumber(created: created, shard: shard, epoch: runs[runs.count - 1].epoch, index: nextIndex - 1)
         bytesPerRecord = Double(stored) / Double(records)
         return .chunk(chunk)
+    }
+
+    private func room(_ bytes: Int) -> UnsafeMutableRawPointer {
+        if scratch.capacity < bytes { scratch = Buffer(capacity: max(bytes, 2 * scratch.capacity)) }
+        return scratch.base
+    }
+
+    private func decrypt(_ sealed: UnsafeRawPointer, _ header: BatchHeader, into out: UnsafeMutableRawPointer, at start: Int) throws {
+        let id = BatchCipher.keyID(sealed)
+        let cipher = try ciphers[id] ?? BatchCipher(keys.key(id: id), sealing: false, randomBits: { 0 })
+        ciphers[id] = cipher
+        guard try cipher.open(sealed, header.length - BatchHeader.size, header.bound, into: out) else {
+            throw StreamError(.corrupt, "\(file.path): the batch at offset \(offset + start) is not what was encrypted with key \(hexadecimal(id))",
+                              fix: "restore the file, or the key in \(keys.directory), from a backup")
+        }
     }
 
     /// Fills the table with the records from `skip` on; false when lengths go beyond the payload.

@@ -95,7 +95,11 @@ public final class RecordStager {
     /// A chunk has at most this payload, apart from a single larger record.
     static let chunkBytesMax = 4 << 20
 
-    init(stream: String, streamDirectory: String, settings: StreamSettings, owner: String, host: Host) {
+    private let cipher: BatchCipher?
+    private var sealed = Buffer.empty
+
+    init(stream: String, streamDirectory: String, settings: StreamSettings, owner: String, keys: KeyRing, host: Host) throws {
+        cipher = try settings.encryptionKey.map { try BatchCipher(keys.key(alias: $0), sealing: true, randomBits: host.randomBits) }
         self.stream = stream
         self.owner = owner
         self.streamDirectory = streamDirectory
@@ -129,14 +133,22 @@ public final class RecordStager {
     }
 
     private func stage(_ batch: RecordBatch, _ rows: Range<Int>, _ payload: Int) throws {
-        let length = BatchHeader.size + payload
+        var length = BatchHeader.size + payload
         if scratch.capacity < length { scratch = Buffer(capacity: max(length, 1 << 20)) }
         let order = rows.map { UInt32($0) }
         batch.layOut(order[...], at: scratch.base + BatchHeader.size, dataBytes: rows.reduce(0) { $0 + batch.sizes($1).data })
-        let header = BatchHeader(length: length, isCompressed: false, baseIndex: 0, count: rows.count, epoch: 0, timestamp: 0, producer: producer,
+        var header = BatchHeader(length: length, isCompressed: false, baseIndex: 0, count: rows.count, epoch: 0, timestamp: 0, producer: producer,
                                  producerSequence: nextSequence, payloadBytes: payload)
-        header.write(to: scratch.base)
-        let chunk = UnsafeRawBufferPointer(start: scratch.base, count: length)
+        var out = scratch
+        if let cipher {
+            length += BatchCipher.extraBytes
+            if sealed.capacity < length { sealed = Buffer(capacity: max(length, 1 << 20)) }
+            try cipher.seal(scratch.base + BatchHeader.size, payload, header.bound, into: sealed.base + BatchHeader.size)
+            (header.length, header.isEncrypted) = (length, true)
+            out = sealed
+        }
+        header.write(to: out.base)
+        let chunk = UnsafeRawBufferPointer(start: out.base, count: length)
         if file == nil, inline.count + length <= StagedRecords.inlineBytesMax {
             inline += chunk
         } else {
@@ -195,7 +207,7 @@ extension ShardLog {
     /// - Parameter owner: letters and digits; tells the staged files of one user from those of others.
     public func stager(_ stream: String, owner: String) throws -> RecordStager {
         let (directory, metadata) = try open(stream)
-        return RecordStager(stream: stream, streamDirectory: directory, settings: metadata.settings, owner: owner, host: host)
+        return try RecordStager(stream: stream, streamDirectory: directory, settings: metadata.settings, owner: owner, keys: keys, host: host)
     }
 
     /// Removes the file of records that were appended and flushed, if they have one.
@@ -251,7 +263,18 @@ extension StreamWriter {
                 throw StreamError(.corrupt, "records in \(place) that are to be appended to stream \(stream) are damaged at byte \(offset)",
                                   fix: "start from another checkpoint")
             }
-            try append(RecordBatch(payload: UnsafeRawBufferPointer(start: all + BatchHeader.size, count: header.payloadBytes), count: header.count),
+            let stored = UnsafeRawBufferPointer(start: all + BatchHeader.size, count: header.length - BatchHeader.size)
+            var plain = Buffer.empty
+            if header.isEncrypted {
+                plain = Buffer(capacity: header.payloadBytes)
+                let cipher = try BatchCipher(keys.key(id: BatchCipher.keyID(stored.baseAddress!)), sealing: false, randomBits: { 0 })
+                guard try cipher.open(stored.baseAddress!, stored.count, header.bound, into: plain.base) else {
+                    throw StreamError(.corrupt, "records in \(place) that are to be appended to stream \(stream) were encrypted with another key",
+                                      fix: "restore the key in \(keys.directory) from a backup")
+                }
+            }
+            let payload = UnsafeRawBufferPointer(start: header.isEncrypted ? UnsafeRawPointer(plain.base) : stored.baseAddress!, count: header.payloadBytes)
+            try append(RecordBatch(payload: payload, count: header.count),
                        producer: id, whileFull: whileFull)
             offset += header.length
         }
@@ -292,9 +315,4 @@ extension RecordBatch {
             (data, key) = (dataEnds[i], keyEnds[i])
         }
     }
-}
-
-private func hexadecimal(_ bits: UInt64) -> String {
-    let digits = String(bits, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
 }

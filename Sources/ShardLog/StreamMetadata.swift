@@ -24,6 +24,9 @@ public struct StreamSettings: Codable, Hashable, Sendable {
     public var recordBytesMax = 1 << 20
     /// LZ4 for batches that it makes smaller.
     public var compresses = true
+    /// Alias of the key that batches are encrypted with (AES-256-GCM); nil = they are not. Batches written before a change stay as
+    /// they are and can be read as long as their key is there.
+    public var encryptionKey: String?
 
     public init() {}
 
@@ -36,6 +39,9 @@ public struct StreamSettings: Codable, Hashable, Sendable {
         guard segmentBytes >= 4_096 else { throw StreamError(.validate, "segment size \(segmentBytes) is below 4096 bytes") }
         if let retentionMilliseconds, retentionMilliseconds <= 0 {
             throw StreamError(.validate, "retention of \(retentionMilliseconds) ms is not positive")
+        }
+        if let encryptionKey, encryptionKey.isEmpty || encryptionKey.utf8.count > 2_048 {
+            throw StreamError(.validate, "a key alias of \(encryptionKey.utf8.count) bytes is not in 1 to 2048")
         }
         if let retentionBytes, retentionBytes <= 0 { throw StreamError(.validate, "retention of \(retentionBytes) bytes is not positive") }
     }

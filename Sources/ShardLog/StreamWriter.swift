@@ -35,11 +35,13 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     private struct Routing {
         var version: UInt32
         var settings: StreamSettings
+        let cipher: BatchCipher?
         /// Ascending hash keys.
         var lanes: [Lane]
         var ranges: [HashKeyRange]
 
-        init(_ metadata: StreamMetadata, version: UInt32, lanes: [Lane]) {
+        init(_ metadata: StreamMetadata, version: UInt32, lanes: [Lane], _ keys: KeyRing, _ host: Host) throws {
+            cipher = try metadata.settings.encryptionKey.map { try BatchCipher(keys.key(alias: $0), sealing: true, randomBits: host.randomBits) }
             self.version = version
             settings = metadata.settings
             self.lanes = lanes
@@ -52,12 +54,14 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     private var tornBytesOfClosed = 0
     private var isOpen = true
     private var needsRefresh = true
-    private var scratch = [Buffer.empty, Buffer.empty]
+    private var scratch = [Buffer.empty, Buffer.empty, Buffer.empty]
     private var flusher: IntervalFlusher?
 
     private var space: DiskSpace
+    let keys: KeyRing
 
-    init(stream: String, directory: String, policy: FlushPolicy, options: LogOptions, host: Host) throws {
+    init(stream: String, directory: String, policy: FlushPolicy, options: LogOptions, keys: KeyRing, host: Host) throws {
+        self.keys = keys
         space = DiskSpace(directory, options)
         self.stream = stream
         self.directory = directory
@@ -75,7 +79,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
                 try lane.appender.refresh()
                 try lane.appender.retain(now: host.now())
             }
-            return (metadata.created, epoch, Routing(metadata, version: try WriterLock.version(lockFile), lanes: lanes))
+            return (metadata.created, epoch, try Routing(metadata, version: WriterLock.version(lockFile), lanes: lanes, keys, host))
         }
         if case .interval(let milliseconds) = policy {
             flusher = IntervalFlusher(milliseconds: milliseconds) { [weak self] in try self?.syncAll() }
@@ -229,6 +233,20 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         }
     }
 
+    /// Removes the oldest segments of a shard that hold nothing but records before number `index`; never the newest segment.
+    public func trim(shard: Int, before index: UInt64) throws {
+        try lock.with {
+            guard isOpen else { throw StreamError(.io, "the writer of stream \(stream) is closed") }
+            try lockFile.exclusively {
+                try takeOver()
+                guard let lane = routing.lanes.first(where: { $0.appender.shard == shard }) else {
+                    throw StreamError(.validate, "stream \(stream) has no open \(StreamMetadata.shardName(shard)) to remove records of")
+                }
+                try lane.appender.trim(before: index)
+            }
+        }
+    }
+
     /// Whether the stream has that append of the producer, or a later one, in any part.
     public func hasAppended(_ id: ProducerSequence) throws -> Bool {
         try lock.with {
@@ -283,7 +301,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
             let lanes = try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host)
             for old in routing.lanes where !lanes.contains(where: { $0 === old }) { tornBytesOfClosed += old.appender.tornBytes }
             let old = routing.settings
-            routing = Routing(metadata, version: state.version, lanes: lanes)
+            routing = try Routing(metadata, version: state.version, lanes: lanes, keys, host)
             if (old.retentionMilliseconds, old.retentionBytes) != (metadata.settings.retentionMilliseconds, metadata.settings.retentionBytes) {
                 for lane in lanes {
                     try lane.appender.refresh()
@@ -293,7 +311,8 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         } else if routing.lanes.contains(where: \.commit.wasFull) {
             needsRefresh = true
             let metadata = try StreamMetadata.read(from: directory)
-            routing = Routing(metadata, version: state.version, lanes: try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host))
+            let lanes = try Self.lanes(metadata, directory, known: routing.lanes, epoch: epoch, host)
+            routing = try Routing(metadata, version: state.version, lanes: lanes, keys, host)
         }
         guard state.lastWriter != epoch || needsRefresh else { return }
         needsRefresh = true
@@ -325,9 +344,16 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
             let n = Compression.compress(plain.base + BatchHeader.size, payload, into: packed.base + BatchHeader.size, room: limit)
             if n > 0 { (out, stored) = (packed, n) }
         }
-        let header = BatchHeader(length: BatchHeader.size + stored, isCompressed: out !== plain, baseIndex: 0, count: count, epoch: 0,
+        var header = BatchHeader(length: BatchHeader.size + stored, isCompressed: out !== plain, baseIndex: 0, count: count, epoch: 0,
                                  timestamp: 0, producer: producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
                                  payloadBytes: payload)
+        if let cipher = routing.cipher {
+            let sealed = room(2, header.length + BatchCipher.extraBytes)
+            try cipher.seal(out.base + BatchHeader.size, stored, header.bound, into: sealed.base + BatchHeader.size)
+            out = sealed
+            header.isEncrypted = true
+            header.length += BatchCipher.extraBytes
+        }
         do {
             let index = try lane.appender.append(out.base, header: header, flushed: lane.commit.flushed, now: host.now())
             from += count

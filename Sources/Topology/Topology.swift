@@ -14,13 +14,18 @@ public struct Topology: Sendable {
     public var statements: [Statement]
     /// Those of `delivery-streams:`; what ``statements`` write is theirs too.
     public var deliveryStreams: [DeliveryStream]
+    /// ``statements`` without what delivery streams do, for where those run as jobs of their own; empty without a pipeline.
+    public var pipelineStatements: [Statement]
 
-    public init(name: String, description: String? = nil, file: String? = nil, statements: [Statement], deliveryStreams: [DeliveryStream] = []) {
+    /// - Parameter pipelineStatements: nil = `statements`.
+    public init(name: String, description: String? = nil, file: String? = nil, statements: [Statement], deliveryStreams: [DeliveryStream] = [],
+                pipelineStatements: [Statement]? = nil) {
         self.name = name
         self.description = description
         self.file = file
         self.statements = statements
         self.deliveryStreams = deliveryStreams
+        self.pipelineStatements = pipelineStatements ?? statements
     }
 
     /// Reads `*.yaml`, `*.yml` or `*.sql`.

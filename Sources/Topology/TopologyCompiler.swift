@@ -36,10 +36,12 @@ struct TopologyCompiler {
             throw document.error(
                 "the topology has no pipeline", fix: "add pipeline: with at least one step that has sql: and into:", at: document.root)
         }
+        var alone = self
+        let pipeline = root["pipeline"] == nil ? [] : statements + (try alone.steps(root["pipeline"], delivering: []))
         statements += try steps(root["pipeline"], delivering: delivery)
         return Topology(
             name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file,
-            statements: statements, deliveryStreams: delivery.map(\.stream))
+            statements: statements, deliveryStreams: delivery.map(\.stream), pipelineStatements: pipeline)
     }
 
     // MARK: Settings

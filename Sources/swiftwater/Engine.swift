@@ -1,7 +1,9 @@
 import FileConnectors
+import HTTPConnector
 import HudiTable
 import KafkaConnector
 import KinesisConnector
+import OpenSearchConnector
 import PythonFunctions
 import RestConnector
 import RocksDBState
@@ -21,7 +23,7 @@ enum Engine {
     static let connectors: [any TableConnector] = [
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), UpsertKafkaConnector(),
         MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(),
-        RestConnector(),
+        RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
     private static let python = PythonFunctions()

@@ -12,12 +12,13 @@ struct Swiftwater: ParsableCommand {
               swiftwater stream create my-input-stream --shards 1
               swiftwater generate sensors --count 1000 --stream my-input-stream
               swiftwater run Topologies/sensors.yaml
+              swiftwater serve --aws-listen 127.0.0.1:4566
 
             Shell completions: swiftwater --generate-completion-script bash|zsh|fish
             """,
         version: swiftwaterVersion,
         subcommands: [
-            RunCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, KafkaCommand.self, TableCommand.self,
+            RunCommand.self, ServeCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, KafkaCommand.self, TableCommand.self,
             GenerateCommand.self, TopologyCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
         ])
 
@@ -54,4 +55,4 @@ struct Swiftwater: ParsableCommand {
     }
 }
 
-let swiftwaterVersion = "0.4.0"
+let swiftwaterVersion = "0.5.0"

@@ -1,7 +1,6 @@
 import AWSEndpoint
 import AWSProtocol
 import Foundation
-import HTTPServer
 import KinesisService
 import ShardLog
 import TestScripts
@@ -19,11 +18,7 @@ final class TestServer {
         self.directory = directory
         service = KinesisService(log: try ShardLog(directory: directory), options: options)
         var endpointOptions = AWSEndpoint.Options()
-        endpointOptions.authenticate = { request in
-            // Credential=key/20250101/eu-west-1/kinesis/aws4_request
-            let scope = request.headers["authorization"]?.split(separator: "Credential=").last?.split(separator: "/")
-            return AWSEndpoint.Caller(region: scope.flatMap { $0.count > 2 ? String($0[2]) : nil } ?? AWSRequest.defaultRegion, accountID: account)
-        }
+        endpointOptions.accountID = account
         endpointOptions.log = { print("endpoint:", $0) }
         endpoint = try AWSEndpoint(port: port, services: [service], options: endpointOptions)
     }

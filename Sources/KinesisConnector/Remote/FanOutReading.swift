@@ -53,8 +53,9 @@ struct FanOutReading {
         guard message[":event-type"] == "SubscribeToShardEvent" else { return true }
         let event = try AWSJSON.parse(message.payload)
         let next = event["ContinuationSequenceNumber"]?.string
-        if let next { from = .after(next) }
         guard try reading.take(event["Records"]?.list ?? [], behind: event["MillisBehindLatest"]?.integer, asked: asked) else { return false }
+        // Before the first record the number stands for a place in the shard that services choose in their own ways; the start is as good.
+        if let next, reading.position.hasBegun { from = .after(next) }
         if next == nil || !(event["ChildShards"]?.list ?? []).isEmpty { return reading.finish() }
         return true
     }

@@ -110,7 +110,12 @@ struct TopologyCommand: ParsableCommand {
 
 extension Topology {
     /// The tables and views of a YAML file are its own: they are made anew in every run, and no catalog keeps them.
-    var ownStatements: [Statement] {
+    var ownStatements: [Statement] { own(statements) }
+
+    /// The same of what is left when delivery streams run by themselves.
+    var ownPipeline: [Statement] { own(pipelineStatements) }
+
+    private func own(_ statements: [Statement]) -> [Statement] {
         if file?.lowercased().hasSuffix(".sql") ?? true { return statements }
         return statements.map { statement in
             var own = statement

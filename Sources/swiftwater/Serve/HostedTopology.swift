@@ -28,7 +28,7 @@ final class HostedTopology: Sendable {
                 let runner = ScriptRunner(session: try Engine.session())
                 runner.placement = JobPlacement(data: data)
                 runner.handover = handover
-                try runner.run(topology.ownStatements, name: topology.name)
+                try runner.run(topology.ownPipeline, name: topology.name)
                 if !handover.isStopped { Terminal.error("topology \(topology.name): its input has ended") }
                 return
             } catch {

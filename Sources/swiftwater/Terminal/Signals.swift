@@ -90,6 +90,11 @@ final class Handover: Sendable {
         job?.stop()
     }
 
+    /// Returns as soon as a stop is asked for.
+    func wait() {
+        state.wait { state -> Monitor<State>.Decision<Void> in state.stopped ? .take(()) : .wait(nanoseconds: nil) }
+    }
+
     /// Returns after that long, or as soon as a stop is asked for.
     func wait(milliseconds: Int64) {
         let deadline = Clock.monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
