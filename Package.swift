@@ -176,8 +176,15 @@ let package = Package(
         .testTarget(
             name: "FirehoseServiceTests",
             dependencies: [
-                "AWSEndpoint", "AWSProtocol", "FileConnectors", "FirehoseService", "KinesisConnector", "ShardLog", "StreamCore", "StreamRuntime",
+                "AWSEndpoint", "AWSProtocol", "FileConnectors", "FirehoseService", "KinesisConnector", "OpenSearchConnector", "ShardLog", "StreamCore", "StreamRuntime",
                 "StreamSQL", "TestScripts", "Topology",
+            ],
+            swiftSettings: ours),
+        .testTarget(
+            name: "HTTPConnectorTests",
+            dependencies: [
+                "HTTPConnector", "GzipCoding", "FileConnectors", "StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "StreamTesting", "ShardLog",
+                "Topology", "TestScripts",
             ],
             swiftSettings: ours),
         .testTarget(

@@ -101,6 +101,7 @@ public struct Structure: Sendable {
             return .integer(Int64(number))
         case .double:
             guard let number = value.double else { throw mismatch(value, "Double") }
+            guard number.isFinite else { throw AWSError.serialization("\(number) is out of range of Double") }
             return .double(number)
         case .boolean:
             guard case .bool = value else { throw mismatch(value, "Boolean") }
@@ -114,10 +115,12 @@ public struct Structure: Sendable {
             default: throw mismatch(value, "Blob")
             }
         case .timestamp:
-            if case .timestamp = value { return value }
             guard let time = value.double else { throw mismatch(value, "Timestamp") }
             // Without its tag, too, a time in CBOR counts milliseconds.
-            return .timestamp(encoding == .json ? time : time / 1_000)
+            let isSeconds = if case .timestamp = value { true } else { encoding == .json }
+            let seconds = isSeconds ? time : time / 1_000
+            guard abs(seconds) < secondsMax else { throw AWSError.serialization("\(time) is out of range of Timestamp") }
+            return .timestamp(seconds)
         case .list(let element, _, _):
             guard case .list(let all) = value else { throw mismatch(value, "List") }
             return .list(try all.map { $0 == .null ? .null : try convert($0, element, encoding) })
@@ -128,6 +131,9 @@ public struct Structure: Sendable {
         case .recursive(let shape): return try convert(value, shape(), encoding)
         }
     }
+
+    /// The end of the year 9999: no service takes a later time, and its milliseconds and microseconds fit 64 bits.
+    private static let secondsMax = 253_402_300_800.0
 
     private static func isText(_ value: AWSValue) -> Bool {
         switch value {
@@ -150,15 +156,19 @@ public struct Structure: Sendable {
     /// `Value '...' at 'streamName' failed to satisfy constraint: ...`, one for each.
     public func violations(_ value: AWSValue) -> [String] {
         var found: [String] = []
-        check(value, path: "", &found)
+        check(value, path: { "" }, &found)
         return found
     }
 
-    private func check(_ value: AWSValue, path: String, _ found: inout [String]) {
+    /// Paths are put together only where something is wrong.
+    private func check(_ value: AWSValue, path: () -> String, _ found: inout [String]) {
         for member in members {
-            let at = (path.isEmpty ? "" : path + ".") + Self.camel(member.name)
+            func at() -> String {
+                let above = path()
+                return (above.isEmpty ? "" : above + ".") + Self.camel(member.name)
+            }
             guard let given = value[member.name] else {
-                if member.isRequired { found.append("Value null at '\(at)' failed to satisfy constraint: Member must not be null") }
+                if member.isRequired { found.append("Value null at '\(at())' failed to satisfy constraint: Member must not be null") }
                 continue
             }
             Self.check(given, member.shape, at, &found)
@@ -168,9 +178,9 @@ public struct Structure: Sendable {
     /// `StreamName` is `streamName` in messages, `SSESpecification` is `sSESpecification`.
     private static func camel(_ name: String) -> String { name.prefix(1).lowercased() + name.dropFirst() }
 
-    private static func check(_ value: AWSValue, _ shape: Shape, _ path: String, _ found: inout [String]) {
+    private static func check(_ value: AWSValue, _ shape: Shape, _ path: () -> String, _ found: inout [String]) {
         func fail(_ constraint: String, _ shown: String? = nil) {
-            found.append("Value '\(shown ?? Self.shown(value))' at '\(path)' failed to satisfy constraint: Member must \(constraint)")
+            found.append("Value '\(shown ?? Self.shown(value))' at '\(path())' failed to satisfy constraint: Member must \(constraint)")
         }
         func checkLength(_ count: Int, _ min: Int?, _ max: Int?) {
             if let min, count < min { fail("have length greater than or equal to \(min)") }
@@ -191,9 +201,9 @@ public struct Structure: Sendable {
             let all = value.list ?? []
             checkLength(all.count, min, max)
             for (i, each) in all.enumerated() {
-                let at = "\(path).\(i + 1).member"
+                func at() -> String { "\(path()).\(i + 1).member" }
                 if each == .null {
-                    found.append("Value null at '\(at)' failed to satisfy constraint: Member must not be null")
+                    found.append("Value null at '\(at())' failed to satisfy constraint: Member must not be null")
                 } else {
                     check(each, element, at, &found)
                 }
@@ -207,10 +217,10 @@ public struct Structure: Sendable {
                 if !broken.isEmpty {
                     // Constraints of keys are told together, about the map.
                     let constraints = broken.compactMap { text in text.range(of: "Member must ").map { String(text[$0.lowerBound...]) } }
-                    found.append("Value '\(shown(value))' at '\(path)' failed to satisfy constraint: Map keys must satisfy constraint: ["
+                    found.append("Value '\(shown(value))' at '\(path())' failed to satisfy constraint: Map keys must satisfy constraint: ["
                         + constraints.joined(separator: ", ") + "]")
                 }
-                check(each, element, "\(path).\(name).member", &found)
+                check(each, element, { "\(path()).\(name).member" }, &found)
             }
         case .structure(let structure): structure.check(value, path: path, &found)
         case .recursive(let shape): check(value, shape(), path, &found)

@@ -25,6 +25,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var isInputClosed = false
     private var isStreaming = false
     private var watch: RepeatedTask?
+    /// Bytes of the answer that the network had not taken when the time was checked last.
+    private var lastUnsent = 0
 
     init(_ state: ServerState, _ activity: Activity) { (self.state, self.activity) = (state, activity) }
 
@@ -154,14 +156,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func write(_ context: ChannelHandlerContext, _ response: HTTPResponse) {
         guard context.channel.isActive else { return state.end() }
         var headers = HTTPHeaders(response.headers)
+        headers.add(name: "Date", value: state.dateHeader())
         if isInputClosed || state.isStopping { keepsAlive = false }
         switch response.body {
         case .bytes(let bytes):
+            // Answers that nobody reads must not pile up: until they have gone they take the room of bodies to come.
+            state.bodies.occupy(bytes.count)
             headers.replaceOrAdd(name: "Content-Length", value: "\(bytes.count)")
             if !keepsAlive { headers.replaceOrAdd(name: "Connection", value: "close") }
             context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: .init(statusCode: response.status), headers: headers))), promise: nil)
             if !bytes.isEmpty, !isHead { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil) }
-            finish(context)
+            finish(context, occupied: bytes.count)
         case .stream(let body):
             guard state.beginStream() else { return write(context, .text(503, "there are too many streams\n")) }
             headers.replaceOrAdd(name: "Transfer-Encoding", value: "chunked")
@@ -177,7 +182,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 loop.execute {
                     let (handler, context) = bound.value
                     handler.isStreaming = false
-                    handler.finish(context)
+                    handler.finish(context, occupied: 0)
                 }
             }
             if !hasThread {
@@ -188,12 +193,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    private func finish(_ context: ChannelHandlerContext) {
-        guard context.channel.isActive else { return state.end() }
+    private func finish(_ context: ChannelHandlerContext, occupied: Int) {
+        let state = state
+        guard context.channel.isActive else {
+            state.bodies.giveBack(occupied)
+            return state.end()
+        }
         activity.enter(.sending)
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop), state = state
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let closes = !keepsAlive
         context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            state.bodies.giveBack(occupied)
             let (handler, context) = bound.value
             // The next request may have begun meanwhile.
             let isNext = handler.activity.phase != .sending
@@ -229,7 +239,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch activity.phase {
         case .working: break
         case .idle: if isOver(state.options.idleSeconds) { context.close(promise: nil) }
-        case .sending: if isOver(state.options.sendSeconds) { context.close(promise: nil) }
+        case .sending:
+            let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+            // A slow client that takes some of it now and then is let be.
+            if unsent < lastUnsent { activity.enter(.sending) } else if isOver(state.options.sendSeconds) { context.close(promise: nil) }
+            lastUnsent = unsent
         case .request:
             guard isOver(state.options.requestSeconds) else { return }
             // Without a head there is nothing that an answer would belong to.

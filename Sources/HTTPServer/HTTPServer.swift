@@ -14,7 +14,8 @@ public final class HTTPServer: Sendable {
     public struct Options: Sendable {
         /// Larger bodies are refused with status 413 before they are read.
         public var bodyBytesMax = 16 << 20
-        /// Bodies that are being read or worked on, in all; at least one of the largest size. Requests beyond it wait, unread.
+        /// Bodies of requests that are being read or worked on, and of answers that are being sent, in all; at least one request of
+        /// the largest size. Requests beyond it wait, unread.
         public var bytesInFlightMax = 256 << 20
         /// Requests that are worked on at the same time; others wait.
         public var threads = 32

@@ -1,4 +1,9 @@
 import Dispatch
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -15,6 +20,9 @@ final class ServerState: Sendable {
     private let work = Mutex(Work())
     private let idle = DispatchSemaphore(value: 0)
 
+    /// `Date` headers change once a second: SDKs set their clocks by them when a signature's time is refused.
+    private let date = Mutex((second: 0, text: ""))
+
     private struct Work {
         var answers = 0, streams = 0
         var isAwaited = false
@@ -23,6 +31,19 @@ final class ServerState: Sendable {
     init(options: HTTPServer.Options, handler: @escaping @Sendable (HTTPRequest) -> HTTPResponse, pool: NIOThreadPool) {
         (self.options, self.handler, self.pool) = (options, handler, pool)
         bodies = BodyBudget(max(options.bytesInFlightMax, options.bodyBytesMax))
+    }
+
+    func dateHeader() -> String {
+        let now = time(nil)
+        return date.withLock { date in
+            if date.second != now {
+                var parts = tm(), seconds = now, text = [CChar](repeating: 0, count: 40)
+                gmtime_r(&seconds, &parts)
+                let n = strftime(&text, text.count, "%a, %d %b %Y %H:%M:%S GMT", &parts)
+                date = (now, String(decoding: text[..<n].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+            }
+            return date.text
+        }
     }
 
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
@@ -102,6 +123,9 @@ final class BodyBudget: Sendable {
             return false
         }
     }
+
+    /// Takes what is there already, be there room for it or not: others wait until there is again.
+    func occupy(_ bytes: Int) { state.withLock { $0.free -= bytes } }
 
     func giveBack(_ bytes: Int) {
         guard bytes > 0 else { return }

@@ -28,7 +28,7 @@ public final class ShardLog: Sendable {
     public let host: Host
     public let options: LogOptions
     private let indexes = IndexCache()
-    private let cache = MetadataCache()
+    let cache = MetadataCache()
     let keys: KeyRing
 
     /// The directory is created with the first stream.
@@ -232,5 +232,6 @@ public struct ShardDescription: Sendable {
     public var segments: Int
 
     /// `shardId-000000000000`
-    public var id: String { StreamMetadata.shardName(shard) }
+    public var id: String { Self.id(shard) }
+    public static func id(_ shard: Int) -> String { StreamMetadata.shardName(shard) }
 }

@@ -51,4 +51,64 @@ import Testing
         ])
         #expect(throws: AWSError.serialization("NUMBER_VALUE cannot be converted to String")) { try shape.convert(["StreamName": 1], encoding: .json) }
     }
+
+    @Test func `numbers that no service can use are refused`() throws {
+        let shape = Structure(optional: [("T", .timestamp), ("D", .double), ("I", .integer()), ("L", .long())])
+        for text in ["{\"T\":1e300}", "{\"T\":-1e18}", "{\"T\":1e999}", "{\"D\":1e999}", "{\"I\":2147483648}", "{\"I\":1.5}", "{\"L\":1e30}", "{\"L\":9223372036854775808}"] {
+            #expect(throws: AWSError.self, "\(text)") { try shape.convert(AWSJSON.parse(Array(text.utf8)), encoding: .json) }
+        }
+        #expect(try shape.convert(["T": .integer(1_500)], encoding: .cbor) == ["T": .timestamp(1.5)])
+        #expect(try shape.convert(["T": .integer(1_500)], encoding: .json) == ["T": .timestamp(1_500)])
+        #expect(try shape.convert(["T": .timestamp(1_500)], encoding: .cbor) == ["T": .timestamp(1_500)])
+        #expect(try shape.convert(AWSJSON.parse(Array("{\"I\":5.0,\"L\":1e3}".utf8)), encoding: .json) == ["I": 5, "L": 1_000])
+    }
+
+    /// Damaged documents are refused or read as something else; they never bring the process down.
+    @Test func `damaged bodies are read to an end`() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var random = Generator(state: seed)
+        let shape = Structure(optional: [
+            ("text", .string(min: 2, max: 5)), ("whole", .integer(min: 0)), ("half", .double), ("list", .list(.text, max: 1)), ("map", .map(value: .timestamp)),
+        ])
+        let event = EventStreamMessage(headers: [(":event-type", "a"), ("b", "")], payload: [1, 2, 3]).bytes()
+        let event2 = try #require(try EventStreamMessage.parse(event[...]))
+        #expect(event2.length == event.count && event2.message.payload == [1, 2, 3])
+        for round in 0..<20_000 {
+            let encoding: AWSEncoding = round % 2 == 0 ? .json : .cbor
+            var bytes = round % 8 == 7 ? event : encoding == .json ? AWSJSON.write(Self.value) : CBOR.write(Self.value)
+            for _ in 0...Int.random(in: 0..<3, using: &random) {
+                let at = Int.random(in: 0..<bytes.count, using: &random)
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: bytes[at] = .random(in: 0...255, using: &random)
+                case 1: bytes[at] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+                case 2: bytes.removeSubrange(at..<min(bytes.count, at + 3))
+                default: bytes.insert(contentsOf: bytes[at..<min(bytes.count, at + 5)], at: at)
+                }
+                if bytes.isEmpty { bytes = [0] }
+            }
+            do {
+                _ = try EventStreamMessage.parse(bytes[...])
+            } catch {
+                #expect(error is AWSError, "seed \(seed)")
+            }
+            do {
+                let value = encoding == .json ? try AWSJSON.parse(bytes) : try CBOR.parse(bytes)
+                _ = shape.violations(try shape.convert(value, encoding: encoding))
+                _ = AWSJSON.write(value) + CBOR.write(value)
+            } catch {
+                #expect(error is AWSError, "seed \(seed)")
+            }
+        }
+    }
+
+    struct Generator: RandomNumberGenerator {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var z = state
+            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+            return z ^ (z >> 31)
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import HTTPServer
 import Synchronization
 import Testing
@@ -85,7 +86,13 @@ import Testing
         client.send("PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
         #expect(client.response()?.body == "PUT /x 5 abcde")
         client.send("HEAD /y HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        #expect(client.head()?.headers["content-length"] == "10")
+        let head = client.head()
+        #expect(head?.headers["content-length"] == "10")
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
+        let date = try #require(head?.headers["date"].flatMap { formatter.date(from: $0) })
+        #expect(abs(date.timeIntervalSinceNow) < 5)
         client.send(Self.post("/z"))
         #expect(client.response()?.body == "POST /z 0 ")
     }
@@ -157,6 +164,20 @@ import Testing
         #expect(reader.head()?.status == 200)
         #expect(fixture.eventually { fixture.streams.load(ordering: .relaxed) == 1 })
         #expect(fixture.eventually { fixture.streams.load(ordering: .relaxed) == 0 })
+    }
+
+    @Test func `a client that takes its answer slowly gets all of it`() throws {
+        let fixture = try Fixture { $0.sendSeconds = 0.4 }
+        defer { fixture.stop() }
+        let client = RawClient(port: fixture.port)
+        client.send(Self.post("/large?40000000"))
+        #expect(client.head()?.status == 200)
+        for _ in 0..<20 {
+            #expect(client.bytes(2_000_000)?.count == 2_000_000)
+            _ = DispatchSemaphore(value: 0).wait(timeout: .now() + 0.05)
+        }
+        client.send(Self.post("/next"))
+        #expect(client.response()?.body == "POST /next 0 ")
     }
 
     @Test func `a client that has closed its side still gets its answer`() throws {
@@ -256,6 +277,23 @@ import Testing
         third.send("abc")
         #expect(second.response()?.body.hasPrefix("POST /second 1048576 ") == true)
         #expect(third.response()?.body == "POST /third 3 abc")
+    }
+
+    @Test func `answers that are not read hold back requests, not for ever`() throws {
+        let fixture = try Fixture { options in
+            options.bodyBytesMax = 1 << 20
+            options.bytesInFlightMax = 1 << 20
+            options.sendSeconds = 0.5
+        }
+        defer { fixture.stop() }
+        let reader = RawClient(port: fixture.port)
+        reader.send(Self.post("/large?20000000"))
+        #expect(reader.head()?.status == 200)
+        let next = RawClient(port: fixture.port)
+        let begun = DispatchTime.now()
+        next.send(Self.post("/next", "abc"))
+        #expect(next.response()?.body == "POST /next 3 abc")
+        #expect(DispatchTime.now().uptimeNanoseconds - begun.uptimeNanoseconds > 200_000_000)
     }
 
     @Test func `clients that go away leave nothing behind`() throws {

@@ -1,6 +1,7 @@
 import Foundation
 import ShardLog
 import StreamCore
+import StreamTesting
 import Synchronization
 import Testing
 
@@ -54,21 +55,23 @@ import Testing
 
     @Test("more segments than indexes are kept of can be read from anywhere")
     func manySegments() throws {
-        let temporary = TemporaryDirectory()
+        // In memory, where that many small files are quick.
+        let disk = try SimulatedDisk(seed: 1)
         var host = StreamCore.Host.system
         host.sync = { _ in 0 }
-        let log = try ShardLog(directory: temporary.path, host: host)
+        let log = try ShardLog(directory: disk.root, host: host)
         var settings = StreamSettings()
         settings.segmentBytes = 4_096
         settings.compresses = false
-        try log.createStream("s", settings: settings)
+        try log.createStream("s", shards: 40, settings: settings)
+        let ranges = try log.info("s").shards.map(\.range)
         let writer = try log.writer("s", flush: .operatingSystem)
-        let text = String(repeating: "x", count: 4_000)
-        var numbers: [SequenceNumber] = []
-        for i in 0..<1_300 { numbers.append(try writer.append([record("\(i)" + text)])[0].sequence!) }
-        for i in [0, 1_299, 5, 700, 1_100, 0] + stride(from: 0, to: 1_300, by: 1) {
-            let chunk = try #require(try log.reader("s", shard: 0, position: .at(numbers[i])).read(maxBytes: 1))
-            #expect(chunk.firstIndex == UInt64(i))
+        let data = [UInt8](repeating: 0x78, count: 4_000)
+        var placed: [AppendResult.Placement] = []
+        for i in 0..<28 * 40 { placed += try writer.append([Record(partitionKey: "k", explicitHashKey: ranges[i % 40].first, data: data)]) }
+        for i in [0, 1_119, 5, 700, 1_050, 0] + placed.indices {
+            let chunk = try #require(try log.reader("s", shard: i % 40, position: .at(placed[i].sequence!)).read(maxBytes: 1))
+            #expect(chunk.firstIndex == UInt64(i / 40) && placed[i].shard == i % 40)
         }
     }
 }

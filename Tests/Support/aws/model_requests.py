@@ -8,10 +8,12 @@ constraint of the model broken in turn. The rules:
 - never a status of 500 and above, never a dropped connection;
 - a broken constraint: 400 with ValidationException whose message names the member; a value of a wrong type: SerializationException;
   or what ACCEPTED lists, each with its reason;
+- an example, which can be served: 200;
 - a valid request: 200, with a body that has the model's members and types, or an error that the operation's model lists;
 - an operation that the endpoint does not have (UnknownOperationException) is listed, not judged.
 
-The last line of output is JSON: counts, failures (the first of them), operations that are not there. Exit code 1 on any failure.
+The last line of output is JSON: counts, failures (the first of them), operations that are not there, and those whose valid requests were
+all answered with modelled errors, so that their outputs have not been judged. Exit code 1 on any failure.
 """
 import argparse
 import base64
@@ -37,11 +39,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-ACCOUNT, REGION = "000000000000", "us-east-1"
-NAME = "model-requests"
-STREAM_ARN = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{NAME}"
-TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{NAME}"
-DELIVERY_ARN = f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{NAME}"
+from model_examples import ACCOUNT, DELIVERY_ARN, EXAMPLES, NAME, REGION, STREAM_ARN, TABLE_ARN, Time
 
 # Values that make sense to a service, by shape name.
 SENSIBLE = {
@@ -73,6 +71,8 @@ ACCEPTED = [
     ("dynamodbstreams", "*", "valid", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
     ("dynamodb", "*", "valid", "*", "SerializationException", "an item that nests itself without an end is refused while it is read"),
     ("*", "*", "null", "*", "SerializationException", "a null where the services' parsers want a value"),
+    ("dynamodb", "*", "null", "*", "ValidationException", "a null leaves an attribute value, an update or a transaction's action empty"),
+    ("dynamodbstreams", "*", "null", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
     ("*", "*", "lenient", "*", "SerializationException", "readers differ in what they take for a number"),
     ("*", "*", "lenient", "*", "ValidationException", "readers differ in what they take for a number"),
     ("*", "*", "empty", "*", "SerializationException", "an empty body is no document"),
@@ -218,10 +218,6 @@ class Values:
         return out
 
 
-class Time(float):
-    """A timestamp, in seconds."""
-
-
 # ---- cases --------------------------------------------------------------------------------------------------------------------
 
 def paths(shape, stack=()):
@@ -327,6 +323,9 @@ def cases(values, operation):
         if member.type_name in ("integer", "long"):
             for odd in (1.5, 10 ** 30, -(10 ** 18), 2 ** 31, 1e300):
                 yield Case(name, "lenient", said, values.around(shape, path, odd))
+        if member.type_name == "timestamp":
+            for odd in (0, 0.5, -5, 1e11, -1e18, 1e300):
+                yield Case(name, "lenient", said, values.around(shape, path, odd))
 
 
 # ---- encodings ----------------------------------------------------------------------------------------------------------------
@@ -420,8 +419,8 @@ class Sender:
         self.host, self.port, self.model, self.credentials = parts.hostname, parts.port, model, credentials
         self.connection = None
 
-    def send(self, operation, body, encoding):
-        headers = {"X-Amz-Target": f"{self.model.metadata['targetPrefix']}.{operation}", "Host": f"{self.host}:{self.port}",
+    def send(self, operation, body, encoding, prefix=None):
+        headers = {"X-Amz-Target": f"{prefix or self.model.metadata['targetPrefix']}.{operation}", "Host": f"{self.host}:{self.port}",
                    "Content-Type": f"application/x-amz-json-{self.model.metadata['jsonVersion']}" if encoding == "json" else "application/x-amz-cbor-1.1"}
         if self.credentials:
             request = AWSRequest("POST", f"http://{self.host}:{self.port}/", headers=headers, data=body)
@@ -619,6 +618,7 @@ def main():
     values, judge = Values(given.service), Judge(given.service, model)
     stage = Stage(sender, given.service, values)
     failures, absent, counts = [], set(), collections.Counter()
+    served = collections.defaultdict(bool)
 
     def run(case, encoding):
         body = case.raw if case.raw is not None else json_body(case.value) if encoding == "json" else cbor_body(case.value)
@@ -628,6 +628,8 @@ def main():
             wrong = f"the connection broke: {error!r}"
         else:
             wrong = judge.verdict(case, answer, encoding)
+            if case.kind == "valid":
+                served[case.operation] |= answer.status == 200
         counts[case.kind] += 1
         if wrong:
             shown = f"{case.operation} {encoding} {case.kind} {case.member or ''}: {wrong} | sent {body[:160]!r}"
@@ -639,11 +641,36 @@ def main():
         if not given.only:
             for wrong in ("NoSuchOperation", "putRecord", "", "."):
                 run(Case(wrong, "operation", wrong, {}), encoding)
+        answers = {}
+        for name, request in [] if given.only else EXAMPLES[given.service](f"{NAME}-{encoding}"):
+            prefix, _, name = name.rpartition(".")
+            counts["example"] += 1
+            try:
+                # Resources may take a moment until they are there.
+                deadline = time.monotonic() + 10
+                while True:
+                    body = request(answers)
+                    answer = sender.send(name, json_body(body) if encoding == "json" else cbor_body(body), encoding, prefix)
+                    kind = judge.error(answer, encoding)[0] if answer.status != 200 else ""
+                    if kind != "ResourceInUseException" or time.monotonic() > deadline:
+                        break
+                    time.sleep(0.05)
+                case = Case(name, "example", "", body)
+                wrong = f"{answer.status} {answer.body[:300]!r}" if answer.status != 200 else None if prefix else judge.output(case, answer, encoding)
+                if not wrong and "eventstream" not in str(answer.headers):
+                    answers[name] = json.loads(answer.body or b"{}") if encoding == "json" else cbor_value(answer.body) if answer.body else {}
+                served[name] |= answer.status == 200
+            except Exception as error:
+                wrong = repr(error)
+            if wrong:
+                failures.append(f"{name} {encoding} example: {wrong}")
         for name in given.only or model.operation_names:
             stage.set()
             operation = model.operation_model(name)
             try:
-                probe = sender.send(name, b"{}" if encoding == "json" else b"\xa0", encoding)
+                # Services look at the members first: only a valid request tells whether there is such an operation.
+                valid = values.value(operation.input_shape) if operation.input_shape else {}
+                probe = sender.send(name, json_body(valid) if encoding == "json" else cbor_body(valid), encoding)
                 if probe.status != 200 and judge.error(probe, encoding)[0] == "UnknownOperationException":
                     absent.add(name)
                     continue
@@ -659,6 +686,7 @@ def main():
 
     print(json.dumps({
         "service": given.service, "requests": sum(counts.values()), "kinds": dict(sorted(counts.items())), "absent": sorted(absent),
+        "operations without a 200": sorted(name for name, was in served.items() if not was),
         "failures": len(failures), "first": failures[:given.failures]}, ensure_ascii=False))
     return 1 if failures else 0
 
