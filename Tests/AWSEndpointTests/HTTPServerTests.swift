@@ -97,6 +97,19 @@ import Testing
         #expect(client.response()?.body == "POST /z 0 ")
     }
 
+    @Test func `an offer to go over to another protocol is passed over`() throws {
+        let fixture = try Fixture()
+        defer { fixture.stop() }
+        // Java's HTTP client offers HTTP/2 in this way with every request.
+        let client = RawClient(port: fixture.port)
+        client.send(Self.post("/first", "abc", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"))
+        #expect(client.response() == .init(status: 200, body: "POST /first 3 abc", closes: true))
+        #expect(client.readToEnd() == "")
+        let old = RawClient(port: fixture.port)
+        old.send("POST /old HTTP/1.0\r\nContent-Length: 2\r\n\r\nab")
+        #expect(old.readToEnd()?.hasSuffix("\r\n\r\nPOST /old 2 ab") == true)
+    }
+
     @Test func `a client that asks whether to continue is told so, or refused before it sends`() throws {
         let fixture = try Fixture { $0.bodyBytesMax = 100 }
         defer { fixture.stop() }
