@@ -110,6 +110,7 @@ let package = Package(
         .executableTarget(
             name: "bench-aws", dependencies: ["AWSEndpoint", "AWSProtocol", "KinesisService", "ShardLog", "StreamCore"], path: "Benchmarks/AWS",
             swiftSettings: ours),
+        .executableTarget(name: "bench-shard-log", dependencies: ["ShardLog", "StreamCore"], path: "Benchmarks/ShardLog", swiftSettings: ours),
 
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),
         .executableTarget(
@@ -175,8 +176,15 @@ let package = Package(
         .testTarget(
             name: "FirehoseServiceTests",
             dependencies: [
-                "AWSEndpoint", "AWSProtocol", "FileConnectors", "FirehoseService", "KinesisConnector", "ShardLog", "StreamCore", "StreamRuntime",
+                "AWSEndpoint", "AWSProtocol", "FileConnectors", "FirehoseService", "KinesisConnector", "OpenSearchConnector", "ShardLog", "StreamCore", "StreamRuntime",
                 "StreamSQL", "TestScripts", "Topology",
+            ],
+            swiftSettings: ours),
+        .testTarget(
+            name: "HTTPConnectorTests",
+            dependencies: [
+                "HTTPConnector", "GzipCoding", "FileConnectors", "StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "StreamTesting", "ShardLog",
+                "Topology", "TestScripts",
             ],
             swiftSettings: ours),
         .testTarget(
@@ -199,7 +207,7 @@ let package = Package(
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
-        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
             dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],

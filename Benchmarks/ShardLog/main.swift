@@ -1,6 +1,7 @@
 import Foundation
 import ShardLog
 import StreamCore
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -141,6 +142,32 @@ if isChosen("durable") {
     try log.createStream("durable")
     report("durable", try append("durable", .everyAppend, seconds: limit), "fsync before each append returns")
     try log.deleteStream("durable")
+    // Threads that share a writer share its flushes.
+    try log.createStream("durable-8", shards: 4)
+    let writer = try log.writer("durable-8")
+    let shared = measure {
+        let done = DispatchGroup(), count = Mutex(0)
+        let start = Clock.monotonicNanoseconds()
+        for _ in 0..<8 {
+            done.enter()
+            Thread.detachNewThread {
+                defer { done.leave() }
+                do {
+                    var n = 0
+                    while Double(Clock.monotonicNanoseconds() - start) < limit * 1e9 {
+                        try writer.append(batches[n % 64])
+                        n += 1
+                    }
+                    let total = n * 500
+                    count.withLock { $0 += total }
+                } catch { print("durable: \(error)") }
+            }
+        }
+        done.wait()
+        return count.withLock { $0 }
+    }
+    report("durable, 8 threads", shared, "4 shards; threads share the fsyncs")
+    try log.deleteStream("durable-8")
 }
 
 /// A reader in a thread of its own follows the writer.

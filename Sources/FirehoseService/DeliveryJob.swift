@@ -13,7 +13,6 @@ final class DeliveryJob: Sendable {
         var wantsStop = false
         /// What the job failed with, until it has completed a checkpoint again.
         var failure: String?
-        var endedCleanly = false
     }
 
     private let name: String
@@ -40,10 +39,9 @@ final class DeliveryJob: Sendable {
     /// Why it does not deliver now; nil = it does.
     var failure: String? { state.withLock { $0.failure } }
 
-    /// Commits what was read, files that had room left too, and ends the job.
-    ///
-    /// - Returns: false when it failed before that: what was read since its newest checkpoint is to be read again.
-    func stop() -> Bool {
+    /// Commits what was read, files that had room left too, and ends the job. One that fails ends as it is: the next goes on from its
+    /// newest checkpoint.
+    func stop() {
         let runner = state.withLock { state in
             state.wantsStop = true
             return state.runner
@@ -52,7 +50,6 @@ final class DeliveryJob: Sendable {
         wake.signal()
         ended.wait()
         ended.signal()
-        return state.withLock { $0.endedCleanly }
     }
 
     /// Ends the job as a crash would: nothing more is committed.
@@ -86,11 +83,8 @@ final class DeliveryJob: Sendable {
                     return !state.wantsStop
                 }
                 guard starts else { return }
-                let end = try runner.run()
-                state.withLock { state in
-                    state.runner = nil
-                    state.endedCleanly = end == .stopped || end == .finished
-                }
+                try runner.run()
+                state.withLock { $0.runner = nil }
                 // Of a source that ends nothing more will come.
                 return
             } catch {

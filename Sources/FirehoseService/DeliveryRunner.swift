@@ -87,7 +87,7 @@ public final class DeliveryRunner: Sendable {
             for job in jobs {
                 group.enter()
                 Thread.detachNewThread {
-                    _ = job.stop()
+                    job.stop()
                     group.leave()
                 }
             }
@@ -140,7 +140,7 @@ public final class DeliveryRunner: Sendable {
                         stored.updated = host.now()
                     }
                 }
-                if let job = entries.withLock({ $0[stream.name]?.job }) { _ = job.stop() }
+                if let job = entries.withLock({ $0[stream.name]?.job }) { job.stop() }
                 try stored.write(to: directory, host)
                 entries.withLock { $0[stream.name] = Entry(stored: stored) }
                 start(stream.name)
@@ -148,7 +148,7 @@ public final class DeliveryRunner: Sendable {
         }
     }
 
-    enum Refusal: Error { case exists, tooMany([String]), missing, busy(String) }
+    enum Refusal: Error { case exists, tooMany([String]), missing }
 
     func create(_ stored: StoredStream) throws {
         try changing.withLock {
@@ -172,12 +172,7 @@ public final class DeliveryRunner: Sendable {
                 return entries.withLock { $0[name]?.stored = stored }
             }
             _ = try stored.definition.statements(log: data)
-            let isClean = entry.job?.stop() ?? true
-            // Unfinished files lie in the old directory, and only a clean end finishes them.
-            if !isClean, stored.definition.destination.files.directory != entry.stored.definition.destination.files.directory {
-                start(name)
-                throw Refusal.busy(entry.job?.failure ?? "it did not end in time")
-            }
+            entry.job?.stop()
             do {
                 try stored.write(to: directory(name), host)
             } catch {
@@ -195,7 +190,7 @@ public final class DeliveryRunner: Sendable {
             var stored = entry.stored
             stored.isDeleting = true
             try stored.write(to: directory(name), host)
-            _ = entry.job?.stop()
+            entry.job?.stop()
             entries.withLock { $0[name] = nil }
             try remove(stored)
         }

@@ -22,15 +22,22 @@ final class DirectPut: Sendable {
     init(log: ShardLog) { self.log = log }
 
     /// Makes the stream that takes the records of a delivery stream.
-    func create(_ name: String) throws {
+    func create(_ name: String, key: String? = nil) throws {
         var settings = StreamSettings()
         settings.retentionMilliseconds = Self.retention
         settings.segmentBytes = 16 << 20
+        settings.encryptionKey = key
         do {
             try log.createStream(DeliveryStream.directPutStream(name), settings: settings)
         } catch let error as StreamError where error.code == .conflict {
             // Left by a run of the topology, or by a creation that ended half-way.
         }
+    }
+
+    func encrypt(_ name: String, _ key: String?) throws {
+        let stream = DeliveryStream.directPutStream(name)
+        if !log.exists(stream) { try create(name) }
+        try log.update(stream) { settings, _ in settings.encryptionKey = key }
     }
 
     /// Appends durably. The ids of records are in their order.

@@ -37,10 +37,19 @@ struct FirehoseConfiguration {
         stored.destinationKind = given[0]
         stored.configuration = StoredStream.json(input[given[0]]!)
         stored.sourceConfiguration = input["KinesisStreamSourceConfiguration"].map(StoredStream.json)
-        if input["DeliveryStreamEncryptionConfigurationInput"] != nil {
-            throw AWSError("InvalidKMSResourceException", "Records cannot be encrypted here: there are no KMS keys", members: ["code": "KMS.NotFoundException"])
+        if let given = input["DeliveryStreamEncryptionConfigurationInput"] {
+            guard case .directPut = source else { throw FirehoseService.invalid("DeliveryStreamEncryptionConfigurationInput is only applicable for DirectPut stream type") }
+            stored.encryption = try Self.encryption(given)
         }
         return stored
+    }
+
+    static func encryption(_ given: AWSValue) throws -> StoredStream.Encryption {
+        let type = given["KeyType"]?.string ?? "AWS_OWNED_CMK", arn = given["KeyARN"]?.string
+        guard (type == "CUSTOMER_MANAGED_CMK") == (arn != nil) else {
+            throw FirehoseService.invalid(arn == nil ? "KeyARN is required when KeyType is CUSTOMER_MANAGED_CMK" : "KeyARN is only applicable when KeyType is CUSTOMER_MANAGED_CMK")
+        }
+        return StoredStream.Encryption(keyType: type, keyARN: arn)
     }
 
     private func source(_ input: AWSValue, _ now: Int64) throws -> DeliveryStream.Source {
@@ -168,7 +177,22 @@ struct FirehoseConfiguration {
     }
 
     private func http(_ given: AWSValue, _ stream: inout DeliveryStream) throws {
-        throw Self.refuse("HttpEndpointDestinationConfiguration", "deliver to files, or use an OpenSearch destination")
+        let endpoint = given["EndpointConfiguration"], hints = given["BufferingHints"], request = given["RequestConfiguration"]
+        var failed = try files(given["S3Configuration"] ?? .map([:]))
+        try checkPrefixes(failed)
+        try process(given["ProcessingConfiguration"], &stream, &failed)
+        guard stream.partitionKeys.isEmpty else { throw FirehoseService.invalid("MetadataExtraction processor is only supported for S3 destinations") }
+        var options = [
+            "url": endpoint?["Url"]?.string ?? "", "request-format": "firehose", "sink.bulk-flush.max-size": "\(hints?["SizeInMBs"]?.integer ?? 5) mb",
+            "sink.bulk-flush.interval": "\(max(hints?["IntervalInSeconds"]?.integer ?? 300, 1)) s",
+            "content-encoding": request?["ContentEncoding"]?.string == "GZIP" ? "gzip" : "none",
+        ]
+        if let key = endpoint?["AccessKey"]?.string, !key.isEmpty { options["access-key"] = key }
+        for attribute in request?["CommonAttributes"]?.list ?? [] {
+            options["common-attributes." + (attribute["AttributeName"]?.string ?? "")] = attribute["AttributeValue"]?.string ?? ""
+        }
+        stream.destination = .table(.init(connector: .http, options: options), failed: failed)
+        if given["S3BackupMode"]?.string == "AllData" { stream.backup = failed }
     }
 
     private func openSearch(_ given: AWSValue, _ stream: inout DeliveryStream) throws {
@@ -185,7 +209,7 @@ struct FirehoseConfiguration {
         try process(given["ProcessingConfiguration"], &stream, &failed)
         guard stream.partitionKeys.isEmpty else { throw FirehoseService.invalid("MetadataExtraction processor is only supported for S3 destinations") }
         let hints = given["BufferingHints"]
-        stream.destination = .table(.init(connector: "opensearch", options: [
+        stream.destination = .table(.init(connector: .openSearch, options: [
             "hosts": endpoint, "index": given["IndexName"]!.string!, "sink.bulk-flush.max-size": "\((hints?["SizeInMBs"]?.integer ?? 5)) mb",
             "sink.bulk-flush.interval": "\(max(hints?["IntervalInSeconds"]?.integer ?? 300, 1)) s",
         ]), failed: failed)

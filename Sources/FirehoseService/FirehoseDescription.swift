@@ -23,7 +23,11 @@ extension FirehoseService {
         if let updated = stored.updated { description["LastUpdateTimestamp"] = .timestamp(Double(updated) / 1_000) }
         if let failure = runner.failure(stored.name) { description["FailureDescription"] = ["Type": "UNKNOWN_ERROR", "Details": .string(failure)] }
         switch stored.definition.source {
-        case .directPut: description["DeliveryStreamEncryptionConfiguration"] = ["Status": "DISABLED"]
+        case .directPut:
+            var encryption: [String: AWSValue] = ["Status": stored.encryption == nil ? "DISABLED" : "ENABLED"]
+            encryption["KeyType"] = (stored.encryption?.keyType).map { .string($0) }
+            encryption["KeyARN"] = (stored.encryption?.keyARN).map { .string($0) }
+            description["DeliveryStreamEncryptionConfiguration"] = .map(encryption)
         case .stream(let stream, _):
             var source = StoredStream.value(stored.sourceConfiguration).map ?? [
                 "KinesisStreamARN": .string("arn:aws:kinesis:\(stored.region):\(stored.accountID):stream/\(stream)"), "RoleARN": .string(Self.role(stored)),

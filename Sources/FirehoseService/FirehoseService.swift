@@ -37,8 +37,6 @@ public final class FirehoseService: AWSService {
             case "ListTagsForDeliveryStream": return try listTags(request.input(FirehoseShapes.listTagsForDeliveryStreamInput), request)
             default: throw AWSError.unknownOperation()
             }
-        } catch DeliveryRunner.Refusal.busy(let reason) {
-            throw AWSError("ResourceInUseException", "The delivery stream cannot be changed while it fails: \(reason)")
         } catch let error as StreamError where error.code == .validate || error.code == .parse {
             throw Self.invalid(error.problem + (error.fix.map { " (\($0))" } ?? ""))
         }
@@ -76,7 +74,7 @@ public final class FirehoseService: AWSService {
         let stored = try putTarget(input, request)
         do {
             let ids = try directPut.append([input["Record"]?["Data"]?.blob ?? []], to: stored.name)
-            return .output(["RecordId": .string(ids[0]), "Encrypted": .bool(stored.encryptionKeyType != nil)])
+            return .output(["RecordId": .string(ids[0]), "Encrypted": .bool(stored.encryption != nil)])
         } catch let error as StreamError {
             throw try unavailable(error, stored.name, request)
         }
@@ -99,7 +97,7 @@ public final class FirehoseService: AWSService {
             answers = records.map { _ in ["ErrorCode": .string(refusal.type), "ErrorMessage": .string(refusal.message)] }
         }
         return .output([
-            "FailedPutCount": .integer(Int64(failed)), "Encrypted": .bool(stored.encryptionKeyType != nil), "RequestResponses": .list(answers),
+            "FailedPutCount": .integer(Int64(failed)), "Encrypted": .bool(stored.encryption != nil), "RequestResponses": .list(answers),
         ])
     }
 
@@ -119,7 +117,7 @@ public final class FirehoseService: AWSService {
         stored.tags = try Self.tags(input["Tags"])
         // Checked before anything is made.
         _ = try stored.definition.statements(log: runner.data)
-        if case .directPut = stored.definition.source { try directPut.create(name) }
+        if case .directPut = stored.definition.source { try directPut.create(name, key: stored.encryption?.alias) }
         do {
             try runner.create(stored)
         } catch DeliveryRunner.Refusal.exists {
@@ -188,12 +186,26 @@ public final class FirehoseService: AWSService {
     private func startEncryption(_ input: AWSValue, _ request: AWSRequest) throws -> AWSResponse {
         let stored = try stream(input, request)
         try requireDirectPut(stored)
-        throw AWSError("InvalidKMSResourceException", "Records cannot be encrypted here: there are no KMS keys",
-                       members: ["code": "KMS.NotFoundException"])
+        let key = try FirehoseConfiguration.encryption(input["DeliveryStreamEncryptionConfigurationInput"] ?? ["KeyType": "AWS_OWNED_CMK"])
+        return try encrypt(stored.name, key, request)
     }
 
     private func stopEncryption(_ input: AWSValue, _ request: AWSRequest) throws -> AWSResponse {
-        try requireDirectPut(stream(input, request))
+        let stored = try stream(input, request)
+        try requireDirectPut(stored)
+        return try encrypt(stored.name, nil, request)
+    }
+
+    /// Records put from now on are encrypted with a key of the log, or are not; those before stay as they are.
+    private func encrypt(_ name: String, _ key: StoredStream.Encryption?, _ request: AWSRequest) throws -> AWSResponse {
+        do {
+            try runner.update(name) { stored in
+                try directPut.encrypt(name, key?.alias)
+                stored.encryption = key
+            }
+        } catch DeliveryRunner.Refusal.missing {
+            throw Self.notFound(name, request)
+        }
         return .empty
     }
 

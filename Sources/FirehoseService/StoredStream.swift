@@ -30,13 +30,18 @@ struct StoredStream: Codable, Sendable {
     var region = AWSRequest.defaultRegion
     var accountID = AWSRequest.defaultAccountID
     var tags: [Tag] = []
-    /// `AWS_OWNED_CMK` or `CUSTOMER_MANAGED_CMK`; nil = records are not encrypted.
-    var encryptionKeyType: String?
-    var encryptionKeyARN: String?
-    /// It was encrypted once.
-    var wasEncrypted = false
+    /// nil = records that are put are not encrypted.
+    var encryption: Encryption?
     /// Its deletion has begun.
     var isDeleting = false
+
+    struct Encryption: Codable, Sendable, Hashable {
+        /// `AWS_OWNED_CMK` or `CUSTOMER_MANAGED_CMK`
+        var keyType: String
+        var keyARN: String?
+        /// What the log calls the key.
+        var alias: String { keyARN ?? "aws/firehose" }
+    }
 
     struct Tag: Codable, Sendable, Hashable {
         var key: String

@@ -62,8 +62,9 @@ struct ReceiverOptions: Sendable {
         validates = try options.bool("validate") ?? false
         logDirectory = options.string("log.directory") ?? ShardLog.defaultDirectory
         spool = options.string("spool") ?? Self.spoolName(port, path)
-        do { try ShardLog.check(name: spool) } catch let error as StreamError {
-            throw options.error(options.has("spool") ? "spool" : "path", "cannot name the stream that bodies are kept in", fix: "set 'spool' to a name of at most 128 letters, digits, '_', '-' and '.'" + (error.fix == nil ? "" : ""))
+        do { try ShardLog.check(name: spool) } catch {
+            throw options.error(options.has("spool") ? "spool" : "path", "cannot name the stream that bodies are kept in",
+                                fix: "set 'spool' to a name of at most 128 letters, digits, '_', '-' and '.'")
         }
         onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(format).ignore-parse-errors") ?? false)
         let types = HTTPConnector.metadataTypes(table, path)

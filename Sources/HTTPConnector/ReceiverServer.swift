@@ -4,7 +4,14 @@ import Synchronization
 
 /// A server for all tables of this process that listen on one address.
 final class ReceiverServer: Sendable {
-    private let routes = Mutex<[(id: Int, receiver: Receiver)]>([])
+    private struct Route {
+        var id: Int
+        var path: PathPattern
+        /// nil: its table's job has ended, or is starting again.
+        var receiver: Receiver?
+    }
+
+    private let routes = Mutex<[Route]>([])
     private let server = Mutex<HTTPServer?>(nil)
 
     private static let all = Mutex<(servers: [String: ReceiverServer], next: Int)>(([:], 0))
@@ -21,8 +28,8 @@ final class ReceiverServer: Sendable {
             let over = ReceiverServer.all.withLock { all -> ReceiverServer? in
                 guard let server = all.servers[address] else { return nil }
                 let isEmpty = server.routes.withLock { routes in
-                    routes.removeAll { $0.id == id }
-                    return routes.isEmpty
+                    for i in routes.indices where routes[i].id == id { routes[i].receiver = nil }
+                    return routes.allSatisfy { $0.receiver == nil }
                 }
                 guard isEmpty else { return nil }
                 all.servers[address] = nil
@@ -54,11 +61,13 @@ final class ReceiverServer: Sendable {
 
     private func add(_ receiver: Receiver, id: Int, table: String, address: String) throws {
         try routes.withLock { routes in
-            if let other = routes.first(where: { $0.receiver.options.path.overlaps(receiver.options.path) }) {
-                throw StreamError(.conflict, "table \(table): the path \(receiver.options.path.text) on \(address) is taken by another table or job, which has \(other.receiver.options.path.text)",
+            let path = receiver.options.path
+            if let other = routes.first(where: { $0.receiver != nil && $0.path.overlaps(path) }) {
+                throw StreamError(.conflict, "table \(table): the path \(path.text) on \(address) is taken by another table or job, which has \(other.path.text)",
                                   fix: "choose another 'path', or end the job that has it")
             }
-            routes.append((id, receiver))
+            routes.removeAll { $0.path.overlaps(path) }
+            routes.append(Route(id: id, path: path, receiver: receiver))
         }
     }
 
@@ -66,14 +75,18 @@ final class ReceiverServer: Sendable {
         var settings = HTTPServer.Options()
         // Tables say less for themselves.
         settings.bodyBytesMax = ReceiverOptions.bodyBytesLimit
-        settings.admit = { [self] in
-            guard let (receiver, _) = find($0.path) else { return .text(404, "no table takes \($0.path)\n") }
-            return receiver.refusal($0)
+        settings.admit = { [self] request in
+            switch find(request.path) {
+            case .found(let receiver, _): receiver.refusal(request)
+            case .refused(let response): response
+            }
         }
         do {
             let made = try HTTPServer(host: options.host, port: options.port, options: settings) { [self] request in
-                guard let (receiver, names) = find(request.path) else { return .text(404, "no table takes \(request.path)\n") }
-                return receiver.answer(request, names)
+                switch find(request.path) {
+                case .found(let receiver, let names): receiver.answer(request, names)
+                case .refused(let response): response
+                }
             }
             server.withLock { $0 = made }
             return made.port
@@ -84,10 +97,19 @@ final class ReceiverServer: Sendable {
         }
     }
 
-    private func find(_ path: String) -> (Receiver, [String])? {
+    private enum Found {
+        case found(Receiver, [String])
+        case refused(HTTPResponse)
+    }
+
+    private func find(_ path: String) -> Found {
         routes.withLock { routes in
-            for route in routes { if let names = route.receiver.options.path.match(path) { return (route.receiver, names) } }
-            return nil
+            for route in routes {
+                guard let names = route.path.match(path) else { continue }
+                if let receiver = route.receiver { return .found(receiver, names) }
+                return .refused(.init(503, headers: [("Retry-After", "5"), ("Content-Type", "text/plain; charset=utf-8")], body: Array("the job that takes \(path) does not run now; send again later\n".utf8)))
+            }
+            return .refused(.text(404, "no table takes \(path)\n"))
         }
     }
 }

@@ -100,7 +100,7 @@ extension Call {
                            "Rate exceeded for shard \(ShardName.text(shard.id)) in stream \(stream.name) under account \(account).")
         }
         let tail = try ShardTail(log, stream, shard, iterator.position)
-        var page = Page(limit: number("Limit") ?? 10_000, bytesMax: options.answerBytesMax, isEncrypted: StreamAttributes(stream).keyID != nil)
+        var page = Page(limit: number("Limit") ?? 10_000, bytesMax: options.answerBytesMax, isEncrypted: stream.settings.encryptionKey != nil)
         var out = OutputWriter(request.encoding, capacity: 4_096)
         out.beginMap()
         out.key("Records")

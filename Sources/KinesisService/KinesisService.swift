@@ -73,10 +73,11 @@ public final class KinesisService: AWSService {
         writers.closeAll()
     }
 
-    /// What the log refuses, as the service would. Damage stays what it is: a failure of the server.
+    /// What the log refuses, as the service would; a full disk is something to wait for, as too high a rate is. Damage and failing disks
+    /// stay what they are: failures of the server.
     static func translate(_ error: StreamError) -> any Error {
-        switch error.code {
-        case .io: AWSError("ProvisionedThroughputExceededException", "\(error)")
+        if ShardLog.isDiskFull(error) { return AWSError("ProvisionedThroughputExceededException", "\(error)") }
+        return switch error.code {
         case .conflict: AWSError("ResourceInUseException", "\(error)")
         case .validate, .runtime: AWSError("InvalidArgumentException", "\(error)")
         default: error

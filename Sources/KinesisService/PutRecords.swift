@@ -18,7 +18,7 @@ enum PutRecords {
         let call = Call(service, request, .map(names))
         let stream = try call.stream()
         guard found.largest <= stream.settings.recordBytesMax, found.batch.byteCount <= service.options.requestBytesMax else { return nil }
-        return call.append(found.batch, to: stream)
+        return try call.append(found.batch, to: stream)
     }
 
     private static func isName(_ text: String) -> Bool { text.utf8.count <= 128 && Shape.Pattern.letters("", and: "_.-").matches(text) }
@@ -47,7 +47,7 @@ extension Call {
         try refuseDryRun()
         var intake = Intake()
         for (i, record) in records.enumerated() { try add(record, hashKeys[i], to: &intake, stream) }
-        return append(intake.batch, to: stream, refusedBy: intake.refusedBy)
+        return try append(intake.batch, to: stream, refusedBy: intake.refusedBy)
     }
 
     /// The hash key that a record says; nil when its partition key has to be hashed.
@@ -88,15 +88,16 @@ extension Call {
         "Rate exceeded for shard \(ShardName.text(shard)) in stream \(stream.name) under account \(account)."
     }
 
-    /// Appends, and answers for each record; when the disk fails, that is said for each record too.
-    func append(_ batch: RecordBatch, to stream: StreamInfo, refusedBy: [Int?] = []) -> AWSResponse {
+    /// Appends, and answers for each record; what fails is said for each record too.
+    func append(_ batch: RecordBatch, to stream: StreamInfo, refusedBy: [Int?] = []) throws -> AWSResponse {
         let count = max(batch.count, refusedBy.count)
         let result = Result { try service.writers.append(batch, to: stream) }
+        if case .failure = result, !log.exists(stream.name) { throw AWSError.noStream(stream.name, account) }
         var out = OutputWriter(request.encoding, capacity: 64 + count * 130)
         var next = 0, failed = 0
         out.beginMap()
         out.key("EncryptionType")
-        out.string(StreamAttributes(stream).keyID == nil ? "NONE" : "KMS")
+        out.string(Self.encryptionType(stream))
         out.key("Records")
         out.beginList()
         for i in 0..<count {
@@ -135,9 +136,9 @@ extension Call {
         out.string(text)
     }
 
-    /// A disk that is full or failing is something to wait for, as too high a rate is.
+    /// A full disk is something to wait for, as too high a rate is.
     private static func failure(_ error: any Error) -> (String, String) {
-        if let error = error as? StreamError, error.code == .io { return ("ProvisionedThroughputExceededException", "\(error)") }
+        if ShardLog.isDiskFull(error) { return ("ProvisionedThroughputExceededException", "\(error)") }
         return ("InternalFailure", "\(error)")
     }
 
@@ -164,7 +165,7 @@ extension Call {
         var out = OutputWriter(request.encoding)
         out.beginMap()
         out.key("EncryptionType")
-        out.string(StreamAttributes(stream).keyID == nil ? "NONE" : "KMS")
+        out.string(Self.encryptionType(stream))
         out.key("SequenceNumber")
         out.sequence(placement.sequence!)
         out.key("ShardId")

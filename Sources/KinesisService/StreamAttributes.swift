@@ -23,12 +23,6 @@ struct StreamAttributes {
     }
     var mode: String { isOnDemand ? "ON_DEMAND" : "PROVISIONED" }
 
-    /// The name that StartStreamEncryption gave the key; nil for a stream that is stored as it is.
-    var keyID: String? {
-        get { all["kinesis.key"] }
-        set { all["kinesis.key"] = newValue }
-    }
-
     var warmThroughput: Int? {
         get { all["kinesis.warm-throughput"].flatMap { Int($0) } }
         set { all["kinesis.warm-throughput"] = newValue.map { String($0) } }

@@ -76,9 +76,9 @@ extension Call {
             "RetentionPeriodHours": .integer(Self.retentionHours(stream.settings)),
             "StreamCreationTimestamp": .timestamp(Double(stream.created) / 1_000),
             "EnhancedMonitoring": [["ShardLevelMetrics": .list(attributes.metrics.map { .string($0) })]],
-            "EncryptionType": .string(attributes.keyID == nil ? "NONE" : "KMS"),
+            "EncryptionType": .string(Self.encryptionType(stream)),
         ]
-        members["KeyId"] = attributes.keyID.map { .string($0) }
+        members["KeyId"] = stream.settings.encryptionKey.map { .string($0) }
         return members
     }
 

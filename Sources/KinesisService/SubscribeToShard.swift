@@ -141,7 +141,7 @@ private struct SubscriptionEvents: @unchecked Sendable {  // SAFETY: handed to t
 
     private func send(_ chunk: RecordChunk, _ sender: any EventSender) throws {
         let isAtEnd = try tail.reader.recordsBehind() == 0
-        let isEncrypted = StreamAttributes(tail.stream).keyID != nil
+        let isEncrypted = tail.stream.settings.encryptionKey != nil
         var from = 0
         while from < chunk.count {
             var records: [AWSValue] = [], bytes = 0

@@ -3,8 +3,8 @@ import ShardLog
 import StreamCore
 import Synchronization
 
-/// Makes shard iterators and page tokens that only this log's services can have made: text with a checksum over a secret that is
-/// kept beside the streams.
+/// Makes shard iterators and page tokens that only this log's services can have made: text with a code (HMAC with
+/// SHA-256) whose key is kept beside the streams.
 final class TokenSeal: Sendable {
     private let log: ShardLog
     private let known = Mutex<[UInt8]?>(nil)
@@ -27,21 +27,19 @@ final class TokenSeal: Sendable {
         }
     }
 
-    private func checksum(_ text: [UInt8]) throws -> [UInt8] {
-        let secret = try secret()
-        let sum = (secret + text + secret).withUnsafeBytes { HashKey.of($0) }
-        return withUnsafeBytes(of: sum.bigEndian) { Array($0) }
+    private func code(_ text: [UInt8]) throws -> [UInt8] {
+        Array(Digest.hmacSHA256(key: try secret(), text).prefix(16))
     }
 
     /// Fields must not hold a slash. The first ones are the kind and the time of issue.
     func token(_ kind: String, _ fields: [String]) throws -> String {
         let text = Array(([kind, String(log.host.now())] + fields).joined(separator: "/").utf8)
-        return Base64.encode(try checksum(text) + text)
+        return Base64.encode(try code(text) + text)
     }
 
     /// The fields and when the token was issued, in milliseconds; nil for text that is no such token.
     func open(_ kind: String, _ token: String) throws -> (issued: Int64, fields: [String])? {
-        guard let bytes = Base64.decode(token), bytes.count > 16, try checksum(Array(bytes[16...])) == Array(bytes[..<16]) else { return nil }
+        guard let bytes = Base64.decode(token), bytes.count > 16, try code(Array(bytes[16...])) == Array(bytes[..<16]) else { return nil }
         let fields = String(decoding: bytes[16...], as: UTF8.self).split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard fields.count >= 2, fields[0] == kind, let issued = Int64(fields[1]) else { return nil }
         return (issued, Array(fields[2...]))

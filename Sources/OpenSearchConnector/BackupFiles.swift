@@ -31,7 +31,7 @@ struct BackupOptions: Sendable {
 
 /// Writes lines of the backup into files that get their names when their checkpoint commits. One thread.
 ///
-///     <directory>/.<tag>-<subtask>-failed.<number>    while it is written
+///     <directory>/.<tag>-<uuid>    while it is written
 ///     <directory>/failed-<tag>-<checkpoint>-<subtask>.jsonl
 final class BackupWriter {
     private let directory: String
@@ -41,7 +41,6 @@ final class BackupWriter {
     private let host: Host
     private var bytes: [UInt8] = []
     private var file: (fd: Int32, name: String, size: Int)?
-    private var opened = 0
     private static let bufferBytes = 1 << 20
 
     /// - Parameter kind: what the names begin with: `failed`.
@@ -66,8 +65,8 @@ final class BackupWriter {
         guard !bytes.isEmpty else { return }
         if file == nil {
             try host.createDirectories(directory)
-            opened += 1
-            let name = ".\(tag)-\(subtask)-\(kind).\(opened)"
+            // No name comes twice: what a repeated commit finds under it must be the file that was meant.
+            let name = ".\(tag)-\(host.uuid())"
             let fd = host.open(directory + "/" + name, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
             guard fd >= 0 else { throw Host.failure("create", directory + "/" + name) }
             file = (fd, name, 0)

@@ -100,7 +100,11 @@ struct OpenSearchOptions: Sendable {
         sinkParallelism = try options.int("sink.parallelism", in: 1...1_024)
         var own = table
         own.options["format"] = table.options["format"] ?? "json"
-        guard own.options["format"]?.lowercased() == "json" else { throw options.error("format", "is not what documents are written in", fix: "use 'json'") }
+        // A column of text holds whole documents, each a JSON object in one line.
+        let isText = own.options["format"]?.lowercased() == "raw" && table.schema.count == 1 && table.schema[0].type.isText
+        guard own.options["format"]?.lowercased() == "json" || isText else {
+            throw options.error("format", "is not what documents are written in", fix: "use 'json', or 'raw' for a single column of text that holds documents")
+        }
         self.table = own
         try FormatFactory.validate(own)
         _ = try FormatFactory.encoder(for: own)

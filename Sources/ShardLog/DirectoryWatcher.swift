@@ -16,14 +16,14 @@ final class DirectoryWatcher: Sendable {
     /// Keeps directories watched while it lives.
     final class Watch: Sendable {
         private let watcher: DirectoryWatcher
-        private let directories: [String]
+        private let descriptors: [Int32]
 
-        fileprivate init(_ watcher: DirectoryWatcher, _ directories: [String]) {
+        fileprivate init(_ watcher: DirectoryWatcher, _ descriptors: [Int32]) {
             self.watcher = watcher
-            self.directories = directories
+            self.descriptors = descriptors
         }
 
-        deinit { for directory in directories { watcher.release(directory) } }
+        deinit { for descriptor in descriptors { watcher.release(descriptor) } }
     }
 
     #if os(Linux)
@@ -52,36 +52,37 @@ final class DirectoryWatcher: Sendable {
 
     /// Watches the directory of a shard and that of its stream; nil when the system's limit of watches is reached.
     func watch(_ directories: [String], _ signal: StreamSignal) -> Watch? {
-        var held: [String] = []
+        var held: [Int32] = []
         for directory in directories {
-            let isWatched = state.withLock { state -> Bool in
+            let descriptor = state.withLock { state -> Int32? in
                 if let descriptor = state.descriptors[directory] {
                     state.byDescriptor[descriptor]!.users += 1
-                    return true
+                    return descriptor
                 }
                 let descriptor = inotify_add_watch(fd, directory, UInt32(IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR))
-                guard descriptor >= 0 else { return false }
+                guard descriptor >= 0 else { return nil }
                 state.descriptors[directory] = descriptor
                 state.byDescriptor[descriptor] = Watched(directory: directory, signal: signal, users: 1)
-                return true
+                return descriptor
             }
-            guard isWatched else {
-                for directory in held { release(directory) }
+            guard let descriptor else {
+                for descriptor in held { release(descriptor) }
                 return nil
             }
-            held.append(directory)
+            held.append(descriptor)
         }
         return Watch(self, held)
     }
 
-    private func release(_ directory: String) {
+    private func release(_ descriptor: Int32) {
         state.withLock { state in
-            guard let descriptor = state.descriptors[directory], let watched = state.byDescriptor[descriptor] else { return }
+            // The kernel may have ended the watch before, as the directory was deleted.
+            guard let watched = state.byDescriptor[descriptor] else { return }
             if watched.users > 1 {
                 state.byDescriptor[descriptor]!.users -= 1
             } else {
                 state.byDescriptor[descriptor] = nil
-                state.descriptors[directory] = nil
+                state.descriptors[watched.directory] = nil
                 inotify_rm_watch(fd, descriptor)
             }
         }
@@ -104,6 +105,10 @@ final class DirectoryWatcher: Sendable {
                     if event.mask & UInt32(IN_Q_OVERFLOW) != 0 {
                         for watched in state.byDescriptor.values { signals[ObjectIdentifier(watched.signal)] = watched.signal }
                     }
+                    if event.mask & UInt32(IN_IGNORED) != 0, let watched = state.byDescriptor.removeValue(forKey: event.wd) {
+                        state.descriptors[watched.directory] = nil
+                        signals[ObjectIdentifier(watched.signal)] = watched.signal
+                    }
                     guard let watched = state.byDescriptor[event.wd], Self.isNews(name, Int(event.len)) else { continue }
                     signals[ObjectIdentifier(watched.signal)] = watched.signal
                 }
@@ -123,6 +128,6 @@ final class DirectoryWatcher: Sendable {
     #else
     private init?() { nil }
     func watch(_ directories: [String], _ signal: StreamSignal) -> Watch? { nil }
-    private func release(_ directory: String) {}
+    private func release(_ descriptor: Int32) {}
     #endif
 }

@@ -25,7 +25,7 @@ struct InheritedProducers: Sendable {
         var rest = range.first
         for part in inherited.parts.sorted(by: { $0.range.first < $1.range.first }) {
             if part.range.first > rest { add(Part(range: .init(first: rest, last: part.range.first - 1), sequences: sequences)) }
-            add(Part(range: part.range, sequences: part.sequences.merging(sequences, uniquingKeysWith: max)))
+            add(Part(range: part.range, sequences: Self.merged(part.sequences, sequences)))
             if part.range.last >= range.last { return }
             rest = part.range.last + 1
         }
@@ -33,6 +33,16 @@ struct InheritedProducers: Sendable {
     }
 
     init() {}
+
+    /// Bounded: what ancestors knew makes way for what the shard itself learned.
+    private static func merged(_ older: [UInt64: UInt64], _ newer: [UInt64: UInt64]) -> [UInt64: UInt64] {
+        var all = newer.merging(older.filter { newer[$0.key] != nil }, uniquingKeysWith: max)
+        for (producer, sequence) in older where all[producer] == nil {
+            if all.count >= ProducerTable.producersMax { break }
+            all[producer] = sequence
+        }
+        return all
+    }
 
     private mutating func add(_ part: Part) {
         guard !part.sequences.isEmpty else { return }

@@ -86,6 +86,7 @@ extension ShardLog {
         metadata.version = max(metadata.version ?? 0, try WriterLock.version(lock)) + 1
         try WriterLock.setVersion(lock, metadata.version!)
         try metadata.write(to: directory, host)
+        cache.forget(directory)
     }
 
     private func reshard(_ stream: String, _ plan: (StreamMetadata) throws -> (parents: [Int], children: [HashKeyRange])) throws -> [Int] {

@@ -87,7 +87,7 @@ extension ShardLog {
                 try appender.retain(now: now)
             } else {
                 // Its children know its producers.
-                for base in before.prefix(try removable(shardDirectory, metadata.settings, now)) { try host.remove(Segments.path(shardDirectory, base)) }
+                for base in before.prefix(try removable(shardDirectory, metadata.settings, now)) { try Segments.remove(shardDirectory, base, host) }
             }
             let left = Set(try Segments.list(shardDirectory))
             for (base, size) in zip(before, sizes) where !left.contains(base) {

@@ -14,6 +14,12 @@ enum Segments {
         return shardDirectory + "/" + String(repeating: "0", count: 20 - digits.count) + digits + ".log"
     }
 
+    /// Deletes a segment and its index.
+    static func remove(_ shardDirectory: String, _ base: UInt64, _ host: Host) throws {
+        try host.remove(SegmentIndex.path(shardDirectory, base))
+        try host.remove(path(shardDirectory, base))
+    }
+
     /// Ascending base indexes.
     static func list(_ shardDirectory: String) throws -> [UInt64] {
         try Host.names(in: shardDirectory).compactMap { $0.hasSuffix(".log") ? UInt64($0.dropLast(4)) : nil }

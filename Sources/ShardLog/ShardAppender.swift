@@ -219,6 +219,9 @@ final class ShardAppender {
     /// Closes the segment, flushed so that only the newest one can ever have a torn tail, and opens the next.
     func roll(now: Int64) throws {
         try segment!.sync()
+        try mark.write(to: markFile)
+        // Only saves time.
+        try? SegmentIndex(directory: directory, base: base).save(segment!, host)
         try start(at: nextIndex)
         try mark.write(to: markFile)
         if producers?.isEmpty == false { try saveProducers() }
@@ -242,6 +245,6 @@ final class ShardAppender {
         guard count > 0 else { return }
         let bases = try Segments.list(directory)
         if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
-        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
+        for base in bases.prefix(count) { try Segments.remove(directory, base, host) }
     }
 }

@@ -1,5 +1,4 @@
 import StreamCore
-import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -13,6 +12,7 @@ import Darwin
 ///     <directory>/streams/<name>/stream.json                              shards, settings
 ///     <directory>/streams/<name>/lock                                     held during each append
 ///     <directory>/streams/<name>/shardId-000000000000/<first record>.log  segments
+///     <directory>/streams/<name>/shardId-000000000000/<first record>.index  where records and times are in a closed one
 ///     <directory>/streams/<name>/shardId-000000000000/durable             how far it is flushed
 ///     <directory>/streams/<name>/shardId-000000000000/producers           newest append of each producer
 ///     <directory>/streams/<name>/shardId-000000000000/inherited           the same of the shards that it took over from
@@ -27,8 +27,8 @@ public final class ShardLog: Sendable {
     public let directory: String
     public let host: Host
     public let options: LogOptions
-    private let indexes = Mutex<[String: SegmentIndex]>([:])
-    private let cache = MetadataCache()
+    private let indexes = IndexCache()
+    let cache = MetadataCache()
     let keys: KeyRing
 
     /// The directory is created with the first stream.
@@ -165,19 +165,8 @@ public final class ShardLog: Sendable {
         return entry.metadata
     }
 
-    func forgetIndexes(below path: String) {
-        indexes.withLock { known in known = known.filter { !$0.key.hasPrefix(path) } }
-    }
-
-    func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex {
-        indexes.withLock { known in
-            let key = Segments.path(shardDirectory, base)
-            if let index = known[key] { return index }
-            let index = SegmentIndex(directory: shardDirectory, base: base)
-            known[key] = index
-            return index
-        }
-    }
+    func forgetIndexes(below path: String) { indexes.forget(below: path) }
+    func index(_ shardDirectory: String, _ base: UInt64) -> SegmentIndex { indexes.index(shardDirectory, base) }
 
     // MARK: Describing
 
@@ -243,5 +232,6 @@ public struct ShardDescription: Sendable {
     public var segments: Int
 
     /// `shardId-000000000000`
-    public var id: String { StreamMetadata.shardName(shard) }
+    public var id: String { Self.id(shard) }
+    public static func id(_ shard: Int) -> String { StreamMetadata.shardName(shard) }
 }

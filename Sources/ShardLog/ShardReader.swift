@@ -94,12 +94,11 @@ public final class ShardReader {
 
     private func seek(toTime time: Int64, _ bases: [UInt64]) throws {
         // Segments whose successor starts before the time hold nothing of it.
-        var chosen = bases.first ?? 0
-        for segment in bases.dropFirst() {
-            guard let first = try SegmentIndex.firstTimestamp(Segments.path(directory, segment)), first < time else { break }
-            chosen = segment
+        let at = try Array(bases.dropFirst()).partitioningIndex { segment in
+            guard let first = try SegmentIndex.firstTimestamp(Segments.path(directory, segment)) else { return true }
+            return first >= time
         }
-        try use(chosen)
+        try use(bases.isEmpty ? 0 : bases[at])
         place(try index(base).batch(atOrAfter: time, file).place)
         try recallLast(bases)
     }

@@ -95,6 +95,9 @@ final class MetadataCache: Sendable {
 
     private let entries = Mutex<[String: Entry]>([:])
 
+    /// For who has just replaced the file: a clock tick may be too coarse to tell.
+    func forget(_ directory: String) { entries.withLock { $0[directory] = nil } }
+
     /// nil when there is no such stream.
     func entry(_ directory: String) throws -> Entry? {
         let path = directory + "/" + StreamMetadata.fileName

@@ -38,12 +38,11 @@ extension DeliveryStream {
             made.inserts.append(("\(name).delivered", "SELECT `data`\(keys), `arrival` FROM \(q(recordView)) WHERE \(isGood)"))
         case .table(let table, let failed):
             var options = table.options
-            options["connector"] = table.connector
-            if table.connector == "opensearch" { options["sink.backup"] = "\(name).refused" }
-            made.definitions.append("CREATE TEMPORARY TABLE \(q("\(name).delivered")) (`data` STRING) WITH (\(with(options)))")
-            made.definitions.append(failedTable("\(name).refused", failed, type: table.connector == "opensearch" ? "AmazonOpenSearchService-failed" : "http-endpoint-failed",
-                                                code: table.connector == "opensearch" ? "OS.ServiceException" : "HttpEndpoint.Failed"))
-            made.inserts.append(("\(name).delivered", "SELECT CAST(`data` AS STRING) FROM \(q(recordView)) WHERE \(isGood)"))
+            options["connector"] = table.connector.rawValue
+            options["format"] = "raw"
+            options["sink.backup.path"] = try options["sink.backup.path"] ?? (failed.directory + "/" + refusedFolder(failed, table.connector))
+            made.definitions.append("CREATE TEMPORARY TABLE \(q("\(name).delivered")) (`data` \(reading.dataType)) WITH (\(with(options)))")
+            made.inserts.append(("\(name).delivered", "SELECT `data` FROM \(q(recordView)) WHERE \(isGood)"))
         }
         if reading.putsAside { made.definitions.append(failedTable("\(name).broken", files, type: "processing-failed", code: "DataFormat.ParseError")) }
         if reading.mayFail {
@@ -67,6 +66,25 @@ extension DeliveryStream {
         }
         return made
     }
+
+    /// What the destination refuses, below the error prefix. Its files have no times in their folders.
+    private func refusedFolder(_ failed: Files, _ connector: Table.Connector) throws -> String {
+        let type = connector == .openSearch ? "AmazonOpenSearchService-failed" : "http-endpoint-failed"
+        let prefix = failed.errorPrefix ?? failed.prefix, mark = "!{firehose:error-output-type}"
+        let folder = prefix.contains(mark) ? prefix.replacing(mark, with: type) : prefix + type
+        guard !folder.contains("!{") else {
+            throw StreamError(.validate, "delivery stream \(name): error prefix '\(prefix)' has expressions that are not known for records that \(connector.rawValue) refuses",
+                              fix: "use no other than \(mark)")
+        }
+        return folder
+    }
+
+    /// Documents are objects of JSON, each in one line.
+    private var wantsDocuments: Bool {
+        if case .table(let table, _) = destination { table.connector == .openSearch } else { false }
+    }
+
+    private func document(_ data: String) -> String { "CASE WHEN \(data) IS JSON OBJECT THEN JSON_QUERY(\(data), '$') END" }
 
     private func q(_ name: String) -> String { SQLComposer.quoted(name) }
 
@@ -93,6 +111,9 @@ extension DeliveryStream {
             guard !isTable, record == nil, partitionKeys.isEmpty else {
                 throw StreamError(.validate, "delivery stream \(name) does not say what is delivered of its \(isTable ? "table" : "columns")", fix: "add a transform: SELECT ... FROM record")
             }
+            if wantsDocuments {
+                return Reading(query: "SELECT \(document("`data`")) AS `data`, `data` AS `raw`, `arrival` FROM \(q(sourceTable))", dataType: "STRING", rawType: "STRING", putsAside: true, mayFail: true)
+            }
             return Reading(query: "SELECT `data`, `data` AS `raw`, `arrival` FROM \(q(sourceTable))", dataType: "BYTES", rawType: "BYTES", putsAside: false, mayFail: false)
         case .dynamoDB(let deliversDeleted):
             guard !isTable, record == nil, partitionKeys.isEmpty else {
@@ -112,7 +133,7 @@ extension DeliveryStream {
             for key in partitionKeys where !names.contains(key) {
                 throw StreamError(.validate, "delivery stream \(name): the transform selects no partition key \(key)", fix: "add an expression AS \(q(key)) to it")
             }
-            let data = names.contains("data") ? "CAST(`data` AS STRING)"
+            let data = names.contains("data") ? (wantsDocuments ? document("CAST(`data` AS STRING)") : "CAST(`data` AS STRING)")
                 : "JSON_OBJECT(" + names.map { "KEY \(SQLComposer.literal($0)) VALUE \(q($0))" }.joined(separator: ", ") + ")"
             let keys = partitionKeys.map { ", CAST(\(q($0)) AS STRING) AS \(q($0))" }.joined()
             let rest = given.isPerRecord ? "`firehose.raw` AS `raw`, `firehose.arrival` AS `arrival`" : "\(hidden.0) AS `raw`, \(hidden.1) AS `arrival`"

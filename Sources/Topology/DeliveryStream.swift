@@ -66,11 +66,14 @@ public struct DeliveryStream: Codable, Hashable, Sendable {
 
     /// Another connector's table, of one column `data`.
     public struct Table: Codable, Hashable, Sendable {
-        /// `opensearch` or `http`.
-        public var connector: String
+        public enum Connector: String, Codable, Hashable, Sendable {
+            case openSearch = "opensearch", http = "http-post"
+        }
+
+        public var connector: Connector
         public var options: [String: String]
 
-        public init(connector: String, options: [String: String]) { (self.connector, self.options) = (connector, options) }
+        public init(connector: Connector, options: [String: String]) { (self.connector, self.options) = (connector, options) }
     }
 
     public enum Destination: Codable, Hashable, Sendable {

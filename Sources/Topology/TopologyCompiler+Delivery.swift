@@ -118,11 +118,11 @@ extension TopologyCompiler {
             throw document.error("to of \(what) does not say where failed records go", fix: "add files: with a directory for them beside \(kind):", at: node)
         }
         let files = try files(given, node, buffer, "to of \(what)")
-        if kind == "opensearch" {
+        do {
             options["sink.bulk-flush.max-size"] = options["sink.bulk-flush.max-size"] ?? "\(files.bufferBytes) b"
             options["sink.bulk-flush.interval"] = options["sink.bulk-flush.interval"] ?? "\(max(files.bufferInterval, 1)) ms"
         }
-        return .table(.init(connector: kind, options: options), failed: files)
+        return .table(.init(connector: kind == "opensearch" ? .openSearch : .http, options: options), failed: files)
     }
 
     private func files(_ given: [String: Node], _ node: Node, _ buffer: Node?, _ what: String) throws -> DeliveryStream.Files {

@@ -1,4 +1,5 @@
 import FileConnectors
+import HTTPConnector
 import HudiTable
 import KafkaConnector
 import KinesisConnector
@@ -22,7 +23,7 @@ enum Engine {
     static let connectors: [any TableConnector] = [
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), UpsertKafkaConnector(),
         MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(),
-        RestConnector(), OpenSearchConnector(), HTTPPostConnector(),
+        RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
     private static let python = PythonFunctions()

@@ -9,8 +9,23 @@ import Topology
 
 @Suite("Delivery streams, as boto3 uses them")
 struct DeliveryTests {
-    @Test("records become files with the service's names", arguments: ["delivers", "burst", "trickle", "compressed", "partitioned", "manages"])
+    @Test("records become files with the service's names", arguments: ["delivers", "burst", "trickle", "compressed", "partitioned", "manages", "encrypts"])
     func scenario(name: String) throws { try withServer { try $0.python(name) } }
+
+    @Test("documents and requests go to other services, and what these refuse to the backup", arguments: ["opensearch", "http"])
+    func services(name: String) throws {
+        let service = try BackgroundScript("aws/opensearch_server.py")
+        defer { service.end() }
+        try withServer { try $0.python(name, [service.firstLine]) }
+    }
+
+    @Test("requests made of the service's model get an answer that it knows")
+    func model() throws {
+        try withServer { server in
+            let result = try PythonScript.run("aws/model_requests.py", ["http://127.0.0.1:\(server.endpoint.port)", "firehose"], seconds: 240)
+            #expect(result.status == 0, "\(result.output.suffix(6_000))\n\(result.errors.suffix(2_000))")
+        }
+    }
 
     @Test("a delivery stream of a Kinesis stream begins with what comes after its creation")
     func kinesisSource() throws {

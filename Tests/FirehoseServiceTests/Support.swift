@@ -2,6 +2,7 @@ import AWSEndpoint
 import FileConnectors
 import Foundation
 import KinesisConnector
+import OpenSearchConnector
 import ShardLog
 import StreamCore
 import StreamSQL
@@ -38,13 +39,13 @@ final class FirehoseServer {
         return try DeliveryRunner(data: data, options: options) { session() }
     }
 
-    static func session() -> SQLSession { SQLSession(connectors: [KinesisConnector(), FilesystemConnector(), DatagenConnector(), BlackholeConnector()]) }
+    static func session() -> SQLSession { SQLSession(connectors: [KinesisConnector(), FilesystemConnector(), DatagenConnector(), OpenSearchConnector(), HTTPPostConnector()]) }
 
     var failures: [String] { messages.all.withLock { $0 } }
 
-    func python(_ scenario: String, seconds: Double = 60) throws {
+    func python(_ scenario: String, _ more: [String] = [], seconds: Double = 60) throws {
         do {
-            _ = try PythonScript.answer("aws/firehose_delivery.py", ["\(endpoint.port)", data, scenario], seconds: seconds)
+            _ = try PythonScript.answer("aws/firehose_delivery.py", ["\(endpoint.port)", data, scenario] + more, seconds: seconds)
         } catch {
             throw PythonScript.Failure("\(error)\n\(failures.joined(separator: "\n"))")
         }

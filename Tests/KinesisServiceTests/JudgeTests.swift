@@ -52,10 +52,10 @@ import Testing
             }
             _ = try run("create-stream", "--stream-name", "clicks", "--shard-count", "2")
             _ = try run("wait", "stream-exists", "--stream-name", "clicks")
-            let put = try run("put-record", "--stream-name", "clicks", "--partition-key", "user-1", "--data", "aGVsbG8=")
+            let put = try run("put-record", "--stream-name", "clicks", "--partition-key", "user-1", "--data", "hello")
             #expect((put["SequenceNumber"] as? String)?.count == 56)
             let shard = try #require(put["ShardId"] as? String)
-            let several = try run("put-records", "--stream-name", "clicks", "--records", "Data=YQ==,PartitionKey=user-1", "Data=Yg==,PartitionKey=user-1")
+            let several = try run("put-records", "--stream-name", "clicks", "--records", "Data=a,PartitionKey=user-1", "Data=b,PartitionKey=user-1")
             #expect(several["FailedRecordCount"] as? Int == 0)
             let iterator = try run("get-shard-iterator", "--stream-name", "clicks", "--shard-id", shard, "--shard-iterator-type", "TRIM_HORIZON")
             let page = try run("get-records", "--shard-iterator", try #require(iterator["ShardIterator"] as? String))
@@ -66,7 +66,7 @@ import Testing
             _ = try run("update-shard-count", "--stream-name", "clicks", "--target-shard-count", "4", "--scaling-type", "UNIFORM_SCALING")
             #expect((try run("list-shards", "--stream-name", "clicks", "--shard-filter", "Type=AT_LATEST")["Shards"] as? [Any])?.count == 4)
             let missing = try run("describe-stream-summary", "--stream-name", "nothing", fails: true)
-            #expect(missing["status"] as? Int == 254)
+            #expect([254, 255].contains(missing["status"] as? Int))
             #expect((missing["error"] as? String)?.contains("(ResourceNotFoundException) when calling the DescribeStreamSummary operation: "
                 + "Stream nothing under account 000000000000 not found.") == true)
             _ = try run("delete-stream", "--stream-name", "clicks")

@@ -3,6 +3,7 @@ import Foundation
 import KinesisService
 import ShardLog
 import StreamCore
+import Synchronization
 import TestScripts
 import Testing
 
@@ -132,6 +133,56 @@ import Testing
             }
         }
         #expect(found.sorted { $0.lexicographicallyPrecedes($1) } == expected.sorted { $0.lexicographicallyPrecedes($1) })
+    }
+
+    /// Records of a stream with a key are not readable on the disk, and nothing of them is lost when the key is taken away.
+    @Test func `encryption at rest hides records`() throws {
+        let log = try ShardLog(directory: TestServer.newDirectory())
+        defer { try? FileManager.default.removeItem(atPath: log.directory) }
+        let service = KinesisService(log: log)
+        defer { service.close() }
+        func call(_ operation: String, _ input: AWSValue) throws {
+            _ = try service.handle(AWSRequest(operation: operation, body: AWSJSON.write(input)))
+        }
+        try call("CreateStream", ["StreamName": "s", "ShardCount": 1])
+        try call("PutRecord", ["StreamName": "s", "Data": .blob(Array("plain words".utf8)), "PartitionKey": "a"])
+        try call("StartStreamEncryption", ["StreamName": "s", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"])
+        try call("PutRecord", ["StreamName": "s", "Data": .blob(Array("secret words".utf8)), "PartitionKey": "a"])
+        let segments = try FileManager.default.subpathsOfDirectory(atPath: log.directory).filter { $0.hasSuffix(".log") }
+        let stored = try segments.map { try Data(contentsOf: URL(filePath: log.directory + "/" + $0)) }.reduce(Data(), +)
+        #expect(stored.range(of: Data("plain words".utf8)) != nil)
+        #expect(stored.range(of: Data("secret words".utf8)) == nil)
+        #expect(try log.info("s").settings.encryptionKey == "alias/aws/kinesis")
+    }
+
+    /// No room on the disk is told as too high a rate is, so that clients wait and try again.
+    @Test func `a full disk is told record by record`() throws {
+        let directory = TestServer.newDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let isFull = Mutex(false)
+        var options = LogOptions(minimumFreeBytes: 1_000_000)
+        options.freeBytes = { _ in isFull.withLock { $0 } ? 1_000 : 1 << 40 }
+        let service = KinesisService(log: try ShardLog(directory: directory, options: options))
+        defer { service.close() }
+        func call(_ operation: String, _ input: AWSValue) throws -> AWSValue {
+            guard case .encoded(let bytes) = try service.handle(AWSRequest(operation: operation, body: AWSJSON.write(input))) else { return .null }
+            return try AWSJSON.parse(bytes)
+        }
+        _ = try call("CreateStream", ["StreamName": "s", "ShardCount": 1])
+        let records: AWSValue = .list((0..<3).map { _ in ["Data": .blob([UInt8](repeating: 1, count: 300_000)), "PartitionKey": "a"] })
+        #expect(try call("PutRecords", ["StreamName": "s", "Records": records])["FailedRecordCount"]?.integer == 0)
+        isFull.withLock { $0 = true }
+        let answer = try call("PutRecords", ["StreamName": "s", "Records": records])
+        #expect(answer["FailedRecordCount"]?.integer == 3)
+        for record in answer["Records"]?.list ?? [] {
+            #expect(record["ErrorCode"]?.string == "ProvisionedThroughputExceededException")
+            #expect(record["ErrorMessage"]?.string?.contains("No space left on device") == true)
+        }
+        #expect { try call("PutRecord", ["StreamName": "s", "Data": .blob([UInt8](repeating: 1, count: 300_000)), "PartitionKey": "a"]) } throws: {
+            ($0 as? AWSError)?.type == "ProvisionedThroughputExceededException"
+        }
+        isFull.withLock { $0 = false }
+        #expect(try call("PutRecords", ["StreamName": "s", "Records": records])["FailedRecordCount"]?.integer == 0)
     }
 
     private struct SplitMix: RandomNumberGenerator {

@@ -26,7 +26,7 @@ import Testing
         try text.write(toFile: server.directory + "/in/flow.csv", atomically: true, encoding: .utf8)
         let columns = """
             version INT, account_id STRING, interface_id STRING, srcaddr STRING, dstaddr STRING, srcport INT, dstport INT, protocol INT,
-            packets INT, bytes STRING, `start` BIGINT, `end` BIGINT, action STRING, log_status STRING
+            packets INT, `bytes` STRING, `start` BIGINT, `end` BIGINT, action STRING, log_status STRING
             """
         try server.run("""
             CREATE TABLE flow (\(columns)) WITH ('connector' = 'filesystem', 'path' = '\(server.directory)/in', 'format' = 'csv');

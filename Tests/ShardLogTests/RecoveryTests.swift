@@ -176,6 +176,36 @@ import Darwin
         #expect(throws: StreamError.self) { try writer.append([record("c")]) }
     }
 
+    @Test("a failed flush between appends, at an interval, is told by the next append and by flush")
+    func failedIntervalFlush() throws {
+        let temporary = TemporaryDirectory()
+        final class Disk: Sendable { let broken = Atomic<Bool>(false), failed = Atomic<Int>(0) }
+        let disk = Disk()
+        var host = StreamCore.Host.system
+        host.sync = { fd in
+            guard disk.broken.load(ordering: .relaxed) else { return StreamCore.Host.system.sync(fd) }
+            disk.failed.add(1, ordering: .relaxed)
+            errno = EIO
+            return -1
+        }
+        let log = try ShardLog(directory: temporary.path, host: host)
+        try log.createStream("s")
+        let writer = try log.writer("s", flush: .interval(milliseconds: 1))
+        disk.broken.store(true, ordering: .relaxed)
+        try writer.append([record("a")])
+        let deadline = Date().addingTimeInterval(60)
+        var error: StreamError?
+        while error == nil, Date() < deadline {
+            do { try writer.append([record("b")]) } catch let found as StreamError { error = found }
+        }
+        #expect(disk.failed.load(ordering: .relaxed) > 0)
+        #expect(error?.code == .io && error?.problem.contains("Input/output error") == true)
+        // It stays so: nobody knows what is on disk.
+        disk.broken.store(false, ordering: .relaxed)
+        #expect(throws: StreamError.self) { try writer.append([record("c")]) }
+        #expect(throws: StreamError.self) { try writer.flush() }
+    }
+
     @Test("a number given to a record that was lost is never given again")
     func epochs() throws {
         let temporary = TemporaryDirectory()

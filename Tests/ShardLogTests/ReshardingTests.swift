@@ -95,6 +95,41 @@ private let quarter = UInt128(1) << 126
         #expect(try !log.reader("s", shard: 3, position: .trimHorizon).isFinished)
     }
 
+    @Test("a reader of the whole stream follows splits and merges, parents before children, from the start or from now on")
+    func wholeStream() throws {
+        let temporary = TemporaryDirectory()
+        let log = try ShardLog(directory: temporary.path)
+        try log.createStream("s", shards: 2)
+        let writer = try log.writer("s")
+        func rest(_ reader: StreamReader) throws -> [String] {
+            var all: [String] = []
+            while let (shard, chunk) = try reader.read() {
+                for i in 0..<chunk.count { all.append(String(decoding: chunk.data(i), as: UTF8.self) + "@\(shard)") }
+            }
+            return all
+        }
+        try writer.append([record("a", at: 0), record("b", at: .max)])
+        let oldest = try log.reader("s"), early = try log.reader("s")
+        #expect(try rest(early).sorted() == ["a@0", "b@1"])
+        let newest = try log.reader("s", fromLatest: true)
+        try writer.append([record("c", at: 0)])
+        _ = try log.split("s", shard: 0, at: 9)
+        try writer.append([record("d", at: 9), record("e", at: .max)])
+        _ = try log.merge("s", 3, 1)
+        try writer.append([record("f", at: .max), record("g", at: 0)])
+        #expect(try early.wait(milliseconds: 60_000))
+        let all = ["a@0", "b@1", "c@0", "d@3", "e@1", "f@4", "g@2"]
+        for (reader, expected) in [(oldest, all), (try log.reader("s"), all), (early, Array(all.dropFirst(2))), (newest, Array(all.dropFirst(2)))] {
+            let texts = try rest(reader)
+            #expect(texts.sorted() == expected)
+            for (parent, child) in [("c@0", "d@3"), ("c@0", "g@2"), ("d@3", "f@4"), ("e@1", "f@4")] {
+                #expect(texts.firstIndex(of: parent)! < texts.firstIndex(of: child)!)
+            }
+            #expect(try rest(reader) == [])
+        }
+        #expect(try rest(log.reader("s", fromLatest: true)) == [])
+    }
+
     @Test("a producer's repeated append is recognised after splits and merges, row by row, and after reopening")
     func producers() throws {
         let temporary = TemporaryDirectory()

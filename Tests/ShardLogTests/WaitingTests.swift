@@ -49,6 +49,21 @@ import Testing
         #expect(calls.count.load(ordering: .relaxed) == last)
     }
 
+    @Test("a stream that is deleted and made again is waited for anew")
+    func recreated() throws {
+        let temporary = TemporaryDirectory()
+        let log = try ShardLog(directory: temporary.path)
+        for _ in 0..<3 {
+            try log.createStream("s")
+            let reader = try log.reader("s", shard: 0, position: .latest)
+            #expect(try !reader.waitForRecords(milliseconds: 1))
+            try log.writer("s").append([record("a")])
+            #expect(try reader.waitForRecords(milliseconds: 60_000) && reader.rest() == ["a"])
+            try log.deleteStream("s")
+            withExtendedLifetime(reader) {}
+        }
+    }
+
     #if os(Linux)
     @Test("another process's append and reshard wake a reader without polling")
     func otherProcess() throws {

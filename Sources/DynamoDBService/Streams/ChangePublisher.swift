@@ -111,10 +111,11 @@ final class ChangePublisher: Sendable {
     }
 
     private func publish(_ given: Destination, _ outputs: inout [String: Output]) throws {
-        var destination = given
+        var sent: Int64?
         while !isClosed {
-            let changes = try read(destination)
-            guard let last = changes.last else { return try finish(destination) }
+            guard let (now, changes) = try next(given.id, sent: sent) else { return }
+            var destination = now
+            guard let last = changes.last else { return try finish(destination, isSaved: sent == nil && destination.pending == nil) }
             let output: Output
             do {
                 output = try self.output(destination.streamName, &outputs)
@@ -124,23 +125,25 @@ final class ChangePublisher: Sendable {
                 return try end(destination)
             }
             let end = destination.pending ?? last.sequence
-            if destination.pending == nil {
-                // Also says that what went out before is on the disk.
-                try save(destination, pending: end)
-                destination.pending = end
-            }
             let batch = batch(changes, &destination, limit: output.recordBytesMax)
+            // Also says that what went out before is on the disk.
+            if destination.pending == nil { try save(destination, pending: end) }
             try output.writer.append(batch, producer: ProducerSequence(producer: UInt64(destination.producer), sequence: UInt64(end)))
-            destination.position = end
-            destination.pending = nil
-            // The position is written with the next changes, or when there are none.
+            sent = end
+            // That is written down with the next changes, or when there are none.
         }
-        if destination.position != given.position { try save(destination, pending: nil) }
     }
 
-    /// The changes that go out next: those that were written down, or what there is.
-    private func read(_ destination: Destination) throws -> [ChangeRecord] {
+    /// The destination as it is now and the changes that go out next: those that were written down, or what there is.
+    ///
+    /// - Parameter sent: up to where changes have gone out, if more than is written down.
+    private func next(_ id: Int64, sent: Int64?) throws -> (Destination, [ChangeRecord])? {
         try pool.read { db in
+            guard var destination = try Destination.fetch(db, sql: "WHERE id = ?", arguments: [id]).first else { return nil }
+            if let sent {
+                destination.position = sent
+                destination.pending = nil
+            }
             var all: [ChangeRecord] = []
             var bytes = 0
             let rows = try Row.fetchCursor(
@@ -154,7 +157,7 @@ final class ChangePublisher: Sendable {
                 bytes += row[7] as Int
                 if destination.pending == nil, all.count >= Self.recordsMax || bytes >= Self.bytesMax { break }
             }
-            return all
+            return (destination, all)
         }
     }
 
@@ -184,10 +187,15 @@ final class ChangePublisher: Sendable {
     }
 
     /// All there is has gone out.
-    private func finish(_ destination: Destination) throws {
+    private func finish(_ destination: Destination, isSaved: Bool) throws {
         if destination.status == "DISABLING" { return try end(destination) }
-        let stored = try pool.read { try Destination.fetch($0, sql: "WHERE id = ?", arguments: [destination.id]).first }
-        if let stored, stored.position != destination.position || stored.pending != nil { try save(destination, pending: nil) }
+        // What was written down may have been trimmed since.
+        if let pending = destination.pending {
+            var destination = destination
+            destination.position = pending
+            return try save(destination, pending: nil)
+        }
+        if !isSaved { try save(destination, pending: nil) }
     }
 
     private func end(_ destination: Destination) throws {

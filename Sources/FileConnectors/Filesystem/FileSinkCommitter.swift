@@ -35,7 +35,7 @@ final class FileSinkCommitter: SinkCommitter {
         for note in finished { try show(note) }
         let folders = Set(finished.map(\.folder)).sorted()
         for note in Set(finished.map { $0.folderPath(in: sink.directory) }).sorted() { try host.syncDirectory(note) }
-        for source in finished.compactMap(\.source) { try host.remove(sink.directory + "/" + source) }
+        for note in finished { if let source = note.source { try host.remove((note.base ?? sink.directory) + "/" + source) } }
         guard sink.delivery == nil else { return }
         try sink.registering?(try folders.map { try sink.partition($0) })
         if let partitionCommit = sink.partitionCommit { try complete(partitionCommit, folders, parts) }

@@ -226,6 +226,7 @@ final class FileSinkWriter: SinkWriter {
         var note = PartNote(folder: folder, name: name, length: 0, created: now, lastWrite: now)
         note.aside = "\(aside)/\(namePrefix)\(count)"
         if !group.isEmpty { note.key = group }
+        note.base = sink.directory
         let part = try PartFile(note, in: sink.directory, host: sink.host)
         count += 1
         unsynced.insert(path)

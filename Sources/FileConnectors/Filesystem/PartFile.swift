@@ -20,18 +20,21 @@ struct PartNote: Codable, Hashable, Sendable {
     /// What rows it takes, when the folder does not say it.
     var key: String?
 
+    /// The directory that all of this is relative to, when that of the table may change while the file is there.
+    var base: String?
+
     var group: String { aside == nil ? folder : key ?? "" }
 
     init(folder: String, name: String, length: Int, created: Int64, lastWrite: Int64) {
         (self.folder, self.name, self.length, self.created, self.lastWrite) = (folder, name, length, created, lastWrite)
     }
 
-    func path(in directory: String) -> String { directory + "/" + (folder.isEmpty ? "" : folder + "/") + name }
+    func path(in directory: String) -> String { (base ?? directory) + "/" + (folder.isEmpty ? "" : folder + "/") + name }
     func hiddenPath(in directory: String) -> String {
-        if let aside { return directory + "/" + aside }
-        return directory + "/" + (folder.isEmpty ? "" : folder + "/") + Self.hidden(name)
+        if let aside { return (base ?? directory) + "/" + aside }
+        return (base ?? directory) + "/" + (folder.isEmpty ? "" : folder + "/") + Self.hidden(name)
     }
-    func folderPath(in directory: String) -> String { folder.isEmpty ? directory : directory + "/" + folder }
+    func folderPath(in directory: String) -> String { (base ?? directory) + (folder.isEmpty ? "" : "/" + folder) }
 
     static func hidden(_ name: String) -> String { "." + name + suffix }
     static let suffix = ".inprogress"

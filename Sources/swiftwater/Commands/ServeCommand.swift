@@ -99,7 +99,12 @@ struct ServeCommand: ParsableCommand {
         dynamo.report = report
         let tables = try DynamoDBService(directory: data.path + "/dynamodb", options: dynamo)
         var options = AWSEndpoint.Options()
-        options.credentials = try credentials.map { try CredentialsFile.read($0) } ?? []
+        if let credentials {
+            options.credentials = try AWSCredentials.profiles(path: credentials).map(\.credentials)
+            guard !options.credentials.isEmpty else {
+                throw StreamError(.validate, "\(credentials) has no keys", fix: "add a section with aws_access_key_id and aws_secret_access_key")
+            }
+        }
         options.region = region
         options.accountID = accountID
         options.hosts = allowHost

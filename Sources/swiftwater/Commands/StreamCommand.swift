@@ -84,13 +84,18 @@ struct StreamCommand: ParsableCommand {
             case .json:
                 let shards = stream.shards.map { s in
                     "{\"shard\":\"\(s.id)\",\"first_hash_key\":\"\(s.range.first)\",\"last_hash_key\":\"\(s.range.last)\",\"records\":\(s.records),"
-                        + "\"bytes\":\(s.bytes),\"earliest\":\(s.earliest.map { "\"\($0)\"" } ?? "null"),\"latest\":\(s.latest.map { "\"\($0)\"" } ?? "null")}"
+                        + "\"bytes\":\(s.bytes),\"earliest\":\(s.earliest.map { "\"\($0)\"" } ?? "null"),\"latest\":\(s.latest.map { "\"\($0)\"" } ?? "null"),"
+                        + "\"parents\":[\(s.parents.map { "\"\(ShardDescription.id($0))\"" }.joined(separator: ","))],\"closed\":\(s.closedAt.map { "\($0)" } ?? "null")}"
                 }
                 print("{\"stream\":\(JSONText.quote(stream.name)),\"created\":\(stream.created),\"shards\":[\(shards.joined(separator: ","))]}")
             case .table:
-                print(TextTable(columns: ["shard", "records", "bytes", "first hash key", "last hash key", "latest sequence number"],
-                                alignRight: [false, true, true, true, true, true], rows: stream.shards.map { s in
+                // A stream that was never split or merged has no use for the columns about it.
+                let isResharded = stream.shards.contains { $0.closedAt != nil || !$0.parents.isEmpty }
+                print(TextTable(columns: ["shard", "records", "bytes", "first hash key", "last hash key", "latest sequence number"]
+                                    + (isResharded ? ["parents", "state"] : []),
+                                alignRight: [false, true, true, true, true, true] + (isResharded ? [false, false] : []), rows: stream.shards.map { s in
                     [s.id, grouped(Int64(s.records)), grouped(Int64(s.bytes)), "\(s.range.first)", "\(s.range.last)", s.latest.map { "\($0)" } ?? "-"]
+                        + (isResharded ? [s.parents.isEmpty ? "-" : s.parents.map { "\($0)" }.joined(separator: ", "), s.closedAt == nil ? "open" : "closed"] : [])
                 }).boxed())
             }
         }
@@ -140,23 +145,44 @@ struct StreamCommand: ParsableCommand {
         @Flag(help: "Show shard, sequence number, partition key and arrival time with each record, as JSON.") var metadata = false
         @OptionGroup var data: DataDirectory
 
-        func readers(_ position: ShardPosition) throws -> [ShardReader] {
-            let log = try ShardLog(directory: data.path)
-            let shards = try log.shardCount(name)
-            if let shard, !(0..<shards).contains(shard) {
-                throw StreamError(.validate, "stream \(name) has no shard \(shard)", fix: "use 0 to \(shards - 1)")
+        /// One shard, or all: parents before children.
+        enum Source {
+            case shard(ShardReader), stream(StreamReader)
+
+            func read() throws -> (shard: Int, records: RecordChunk)? {
+                switch self {
+                case .shard(let reader): try reader.read().map { (reader.shard, $0) }
+                case .stream(let reader): try reader.read()
+                }
             }
-            return try (shard.map { [$0] } ?? Array(0..<shards)).map { try log.reader(name, shard: $0, position: position) }
+
+            var isFinished: Bool {
+                if case .shard(let reader) = self { return reader.isFinished }
+                return false
+            }
+
+            func wait(milliseconds: Int64) throws {
+                switch self {
+                case .shard(let reader): _ = try reader.waitForRecords(milliseconds: milliseconds)
+                case .stream(let reader): _ = try reader.wait(milliseconds: milliseconds)
+                }
+            }
+        }
+
+        func source(fromLatest isLatest: Bool) throws -> Source {
+            let log = try ShardLog(directory: data.path)
+            if let shard { return .shard(try log.reader(name, shard: shard, position: isLatest ? .latest : .trimHorizon)) }
+            return .stream(try log.reader(name, fromLatest: isLatest))
         }
 
         /// Writes at most `limit` records of the chunk; returns how many.
-        func show(_ chunk: RecordChunk, _ reader: ShardReader, limit: Int) -> Int {
+        func show(_ chunk: RecordChunk, shard: Int, limit: Int) -> Int {
             let n = min(limit, chunk.count)
             var text = ""
             for i in 0..<n {
                 let record = String(decoding: chunk.data(i), as: UTF8.self)
                 if metadata {
-                    text += "{\"shard\":\(reader.shard),\"sequence_number\":\"\(chunk.sequence(i))\",\"partition_key\":\(JSONText.quote(chunk.partitionKey(i))),"
+                    text += "{\"shard\":\(shard),\"sequence_number\":\"\(chunk.sequence(i))\",\"partition_key\":\(JSONText.quote(chunk.partitionKey(i))),"
                         + "\"timestamp\":\(chunk.timestamp(i)),\"data\":\(JSONText.quote(record))}\n"
                 } else {
                     text += record + "\n"
@@ -179,9 +205,8 @@ struct StreamCommand: ParsableCommand {
 
         func run() throws {
             var left = limit
-            for reader in try reading.readers(.trimHorizon) {
-                while left > 0, let chunk = try reader.read() { left -= reading.show(chunk, reader, limit: left) }
-            }
+            let source = try reading.source(fromLatest: false)
+            while left > 0, let (shard, chunk) = try source.read() { left -= reading.show(chunk, shard: shard, limit: left) }
         }
     }
 
@@ -195,16 +220,16 @@ struct StreamCommand: ParsableCommand {
         func run() throws {
             let stopped = Flagged()
             Signals.onStop { stopped.set() }
-            let readers = try reading.readers(fromStart ? .trimHorizon : .latest)
+            let source = try reading.source(fromLatest: !fromStart)
             var left = limit
             while left > 0, !stopped.isSet {
-                var found = false
-                for reader in readers where left > 0 {
-                    guard let chunk = try reader.read() else { continue }
-                    found = true
-                    left -= reading.show(chunk, reader, limit: left)
+                if let (shard, chunk) = try source.read() {
+                    left -= reading.show(chunk, shard: shard, limit: left)
+                } else if source.isFinished {
+                    return
+                } else {
+                    try source.wait(milliseconds: 200)
                 }
-                if !found { _ = try readers[0].waitForRecords(milliseconds: readers.count == 1 ? 200 : 20) }
             }
         }
     }

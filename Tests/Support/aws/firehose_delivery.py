@@ -1,16 +1,18 @@
 """Puts records to delivery streams with boto3 and checks the files that come of them.
 
     firehose_delivery.py PORT DATA SCENARIO
+
+For `opensearch` and `http` a fourth argument is the port of opensearch_server.py.
 """
 import base64
 import datetime
-import glob
 import gzip
 import json
 import os
 import re
 import sys
 import time
+import urllib.request
 
 import boto3
 from botocore.config import Config
@@ -269,5 +271,85 @@ def kinesis_source():
     assert [gzip.decompress(v) for v in files("all").values()] == [b"new\n"]
 
 
-{f.__name__: f for f in (delivers, burst, trickle, compressed, partitioned, flattens, manages, kinesis_source)}[scenario]()
+def ask(path, body=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{sys.argv[4]}{path}", None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def opensearch():
+    """Scenario 25: what the index refuses is in the backup, and only that; records that are no documents have failed before."""
+    ask("/_plan", {"integer": ["bytes"], "busy": 7})
+    firehose.create_delivery_stream(
+        DeliveryStreamName="flow-logs", AmazonopensearchserviceDestinationConfiguration=dict(
+            RoleARN=ROLE, ClusterEndpoint=f"http://127.0.0.1:{sys.argv[4]}", IndexName="vpc-flow-logs", IndexRotationPeriod="NoRotation",
+            BufferingHints=dict(IntervalInSeconds=1, SizeInMBs=1), S3BackupMode="FailedDocumentsOnly", S3Configuration=s3("backup", Prefix="flow/")))
+    records = [{"srcaddr": f"10.0.0.{i % 7}", "dstaddr": "10.1.0.1", "action": "REJECT" if i % 4 == 0 else "ACCEPT", "bytes": "many" if i % 50 == 9 else i}
+               for i in range(1000)]
+    good, bad = [r for r in records if r["bytes"] != "many"], [r for r in records if r["bytes"] == "many"]
+    put("flow-logs", [json.dumps(r, indent=1 if i % 3 else None).encode() for i, r in enumerate(records)] + [b"no document", b"[1]"])
+    wait(lambda: len(ask("/_all").get("vpc-flow-logs", {})) == len(good), 30)
+    def lines(folder):
+        return [json.loads(line) for v in files("backup", folder).values() for line in v.splitlines()]
+    refused_ones = wait(lambda: len(lines("flow/AmazonOpenSearchService-failed")) == len(bad) and lines("flow/AmazonOpenSearchService-failed"))
+    broken = wait(lambda: len(lines("flow/processing-failed")) == 2 and lines("flow/processing-failed"))
+    assert sorted(json.dumps(r["document"], sort_keys=True) for r in refused_ones) == sorted(json.dumps(r, sort_keys=True) for r in bad), refused_ones
+    assert sorted(base64.b64decode(r["rawData"]) for r in broken) == [b"[1]", b"no document"], broken
+    found = ask("/vpc-flow-logs/_search", {"size": 0, "aggs": {"actions": {"terms": {"field": "action"}}, "talkers": {
+        "terms": {"field": "srcaddr", "size": 3}, "aggs": {"sum": {"sum": {"field": "bytes"}}}}}})["aggregations"]
+    counts = {b["key"]: b["doc_count"] for b in found["actions"]["buckets"]}
+    assert counts == {a: sum(r["action"] == a for r in good) for a in ("ACCEPT", "REJECT")}, counts
+    for bucket in found["talkers"]["buckets"]:
+        assert bucket["sum"]["value"] == sum(r["bytes"] for r in good if r["srcaddr"] == bucket["key"]), bucket
+    description = firehose.describe_delivery_stream(DeliveryStreamName="flow-logs")["DeliveryStreamDescription"]["Destinations"][0]
+    assert description["AmazonopensearchserviceDestinationDescription"]["S3DestinationDescription"]["Prefix"] == "flow/", description
+
+
+def http():
+    """An HTTP endpoint of the kind that Firehose delivers to; all records are backed up too."""
+    firehose.create_delivery_stream(
+        DeliveryStreamName="web", HttpEndpointDestinationConfiguration=dict(
+            EndpointConfiguration=dict(Url=f"http://127.0.0.1:{sys.argv[4]}/firehose", AccessKey="secret"), S3BackupMode="AllData", S3Configuration=s3("web"),
+            BufferingHints=dict(IntervalInSeconds=1, SizeInMBs=1), RequestConfiguration=dict(ContentEncoding="GZIP", CommonAttributes=[dict(AttributeName="from", AttributeValue="test")])))
+    records = [f"record {i} \n\xff".encode("latin-1") for i in range(300)]
+    put("web", records)
+    def sent():
+        return [base64.b64decode(r["data"]) for q in ask("/_requests") for r in json.loads(q["body"])["records"]]
+    wait(lambda: len(sent()) >= len(records))
+    assert sent() == records
+    wait(lambda: sum(map(len, files("web").values())) >= sum(map(len, records)))
+    assert b"".join(v for _, v in sorted(files("web").items())) == b"".join(records)
+    description = firehose.describe_delivery_stream(DeliveryStreamName="web")["DeliveryStreamDescription"]["Destinations"][0]
+    assert description["HttpEndpointDestinationDescription"]["EndpointConfiguration"] == {"Url": f"http://127.0.0.1:{sys.argv[4]}/firehose"}, description
+
+
+def encrypts():
+    """Records are encrypted on disk from when it is asked for, and delivered as they were."""
+    firehose.create_delivery_stream(DeliveryStreamName="secret", ExtendedS3DestinationConfiguration=s3(),
+                                    DeliveryStreamEncryptionConfigurationInput=dict(KeyType="AWS_OWNED_CMK"))
+    def status():
+        return firehose.describe_delivery_stream(DeliveryStreamName="secret")["DeliveryStreamDescription"]["DeliveryStreamEncryptionConfiguration"]
+    def stored():
+        found = b""
+        for folder, _, names in os.walk(os.path.join(data, "streams", "firehose.secret")):
+            found += b"".join(open(os.path.join(folder, n), "rb").read() for n in names if n.endswith(".log"))
+        return found
+    assert status() == dict(Status="ENABLED", KeyType="AWS_OWNED_CMK")
+    assert firehose.put_record(DeliveryStreamName="secret", Record={"Data": b"first secret\n"})["Encrypted"]
+    assert b"first secret" not in stored()
+    firehose.stop_delivery_stream_encryption(DeliveryStreamName="secret")
+    assert status() == dict(Status="DISABLED")
+    firehose.put_record(DeliveryStreamName="secret", Record={"Data": b"nothing hidden\n"})
+    assert b"nothing hidden" in stored()
+    key = "arn:aws:kms:us-east-1:000000000000:key/1"
+    firehose.start_delivery_stream_encryption(DeliveryStreamName="secret", DeliveryStreamEncryptionConfigurationInput=dict(KeyType="CUSTOMER_MANAGED_CMK", KeyARN=key))
+    assert status() == dict(Status="ENABLED", KeyType="CUSTOMER_MANAGED_CMK", KeyARN=key)
+    firehose.put_record(DeliveryStreamName="secret", Record={"Data": b"second secret\n"})
+    assert b"second secret" not in stored()
+    wait(lambda: b"".join(files().values()) == b"first secret\nnothing hidden\nsecond secret\n")
+    refused("InvalidArgumentException", firehose.start_delivery_stream_encryption, DeliveryStreamName="secret",
+            DeliveryStreamEncryptionConfigurationInput=dict(KeyType="CUSTOMER_MANAGED_CMK"))
+
+
+{f.__name__: f for f in (delivers, burst, trickle, compressed, partitioned, flattens, manages, kinesis_source, opensearch, http, encrypts)}[scenario]()
 print(json.dumps("ok"))
