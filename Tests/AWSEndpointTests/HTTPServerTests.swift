@@ -309,6 +309,21 @@ import Testing
         #expect(DispatchTime.now().uptimeNanoseconds - begun.uptimeNanoseconds > 200_000_000)
     }
 
+    @Test func `many bodies in little room all get their turn`() throws {
+        let fixture = try Fixture { options in
+            options.bodyBytesMax = 1 << 16
+            options.bytesInFlightMax = 1 << 16
+        }
+        defer { fixture.stop() }
+        let clients = (0..<40).map { _ in RawClient(port: fixture.port) }
+        for round in 0..<5 {
+            for (i, client) in clients.enumerated() { client.send(Self.post("/\(round)", String(repeating: "b", count: i % 4 == 0 ? 1 << 16 : 10_000))) }
+            for (i, client) in clients.enumerated() {
+                #expect(client.response()?.body.hasPrefix("POST /\(round) \(i % 4 == 0 ? 1 << 16 : 10_000) ") == true)
+            }
+        }
+    }
+
     @Test func `clients that go away leave nothing behind`() throws {
         let fixture = try Fixture { options in
             options.bodyBytesMax = 1 << 20
