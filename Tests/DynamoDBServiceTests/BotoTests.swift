@@ -22,6 +22,12 @@ import TestScripts
 
     @Test func `the AWS CLI runs the walkthrough's commands word for word`() throws { #expect(try answer("dynamodb_cli.py") as? String == "ok") }
 
+    @Test func `requests made from the service's model are answered or refused as the model says`() throws {
+        let counts = try #require(try answer("model_requests.py", ["dynamodb"]) as? [String: Any])
+        #expect(counts["failures"] as? Int == 0, "\(counts["first"] ?? "")")
+        #expect(counts["requests"] as? Int ?? 0 > 5_000)
+    }
+
     @Test func `random operations are answered as moto answers them`() throws {
         let moto = try BackgroundScript("aws/moto_server.py", seconds: 180)
         defer { moto.end() }

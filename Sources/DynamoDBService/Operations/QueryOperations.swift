@@ -110,7 +110,8 @@ enum QueryOperations {
             page.index = index
             page.shown = index.shown(tableKey: table.key)
             if index.isLocal {
-                if select == "ALL_ATTRIBUTES" || projection?.paths.contains(where: { page.shown?.contains($0.attribute) == false }) == true { page.shown = nil }
+                let lacks = projection?.paths.contains { page.shown?.contains($0.attribute) == false } ?? false
+                if select == "ALL_ATTRIBUTES" || lacks { page.shown = nil }
             } else {
                 if input["ConsistentRead"]?.bool == true {
                     throw AWSError.validation("Consistent reads are not supported on global secondary indexes")

@@ -21,7 +21,8 @@ enum Refusals {
     /// What there is none of is listed as nothing.
     static let empty: [String: AWSValue] = [
         "ListBackups": ["BackupSummaries": []], "ListGlobalTables": ["GlobalTables": []], "ListExports": ["ExportSummaries": []],
-        "ListImports": ["ImportSummaryList": []], "ListBulkOperations": ["BulkOperationsSummaryList": []], "ListContributorInsights": ["ContributorInsightsSummaries": []],
+        "ListImports": ["ImportSummaryList": []], "ListBulkOperations": ["BulkOperationsSummaryList": []],
+        "ListContributorInsights": ["ContributorInsightsSummaries": []],
     ]
 
     static func operation(_ name: String) -> AWSError? {

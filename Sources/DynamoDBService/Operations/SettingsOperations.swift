@@ -127,12 +127,15 @@ enum SettingsOperations {
 
     static func putPolicy(_ call: Call) throws -> AWSValue {
         let table = try resource(call, notFound: policyNotFound), text = call.string("Policy") ?? "", expected = call.string("ExpectedRevisionId")
-        let revision = String(call.store.host.randomBits() % 10_000_000_000_000)
+        let (now, name) = (call.now, table.name)
         let changed = try change(call, table) { definition in
-            try check(expected, definition.policy)
-            definition.policy = ResourcePolicy(text: text, revision: definition.policy?.text == text ? definition.policy!.revision : revision)
+            try check(expected, definition.policy, name)
+            let old = definition.policy
+            // Revisions are times, each later than the one before.
+            let revision = max(now, (old.flatMap { Int64($0.revision) } ?? 0) + 1)
+            if old?.text != text { definition.policy = ResourcePolicy(text: text, revision: String(revision)) }
         }
-        return ["RevisionId": .string(changed.definition.policy?.revision ?? revision)]
+        return ["RevisionId": .string(changed.definition.policy?.revision ?? "")]
     }
 
     static func getPolicy(_ call: Call) throws -> AWSValue {
@@ -147,8 +150,9 @@ enum SettingsOperations {
             if expected != nil { throw noPolicy(table) }
             return [:]
         }
+        let name = table.name
         _ = try change(call, table) { definition in
-            try check(expected, definition.policy)
+            try check(expected, definition.policy, name)
             definition.policy = nil
         }
         return ["RevisionId": .string(policy.revision)]
@@ -158,12 +162,13 @@ enum SettingsOperations {
         AWSError("PolicyNotFoundException", "Resource-based policy not found for the provided ResourceArn: \(table.arn)")
     }
 
-    private static func check(_ expected: String?, _ policy: ResourcePolicy?) throws {
-        guard let expected else { return }
-        guard expected == policy?.revision ?? "NO_POLICY" else {
-            throw AWSError("PolicyNotFoundException", "Resource-based policy not found for the provided ResourceArn: Requested update for policy with revision id "
-                + "\(expected), but the policy's revision is \(policy?.revision ?? "NO_POLICY")")
-        }
+    private static func check(_ expected: String?, _ policy: ResourcePolicy?, _ table: String) throws {
+        let found = policy?.revision ?? "NO_POLICY"
+        guard let expected, expected != found else { return }
+        let problem = expected == "NO_POLICY"
+            ? "Requested policy update expecting none to be present for table \(table), but a policy exists with revision id \(found)."
+            : "Requested update for policy with revision id \(expected), but the policy associated to target table \(table) has revision id \(found)."
+        throw AWSError("PolicyNotFoundException", "Resource-based policy not found for the provided ResourceArn: " + problem)
     }
 
     // MARK: Account

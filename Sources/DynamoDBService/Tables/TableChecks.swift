@@ -28,8 +28,8 @@ enum TableChecks {
         let all = (schema?.list ?? []).map { ($0["AttributeName"]?.string ?? "", $0["KeyType"]?.string ?? "") }
         guard all.count <= 2 * perRole else {
             let shown = all.map { "KeySchemaElement(attributeName=\($0), keyType=\($1))" }.joined(separator: ", ")
-            throw AWSError.validation(
-                "1 validation error detected: Value '[\(shown)]' at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to \(2 * perRole)")
+            throw AWSError.validation("1 validation error detected: Value '[\(shown)]' at 'keySchema' failed to satisfy constraint: "
+                + "Member must have length less than or equal to \(2 * perRole)")
         }
         guard all.first?.1 == "HASH" else { throw AWSError.validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type") }
         let hash = all.prefix { $0.1 == "HASH" }.map(\.0), range = all.dropFirst(hash.count).map(\.0)
@@ -160,11 +160,11 @@ enum TableChecks {
         var given = Set<String>()
         for tag in value?.list ?? [] {
             let key = tag["Key"]?.string ?? ""
-            guard !key.hasPrefix("aws:") else { throw AWSError.validation("One or more parameter values were invalid: aws: prefixed tag key names are not allowed for user use") }
-            guard given.insert(key).inserted else { throw AWSError.validation("One or more parameter values were invalid: Duplicate tag key: \(key)") }
+            guard !key.hasPrefix("aws:") else { throw AWSError.invalid("aws: prefixed tag key names are not allowed for user use") }
+            guard given.insert(key).inserted else { throw AWSError.invalid("Duplicate tag key: \(key)") }
             out[key] = tag["Value"]?.string ?? ""
         }
-        guard out.count <= 50 else { throw AWSError.validation("One or more parameter values were invalid: Too many tags: \(out.count), at most 50 are allowed") }
+        guard out.count <= 50 else { throw AWSError.invalid("Too many tags: \(out.count), at most 50 are allowed") }
         return out
     }
 }

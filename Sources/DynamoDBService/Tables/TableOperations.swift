@@ -73,7 +73,8 @@ enum TableOperations {
         guard let value else { return nil }
         guard value["Enabled"]?.bool ?? (value["KMSMasterKeyId"] != nil) else { return Encryption(isEnabled: false) }
         let id = value["KMSMasterKeyId"]?.string ?? "alias/aws/dynamodb"
-        return Encryption(isEnabled: true, keyArn: id.hasPrefix("arn:") ? id : "arn:aws:kms:\(call.region):\(call.account):\(id.hasPrefix("alias/") ? id : "key/" + id)")
+        let name = id.hasPrefix("alias/") ? id : "key/" + id
+        return Encryption(isEnabled: true, keyArn: id.hasPrefix("arn:") ? id : "arn:aws:kms:\(call.region):\(call.account):\(name)")
     }
 
     // MARK: DescribeTable, ListTables
