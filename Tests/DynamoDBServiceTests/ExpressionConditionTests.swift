@@ -117,6 +117,7 @@ struct ConditionTests {
         (nil, [:], "ExpressionAttributeValues must not be empty"),
         (nil, ["a": ["S": "b"]], "ExpressionAttributeValues contains invalid key: Syntax error; key: \"a\""),
         (nil, [":a": ["N": "b"]], "ExpressionAttributeValues contains invalid value: The parameter cannot be converted to a numeric value: b for key :a"),
+        (nil, [":a": ["NS": []]], "One or more parameter values were invalid: An number set  may not be empty"),
         (nil, [":a": [:]], "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly one of the supported "
             + "datatypes for key :a"),
     ] as [(AWSValue?, AWSValue?, String)]) func placeholdersAreChecked(_ names: AWSValue?, _ values: AWSValue?, _ message: String) {
@@ -181,7 +182,7 @@ struct KeyConditionTests {
         ("pk = :empty", "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"),
         ("pk = :p AND size(sk) = :one", "KeyConditionExpressions cannot contain nested operations"),
         ("pk = :p AND sk.a = :one", "KeyConditionExpressions cannot have conditions on nested attributes"),
-        ("pk = sk", "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"),
+        ("pk = sk", "Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"),
         ("pk =", "Invalid KeyConditionExpression: Syntax error; token: \"<EOF>\", near: \"=\""),
     ]) func otherConditionsAreRefused(_ text: String, _ message: String) { #expect(refusal { _ = try parse(text) } == message) }
 

@@ -165,7 +165,7 @@ struct StreamTests {
             ("GetRecords", ["ShardIterator": "nonsense"], "ValidationException"),
             ("GetRecords", ["ShardIterator": .string("\(arn)|1|AAAAAAAAAA==")], "ValidationException"),
             ("GetRecords", ["ShardIterator": try tables.iterator(arn), "Limit": 1_001], "ValidationException"),
-            ("GetRecords", ["ShardIterator": 1], "SerializationException"), ("ListStreams", ["Limit": 0], "ValidationException"),
+            ("GetRecords", ["ShardIterator": 1], "SerializationException"), ("ListStreams", ["Limit": 0], "ValidationException"), ("ListStreams", ["TableName": "a!"], "ValidationException"),
         ] as [(String, AWSValue, String)] {
             #expect(refusalType { try tables.call(operation, input) } == type, "\(operation) \(input)")
         }

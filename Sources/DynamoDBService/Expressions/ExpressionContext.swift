@@ -56,7 +56,7 @@ public final class ExpressionContext {
         for key in keys {
             do {
                 out[key] = try AttributeValue(members[key]!)
-            } catch let error as AWSError where error.type == "ValidationException" {
+            } catch let error as AWSError where error.type == "ValidationException" && !AttributeValue.isAboutEmptySet(error) {
                 throw AWSError.validation("ExpressionAttributeValues contains invalid value: \(error.message) for key \(key)")
             }
         }

@@ -137,9 +137,9 @@ public struct KeyCondition: Hashable, Sendable {
         case .path(let path): return path
         case .size: throw AWSError.validation("KeyConditionExpressions cannot contain nested operations")
         default:
-            if name == "=" { throw AWSError.validation("Invalid condition in KeyConditionExpression: No key attribute specified") }
+            if name == "=" { throw AWSError.validation("Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: No key attribute specified") }
             throw AWSError.validation(
-                "Invalid condition in KeyConditionExpression: \(name) operator must have the key attribute as its first operand")
+                "Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: \(name) operator must have the key attribute as its first operand")
         }
     }
 
@@ -147,7 +147,7 @@ public struct KeyCondition: Hashable, Sendable {
         switch operand {
         case .value(let value): return value
         case .path:
-            throw AWSError.validation("Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
+            throw AWSError.validation("Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
         default: throw AWSError.validation("KeyConditionExpressions cannot contain nested operations")
         }
     }

@@ -37,6 +37,8 @@ final class Maintenance: Sendable {
         isClosed.withLock { $0 = true }
         wakeUp.signal()
         ended.wait()
+        // For whoever closes again.
+        ended.signal()
     }
 
     private func run(_ store: Store) throws {

@@ -16,6 +16,10 @@ public final class Store: Sendable {
     let maintenance: Maintenance
     private let catalog: Box<Mutex<Catalog>>
     private let commits: GroupCommit<WriteTransaction>
+    private let commitsDone = Box(Atomic<Int>(0))
+    private let isClosed = Box(Mutex(false))
+    /// Transactions since the file was opened; writes share them.
+    var commitCount: Int { commitsDone.value.load(ordering: .relaxed) }
 
     /// - Throws: `.io` when the file cannot be opened, `.corrupt` when it is damaged, `.validate` when a newer program has written it.
     init(directory: String, options: DynamoDBServiceOptions) throws {
@@ -48,7 +52,7 @@ public final class Store: Sendable {
         self.changes = changes
         let catalog = Box(Mutex(stored))
         self.catalog = catalog
-        let host = host
+        let (host, commitsDone) = (host, commitsDone)
         commits = GroupCommit { jobs in
             try Self.naming(path) {
                 try opened.writeWithoutTransaction { db in
@@ -64,6 +68,7 @@ public final class Store: Sendable {
                         throw error
                     }
                     if transaction.hasNewCatalog { catalog.value.withLock { $0 = transaction.catalog } }
+                    commitsDone.value.add(1, ordering: .relaxed)
                     changes.committed()
                 }
             }
@@ -141,6 +146,11 @@ public final class Store: Sendable {
     }
 
     func close() {
+        let wasClosed = isClosed.value.withLock { isClosed in
+            defer { isClosed = true }
+            return isClosed
+        }
+        guard !wasClosed else { return }
         maintenance.close()
         commits.close()
         changes.close()

@@ -26,7 +26,7 @@ public final class DynamoDBStreamsService: AWSService {
 
     private static let arn = Shape.string(min: 37, max: 1_024), shardID = Shape.string(min: 28, max: 65)
     private static let listInput = Structure(optional: [
-        ("TableName", .text), ("Limit", .integer(min: 1, max: 100)), ("ExclusiveStartStreamArn", arn),
+        ("TableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-"))), ("Limit", .integer(min: 1, max: 100)), ("ExclusiveStartStreamArn", arn),
     ])
     private static let describeInput = Structure(
         required: [("StreamArn", arn)],
@@ -93,11 +93,11 @@ public final class DynamoDBStreamsService: AWSService {
     }
 
     private func describe(_ request: AWSRequest, _ input: AWSValue) throws -> AWSValue {
+        let stream = try store.read { try self.stream($0, request, input["StreamArn"]?.string ?? "") }
         let filter = input["ShardFilter"]
         if filter != nil, filter?["Type"] == nil || filter?["ShardId"] == nil {
             throw AWSError.validation("ShardFilter must have Type and ShardId")
         }
-        let stream = try store.read { try self.stream($0, request, input["StreamArn"]?.string ?? "") }
         var range: [String: AWSValue] = ["StartingSequenceNumber": .string(ChangeRecord.text(stream.first))]
         if let last = stream.last { range["EndingSequenceNumber"] = .string(ChangeRecord.text(last)) }
         // A stream has one shard all its life: none of its shards has children.

@@ -39,6 +39,8 @@ class Outcomes:
 
     def __init__(self):
         self.tests = {}
+        # That requests were sent to.
+        self.regions = {"us-east-1"}
 
     def pytest_runtest_logreport(self, report):
         if report.when == "call" or report.outcome != "passed":
@@ -50,10 +52,21 @@ class Outcomes:
     def pytest_runtest_setup(self, item):
         import boto3
 
+        if "test_dynamodb" in item.nodeid:
+            return self.delete_tables(boto3)
         client = boto3.client("kinesis", endpoint_url=os.environ["TEST_SERVER_MODE_ENDPOINT"], region_name="us-east-1")
         while names := client.list_streams(Limit=100)["StreamNames"]:
             for name in names:
                 client.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
+
+    def delete_tables(self, boto3):
+        for region in sorted(self.regions):
+            client = boto3.client("dynamodb", endpoint_url=os.environ["TEST_SERVER_MODE_ENDPOINT"], region_name=region)
+            for page in client.get_paginator("list_tables").paginate():
+                for name in page["TableNames"]:
+                    if client.describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]:
+                        client.update_table(TableName=name, DeletionProtectionEnabled=False)
+                    client.delete_table(TableName=name)
 
     def pytest_configure(self, config):
         from botocore.client import BaseClient
@@ -61,6 +74,7 @@ class Outcomes:
         call = BaseClient._make_api_call
 
         def made(client, operation, arguments):
+            self.regions.add(client.meta.region_name)
             if client.meta.service_model.service_name == "sts" and operation == "GetCallerIdentity":
                 return {"Account": "123456789012"}
             return call(client, operation, arguments)
