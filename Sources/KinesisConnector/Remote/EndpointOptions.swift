@@ -88,14 +88,6 @@ struct EndpointOptions: Sendable {
     ]
     static let keys = own.union(reading).union(writing).union(CredentialSource.keys)
 
-    /// Options that say nothing to the built-in log are refused where they would change what a user gets; those that only tune are
-    /// let through, so that a script for the cloud runs at home.
-    static func refuseForLog(_ options: TableOptions) throws {
-        for key in ["source.efo.consumer.name", "scan.stream.efo.consumername", "sink.fail-on-error"] where options.has(key) {
-            _ = key == "sink.fail-on-error" ? try options.bool(key).map(String.init) : try options.require(key)
-        }
-    }
-
     init(_ options: TableOptions) throws {
         let parsed = try options.string("stream.arn").map { try Self.parse(arn: $0, options) }
         if let parsed, let name = options.string("stream"), name != parsed.stream {
