@@ -11,19 +11,19 @@ import Testing
 struct StreamDestinationTests {
     private static func arn(_ stream: String) -> AWSValue { .string("arn:aws:kinesis:us-east-1:000000000000:stream/\(stream)") }
 
-    private static func enable(_ tables: TestTables, _ table: String, _ stream: String, precision: String? = nil) throws -> AWSValue {
+    private static func enable(_ tables: StreamedTables, _ table: String, _ stream: String, precision: String? = nil) throws -> AWSValue {
         var input: [String: AWSValue] = ["TableName": .string(table), "StreamArn": arn(stream)]
         if let precision { input["EnableKinesisStreamingConfiguration"] = ["ApproximateCreationDateTimePrecision": .string(precision)] }
         return try tables.call("EnableKinesisStreamingDestination", .map(input))
     }
 
-    private static func destinations(_ tables: TestTables, _ table: String) throws -> [AWSValue] {
+    private static func destinations(_ tables: StreamedTables, _ table: String) throws -> [AWSValue] {
         try tables.call("DescribeKinesisStreamingDestination", ["TableName": .string(table)])["KinesisDataStreamDestinations"]?.list ?? []
     }
 
     /// The items of the data lake's example: two puts of one key into either table.
     @Test func changesAreWrittenAsTheServiceWritesThem() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         for (table, stream, name, before, after) in [
             ("blog-srsa-ddb-table", "blog-srsa-ddb-table-data-stream", "Adam", "Architect", "Senior Architect"),
             ("blog-srca-ddb-table", "blog-srca-ddb-table-data-stream", "Chris", "Senior Consultant", "Principal Consultant"),
@@ -63,7 +63,7 @@ struct StreamDestinationTests {
     }
 
     @Test func severalDestinationsGetAllAndOneThatIsSwitchedOffGetsItsRest() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         try tables.create("things", view: "KEYS_ONLY")
         for stream in ["one", "two"] { try tables.log?.createStream(stream, shards: 2) }
         _ = try Self.enable(tables, "things", "one", precision: "MICROSECOND")
@@ -96,7 +96,7 @@ struct StreamDestinationTests {
     }
 
     @Test func changesByTheServiceSaySo() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         try tables.create("things")
         try tables.log?.createStream("s")
         _ = try Self.enable(tables, "things", "s")
@@ -109,7 +109,7 @@ struct StreamDestinationTests {
     }
 
     @Test func mistakesAreAnswered() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         try tables.create("things")
         try tables.log?.createStream("s")
         func message(_ operation: String, _ more: [String: AWSValue]) -> String? {
@@ -181,7 +181,7 @@ struct StreamDestinationTests {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
         var generator = Generator(seed)
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         try tables.create("things")
         try tables.log?.createStream("s", shards: 4)
         _ = try Self.enable(tables, "things", "s")

@@ -20,7 +20,7 @@ final class TestClock: Sendable {
 }
 
 /// Tables with their streams in a directory of their own, called without a server in between.
-final class TestTables {
+final class StreamedTables {
     let directory: String
     let clock = TestClock()
     let logHost: StreamCore.Host

@@ -5,7 +5,7 @@ import Testing
 
 struct StreamTests {
     @Test(arguments: ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]) func viewsShowTheirImages(_ view: String) throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         let arn = try tables.create("things", view: view)
         let (first, second): (AWSValue, AWSValue) = (
             ["id": ["S": "a"], "n": ["N": "101"], "b": ["B": "AAE="]], ["id": ["S": "a"], "n": ["N": "102"], "s": ["SS": ["x", "y"]]])
@@ -40,7 +40,7 @@ struct StreamTests {
     }
 
     @Test func readersStartWhereTheySay() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         let arn = try tables.create("things", view: "KEYS_ONLY")
         // Changes of another table stand in between.
         try tables.create("others", view: "KEYS_ONLY")
@@ -98,7 +98,7 @@ struct StreamTests {
     }
 
     @Test func whatFailsLeavesNoRecord() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         let arn = try tables.create("things", view: "NEW_AND_OLD_IMAGES")
         func put(_ id: String) -> AWSValue { ["Put": ["TableName": "things", "Item": ["id": ["S": .string(id)]]]] }
         let check: AWSValue = ["ConditionCheck": ["TableName": "things", "Key": ["id": ["S": "z"]], "ConditionExpression": "attribute_exists(id)"]]
@@ -109,7 +109,7 @@ struct StreamTests {
     }
 
     @Test func itemsThatExpireAreRemovedByTheService() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         let arn = try tables.create("things", view: "OLD_IMAGE")
         try tables.call("UpdateTimeToLive", ["TableName": "things", "TimeToLiveSpecification": ["AttributeName": "until", "Enabled": true]])
         let until = tables.clock.host.now() / 1_000 + 3_600
@@ -123,7 +123,7 @@ struct StreamTests {
     }
 
     @Test func recordsAreKeptForADayAndIteratorsForAQuarterOfAnHour() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         let arn = try tables.create("things", view: "KEYS_ONLY")
         try tables.put("things", ["id": ["S": "old"]])
         let first = try #require(try tables.records(arn).first?["dynamodb"]?["SequenceNumber"])
@@ -148,7 +148,7 @@ struct StreamTests {
     }
 
     @Test func mistakesAreAnswered() throws {
-        let tables = try TestTables()
+        let tables = try StreamedTables()
         let arn = try tables.create("things", view: "KEYS_ONLY")
         let shard = try #require(try tables.shard(arn)?["ShardId"])
         let stranger = "arn:aws:dynamodb:us-east-1:000000000000:table/none/stream/2020-01-01T00:00:00.000"

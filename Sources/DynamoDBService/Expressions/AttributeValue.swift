@@ -121,7 +121,9 @@ public enum AttributeValue: Sendable {
     }
 
     /// The service looks for empty sets before it looks at what a value is for, and does not name the placeholder then.
-    static func isAboutEmptySet(_ error: AWSError) -> Bool { error.message.hasSuffix("set  may not be empty") || error.message.hasSuffix("sets should not be empty") }
+    static func isAboutEmptySet(_ error: AWSError) -> Bool {
+        error.message.hasSuffix("set  may not be empty") || error.message.hasSuffix("sets should not be empty")
+    }
 
     private static func invalid(_ problem: String) -> AWSError { .validation("One or more parameter values were invalid: \(problem)") }
 

@@ -88,7 +88,8 @@ public final class ExpressionContext {
     }
 
     private static func unused(_ what: String, _ keys: [String], of count: Int) -> AWSError {
-        .validation("Value provided in ExpressionAttribute\(what) unused in expressions: keys: {\(hashOrder(keys, of: count).joined(separator: ", "))}")
+        .validation("Value provided in ExpressionAttribute\(what) unused in expressions: "
+            + "keys: {\(hashOrder(keys, of: count).joined(separator: ", "))}")
     }
 
     func name(_ placeholder: String) -> String? {

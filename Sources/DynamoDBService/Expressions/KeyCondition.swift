@@ -132,14 +132,17 @@ public struct KeyCondition: Hashable, Sendable {
         found[path.attribute] = range
     }
 
+    private static func invalid(_ problem: String) -> AWSError {
+        .validation("Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: \(problem)")
+    }
+
     private static func key(_ operand: ExpressionOperand, _ name: String) throws -> DocumentPath {
         switch operand {
         case .path(let path): return path
         case .size: throw AWSError.validation("KeyConditionExpressions cannot contain nested operations")
         default:
-            if name == "=" { throw AWSError.validation("Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: No key attribute specified") }
-            throw AWSError.validation(
-                "Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: \(name) operator must have the key attribute as its first operand")
+            if name == "=" { throw invalid("No key attribute specified") }
+            throw invalid("\(name) operator must have the key attribute as its first operand")
         }
     }
 
@@ -147,7 +150,7 @@ public struct KeyCondition: Hashable, Sendable {
         switch operand {
         case .value(let value): return value
         case .path:
-            throw AWSError.validation("Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
+            throw invalid("Multiple attribute names used in one condition")
         default: throw AWSError.validation("KeyConditionExpressions cannot contain nested operations")
         }
     }

@@ -86,7 +86,8 @@ final class ChangePublisher: Sendable {
     /// - Returns: false when a destination could not be given what it has to get.
     private func publishAll(_ outputs: inout [String: Output]) -> Bool {
         var isWhole = true
-        let all = (try? pool.read { try Destination.fetch($0, sql: "WHERE status IN ('ACTIVE', 'DISABLING')") }) ?? []
+        // The file may be out of reach for a moment; then this is tried again.
+        guard let all = try? pool.read({ try Destination.fetch($0, sql: "WHERE status IN ('ACTIVE', 'DISABLING')") }) else { return false }
         for destination in all where !isClosed {
             do {
                 try publish(destination, &outputs)

@@ -26,7 +26,8 @@ public final class DynamoDBStreamsService: AWSService {
 
     private static let arn = Shape.string(min: 37, max: 1_024), shardID = Shape.string(min: 28, max: 65)
     private static let listInput = Structure(optional: [
-        ("TableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-"))), ("Limit", .integer(min: 1, max: 100)), ("ExclusiveStartStreamArn", arn),
+        ("TableName", .string(min: 3, max: 255, pattern: .letters("[a-zA-Z0-9_.-]+", and: "_.-"))), ("Limit", .integer(min: 1, max: 100)),
+        ("ExclusiveStartStreamArn", arn),
     ])
     private static let describeInput = Structure(
         required: [("StreamArn", arn)],
@@ -165,8 +166,8 @@ public final class DynamoDBStreamsService: AWSService {
         var position = try StreamPosition(parsing: input["ShardIterator"]?.string ?? "")
         let now = store.host.now(), limit = input["Limit"]?.integer ?? 1_000
         guard now - position.issuedAt <= StreamPosition.lifetimeMilliseconds else {
-            throw AWSError("ExpiredIteratorException", "Iterator expired. The iterator was created at time \(position.issuedAt) while right now it is "
-                + "\(now), which is further in the future than the tolerated delay of \(StreamPosition.lifetimeMilliseconds) milliseconds.")
+            throw AWSError("ExpiredIteratorException", "Iterator expired. The iterator was created at time \(position.issuedAt) "
+                + "while right now it is \(now), which is further in the future than the tolerated delay of \(StreamPosition.lifetimeMilliseconds) milliseconds.")
         }
         let salt = store.changes.salt
         return try store.read { db in
