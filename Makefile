@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos chaos-kafka simulate fuzz-sql bench bench-nexmark bench-kafka format clean
+.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql bench bench-nexmark bench-kafka format clean
 
 all: build
 
@@ -34,6 +34,11 @@ chaos: release
 chaos-kafka: KILLS = 100
 chaos-kafka: release
 	@$(SWIFTWATER_PYTHON) Tests/Chaos/kafka_chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+# The server of the AWS services, with producers, consumers and resharding through boto3: make chaos-kinesis KILLS=50 SEED=7
+chaos-kinesis: KILLS = 50
+chaos-kinesis: release
+	@$(SWIFTWATER_PYTHON) Tests/Chaos/kinesis_chaos.py --binary .build/release/swiftwater --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 # Whole jobs under seeded schedulers, with crashes, torn writes and failing disks: make simulate SEEDS=2000
 SEEDS ?= 2000

@@ -113,7 +113,25 @@ func load<R: Sendable>(_ count: Int, _ host: String, _ port: Int, _ body: @escap
 
 func round(_ value: Double, _ digits: Int = 1) -> String { String(format: "%.\(digits)f", value) }
 
-func run(host: String, port: Int) throws {
+/// How long the disk takes to make an append of a few bytes durable: what a put cannot be faster than.
+func flushTimes(_ directory: String) -> [Double] {
+    let path = directory + "/flush"
+    let fd = open(path, O_CREAT | O_WRONLY, 0o600)
+    defer {
+        close(fd)
+        unlink(path)
+    }
+    let bytes = [UInt8](repeating: 1, count: 250)
+    return (0..<300).map { _ in
+        _ = write(fd, bytes, bytes.count)
+        let start = Clock.monotonicNanoseconds()
+        fsync(fd)
+        return Double(Clock.monotonicNanoseconds() - start) / 1e6
+    }.sorted()
+}
+
+/// - Parameter directory: on the disk of the endpoint's log; nil when that is not known.
+func run(host: String, port: Int, directory: String?) throws {
     let control = try Connection(host: host, port: port)
     let stream = "bench-\(UInt32.random(in: 0 ... .max))"
     _ = try control.send("CreateStream", json(["StreamName": .string(stream), "ShardCount": 4]))
@@ -150,8 +168,13 @@ func run(host: String, port: Int) throws {
         }
         let sorted = times.flatMap { $0 }.sorted()
         func percentile(_ p: Double) -> String { round(sorted[min(sorted.count - 1, Int(Double(sorted.count) * p))], 2) }
+        let flushes = directory.map { flushTimes($0) }
+        // A file system in memory has nothing to compare with.
+        let floor = flushes.flatMap { all in
+            all[297] < 0.05 ? nil : "; of the disk's own flushes p50 \(round(all[150], 2)), p99 \(round(all[297], 2)): \(round(sorted[sorted.count * 99 / 100] / all[297], 2)) times as long at p99"
+        }
         print("PutRecord, 100 bytes, \(connections) connection\(connections > 1 ? "s" : ""): \(Int(Double(sorted.count) / seconds)) records/s; "
-            + "ms p50 \(percentile(0.5)), p90 \(percentile(0.9)), p99 \(percentile(0.99)), max \(percentile(1))")
+            + "ms p50 \(percentile(0.5)), p90 \(percentile(0.9)), p99 \(percentile(0.99)), max \(percentile(1))" + (floor ?? ""))
     }
 
     // All of it back, shard by shard.
@@ -203,11 +226,11 @@ if CommandLine.arguments.count > 1 {
         print("usage: bench-aws [address:port]")
         exit(2)
     }
-    try run(host: String(parts[0]), port: port)
+    try run(host: String(parts[0]), port: port, directory: nil)
 } else {
     let directory = NSTemporaryDirectory() + "swiftwater-bench-aws-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: directory) }
     let endpoint = try AWSEndpoint(services: [KinesisService(log: ShardLog(directory: directory))])
-    try run(host: "127.0.0.1", port: endpoint.port)
+    try run(host: "127.0.0.1", port: endpoint.port, directory: directory)
     endpoint.stop()
 }

@@ -13,7 +13,7 @@ import Darwin
 //
 //     bench-shard-log [--directory DIR] [--seconds 3] [case ...]
 //
-// Cases: fsync, append (all of append-plain, append-lz4, append-encrypted, append-both), append-shards, durable, tail.
+// Cases: fsync, append (all of append-plain, append-lz4, append-encrypted, append-both), append-shards, append-single, durable, tail, reshard.
 // Rates are given by the clock and by processor time: the second tells what one core of its own would do.
 
 struct Measured {
@@ -66,7 +66,7 @@ func option(_ name: String) -> String? {
 }
 let directory = (option("--directory") ?? NSTemporaryDirectory()) + "/bench-shard-log-\(getpid())"
 let limit = Double(option("--seconds") ?? "3") ?? 3
-let chosen = Set(CommandLine.arguments.dropFirst()).intersection(["fsync", "append", "append-plain", "append-lz4", "append-encrypted", "append-both", "append-shards", "durable", "tail"])
+let chosen = Set(CommandLine.arguments.dropFirst()).intersection(["fsync", "append", "append-plain", "append-lz4", "append-encrypted", "append-both", "append-shards", "append-single", "durable", "tail", "reshard"])
 defer { try? FileManager.default.removeItem(atPath: directory) }
 
 let batches = (0..<64).map { batch($0, keys: 1_000) }
@@ -138,6 +138,23 @@ if isChosen("append-shards") {
     try log.deleteStream("shards")
 }
 
+if isChosen("append-single") {
+    try log.createStream("single", shards: 4)
+    let writer = try log.writer("single", flush: .interval(milliseconds: 100))
+    var one = RecordBatch()
+    one.append(Record(partitionKey: "sensor 17", data: [UInt8](repeating: 0x78, count: 100)))
+    report("append-single", try measure {
+        let start = Clock.monotonicNanoseconds()
+        var n = 0
+        while Double(Clock.monotonicNanoseconds() - start) < limit * 1e9 {
+            for _ in 0..<1_000 { try writer.append(one) }
+            n += 1_000
+        }
+        return n
+    }, "one record an append, 4 shards")
+    try log.deleteStream("single")
+}
+
 if isChosen("durable") {
     try log.createStream("durable")
     report("durable", try append("durable", .everyAppend, seconds: limit), "fsync before each append returns")
@@ -197,4 +214,38 @@ if isChosen("tail") {
         report(name, result, "a writer and a reader that follows it, both counted")
         try log.deleteStream(name)
     }
+}
+
+/// Splits and merges while writers append as fast as they can: how long they wait for their turn.
+if isChosen("reshard") {
+    try log.createStream("reshard")
+    let isOver = Atomic<Bool>(false), appended = Atomic<Int>(0), done = DispatchGroup()
+    for _ in 0..<2 {
+        done.enter()
+        Thread.detachNewThread {
+            defer { done.leave() }
+            do {
+                let writer = try ShardLog(directory: directory).writer("reshard", flush: .operatingSystem)
+                while !isOver.load(ordering: .relaxed) {
+                    try writer.append(batches[0])
+                    appended.add(500, ordering: .relaxed)
+                }
+            } catch { print("reshard: \(error)") }
+        }
+    }
+    var times: [Double] = []
+    let start = Clock.monotonicNanoseconds()
+    while times.count < 40, Double(Clock.monotonicNanoseconds() - start) < 4 * limit * 1e9 {
+        let open = try log.info("reshard").openShards
+        let began = Clock.monotonicNanoseconds()
+        if open.count == 1 { _ = try log.split("reshard", shard: open[0].id, at: 1 << 127) } else { _ = try log.merge("reshard", open[0].id, open[1].id) }
+        times.append(Double(Clock.monotonicNanoseconds() - began) / 1e6)
+        usleep(20_000)
+    }
+    isOver.store(true, ordering: .relaxed)
+    done.wait()
+    times.sort()
+    print(String(format: "reshard            %d splits and merges under two writers: median %.1f ms, longest %.1f ms; %.2f M records appended meanwhile",
+                 times.count, times[times.count / 2], times.last!, Double(appended.load(ordering: .relaxed)) / 1e6))
+    try log.deleteStream("reshard")
 }

@@ -27,8 +27,10 @@ struct Router: Sendable {
         let form = destination.form
         do {
             let region = try access.region(request, service: destination.service.signingName)
-            let asked = AWSRequest(operation: destination.operation, encoding: form.encoding, body: try form.received(request.body), region: region,
+            var asked = AWSRequest(operation: destination.operation, encoding: form.encoding, body: try form.received(request.body), region: region,
                                    accountID: options.accountID, requestID: id)
+            asked.invocation = request.headers["amz-sdk-invocation-id"]
+            asked.attempt = Self.attempt(request.headers["amz-sdk-request"])
             return try Wire.response(destination.service.handle(asked), form, id, hasChecksum: destination.service.targetPrefix.hasPrefix("DynamoDB"))
         } catch let error as AWSError {
             if error.status >= 500 { options.log("\(destination.operation) (request \(id)): \(error.type): \(error.message)") }
@@ -37,6 +39,12 @@ struct Router: Sendable {
             options.log("\(destination.operation) (request \(id)): \(error)")
             return Wire.error(AWSError("InternalFailure", "\(error)", status: 500), form, id)
         }
+    }
+
+    /// Of `attempt=2; max=5`.
+    private static func attempt(_ text: String?) -> Int {
+        guard let text, let part = text.split(separator: ";").first(where: { $0.drop { $0 == " " }.hasPrefix("attempt=") }) else { return 1 }
+        return Int(part.drop { $0 == " " }.dropFirst(8)) ?? 1
     }
 
     private func isCBOR(_ request: HTTPRequest) -> Bool { request.headers["content-type"]?.hasPrefix("application/x-amz-cbor") == true }

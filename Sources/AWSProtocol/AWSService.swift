@@ -40,6 +40,10 @@ public struct AWSRequest: Sendable {
     public var region: String
     public var accountID: String
     public var requestID: String
+    /// The client's name of the call (`amz-sdk-invocation-id`): the same for each time that it sends the call.
+    public var invocation: String?
+    /// From 1; SDKs send a call again when they have not heard of it.
+    public var attempt = 1
 
     public static let defaultAccountID = "000000000000"
     public static let defaultRegion = "us-east-1"

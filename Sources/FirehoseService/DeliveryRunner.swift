@@ -1,4 +1,5 @@
 import Foundation
+import ShardLog
 import StreamCore
 import StreamSQL
 import Synchronization
@@ -20,8 +21,8 @@ import Darwin
 ///     runner.stop()
 public final class DeliveryRunner: Sendable {
     public struct Options: Sendable {
-        /// Each runs on threads of its own.
-        public var streamsMax = 100
+        /// Streams that the API may make; each runs on threads of its own.
+        public var streamsMax = 50
         /// Told of failures and warnings of jobs.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -142,6 +143,7 @@ public final class DeliveryRunner: Sendable {
                 }
                 if let job = entries.withLock({ $0[stream.name]?.job }) { job.stop() }
                 try stored.write(to: directory, host)
+                if case .directPut = stream.source { try DirectPut(log: ShardLog(directory: data, host: host)).create(stream.name) }
                 entries.withLock { $0[stream.name] = Entry(stored: stored) }
                 start(stream.name)
             }

@@ -30,14 +30,12 @@ final class DirectPut: Sendable {
         do {
             try log.createStream(DeliveryStream.directPutStream(name), settings: settings)
         } catch let error as StreamError where error.code == .conflict {
-            // Left by a run of the topology, or by a creation that ended half-way.
+            // Of an earlier start, of a run of the topology, or of a creation that ended half-way.
         }
     }
 
     func encrypt(_ name: String, _ key: String?) throws {
-        let stream = DeliveryStream.directPutStream(name)
-        if !log.exists(stream) { try create(name) }
-        try log.update(stream) { settings, _ in settings.encryptionKey = key }
+        try log.update(DeliveryStream.directPutStream(name)) { settings, _ in settings.encryptionKey = key }
     }
 
     /// Appends durably. The ids of records are in their order.
@@ -49,9 +47,7 @@ final class DirectPut: Sendable {
 
     private func writer(_ name: String) throws -> StreamWriter {
         if let known = writers.withLock({ $0[name] }) { return known }
-        let stream = DeliveryStream.directPutStream(name)
-        if !log.exists(stream) { try create(name) }
-        let made = try log.writer(stream)
+        let made = try log.writer(DeliveryStream.directPutStream(name))
         return writers.withLock { writers in
             if let known = writers[name] { return known }
             writers[name] = made

@@ -159,7 +159,11 @@ public final class FirehoseService: AWSService {
     }
 
     private func updateDestination(_ input: AWSValue, _ request: AWSRequest) throws -> AWSResponse {
-        let stored = try stream(input, request)
+        let name = input["DeliveryStreamName"]?.string ?? ""
+        guard let stored = runner.stored(name) else {
+            // As moto has it from the service: worded otherwise here.
+            throw AWSError("ResourceNotFoundException", "Firehose \(name) under accountId \(request.accountID) not found.")
+        }
         guard stored.origin == .api else { throw inTopology(stored.name) }
         guard input["DestinationId"]?.string == StoredStream.destinationID else {
             throw Self.invalid("Destination Id \(input["DestinationId"]?.string ?? "") not found")
@@ -256,7 +260,8 @@ public final class FirehoseService: AWSService {
     private func listTags(_ input: AWSValue, _ request: AWSRequest) throws -> AWSResponse {
         var tags = try stream(input, request).tags
         if let start = input["ExclusiveStartTagKey"]?.string {
-            tags = tags.firstIndex { $0.key == start }.map { Array(tags[($0 + 1)...]) } ?? []
+            // As the service: a key that is not there begins with the first.
+            tags = tags.firstIndex { $0.key == start }.map { Array(tags[($0 + 1)...]) } ?? tags
         }
         let limit = input["Limit"]?.integer ?? 50
         return .output([

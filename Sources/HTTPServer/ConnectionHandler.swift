@@ -57,7 +57,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func begin(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
         if activity.phase != .request { activity.enter(.request) }
-        keepsAlive = head.isKeepAlive && !state.isStopping && !isInputClosed
+        // Behind an offer to go over to another protocol the parser reads no more HTTP.
+        let offersUpgrade = head.method == .CONNECT || head.headers.contains(name: "upgrade")
+        keepsAlive = head.isKeepAlive && !offersUpgrade && !state.isStopping && !isInputClosed
         isHead = head.method == .HEAD
         isComplete = false
         var request = HTTPRequest(method: head.method.rawValue, target: head.uri, headers: HTTPFields(head.headers.map { (name: $0.name, value: $0.value) }),

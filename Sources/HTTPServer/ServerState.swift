@@ -137,7 +137,11 @@ final class BodyBudget: Sendable {
                 granted.append(state.waiting[state.first].grant)
                 state.first += 1
             }
-            if state.first == state.waiting.count { (state.waiting, state.first) = ([], 0) }
+            // Under steady load the queue is never empty: what has been granted must not stay in it.
+            if state.first * 2 >= state.waiting.count {
+                state.waiting.removeFirst(state.first)
+                state.first = 0
+            }
             return granted
         }
         for grant in granted { grant() }

@@ -99,13 +99,20 @@ extension Call {
             throw AWSError("ProvisionedThroughputExceededException",
                            "Rate exceeded for shard \(ShardName.text(shard.id)) in stream \(stream.name) under account \(account).")
         }
-        let tail = try ShardTail(log, stream, shard, iterator.position)
+        var tail = try ShardTail(log, stream, shard, iterator.position)
         var page = Page(limit: number("Limit") ?? 10_000, bytesMax: options.answerBytesMax, isEncrypted: stream.settings.encryptionKey != nil)
         var out = OutputWriter(request.encoding, capacity: 4_096)
         out.beginMap()
         out.key("Records")
         out.beginList()
-        let isAtEnd = try page.fill(&out, tail.reader)
+        let isAtEnd: Bool
+        do {
+            isAtEnd = try page.fill(&out, tail.reader)
+        } catch let error as StreamError where error.code == .runtime && page.count == 0 {
+            // Retention has removed what was to be read next.
+            tail = try ShardTail(log, stream, shard, .trimHorizon)
+            isAtEnd = try page.fill(&out, tail.reader)
+        }
         out.endList()
         out.key("MillisBehindLatest")
         out.number(isAtEnd ? 0 : max(1, now - page.lastTime))

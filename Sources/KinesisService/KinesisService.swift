@@ -62,7 +62,12 @@ public final class KinesisService: AWSService {
         do {
             if let answer = try PutRecords.answer(request, self) { return answer }
             guard let shape = KinesisShapes.inputs[request.operation] else { throw AWSError.unknownOperation() }
-            return try Call(self, request, try request.input(shape)).answer()
+            let call = Call(self, request, try request.input(shape))
+            do { return try call.answer() } catch let error as StreamError {
+                // It may have been deleted while the request was at work.
+                if let name = try? call.streamName(), !log.exists(name) { throw AWSError.noStream(name, call.account) }
+                throw error
+            }
         } catch let error as StreamError {
             throw Self.translate(error)
         }

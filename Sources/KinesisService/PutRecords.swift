@@ -21,7 +21,9 @@ enum PutRecords {
         return try call.append(found.batch, to: stream)
     }
 
-    private static func isName(_ text: String) -> Bool { text.utf8.count <= 128 && Shape.Pattern.letters("", and: "_.-").matches(text) }
+    private static let name = Shape.Pattern.letters("", and: "_.-")
+
+    private static func isName(_ text: String) -> Bool { text.utf8.count <= 128 && name.matches(text) }
 }
 
 extension Call {
@@ -91,7 +93,7 @@ extension Call {
     /// Appends, and answers for each record; what fails is said for each record too.
     func append(_ batch: RecordBatch, to stream: StreamInfo, refusedBy: [Int?] = []) throws -> AWSResponse {
         let count = max(batch.count, refusedBy.count)
-        let result = Result { try service.writers.append(batch, to: stream) }
+        let result = Result { try service.writers.append(batch, to: stream, request) }
         if case .failure = result, !log.exists(stream.name) { throw AWSError.noStream(stream.name, account) }
         var out = OutputWriter(request.encoding, capacity: 64 + count * 130)
         var next = 0, failed = 0
@@ -161,7 +163,7 @@ extension Call {
         var intake = Intake()
         try add(input, hashKey, to: &intake, stream)
         if let shard = intake.refusedBy.first ?? nil { throw AWSError("ProvisionedThroughputExceededException", rateExceeded(shard, stream)) }
-        let placement = try service.writers.append(intake.batch, to: stream)[0]
+        let placement = try service.writers.append(intake.batch, to: stream, request)[0]
         var out = OutputWriter(request.encoding)
         out.beginMap()
         out.key("EncryptionType")

@@ -37,9 +37,8 @@ extension Shape.Pattern {
 struct StreamARN: Hashable {
     var account: String
     var stream: String
-    var consumer: (name: String, created: Int64)? {
-        get { consumerName.map { ($0, consumerCreated) } }
-    }
+    /// Name and creation time in seconds.
+    var consumer: (name: String, created: Int64)? { consumerName.map { ($0, consumerCreated) } }
     private var consumerName: String?
     private var consumerCreated: Int64 = 0
 
@@ -79,7 +78,7 @@ extension Call {
         return try stream(named: name)
     }
 
-    private func streamName() throws -> String {
+    func streamName() throws -> String {
         let given = text("StreamName")
         if let arn = text("StreamARN") {
             let name = try streamName(ofARN: arn)

@@ -1,3 +1,4 @@
+import AWSProtocol
 import ShardLog
 import StreamCore
 import Synchronization
@@ -24,19 +25,21 @@ final class WriterPool: Sendable {
         idleNanoseconds = UInt64(max(1, options.writerIdleSeconds)) * 1_000_000_000
     }
 
-    func append(_ batch: RecordBatch, to stream: StreamInfo) throws -> AppendResult {
+    func append(_ batch: RecordBatch, to stream: StreamInfo, _ request: AWSRequest) throws -> AppendResult {
         do {
-            return try appendOnce(batch, to: stream)
+            return try appendOnce(batch, to: stream, request)
         } catch let error as StreamError where error.code == .validate {
             // Nothing is written then. The writer may know older settings than the request was checked against.
-            return try appendOnce(batch, to: stream)
+            return try appendOnce(batch, to: stream, request)
         }
     }
 
-    private func appendOnce(_ batch: RecordBatch, to stream: StreamInfo) throws -> AppendResult {
+    private func appendOnce(_ batch: RecordBatch, to stream: StreamInfo, _ request: AWSRequest) throws -> AppendResult {
         let writer = try take(stream)
         do {
-            let result = try writer.append(batch)
+            // SDKs name each call, and say when they send it again because no answer came: what is stored is not stored twice.
+            let result = try request.invocation.map { try writer.append(batch, request: RequestID($0), isRepeated: request.attempt > 1) }
+                ?? writer.append(batch)
             give(back: writer, stream.name)
             return result
         } catch {

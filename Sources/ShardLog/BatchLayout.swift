@@ -13,6 +13,8 @@ import StreamCore
 ///     24  records                64  payload
 ///     28  writer epoch
 ///
+/// With flag 4 the producer id is that of a request (``RequestID``), with no sequence.
+///
 /// Payload, LZ4 block-compressed when flag 1 is set, then encrypted when flag 2 is set (``BatchCipher``):
 ///
 ///     data end [n] UInt32 | key end [n] UInt32 | all data | all keys
@@ -20,13 +22,14 @@ struct BatchHeader {
     static let size = 64
     static let magic: UInt32 = 0x3142_5753
     static let version: UInt8 = 1
-    static let lz4Flag: UInt8 = 1, encryptedFlag: UInt8 = 2
+    static let lz4Flag: UInt8 = 1, encryptedFlag: UInt8 = 2, requestFlag: UInt8 = 4
     /// A batch is never longer; a header that says so is damaged.
     static let lengthMax = 64 << 20
 
     var length: Int
     var isCompressed: Bool
     var isEncrypted = false
+    var isRequest = false
     var baseIndex: UInt64
     var count: Int
     var epoch: UInt32
@@ -59,6 +62,7 @@ struct BatchHeader {
         let flags = p.load(fromByteOffset: 13, as: UInt8.self)
         isCompressed = flags & Self.lz4Flag != 0
         isEncrypted = flags & Self.encryptedFlag != 0
+        isRequest = flags & Self.requestFlag != 0
         baseIndex = u64(16)
         count = Int(u32(24))
         epoch = u32(28)
@@ -86,7 +90,7 @@ struct BatchHeader {
         put(Self.magic, 0)
         put(UInt32(length), 8)
         put(Self.version, 12)
-        put((isCompressed ? Self.lz4Flag : 0) | (isEncrypted ? Self.encryptedFlag : 0), 13)
+        put((isCompressed ? Self.lz4Flag : 0) | (isEncrypted ? Self.encryptedFlag : 0) | (isRequest ? Self.requestFlag : 0), 13)
         put(UInt16(truncatingIfNeeded: flushedOffset >> 32), 14)
         put(baseIndex, 16)
         put(UInt32(count), 24)

@@ -27,7 +27,7 @@ struct ProducerTable: Sendable {
     func has(_ id: ProducerSequence) -> Bool { (entries[id.producer]?.sequence ?? 0) >= id.sequence }
 
     mutating func note(_ header: BatchHeader) {
-        guard header.producer != 0 else { return }
+        guard header.producer != 0, !header.isRequest else { return }
         let known = entries[header.producer]
         entries[header.producer] = Entry(sequence: max(known?.sequence ?? 0, header.producerSequence), index: max(known?.index ?? 0, header.baseIndex))
         if entries.count > Self.producersMax + Self.producersMax / 4 { forgetOldest() }

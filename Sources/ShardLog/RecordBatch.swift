@@ -99,6 +99,8 @@ public struct AppendResult: Sendable {
     var ordinals: [UInt32]
     var firsts: [SequenceNumber?] = []
     var ids: [Int] = []
+    /// Where records are that an earlier try of a request wrote.
+    var earlier: [Int: SequenceNumber] = [:]
 
     /// The place of a record that an earlier try wrote.
     static let known = UInt32.max
@@ -126,6 +128,7 @@ public struct AppendResult: Sendable {
 
     public subscript(i: Int) -> Placement {
         let shard = Int(shards[i])
+        if let sequence = earlier[i] { return Placement(shard: sequence.shard, sequence: sequence) }
         guard ordinals[i] != Self.known else { return Placement(shard: ids[shard], sequence: nil) }
         var sequence = firsts[shard]
         sequence?.index += UInt64(ordinals[i])

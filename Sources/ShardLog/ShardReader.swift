@@ -369,6 +369,7 @@ public final class ShardReader {
 
     /// Whether what stands at `offset` must have been whole once, rather than being a tail that is not finished.
     private func isCorrupt(size: Int) throws -> Bool {
+        if case .closed = try life() { return !isFinished }
         if let mark = try DurableMark.read(directory), mark.segment > base || (mark.segment == base && Int(mark.size) > offset) { return true }
         if try Segments.list(directory).contains(where: { $0 > base }) { return true }
         var scanner = SegmentScanner(file, from: offset, nextIndex: nextIndex - UInt64(skip), verifies: true)

@@ -134,6 +134,20 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         return append.result
     }
 
+    /// Appends the records of a request. When its client has not heard of an earlier try, `isRepeated` finds what that wrote, tells
+    /// where it is, and appends the rest only.
+    public func append(_ batch: RecordBatch, request: RequestID, isRepeated: Bool) throws -> AppendResult {
+        guard !batch.isEmpty else { return AppendResult() }
+        try flusher?.check()
+        var append = Append(batch, nil)
+        (append.request, append.isRepeated) = (request, isRepeated)
+        try run(&append)
+        try flushAppended(append.ends, nil)
+        // What the earlier try wrote may not have been flushed.
+        if policy == .everyAppend, !append.earlier.isEmpty { try syncAll() }
+        return append.result
+    }
+
     private func flushAppended(_ ends: [(lane: Lane, written: UInt64)], _ producer: ProducerSequence?) throws {
         if policy == .everyAppend {
             // Also what a repetition found is durable before it counts.
@@ -153,6 +167,9 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         /// Per shard, how many of its records are written.
         var written: [Int] = []
         var ends: [(lane: Lane, written: UInt64)] = []
+        var request: RequestID?
+        var isRepeated = false
+        var earlier: [Int: SequenceNumber] = [:]
 
         init(_ batch: RecordBatch, _ producer: ProducerSequence?) {
             self.batch = batch
@@ -174,7 +191,9 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         }
 
         var result: AppendResult {
-            AppendResult(shards: plan!.shards, ordinals: plan!.ordinals, firsts: firsts, ids: routing!.lanes.map(\.appender.shard))
+            var result = AppendResult(shards: plan!.shards, ordinals: plan!.ordinals, firsts: firsts, ids: routing!.lanes.map(\.appender.shard))
+            result.earlier = earlier
+            return result
         }
 
         /// Positions of the records that are not in the stream yet, ascending.
@@ -209,7 +228,16 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
 
     /// Writes each shard's part as one batch, or as several when it is large.
     private func write(_ append: inout Append) throws {
+        var earlier: [EarlierPart] = []
+        if let request = append.request, append.isRepeated {
+            earlier = try EarlierPart.find(request, in: directory, created: created, now: host.now())
+            append.earlier = EarlierPart.places(of: append.batch, in: &earlier)
+        }
         for (shard, lane) in routing.lanes.enumerated() where append.plan!.counts[shard] > 0 {
+            if !earlier.isEmpty {
+                append.plan!.leaveOut(earlier.map(\.range), of: shard, append.batch)
+                if append.plan!.counts[shard] == 0 { continue }
+            }
             if let producer = append.producer {
                 switch try lane.appender.presence(of: producer) {
                 case .nothing: break
@@ -223,7 +251,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
             }
             let rows = append.plan!.rows(of: shard)
             while append.written[shard] < rows.count {
-                let index = try writeOne(append.batch, rows, from: &append.written[shard], lane, append.producer)
+                let index = try writeOne(append.batch, rows, from: &append.written[shard], lane, append.producer, append.request)
                 if append.firsts[shard] == nil {
                     append.firsts[shard] = SequenceNumber(created: created, shard: lane.appender.shard, epoch: lane.appender.epoch, index: index)
                     append.ends.append((lane, 0))
@@ -322,7 +350,7 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
     }
 
     private func writeOne(_ batch: RecordBatch, _ rows: ArraySlice<UInt32>, from: inout Int, _ lane: Lane,
-                          _ producer: ProducerSequence?) throws -> UInt64 {
+                          _ producer: ProducerSequence?, _ request: RequestID?) throws -> UInt64 {
         let base = rows.startIndex + from
         var count = 0, dataBytes = 0, keyBytes = 0
         while base + count < rows.endIndex {
@@ -345,8 +373,9 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
             if n > 0 { (out, stored) = (packed, n) }
         }
         var header = BatchHeader(length: BatchHeader.size + stored, isCompressed: out !== plain, baseIndex: 0, count: count, epoch: 0,
-                                 timestamp: 0, producer: producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
+                                 timestamp: 0, producer: request?.bits ?? producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
                                  payloadBytes: payload)
+        header.isRequest = request != nil
         if let cipher = routing.cipher {
             let sealed = room(2, header.length + BatchCipher.extraBytes)
             try cipher.seal(out.base + BatchHeader.size, stored, header.bound, into: sealed.base + BatchHeader.size)

@@ -17,13 +17,13 @@ final class DirectoryLock: Sendable {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Host.failure("open", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            // What was opened is closed by deinit, which runs for an object that is given up in its initialiser, too.
             let code = errno
-            close(descriptor)
             guard code == EWOULDBLOCK else { throw Host.failure("lock", path, code: code) }
             throw StreamError(.conflict, "another process runs this job: it holds \(directory)",
                               fix: "stop that process first, or give this job another checkpoint directory or name")
         }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 }

@@ -20,6 +20,15 @@ import Testing
         #expect(try CBOR.parse([0xC1, 0x01], times: .seconds) == .timestamp(1))
     }
 
+    /// Maps and lists of the Java SDK do not tell their lengths beforehand.
+    @Test func `CBOR of open length is read`() throws {
+        let body: [UInt8] = [0xBF, 0x67] + Array("Records".utf8) + [0x9F, 0xBF, 0x64] + Array("Data".utf8) + [0x42, 0x01, 0x02]
+            + [0x6C] + Array("PartitionKey".utf8) + [0x61, 0x6B, 0xFF, 0xFF]
+            + [0x65] + Array("Limit".utf8) + [0x19, 0x27, 0x10, 0x61, 0x74, 0x7F, 0x61, 0x61, 0x61, 0x62, 0xFF, 0x61, 0x62, 0x5F, 0x41, 0x01, 0x40, 0xFF, 0xFF]
+        #expect(try CBOR.parse(body) == ["Records": [["Data": .blob([1, 2]), "PartitionKey": "k"]], "Limit": 10_000, "t": "ab", "b": .blob([1])])
+        for end in 1..<body.count { #expect(throws: AWSError.self) { try CBOR.parse(Array(body[..<end])) } }
+    }
+
     @Test func `CRC-32 is that of zlib`() {
         #expect(CRC32.of(Array("123456789".utf8)) == 0xCBF4_3926)
         #expect(CRC32.of([]) == 0)

@@ -97,6 +97,19 @@ import Testing
         #expect(client.response()?.body == "POST /z 0 ")
     }
 
+    @Test func `an offer to go over to another protocol is passed over`() throws {
+        let fixture = try Fixture()
+        defer { fixture.stop() }
+        // Java's HTTP client offers HTTP/2 in this way with every request.
+        let client = RawClient(port: fixture.port)
+        client.send(Self.post("/first", "abc", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"))
+        #expect(client.response() == .init(status: 200, body: "POST /first 3 abc", closes: true))
+        #expect(client.readToEnd() == "")
+        let old = RawClient(port: fixture.port)
+        old.send("POST /old HTTP/1.0\r\nContent-Length: 2\r\n\r\nab")
+        #expect(old.readToEnd()?.hasSuffix("\r\n\r\nPOST /old 2 ab") == true)
+    }
+
     @Test func `a client that asks whether to continue is told so, or refused before it sends`() throws {
         let fixture = try Fixture { $0.bodyBytesMax = 100 }
         defer { fixture.stop() }
@@ -294,6 +307,21 @@ import Testing
         next.send(Self.post("/next", "abc"))
         #expect(next.response()?.body == "POST /next 3 abc")
         #expect(DispatchTime.now().uptimeNanoseconds - begun.uptimeNanoseconds > 200_000_000)
+    }
+
+    @Test func `many bodies in little room all get their turn`() throws {
+        let fixture = try Fixture { options in
+            options.bodyBytesMax = 1 << 16
+            options.bytesInFlightMax = 1 << 16
+        }
+        defer { fixture.stop() }
+        let clients = (0..<40).map { _ in RawClient(port: fixture.port) }
+        for round in 0..<5 {
+            for (i, client) in clients.enumerated() { client.send(Self.post("/\(round)", String(repeating: "b", count: i % 4 == 0 ? 1 << 16 : 10_000))) }
+            for (i, client) in clients.enumerated() {
+                #expect(client.response()?.body.hasPrefix("POST /\(round) \(i % 4 == 0 ? 1 << 16 : 10_000) ") == true)
+            }
+        }
     }
 
     @Test func `clients that go away leave nothing behind`() throws {

@@ -11,6 +11,12 @@ import Testing
         #expect(result.status == 0, "\(result.output)\n\(result.errors)")
     }
 
+    @Test("killed servers lose no acknowledged record and store none twice, while shards are split and merged") func killed() throws {
+        let script = PythonScript.root.appending(path: "Tests/Chaos/kinesis_chaos.py").path
+        let result = try PythonScript.run(nil, [script, "--binary", Workspace.binary, "--kills", "8"], seconds: 240)
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+    }
+
     @Test("it says where it listens, and stops cleanly on Ctrl-C") func starts() throws {
         let workspace = try Workspace()
         let server = try workspace.start(["serve", "--aws-listen", "127.0.0.1:"])

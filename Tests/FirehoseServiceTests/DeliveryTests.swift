@@ -82,6 +82,34 @@ struct DeliveryTests {
         }
     }
 
+    @Test("items of every type become what boto3 reads them as")
+    func types() throws {
+        try withServer { server in
+            let topology = try Topology.parse(
+                yaml: """
+                    delivery-streams:
+                      typed:
+                        transform: {flatten: dynamodb, deleted: deliver}
+                        buffer: {size: 1 MiB, interval: 1 s}
+                        to: {files: \(server.data)/buckets/typed, prefix: good/, error-prefix: bad/}
+                    """, file: nil, variables: [:])
+            try server.runner.define(topology.deliveryStreams)
+            try server.python("typed")
+        }
+    }
+
+    @Test("a stream that fails says why, and goes on once it can")
+    func recovers() throws {
+        try withServer { server in
+            let script = try BackgroundScript("aws/firehose_delivery.py", ["\(server.endpoint.port)", server.data, "recovers"])
+            defer { script.end() }
+            #expect(script.firstLine == "failed")
+            try server.log.createStream("later", shards: 2)
+            try server.log.writer("later").append([Record(partitionKey: "a", data: Array("at last\n".utf8))])
+            try wait { server.files("lake").values.reduce(Data(), +) == Data("at last\n".utf8) && server.runner.failure("early") == nil }
+        }
+    }
+
     @Test("every record is delivered once, whenever the process ends", arguments: [UInt64.random(in: 0...UInt64.max)])
     func crashes(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)

@@ -90,6 +90,39 @@ struct TopologyDeliveryTests {
         }
     }
 
+    @Test("a changed definition goes on where the one before was")
+    func redefined() throws {
+        try withServer { server in
+            let put = DirectPut(log: server.log)
+            var wanted: [String] = []
+            let lines = {
+                server.files("t").sorted { $0.key < $1.key }.flatMap { String(decoding: $0.value, as: UTF8.self).split(separator: "\n").map(String.init) }
+            }
+            for (i, transform) in ["", "transform: SELECT UPPER(data) AS data FROM record", "transform: {flatten: dynamodb}", "transform: SELECT data AS d, `arrival` IS NULL AS n FROM record"].enumerated() {
+                try server.runner.define(
+                    parse("""
+                        t:
+                          \(transform)
+                          buffer: {size: 1 MiB, interval: \(i == 1 ? "1 h" : "1 s")}
+                          to: {files: \(server.data)/buckets/t, prefix: p\(i)/, compression: none}
+                        """).deliveryStreams)
+                _ = try put.append([Array(#"{"a":{"S":"\#(i)"}}"#.utf8)], to: "t")
+                wanted.append([#"{"a":{"S":"0"}}"#, #"{"A":{"S":"1"}}"#, #"{"a":"2"}"#, #"{"d":"{\"a\":{\"S\":\"3\"}}","n":false}"#][i])
+                // Of the second, the change itself ends the file; it must have been read by then, which nothing shows.
+                let end = Date() + 20
+                while i != 1, lines().count < wanted.count, Date() < end { Thread.sleep(forTimeInterval: 0.05) }
+                if i == 1 {
+                    while !(try FileManager.default.subpathsOfDirectory(atPath: server.data + "/buckets/t")).contains(where: { $0.hasPrefix(".delivery-") && $0.contains("part-") }), Date() < end {
+                        Thread.sleep(forTimeInterval: 0.05)
+                    }
+                }
+            }
+            put.close()
+            #expect(lines() == wanted, "\(server.failures)")
+            #expect(try StoredStream.read(from: server.data + "/firehose/t").definition.version == 4)
+        }
+    }
+
     @Test("columns of a format, and other tables, are delivered as objects of JSON")
     func columns() throws {
         try withServer { server in
@@ -123,6 +156,20 @@ struct TopologyDeliveryTests {
             #expect(lines("parsed", true).count == 1 && lines("parsed", true).first?.contains(Data("broken".utf8).base64EncodedString()) == true)
             #expect(lines("counted").sorted() == (1...3).map { "{\"n\":\($0),\"square\":\($0 * $0)}" }, "\(server.failures)")
         }
+    }
+
+    @Test("an index and an endpoint can be the destination, with a directory for what they refuse", arguments: [
+        ("opensearch: {hosts: 'http://localhost:9200', index: logs}", "'sink.backup.path' = 'x/bad/AmazonOpenSearchService-failed'"),
+        ("http: {url: 'http://localhost:8080/in', request-format: firehose, access-key: k}", "'sink.backup.path' = 'x/bad/http-endpoint-failed'"),
+    ])
+    func services(to: String, backup: String) throws {
+        let topology = try parse("t: {buffer: {size: 2 MiB, interval: 1 minute}, to: {\(to), files: x, error-prefix: bad/}, backup: {files: all}}")
+        let script = topology.script
+        #expect(script.contains(backup) && script.contains("'sink.bulk-flush.max-size' = '2097152 b'"), "\(script)")
+        let session = FirehoseServer.session()
+        var graphs = 0
+        for statement in topology.statements { if case .insert = try session.execute(statement) { graphs += 1 } }
+        #expect(graphs == 1)
     }
 
     @Test("mistakes are told with their place", arguments: [

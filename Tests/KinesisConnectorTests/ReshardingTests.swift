@@ -46,7 +46,7 @@ import Testing
         guard case .endOfSplit = try readers[3].next(maxRows: 100) else { Issue.record("the last shard does not end"); return }
     }
 
-    @Test("split and merged under load: every record once, in order per key", arguments: Place.allCases, [1, 2])
+    @Test("split and merged under load: every record once, in order per key", arguments: Place.resharding, [1, 2])
     func underLoad(place: Place, parallelism: Int) throws {
         let stream = try TestStream(place, shards: 2)
         let job = try RunningJob(StreamJobs(stream.ddl(Self.columns), parallelism: parallelism), "SELECT id, name FROM t")
@@ -64,12 +64,11 @@ import Testing
             } catch { failure.withLock { $0 = error } }
             ended.signal()
         }
-        // moto copies a merged shard's records, and goes on writing to it: only splits leave its records alone.
-        let steps: [() throws -> Void] = place == .moto ? [stream.split] : [stream.split, stream.split, stream.merge, stream.split, stream.merge]
+        let steps: [() throws -> Void] = [stream.split, stream.split, stream.merge, stream.split, stream.merge]
         for step in steps {
             let before = progress.load(ordering: .relaxed)
             try job.wait("more records before the next step") { progress.load(ordering: .relaxed) > before + 50 && job.sink.rows.count > before }
-            if place != .moto { try step() }
+            try step()
         }
         isOver.store(true, ordering: .relaxed)
         ended.wait()
@@ -79,6 +78,21 @@ import Testing
         try job.stop()
         // Rows of two subtasks have no order among each other at the sink.
         PlacesTests.check(job.texts, ids: 0..<total, inOrder: parallelism == 1, "\(place), \(parallelism)")
+    }
+
+    @Test("moto goes on writing to a shard that was split, and never ends it: every record once all the same", arguments: [1, 2])
+    func motoSplits(parallelism: Int) throws {
+        let stream = try TestStream(.moto, shards: 2)
+        let job = try RunningJob(StreamJobs(stream.ddl(Self.columns), parallelism: parallelism), "SELECT id, name FROM t")
+        for round in 0..<3 {
+            try stream.put(round * 200..<round * 200 + 200)
+            try job.wait(rows: round * 200 + 200)
+            try stream.split()
+        }
+        try stream.put(600..<800)
+        try job.wait(rows: 800)
+        try job.stop()
+        PlacesTests.check(job.texts, ids: 0..<800, inOrder: parallelism == 1)
     }
 
     @Test("after LATEST the children of shards that are split later are read from their beginnings", arguments: Place.resharding)
@@ -131,7 +145,7 @@ import Testing
         #expect(windows.count == 20 && windows.allSatisfy { $0.hasSuffix("|60") }, "\(windows)")
     }
 
-    @Test("a job that is stopped among splits and merges goes on: every record once, in order per key", arguments: Place.resharding, [1, 2])
+    @Test("a job that is stopped or cancelled among splits and merges goes on: every record once, in order per key", arguments: Place.resharding, [1, 2])
     func restarts(place: Place, parallelism: Int) throws {
         let stream = try TestStream(place, shards: 2)
         let directory = Directory(), sink = CollectingSink(maxParallelism: 1, commitInterval: .milliseconds(20))
@@ -147,7 +161,7 @@ import Testing
             // In the middle of parents and children.
             let wanted = round == 4 ? done : done - 400 + 90 * round
             try job.wait(rows: wanted)
-            try job.stop()
+            if round % 2 == 0 { try job.stop() } else { try job.cancel() }
         }
         PlacesTests.check(sink.rows.map { StreamJobs.text($0.values) }, ids: 0..<done, inOrder: parallelism == 1, "\(place), \(parallelism)")
     }

@@ -95,6 +95,37 @@ import Testing
         try writer.close()
     }
 
+    @Test("an endpoint that goes away and comes back is read and written on", arguments: [Place.endpoint, .fanOut])
+    func restartedEndpoint(place: Place) throws {
+        let directory = Directory()
+        func start(_ port: Int) throws -> AWSEndpoint {
+            var options = KinesisServiceOptions()
+            options.takeoverSeconds = 0
+            return try AWSEndpoint(port: port, services: [KinesisService(log: try ShardLog(directory: directory.path), options: options)])
+        }
+        var endpoint = try start(0)
+        defer { endpoint.stop() }
+        let port = endpoint.port, stream = try TestStream(place, shards: 2, server: .running("http://127.0.0.1:\(port)"))
+        let job = try RunningJob(StreamJobs(stream.ddl(PlacesTests.columns)), "SELECT id, name FROM t")
+        let table = TableDescriptor(name: "t", schema: [Field("id", .bigint), Field("name", .string)], partitionKeys: ["name"], options: stream.options())
+        let writer = try KinesisConnector().sink(for: table, timeZone: "UTC").writer(SinkContext())
+        func write(_ ids: Range<Int>) throws { try writer.write(Batch(schema: table.schema, rows: ids.map { [.int(Int64($0)), .string("k\($0 % 5)")] })) }
+        try write(0..<100)
+        _ = try writer.prepareCommit(1)
+        try job.wait(rows: 100)
+        endpoint.stop()
+        try write(100..<200)
+        try writer.idle()
+        // Both sides find nobody there.
+        usleep(300_000)
+        endpoint = try start(port)
+        _ = try writer.prepareCommit(2)
+        try job.wait(rows: 200)
+        try writer.close()
+        try job.stop()
+        PlacesTests.check(job.texts, ids: 0..<200)
+    }
+
     @Test("with 'sink.fail-on-error' a refused record ends the job")
     func failsFast() throws {
         let server = try Server.ours { FaultyService($0, refuseRecord: { _, i in i == 3 }) }
@@ -158,7 +189,7 @@ import Testing
         (["sink.batch.max-size": "501"], "from 1 to 500"), (["sink.flush": "os"], "how the built-in log writes"),
         (["scan.shard.getrecords.maxrecordcount": "5", "source.shard.get-records.max-record-count": "5"], "which is the same option"),
         (["aws.endpoint": "https://127.0.0.1:1", "aws.trust.all.certificates": "true"], "certificates are always checked"),
-        (["sink.requests.max-buffered": "100"], "smaller than a batch"),
+        (["sink.requests.max-buffered": "100"], "smaller than a batch"), (["aws.http.protocol.version": "HTTP2"], "is not supported here"),
     ])
     func wrong(options: [String: String], text: String) throws {
         var all = ["connector": "kinesis", "stream": "s", "format": "json", "aws.endpoint": "http://127.0.0.1:1", "aws.credentials.basic.accesskeyid": "a",

@@ -74,6 +74,12 @@ import Testing
         }
     }
 
+    @Test func `the shapes are those of botocore's model`() throws {
+        let result = try PythonScript.run("aws/kinesis_shapes.py")
+        let file = try String(contentsOf: PythonScript.root.appending(path: "Sources/KinesisService/KinesisShapes.swift"), encoding: .utf8)
+        #expect(result.output == file, "make KinesisShapes.swift anew with Tests/Support/aws/kinesis_shapes.py")
+    }
+
     /// Valid requests, and each constraint of the model broken in turn.
     @Test(arguments: ["json", "cbor"]) func `requests generated from the model get the right answers`(encoding: String) throws {
         try TestServer.run { server in

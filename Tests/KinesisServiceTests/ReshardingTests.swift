@@ -114,3 +114,42 @@ import Testing
         }
     }
 }
+
+/// Requests that meet a stream's end get the service's errors, never a failure of the server.
+@Suite struct DeletionTests {
+    @Test func `streams that are deleted and made again under load answer well`() throws {
+        let log = try ShardLog(directory: TestServer.newDirectory())
+        defer { try? FileManager.default.removeItem(atPath: log.directory) }
+        let service = KinesisService(log: log)
+        defer { service.close() }
+        @Sendable func call(_ operation: String, _ input: AWSValue) throws {
+            _ = try service.handle(AWSRequest(operation: operation, body: AWSJSON.write(input)))
+        }
+        let deadline = Clock.monotonicNanoseconds() + 3_000_000_000
+        let problems = Mutex<[String]>([])
+        let requests: [(String, AWSValue)] = [
+            ("PutRecord", ["StreamName": "s", "Data": "YQ==", "PartitionKey": "a"]),
+            ("PutRecords", ["StreamName": "s", "Records": [["Data": "YQ==", "PartitionKey": "a"]]]),
+            ("DescribeStream", ["StreamName": "s"]), ("ListStreams", [:]), ("AddTagsToStream", ["StreamName": "s", "Tags": ["a": "b"]]),
+            ("GetShardIterator", ["StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"]),
+            ("SplitShard", ["StreamName": "s", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": "1000"]),
+        ]
+        DispatchQueue.concurrentPerform(iterations: requests.count + 1) { i in
+            while Clock.monotonicNanoseconds() < deadline {
+                do {
+                    if i == requests.count {
+                        try call("CreateStream", ["StreamName": "s", "ShardCount": 1])
+                        try call("DeleteStream", ["StreamName": "s"])
+                    } else {
+                        try call(requests[i].0, requests[i].1)
+                    }
+                } catch let error as AWSError where error.status < 500 && error.type.hasPrefix("Resource") || error.message.contains("already been merged or split") {
+                } catch {
+                    problems.withLock { $0.append("\(i == requests.count ? "CreateStream or DeleteStream" : requests[i].0): \(error)") }
+                }
+            }
+        }
+        let found = problems.withLock { $0 }
+        #expect(found.isEmpty, "\(found.count) problems: \(Set(found).prefix(8))")
+    }
+}

@@ -121,6 +121,37 @@ import Darwin
         }
     }
 
+    @Test("a closed shard was whole when it was closed: what is missing or damaged at its end is corruption, never its end")
+    func closedShard() throws {
+        let temporary = TemporaryDirectory()
+        let log = try ShardLog(directory: temporary.path)
+        let (path, bytes, second) = try twoBatches(log)
+        _ = try log.split("s", shard: 0, at: 7)
+        removeDurableMark(log, "s")
+        #expect(try log.texts("s") == ["first", "batch", "second", "one"])
+        for cut in second..<bytes.count {
+            try Data(bytes[..<cut]).write(to: URL(fileURLWithPath: path))
+            removeDurableMark(log, "s")
+            let other = try ShardLog(directory: temporary.path)
+            let reader = try other.reader("s", shard: 0, position: .trimHorizon)
+            var texts: [String] = []
+            let error = #expect(throws: StreamError.self, "cut at \(cut)") {
+                while let chunk = try reader.read() { texts += (0..<chunk.count).map { String(decoding: chunk.data($0), as: UTF8.self) } }
+            }
+            #expect(error?.code == .corrupt && error?.problem.contains(path) == true && !reader.isFinished && texts == ["first", "batch"])
+            // It keeps nobody from writing to the children.
+            if cut == second { try other.writer("s").append([record("next")]) }
+        }
+        for at in second..<bytes.count {
+            var damaged = bytes
+            damaged[at] ^= 4
+            try Data(damaged).write(to: URL(fileURLWithPath: path))
+            removeDurableMark(log, "s")
+            let error = #expect(throws: StreamError.self, "byte \(at)") { try ShardLog(directory: temporary.path).texts("s") }
+            #expect(error?.code == .corrupt && error?.problem.contains(path) == true)
+        }
+    }
+
     @Test("a full disk acknowledges nothing, leaves no partial batch, and appending goes on when there is room")
     func diskFull() throws {
         let temporary = TemporaryDirectory()

@@ -140,6 +140,7 @@ struct SchemaChecker {
         #expect(keys(definitions["column"]) == TopologyKeys.column.sorted())
         #expect(keys(definitions["watermark"]) == TopologyKeys.watermark.sorted())
         #expect(keys(definitions["view"]) == TopologyKeys.view.sorted())
+        #expect(keys(definitions["delivery"]) == TopologyKeys.delivery.sorted() && keys(definitions["delivery-files"]) == TopologyKeys.deliveryFiles.sorted())
         #expect(keys(definitions["window"]) == TopologyKeys.window.sorted())
         let steps = try #require(definitions["step"]?["anyOf"] as? [[String: Any]])
         #expect(keys(steps[0]) == (TopologyKeys.step + ["sql"]).sorted())

@@ -270,7 +270,10 @@ final class FileSinkWriter: SinkWriter {
     private func finish(_ part: PartFile) throws {
         try part.flush(metrics)
         try part.end()
-        if sink.delivery?.compression == .gzip { try part.compress() }
+        if sink.delivery?.compression == .gzip {
+            try part.compress()
+            unsynced.insert(StreamCore.Host.parent(of: part.note.hiddenPath(in: sink.directory)))
+        }
         finished.append(part)
         if parts[part.note.group] === part { parts[part.note.group] = nil }
     }

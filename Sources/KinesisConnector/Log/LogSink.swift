@@ -1,6 +1,7 @@
 import ShardLog
 import StreamCore
 import StreamFormats
+import Synchronization
 
 /// Appends rows as records.
 ///
@@ -15,6 +16,9 @@ struct KinesisSink: TableSink {
 
     var commitInterval: Duration? { options.commitInterval }
 
+    /// After so long without room the job fails.
+    private static let waitMax = Duration.seconds(3_600)
+
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         let keys: PartitionKeys = switch options.partitioner {
         case .random: .random(.init(state: log.host.randomBits()))
@@ -22,9 +26,9 @@ struct KinesisSink: TableSink {
         case .columns(let columns, let delimiter): .columns(columns, table.schema, delimiter: delimiter)
         }
         try options.makeStream(in: log)
-        let records = RecordEncoding(try FormatFactory.encoder(for: table), keys, context.metrics)
-        guard options.isExactlyOnce else { return AppendingWriter(try log.writer(options.stream, flush: options.flush), records) }
-        return StagingWriter(try log.stager(options.stream, owner: context.tag), records, isRecoverable: context.isRecoverable)
+        let records = RecordEncoding(try FormatFactory.encoder(for: table), keys, context.metrics), room = Self.room(context.metrics)
+        guard options.isExactlyOnce else { return AppendingWriter(try log.writer(options.stream, flush: options.flush), records, room) }
+        return StagingWriter(try log.stager(options.stream, owner: context.tag), records, isRecoverable: context.isRecoverable, room)
     }
 
     func committer(_ context: SinkContext) throws -> (any SinkCommitter)? {
@@ -33,7 +37,26 @@ struct KinesisSink: TableSink {
         if context.isRecoverable, context.restoredCheckpoint == nil, log.exists(options.stream) {
             try log.removeStaged(options.stream, owner: context.tag)
         }
-        return StagedCommitter(log, stream: options.stream, owner: context.tag)
+        return StagedCommitter(log, stream: options.stream, owner: context.tag, Self.room(context.metrics))
+    }
+
+    /// A full disk holds the job back, with a warning every minute, until there is room.
+    private static func room(_ metrics: OperatorMetrics) -> DiskWait {
+        let reminder = Reminder()
+        return DiskWait(timeout: waitMax, report: { error in
+            if reminder.isDue { metrics.warn("writing waits for room on the disk: \(error)") }
+        })
+    }
+}
+
+/// Says when to tell again of something that goes on.
+private final class Reminder: Sendable {
+    private let told = Atomic<UInt64>(0)
+    private static let gap: UInt64 = 60_000_000_000
+
+    var isDue: Bool {
+        let now = Clock.monotonicNanoseconds(), last = told.load(ordering: .relaxed)
+        return (last == 0 || now - last > Self.gap) && told.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
     }
 }
 
@@ -75,11 +98,13 @@ private struct RecordEncoding {
 private final class AppendingWriter: SinkWriter {
     private let writer: StreamWriter
     private var records: RecordEncoding
+    private let room: DiskWait
     private var bytes = EncodedBytes(capacity: 1 << 16)
 
-    init(_ writer: StreamWriter, _ records: RecordEncoding) {
+    init(_ writer: StreamWriter, _ records: RecordEncoding, _ room: DiskWait) {
         self.writer = writer
         self.records = records
+        self.room = room
     }
 
     func write(_ batch: Batch) throws {
@@ -88,7 +113,7 @@ private final class AppendingWriter: SinkWriter {
     }
 
     private func send() throws {
-        try writer.append(records.pending)
+        try writer.append(records.pending, whileFull: room)
         records.removeAll()
     }
 
@@ -115,12 +140,14 @@ private final class StagingWriter: SinkWriter {
     private let stager: RecordStager
     private var records: RecordEncoding
     private let isRecoverable: Bool
+    private let room: DiskWait
     private var bytes = EncodedBytes(capacity: 1 << 16)
 
-    init(_ stager: RecordStager, _ records: RecordEncoding, isRecoverable: Bool) {
+    init(_ stager: RecordStager, _ records: RecordEncoding, isRecoverable: Bool, _ room: DiskWait) {
         self.stager = stager
         self.records = records
         self.isRecoverable = isRecoverable
+        self.room = room
     }
 
     func write(_ batch: Batch) throws {
@@ -129,7 +156,7 @@ private final class StagingWriter: SinkWriter {
     }
 
     private func stage() throws {
-        try stager.add(records.pending)
+        try stager.add(records.pending, whileFull: room)
         records.removeAll()
     }
 
@@ -150,11 +177,13 @@ private final class StagedCommitter: SinkCommitter {
     private let log: ShardLog
     private let stream: String
     private let owner: String
+    private let room: DiskWait
     /// Opened by the first commit; let go after a failure, as it may not know any more what is on disk.
     private var writer: StreamWriter?
 
-    init(_ log: ShardLog, stream: String, owner: String) {
+    init(_ log: ShardLog, stream: String, owner: String, _ room: DiskWait) {
         self.log = log
+        self.room = room
         self.stream = stream
         self.owner = owner
     }
@@ -167,7 +196,7 @@ private final class StagedCommitter: SinkCommitter {
         do {
             let writer = try writer ?? log.writer(stream, flush: .operatingSystem)
             self.writer = writer
-            for part in parts { try writer.append(part) }
+            for part in parts { try writer.append(part, whileFull: room) }
             try writer.flush()
         } catch {
             writer = nil

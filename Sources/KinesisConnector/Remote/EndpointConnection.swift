@@ -20,22 +20,20 @@ final class EndpointConnection: Sendable {
     private static let service = "kinesis"
     /// A key is looked for again after this time (nanoseconds), so that files may be changed under a job.
     private static let keyLifetime: UInt64 = 60_000_000_000
-    private static let connectionsMax = 256
-    private static let answerLimit = 30.0
     /// Seconds that a start may take until the endpoint answers.
     private static let startLimit = 30.0
 
     init(_ options: EndpointOptions, table: String) {
         (self.options, self.table) = (options, table)
-        session = URLSession(configuration: Self.configuration(Self.answerLimit))
+        session = URLSession(configuration: Self.configuration(options.readTimeout, connections: options.connectionsMax))
     }
 
     deinit { session.finishTasksAndInvalidate() }
 
-    static func configuration(_ timeout: Double) -> URLSessionConfiguration {
+    static func configuration(_ timeout: Double, connections: Int) -> URLSessionConfiguration {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.timeoutIntervalForRequest = timeout
-        configuration.httpMaximumConnectionsPerHost = connectionsMax
+        configuration.httpMaximumConnectionsPerHost = connections
         configuration.requestCachePolicy = .reloadIgnoringLocalCacheData
         configuration.httpShouldSetCookies = false
         return configuration

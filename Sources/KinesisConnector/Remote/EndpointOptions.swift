@@ -50,8 +50,10 @@ struct EndpointOptions: Sendable {
     let lifecycle: ConsumerLifecycle
     /// Records asked for in one GetRecords.
     let recordsMax: Int
-    /// Between two GetRecords of a shard.
-    let interval: Double
+    /// Seconds between two GetRecords of a shard, and after one that gave nothing.
+    let interval: Double, idleInterval: Double
+    /// Seconds that an answer may take, and connections that are kept.
+    let readTimeout: Double, connectionsMax: Int
     let readBackoff: Backoff
     let subscribeBackoff: Backoff
     /// Failures of one kind of request in a row that end the job; nil = it goes on trying, and warns.
@@ -71,11 +73,12 @@ struct EndpointOptions: Sendable {
 
     private static let own: Set<String> = [
         "stream.arn", "aws.endpoint", "aws.trust.all.certificates", "aws.http.protocol.version", "aws.http-client.max-concurrency", "aws.http-client.read-timeout",
+        "sink.http-client.protocol.version", "sink.http-client.max-concurrency", "sink.http-client.read-timeout",
     ]
     private static let reading: Set<String> = [
         "source.reader.type", "scan.stream.recordpublisher", "source.efo.consumer.name", "scan.stream.efo.consumername", "scan.stream.efo.consumerarn",
         "source.efo.lifecycle", "scan.stream.efo.registration", "scan.shard.getrecords.maxrecordcount", "source.shard.get-records.max-record-count",
-        "scan.shard.getrecords.intervalmillis", "source.shard.get-records.interval", "scan.shard.getrecords.maxretries", "scan.shard.getrecords.backoff.base",
+        "scan.shard.getrecords.intervalmillis", "source.shard.get-records.interval", "source.shard.get-records.idle-source-interval", "scan.shard.getrecords.maxretries", "scan.shard.getrecords.backoff.base",
         "scan.shard.getrecords.backoff.max", "scan.shard.getrecords.backoff.expconst", "scan.shard.subscribetoshard.maxretries",
         "scan.shard.subscribetoshard.backoff.base", "scan.shard.subscribetoshard.backoff.max", "scan.shard.subscribetoshard.backoff.expconst",
     ]
@@ -128,6 +131,12 @@ struct EndpointOptions: Sendable {
         }
         recordsMax = try options.either("source.shard.get-records.max-record-count", "scan.shard.getrecords.maxrecordcount") { try options.int($0, in: 1...10_000) } ?? 10_000
         interval = try options.either("source.shard.get-records.interval", "scan.shard.getrecords.intervalmillis") { try options.milliseconds($0) }.map { Double($0) / 1_000 } ?? 0.2
+        idleInterval = try options.milliseconds("source.shard.get-records.idle-source-interval").map { Double($0) / 1_000 } ?? interval
+        readTimeout = try options.either("aws.http-client.read-timeout", "sink.http-client.read-timeout") { try options.milliseconds($0) }.map { max(1, Double($0) / 1_000) } ?? 30
+        connectionsMax = try options.either("aws.http-client.max-concurrency", "sink.http-client.max-concurrency") { try options.int($0, in: 1...10_000) } ?? 256
+        for key in ["aws.http.protocol.version", "sink.http-client.protocol.version"] where try options.choice(key, ["HTTP1_1", "HTTP2"]) == "HTTP2" {
+            throw options.error(key, "is not supported here", fix: "leave the option out: HTTP/1.1 is what endpoints speak as well")
+        }
         readBackoff = try Self.backoff(options, "scan.shard.getrecords.backoff", base: 300, most: 1_000)
         subscribeBackoff = try Self.backoff(options, "scan.shard.subscribetoshard.backoff", base: 1_000, most: 2_000)
         retriesMax = try options.int(reader == .fanOut ? "scan.shard.subscribetoshard.maxretries" : "scan.shard.getrecords.maxretries", in: 0...Int.max)

@@ -13,6 +13,7 @@ final class FetchBuffer: @unchecked Sendable {  // SAFETY: all state is guarded 
     private var items: [Item] = []
     private var bytes = 0
     private var closed = false
+    private var millisecondsBehind: Int64?
 
     /// An answer is at most 10 MiB; one may wait while the next is fetched.
     private static let bytesMax = 4 << 20
@@ -21,6 +22,20 @@ final class FetchBuffer: @unchecked Sendable {  // SAFETY: all state is guarded 
         condition.lock()
         defer { condition.unlock() }
         return closed
+    }
+
+    /// How far the last answer was behind the end of the shard; nil before the first.
+    var behind: Int64? {
+        get {
+            condition.lock()
+            defer { condition.unlock() }
+            return millisecondsBehind
+        }
+        set {
+            condition.lock()
+            millisecondsBehind = newValue
+            condition.unlock()
+        }
     }
 
     /// Waits for room. Returns false when nobody reads any more.

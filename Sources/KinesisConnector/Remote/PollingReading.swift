@@ -25,7 +25,7 @@ struct PollingReading {
                 iterator = next
                 // The cloud allows five requests a second; another endpoint is asked at once while there is more.
                 let isBehind = !options.isCloud && (behind ?? 0) > 0 && !records.isEmpty
-                guard isBehind || reading.buffer.sleep(options.interval) else { return }
+                guard isBehind || reading.buffer.sleep(records.isEmpty ? options.idleInterval : options.interval) else { return }
             } catch let failure as KinesisFailure where failure.kind == .expiredIterator && iterator != nil {
                 iterator = nil
                 reading.metrics.addToGauge("renewed-iterators", 1)

@@ -24,7 +24,6 @@ final class ShardReading: @unchecked Sendable {  // SAFETY: `position` and the c
     }
 
     var stream: String { connection.options.stream }
-    private var behindGauge: String { "millis-behind-latest.\(shard)" }
 
     // MARK: Answers
 
@@ -33,7 +32,7 @@ final class ShardReading: @unchecked Sendable {  // SAFETY: `position` and the c
     /// - Returns: false when the reading is over: nobody reads any more, or a bounded read is at its end.
     func take(_ records: [AWSValue], behind: Int?, asked: Int64) throws -> Bool {
         succeeded()
-        if let behind { metrics.setGauge(behindGauge, Int64(behind)) }
+        if let behind { buffer.behind = Int64(behind) }
         if !records.isEmpty {
             let (chunk, reachesEnd) = try Self.chunk(records, end: end)
             if chunk.count > 0 {
@@ -52,8 +51,6 @@ final class ShardReading: @unchecked Sendable {  // SAFETY: `position` and the c
         _ = buffer.put(.finished)
         return false
     }
-
-    func closed() { metrics.setGauge(behindGauge, nil) }
 
     /// Records as ranges of one buffer; those that came before `end` only.
     static func chunk(_ records: [AWSValue], end: Int64?) throws -> (chunk: ShardChunk.Remote, reachesEnd: Bool) {
@@ -113,6 +110,8 @@ final class ShardReading: @unchecked Sendable {  // SAFETY: `position` and the c
 /// A remote shard as a subtask sees it: what a thread of its own has fetched.
 final class RemoteFeed: ShardFeed {
     private let reading: ShardReading
+    private var shown: Int64?
+    private var isClosed = false
 
     init(_ reading: ShardReading, fetch: @escaping @Sendable () -> Void) {
         self.reading = reading
@@ -124,8 +123,16 @@ final class RemoteFeed: ShardFeed {
 
     deinit { close() }
 
+    /// Set by the thread that also removes it.
+    private func show(_ behind: Int64?) {
+        guard behind != shown else { return }
+        shown = behind
+        reading.metrics.setGauge("millis-behind-latest.\(reading.shard)", behind)
+    }
+
     func next() throws -> ShardFeedResult {
-        switch reading.buffer.take() {
+        show(reading.buffer.behind)
+        return switch reading.buffer.take() {
         case nil: .nothing
         case .chunk(let chunk): .chunk(ShardChunk(chunk))
         case .finished: .finished
@@ -137,7 +144,9 @@ final class RemoteFeed: ShardFeed {
     func recordsBehind() throws -> Int64? { nil }
 
     func close() {
+        guard !isClosed else { return }
+        isClosed = true
         reading.buffer.close()
-        reading.closed()
+        show(nil)
     }
 }

@@ -31,7 +31,7 @@ final class Subscription: NSObject, URLSessionDataDelegate, @unchecked Sendable 
 
     init(_ request: URLRequest) {
         super.init()
-        let session = URLSession(configuration: EndpointConnection.configuration(Self.silenceMax), delegate: self, delegateQueue: nil)
+        let session = URLSession(configuration: EndpointConnection.configuration(Self.silenceMax, connections: 1), delegate: self, delegateQueue: nil)
         self.session = session
         session.dataTask(with: request).resume()
     }

