@@ -155,7 +155,7 @@ extension KeyCondition {
     /// `KeyConditions`.
     public static func legacy(_ given: AWSValue, key: KeySchema) throws -> KeyCondition {
         let all = try LegacyCondition.read(given)
-        guard all.count == 1 || all.count == 2 else { throw AWSError.validation("Conditions can be of length 1 or 2 only") }
+        guard (1...max(2, key.attributes.count)).contains(all.count) else { throw AWSError.validation("Conditions can be of length 1 or 2 only") }
         let ranges = try all.map { ($0.attribute, try $0.condition.range()) }
         return try KeyCondition(Dictionary(uniqueKeysWithValues: ranges), key: key)
     }
