@@ -110,6 +110,9 @@ let package = Package(
         .executableTarget(
             name: "bench-aws", dependencies: ["AWSEndpoint", "AWSProtocol", "KinesisService", "ShardLog", "StreamCore"], path: "Benchmarks/AWS",
             swiftSettings: ours),
+        .executableTarget(
+            name: "bench-end-to-end", dependencies: ["KinesisConnector", "ShardLog", "StreamSQL", "StreamRuntime", "StreamCore"],
+            path: "Benchmarks/EndToEnd", swiftSettings: ours),
         .executableTarget(name: "bench-shard-log", dependencies: ["ShardLog", "StreamCore"], path: "Benchmarks/ShardLog", swiftSettings: ours),
 
         .target(name: "Nexmark", dependencies: ["StreamCore"], swiftSettings: ours),

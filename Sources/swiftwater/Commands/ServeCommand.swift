@@ -49,10 +49,6 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         data.apply()
         let stopped = Handover()
-        #if canImport(Glibc)
-        // Bodies of requests come and go in many sizes and threads; from the heap they would leave it in pieces.
-        mallopt(M_MMAP_THRESHOLD, 1 << 20)
-        #endif
         // Before threads start: they inherit the signal mask.
         Signals.onStop { stopped.stop() }
         let report: @Sendable (String) -> Void = { Terminal.error($0) }
