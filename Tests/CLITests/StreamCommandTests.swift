@@ -40,7 +40,7 @@ import Testing
         for command in ["describe", "get", "tail", "delete", "put"] {
             try workspace.run("stream", command, "my-inptu-stream").expectOneError(containing: "my-inptu-stream", "\"my-input-stream\"")
         }
-        try workspace.run("stream", "get", "my-input-stream", "--shard", "4").expectOneError(containing: "no shard 4")
+        try workspace.run("stream", "get", "my-input-stream", "--shard", "4").expectOneError(containing: "no shardId-000000000004")
         try workspace.run("stream", "create", "no/name").expectOneError(containing: "no/name")
         try workspace.run("stream", "create", "x", "--shards", "0").expectOneError(containing: "0 shards")
     }

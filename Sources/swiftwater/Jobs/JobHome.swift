@@ -47,7 +47,11 @@ final class JobHome {
         }
     }
 
-    deinit { _ = host.close(descriptor) }
+    deinit {
+        // A child process that is just starting may hold a copy of the descriptor.
+        flock(descriptor, LOCK_UN)
+        _ = host.close(descriptor)
+    }
 
     /// Checkpoints that a run can go on from are there.
     var hasCheckpoints: Bool { Self.hasCheckpoints(directory) }

@@ -53,8 +53,8 @@ class Outcomes:
         import boto3
 
         if "test_dynamodb" in item.nodeid:
-            # Tests of one class share its tables.
-            return self.delete_tables(boto3) if item.cls is None else None
+            # Tests of one class share its tables, but for those of the streams, which make them in each test.
+            return self.delete_tables(boto3) if item.cls is None or "test_dynamodbstreams" in item.nodeid else None
         client = boto3.client("kinesis", endpoint_url=os.environ["TEST_SERVER_MODE_ENDPOINT"], region_name="us-east-1")
         while names := client.list_streams(Limit=100)["StreamNames"]:
             for name in names:
