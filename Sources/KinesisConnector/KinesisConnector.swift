@@ -12,8 +12,10 @@ import StreamFormats
 /// unless the job says otherwise. With `sink.delivery-guarantee` = `at-least-once`, and on a remote stream, they are readable at once.
 public struct KinesisConnector: TableConnector {
     private let host: Host
+    private let diskWait: Duration
 
-    public init(host: Host = .system) { self.host = host }
+    /// - Parameter diskWait: how long a sink waits for room on a full disk of the log before its job fails.
+    public init(host: Host = .system, diskWait: Duration = .seconds(3_600)) { (self.host, self.diskWait) = (host, diskWait) }
 
     public var identifier: String { "kinesis" }
 
@@ -46,7 +48,7 @@ public struct KinesisConnector: TableConnector {
         let acceptsChanges = try FormatFactory.format(of: table).producesChanges
         switch options.place {
         case .endpoint(let endpoint): return EndpointSink(table: table, options: options, endpoint: endpoint, acceptsChanges: acceptsChanges, host: host)
-        case .log: return KinesisSink(table: table, options: options, log: try options.openLog(host)!, acceptsChanges: acceptsChanges)
+        case .log: return KinesisSink(table: table, options: options, log: try options.openLog(host)!, acceptsChanges: acceptsChanges, diskWait: diskWait)
         }
     }
 }

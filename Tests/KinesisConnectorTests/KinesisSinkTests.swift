@@ -25,7 +25,7 @@ import Testing
         }
 
         func sink(_ host: StreamCore.Host = .system, _ options: [String: String] = [:]) throws -> any TableSink {
-            try KinesisConnector(host: host).sink(for: table(options), timeZone: "UTC")
+            try KinesisConnector(host: host, diskWait: .zero).sink(for: table(options), timeZone: "UTC")
         }
 
         /// Ids in each shard, in order.

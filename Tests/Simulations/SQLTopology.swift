@@ -41,7 +41,7 @@ class SQLTopology {
         parsed[parallelism] = topology
         let session = SQLSession(
             catalog: Catalog(connectors: [
-                FilesystemConnector(host: host), KinesisConnector(host: host), HudiConnector(host: host), SimulatedBrokerConnector(broker),
+                FilesystemConnector(host: host), KinesisConnector(host: host, diskWait: .zero), HudiConnector(host: host), SimulatedBrokerConnector(broker),
             ]), now: host.now)
         var graph: JobGraph?
         for statement in topology.statements {

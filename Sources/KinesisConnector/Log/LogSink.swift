@@ -13,11 +13,10 @@ struct KinesisSink: TableSink {
     let options: KinesisOptions
     let log: ShardLog
     let acceptsChanges: Bool
+    /// After so long without room the job fails.
+    let diskWait: Duration
 
     var commitInterval: Duration? { options.commitInterval }
-
-    /// After so long without room the job fails.
-    private static let waitMax = Duration.seconds(3_600)
 
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         let keys: PartitionKeys = switch options.partitioner {
@@ -26,7 +25,7 @@ struct KinesisSink: TableSink {
         case .columns(let columns, let delimiter): .columns(columns, table.schema, delimiter: delimiter)
         }
         try options.makeStream(in: log)
-        let records = RecordEncoding(try FormatFactory.encoder(for: table), keys, context.metrics), room = Self.room(context.metrics)
+        let records = RecordEncoding(try FormatFactory.encoder(for: table), keys, context.metrics), room = room(context.metrics)
         guard options.isExactlyOnce else { return AppendingWriter(try log.writer(options.stream, flush: options.flush), records, room) }
         return StagingWriter(try log.stager(options.stream, owner: context.tag), records, isRecoverable: context.isRecoverable, room)
     }
@@ -37,13 +36,13 @@ struct KinesisSink: TableSink {
         if context.isRecoverable, context.restoredCheckpoint == nil, log.exists(options.stream) {
             try log.removeStaged(options.stream, owner: context.tag)
         }
-        return StagedCommitter(log, stream: options.stream, owner: context.tag, Self.room(context.metrics))
+        return StagedCommitter(log, stream: options.stream, owner: context.tag, room(context.metrics))
     }
 
     /// A full disk holds the job back, with a warning every minute, until there is room.
-    private static func room(_ metrics: OperatorMetrics) -> DiskWait {
+    private func room(_ metrics: OperatorMetrics) -> DiskWait {
         let reminder = Reminder()
-        return DiskWait(timeout: waitMax, report: { error in
+        return DiskWait(timeout: diskWait, report: { error in
             if reminder.isDue { metrics.warn("writing waits for room on the disk: \(error)") }
         })
     }
