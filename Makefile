@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql bench bench-nexmark bench-kafka format clean
+.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql bench bench-nexmark bench-kafka bench-log format clean
 
 all: build
 
@@ -54,7 +54,7 @@ fuzz-sql: setup
 
 bench: release
 	@Benchmarks/run.sh
-	@$(MAKE) --no-print-directory bench-nexmark bench-kafka
+	@$(MAKE) --no-print-directory bench-nexmark bench-kafka bench-log
 
 # The Nexmark queries beside Flink's figures: make bench-nexmark EVENTS=1000000
 EVENTS ?= 5000000
@@ -65,6 +65,13 @@ bench-nexmark: setup
 # Reading and writing Kafka beside librdkafka alone: make bench-kafka MESSAGES=3000000, BOOTSTRAP=host:port for a broker of yours
 bench-kafka: setup
 	@MESSAGES=$(MESSAGES) BOOTSTRAP=$(BOOTSTRAP) Benchmarks/Kafka/run.sh
+
+# The shard log alone, behind the Kinesis API over HTTP, and from a put to a query's row
+bench-log: setup
+	for product in bench-shard-log bench-aws bench-end-to-end; do swift build -c release --product $$product $(SWIFT_FLAGS) -Xswiftc -gnone || exit 1; done
+	.build/release/bench-shard-log
+	.build/release/bench-aws
+	.build/release/bench-end-to-end
 
 format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift

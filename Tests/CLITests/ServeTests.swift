@@ -17,6 +17,13 @@ import Testing
         #expect(result.status == 0, "\(result.output)\n\(result.errors)")
     }
 
+    @Test("killed servers publish every change of a table once, in order for each item") func changesOfKilledServers() throws {
+        let workspace = try Workspace()
+        let command = [Workspace.binary, "serve", "--data", workspace.path("tables"), "--aws-listen", "127.0.0.1:"]
+        let result = try PythonScript.run("aws/dynamodb_kills.py", ["6", String(Int.random(in: 0..<1_000_000))] + command, seconds: 240)
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+    }
+
     @Test("it says where it listens, and stops cleanly on Ctrl-C") func starts() throws {
         let workspace = try Workspace()
         let server = try workspace.start(["serve", "--aws-listen", "127.0.0.1:"])

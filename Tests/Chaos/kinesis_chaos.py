@@ -18,6 +18,7 @@ import threading
 import time
 
 import boto3
+import botocore.retries.quota
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -58,6 +59,10 @@ problems = []
 def fail(text):
     problems.append(text)
     raise SystemExit(f"FAILED (seed {seed}): {text}")
+
+
+# boto3 gives up after a hundred failures or so in a row, whatever max_attempts says; here the server is away more often than that.
+botocore.retries.quota.RetryQuota.__init__.__defaults__ = (1 << 30, None)
 
 
 def client():

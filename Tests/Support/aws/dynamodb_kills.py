@@ -2,7 +2,7 @@
 
     dynamodb_kills.py KILLS SEED COMMAND [ARGUMENT ...]
 
-COMMAND serves Kinesis, DynamoDB and DynamoDB Streams, keeps its data between runs, and prints a line that ends with its port. What
+COMMAND serves Kinesis, DynamoDB and DynamoDB Streams, keeps its data between runs, and prints a line that ends with its port or, as `swiftwater serve` does, has it in JSON. What
 DynamoDB Streams tell, which commit with the items themselves, is compared with what came out of the table's Kinesis destination: the
 same changes, each once, those of one item in order; and no write that was answered is missing. The last line is JSON.
 """
@@ -28,7 +28,7 @@ class Server:
     def __init__(self):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for line in self.process.stdout:
-            if found := re.search(r"(\d+)\s*$", line):
+            if found := re.search(r'(?:"aws":"http://[^"]*:|^|\D)(\d+)(?:"|\s*$)', line):
                 break
         options = dict(region_name="us-east-1", endpoint_url="http://127.0.0.1:" + found.group(1), aws_access_key_id="x",
                        aws_secret_access_key="x", config=Config(retries={"max_attempts": 0}, max_pool_connections=20))
