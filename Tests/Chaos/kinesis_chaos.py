@@ -6,6 +6,7 @@ Producers and consumers are boto3 as it comes, which sends a call again when no 
 record that was acknowledged exactly once, in order for each key, parents' records before those of their children.
 """
 import argparse
+import atexit
 import json
 import os
 import random
@@ -170,6 +171,8 @@ def consume(number):
 
 
 server = Server()
+# However this ends, the server does too.
+atexit.register(lambda: server.process.poll() is None and server.kill())
 server.start()
 client().create_stream(StreamName=stream, ShardCount=4)
 producers = [threading.Thread(target=produce, args=(i,), daemon=True) for i in range(options.producers)]
