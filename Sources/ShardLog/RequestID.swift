@@ -31,16 +31,14 @@ struct EarlierPart {
     static func find(_ request: RequestID, in directory: String, created: Int64, now: Int64) throws -> [EarlierPart] {
         var parts: [EarlierPart] = []
         for shard in try StreamMetadata.read(from: directory).shards where shard.closedAt.map({ $0 > now - RequestID.window }) ?? true {
-            let shardDirectory = directory + "/" + StreamMetadata.shardName(shard.id)
+            let shardDirectory = directory + "/" + StreamMetadata.shardName(shard.id), range = try shard.range()
             for base in try Segments.list(shardDirectory).suffix(2) {
                 let file = try LogFile(Segments.path(shardDirectory, base), flags: O_RDONLY)
                 var scanner = SegmentScanner(file, from: 0, nextIndex: base, verifies: false)
                 _ = try scanner.run(upTo: file.size()) { header, _ in
                     guard header.isRequest, header.producer == request.bits, header.timestamp > now - RequestID.window else { return true }
-                    if let range = try? shard.range() {
-                        let first = SequenceNumber(created: created, shard: shard.id, epoch: header.epoch, index: header.baseIndex)
-                        parts.append(EarlierPart(range: range, first: first, count: header.count))
-                    }
+                    let first = SequenceNumber(created: created, shard: shard.id, epoch: header.epoch, index: header.baseIndex)
+                    parts.append(EarlierPart(range: range, first: first, count: header.count))
                     return false
                 }
             }

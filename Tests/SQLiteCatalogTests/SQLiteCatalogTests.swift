@@ -58,7 +58,7 @@ func texts(_ rows: [[Value]]) -> [String] { rows.compactMap { if case .string(le
         CREATE TABLE orders (id INT, `user` STRING COMMENT 'who''s', price DECIMAL(10, 2) NOT NULL, ts TIMESTAMP(3), place ROW<`select` INT, n STRING>,
           name AS JSON_VALUE(`user`, '$.name' NULL ON EMPTY), file STRING NOT NULL METADATA FROM 'file.path' VIRTUAL,
           WATERMARK FOR ts AS ts - INTERVAL '5' SECOND, CONSTRAINT pk PRIMARY KEY (id) NOT ENFORCED)
-        COMMENT 'all orders' PARTITIONED BY (`user`) WITH ('connector' = 'filesystem', 'path' = '/tmp/none', 'format' = 'json');
+        COMMENT 'all orders' PARTITIONED BY (`user`) WITH ('connector' = 'filesystem', 'path' = 'none', 'format' = 'json');
 
         """
 
