@@ -13,7 +13,7 @@ import StreamCore
 ///     24  records                64  payload
 ///     28  writer epoch
 ///
-/// With flag 4 the producer id is that of a request (``RequestID``), with no sequence.
+/// With flag 4 the producer id is that of a request (``RequestID``), and the sequence marks its payload.
 ///
 /// Payload, LZ4 block-compressed when flag 1 is set, then encrypted when flag 2 is set (``BatchCipher``):
 ///

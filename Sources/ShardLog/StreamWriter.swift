@@ -375,7 +375,10 @@ public final class StreamWriter: @unchecked Sendable {  // SAFETY: mutable state
         var header = BatchHeader(length: BatchHeader.size + stored, isCompressed: out !== plain, baseIndex: 0, count: count, epoch: 0,
                                  timestamp: 0, producer: request?.bits ?? producer?.producer ?? 0, producerSequence: producer?.sequence ?? 0,
                                  payloadBytes: payload)
-        header.isRequest = request != nil
+        if request != nil {
+            header.isRequest = true
+            header.producerSequence = EarlierPart.mark(plain.base + BatchHeader.size, payload)
+        }
         if let cipher = routing.cipher {
             let sealed = room(2, header.length + BatchCipher.extraBytes)
             try cipher.seal(out.base + BatchHeader.size, stored, header.bound, into: sealed.base + BatchHeader.size)

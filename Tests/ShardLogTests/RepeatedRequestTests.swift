@@ -44,7 +44,11 @@ import Testing
         #expect(try stored(log).sorted() == texts.sorted())
         #expect(zip(texts, whole).filter { ranges[0].contains(HashKey.of($0.0)) }.map(\.1) == known)
         #expect(whole.allSatisfy { $0.sequence != nil })
+        // Other records under the same name, as many of them: none is taken for one that is there.
+        let others = texts.map { $0 + "'" }
+        #expect(try writer.append(batch(others), request: request, isRepeated: true).placements.allSatisfy { !whole.contains($0) })
+        #expect(try stored(log).sorted() == (texts + others).sorted())
         _ = try writer.append(batch(["r0"]), request: request, isRepeated: false)
-        #expect(try stored(log).count == texts.count + 1)
+        #expect(try stored(log).count == texts.count + others.count + 1)
     }
 }

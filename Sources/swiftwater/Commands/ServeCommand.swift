@@ -97,7 +97,6 @@ struct ServeCommand: ParsableCommand {
         var dynamo = DynamoDBServiceOptions()
         dynamo.log = log
         dynamo.report = report
-        let tables = try DynamoDBService(directory: data.path + "/dynamodb", options: dynamo)
         var options = AWSEndpoint.Options()
         if let credentials {
             options.credentials = try AWSCredentials.profiles(path: credentials).map(\.credentials)
@@ -109,6 +108,7 @@ struct ServeCommand: ParsableCommand {
         options.accountID = accountID
         options.hosts = allowHost
         options.log = report
+        let tables = try DynamoDBService(directory: data.path + "/dynamodb", options: dynamo)
         do {
             return try AWSEndpoint(
                 host: address.host, port: address.port,

@@ -32,6 +32,7 @@ final class HostedTopology: Sendable {
                 if !handover.isStopped { Terminal.error("topology \(topology.name): its input has ended") }
                 return
             } catch {
+                if handover.isStopped { return Terminal.error("topology \(topology.name) failed while it was stopped; the next run goes on from its newest checkpoint: \(error)") }
                 // A job that ran for a while may have failed for another reason than the last time.
                 if Clock.milliseconds() - began > 60_000 { delay = 1_000 }
                 Terminal.error("topology \(topology.name) failed and is started again in \(delay / 1_000) s: \(error)")
