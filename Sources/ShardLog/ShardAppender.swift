@@ -233,7 +233,7 @@ final class ShardAppender {
         let bases = try Segments.list(directory), count = zip(bases, bases.dropFirst()).prefix { $1 <= index }.count
         guard count > 0 else { return }
         if snapshotUpTo ?? 0 < bases[count] { try saveProducers() }
-        for base in bases.prefix(count) { try host.remove(Segments.path(directory, base)) }
+        for base in bases.prefix(count) { try Segments.remove(directory, base, host) }
     }
 
     /// Removes the oldest segments that the settings no longer keep; never the newest.

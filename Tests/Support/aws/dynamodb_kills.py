@@ -118,6 +118,7 @@ expected, deadline = committed(), time.time() + 60
 while len(found := published()) < len(expected) and time.time() < deadline:
     time.sleep(0.05)
 server.kill()
+assert len(answered) > 5 * kills, "seed %d: only %d writes were answered" % (seed, len(answered))
 assert not answered - {number for _, number in expected}, "seed %d: answered writes are missing" % seed
 assert len(found) == len(set(found)) == len(expected), "seed %d: %d changes, %d published, %d of them different" % (
     seed, len(expected), len(found), len(set(found)))
