@@ -98,55 +98,41 @@ struct CleanPlan: Equatable {
 
 /// Deletes versions of file groups that only readers of long past commits could want.
 struct Cleaner {
-    let files: TableFiles
-    let version: TableVersion
+    let timeline: WriterTimeline
+    private var files: TableFiles { timeline.files }
+
+    init(_ timeline: WriterTimeline) { self.timeline = timeline }
 
     /// Every version that a snapshot as of one of the newest `retained` commits needs stays.
+    /// - Parameter retired: called when there are enough commits; the versions that are not live.
     /// - Returns: nil when there is nothing to delete.
-    func plan(retaining retained: Int) throws -> CleanPlan? {
-        let timeline = try Timeline.load(files, version: version)
-        let completed = timeline.instants.filter(\.isCompletedWrite)
-        guard completed.count > retained else { return nil }
-        let earliest = completed[completed.count - retained]
-        var replaced: [String: String] = [:]
-        for instant in completed where instant.action == "replacecommit" {
-            let file = Timeline.fileName(instant.time, instant.action, .completed, version: version)
-            for (partition, ids) in try CommitMetadata.parse(try files.read(file), file: files.absolute(file)).replaced {
-                for id in ids { replaced[partition + "/" + id] = instant.time }
-            }
-        }
-        let committed = try TableListing.baseFiles(files).filter { timeline.isCommitted($0.instant) }
+    func plan(retaining retained: Int, _ retired: () throws -> [RetiredVersion]) throws -> CleanPlan? {
+        let now = try timeline.current()
+        guard now.completedWrites.count > retained else { return nil }
+        let completed = now.instants.filter(\.isCompletedWrite), earliest = completed[completed.count - retained]
         var doomed: [String: [String]] = [:]
-        for (group, versions) in Dictionary(grouping: committed, by: { $0.partition + "/" + $0.fileId }) {
-            var old = versions.filter { $0.instant < earliest.time }.sorted { $0.instant < $1.instant }
-            if replaced[group].map({ $0 < earliest.time }) ?? false {
-                old = versions
-            } else if !old.isEmpty {
-                old.removeLast()
-            }
-            for slice in old { doomed[slice.partition, default: []].append(files.absolute(slice.path)) }
-        }
+        // As of the earliest commit there is a newer version, or the group is gone.
+        for version in try retired() where version.by < earliest.time { doomed[version.slice.partition, default: []].append(files.absolute(version.slice.path)) }
         return doomed.isEmpty ? nil : CleanPlan(earliest: earliest, files: doomed.mapValues { $0.sorted() })
     }
 
     func run(_ plan: CleanPlan, at time: String) throws {
-        try files.publish(Timeline.fileName(time, "clean", .requested, version: version), plan.encoded())
+        try timeline.publish(time, "clean", .requested, plan.encoded())
         try files.reached(.cleanRequested)
         try finish(plan, at: time)
     }
 
     /// Ends cleans that a writer which died left behind.
     func finishPending() throws {
-        for instant in try Timeline.load(files, version: version).instants where instant.action == "clean" && instant.state != .completed {
-            try finish(CleanPlan.parse(try files.read(Timeline.fileName(instant.time, "clean", .requested, version: version))), at: instant.time)
+        for instant in try timeline.look().instants where instant.action == "clean" && instant.state != .completed {
+            try finish(CleanPlan.parse(try timeline.read(instant.time, "clean", .requested)), at: instant.time)
         }
     }
 
     /// Every step may have been done already.
     private func finish(_ plan: CleanPlan, at time: String) throws {
         let started = files.host.now()
-        let inflight = Timeline.fileName(time, "clean", .inflight, version: version)
-        if !files.exists(inflight) { try files.publish(inflight, plan.encoded()) }
+        if !timeline.exists(time, "clean", .inflight) { try timeline.publish(time, "clean", .inflight, timeline.version.inflightClean(plan)) }
         try files.reached(.cleanInflight)
         for (partition, paths) in plan.files.sorted(by: { $0.key < $1.key }) {
             for path in paths {
@@ -156,8 +142,7 @@ struct Cleaner {
         }
         try files.flush(folders: Set(plan.files.keys))
         try files.reached(.cleanFilesDeleted)
-        let newest = try Timeline.load(files, version: version).newestCompletedWrite?.time ?? ""
-        try files.publish(Timeline.fileName(time, "clean", .completed, version: version),
-                          plan.completed(at: time, milliseconds: max(1, files.host.now() - started), newestCommit: newest))
+        let newest = try timeline.current().newestCompletedWrite?.time ?? ""
+        try timeline.publish(time, "clean", .completed, plan.completed(at: time, milliseconds: max(1, files.host.now() - started), newestCommit: newest))
     }
 }

@@ -79,10 +79,10 @@ struct RollbackPlan: Sendable, Equatable {
 
 /// Undoes writes that were begun and never completed, so that none of their files can ever show.
 struct Rollback {
-    let files: TableFiles
-    let version: TableVersion
-    /// Gives the time of a new instant.
-    let newTime: () throws -> String
+    let timeline: WriterTimeline
+    private var files: TableFiles { timeline.files }
+
+    init(_ timeline: WriterTimeline) { self.timeline = timeline }
 
     /// Finishes rollbacks that were interrupted, then rolls back pending writes, oldest first.
     /// - Parameter keeping: instants of this process that are still going to be completed.
@@ -90,7 +90,7 @@ struct Rollback {
     @discardableResult
     func undoPending(keeping: Set<String>) throws -> [String] {
         var undone = try finishPending()
-        for instant in try Timeline.load(files, version: version).pendingWrites where !keeping.contains(instant.time) {
+        for instant in try timeline.current().pendingWrites where !keeping.contains(instant.time) {
             try undo(instant)
             undone.append(instant.time)
         }
@@ -102,10 +102,9 @@ struct Rollback {
     @discardableResult
     func finishPending() throws -> [String] {
         var undone: [String] = []
-        for rollback in try Timeline.load(files, version: version).pendingRollbacks {
-            let plan = try RollbackPlan.parse(try files.read(Timeline.fileName(rollback.time, "rollback", .requested, version: version)))
-            let inflight = Timeline.fileName(rollback.time, "rollback", .inflight, version: version)
-            if !files.exists(inflight) { try files.publish(inflight, []) }
+        for rollback in try timeline.look().pendingRollbacks {
+            let plan = try RollbackPlan.parse(try timeline.read(rollback.time, "rollback", .requested))
+            if !timeline.exists(rollback.time, "rollback", .inflight) { try timeline.publish(rollback.time, "rollback", .inflight, []) }
             try finish(plan, at: rollback.time)
             undone.append(plan.instant)
         }
@@ -113,22 +112,22 @@ struct Rollback {
     }
 
     /// Whether a rollback, finished or not, that is still on the timeline undoes an instant.
-    func undoes(_ instant: String, on timeline: Timeline) throws -> Bool {
-        try timeline.rollbacks.contains { rollback in
-            let file = Timeline.fileName(rollback.time, "rollback", .requested, version: version)
-            return try rollback.time > instant && files.exists(file) && RollbackPlan.parse(try files.read(file)).instant == instant
+    func undoes(_ instant: String) throws -> Bool {
+        try timeline.current().rollbacks.contains { rollback in
+            try rollback.time > instant && timeline.exists(rollback.time, "rollback", .requested)
+                && RollbackPlan.parse(try timeline.read(rollback.time, "rollback", .requested)).instant == instant
         }
     }
 
     func undo(_ instant: Instant) throws {
-        let time = try newTime()
+        let time = try timeline.newTime()
         var plan = RollbackPlan(instant: instant.time, action: instant.action, files: [:])
         for (partition, name) in try baseFiles(of: instant.time) {
             plan.files[partition, default: []].append(files.absolute(partition.isEmpty ? name : "\(partition)/\(name)"))
         }
-        try files.publish(Timeline.fileName(time, "rollback", .requested, version: version), plan.encoded())
+        try timeline.publish(time, "rollback", .requested, plan.encoded())
         try files.reached(.rollbackRequested)
-        try files.publish(Timeline.fileName(time, "rollback", .inflight, version: version), [])
+        try timeline.publish(time, "rollback", .inflight, [])
         try files.reached(.rollbackInflight)
         try finish(plan, at: time)
     }
@@ -153,11 +152,9 @@ struct Rollback {
         let markers = TableFiles.temporaryFolder + "/" + plan.instant
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.rollbackFilesDeleted)
-        for state in [InstantState.inflight, .requested] { try files.remove(Timeline.fileName(plan.instant, plan.action, state, version: version)) }
-        try files.flush(version.timelineFolder)
+        try timeline.removePending(plan.instant, plan.action)
         try files.reached(.rollbackInstantDeleted)
-        try files.publish(Timeline.fileName(time, "rollback", .completed, version: version),
-                          plan.completed(at: time, milliseconds: max(1, files.host.now() - started)))
+        try timeline.publish(time, "rollback", .completed, plan.completed(at: time, milliseconds: max(1, files.host.now() - started)))
         try files.reached(.rollbackCompleted)
     }
 

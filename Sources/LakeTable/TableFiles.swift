@@ -247,6 +247,13 @@ package final class TableLock: Sendable {
         }
     }
 
+    /// Whether the file that is locked still is the one that others would lock.
+    package func isHeld(_ files: TableFiles) -> Bool {
+        var held = stat(), named = stat()
+        return fstat(descriptor, &held) == 0 && stat(files.absolute(TableFiles.metaFolder + "/.swiftwater.lock"), &named) == 0
+            && held.st_ino == named.st_ino && held.st_dev == named.st_dev
+    }
+
     deinit {
         // Closing is not enough while a child process that was just forked holds a copy of the descriptor.
         flock(descriptor, LOCK_UN)
