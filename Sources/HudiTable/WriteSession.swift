@@ -8,8 +8,8 @@ import Synchronization
 final class WriteSession: CommitLog {
     let files: TableFiles
     let properties: TableProperties
-    /// Snapshots as of this many newest commits stay readable; older file versions are deleted after a commit.
-    let retainedCommits: Int
+    /// Which old versions are deleted after a commit; nil = none.
+    let cleaning: CleanPolicy?
 
     private struct State {
         var lock: TableLock?
@@ -21,17 +21,18 @@ final class WriteSession: CommitLog {
 
     private let state = Mutex(State())
 
-    init(files: TableFiles, properties: TableProperties, retainedCommits: Int = 30) {
+    init(files: TableFiles, properties: TableProperties, cleaning: CleanPolicy? = .standard) {
         self.files = files
         self.properties = properties
-        self.retainedCommits = retainedCommits
+        self.cleaning = cleaning
     }
 
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws {
-        try state.withLock { state in
-            if state.lock == nil {
+        let isFirst = try state.withLock { state in
+            let isFirst = state.lock == nil
+            if isFirst {
                 try files.makeFolder(TableFiles.metaFolder)
                 state.lock = try TableLock(files)
                 do {
@@ -47,12 +48,21 @@ final class WriteSession: CommitLog {
                 state.open = []
             }
             state.users += 1
+            return isFirst
+        }
+        guard isFirst else { return }
+        do { try restore.finishPending() } catch {
+            release()
+            throw error
         }
     }
 
     /// Temporary files of writers that died, and markers of writes that are done.
     private func removeLeftovers() throws {
-        let pending = Set(try Timeline.load(files, version: properties.version).pendingWrites.map(\.time))
+        let timeline = try Timeline.load(files, version: properties.version), pending = Set(timeline.pendingWrites.map(\.time))
+        for savepoint in timeline.instants where savepoint.action == "savepoint" && savepoint.state != .completed {
+            try files.remove(Timeline.fileName(savepoint.time, savepoint.action, .inflight, version: properties.version))
+        }
         for name in try files.names(in: TableFiles.temporaryFolder) {
             let path = TableFiles.temporaryFolder + "/" + name
             if name.utf8.count == 36, name.utf8.filter({ $0 == 0x2D }).count == 4 {
@@ -73,7 +83,7 @@ final class WriteSession: CommitLog {
     var hasOpenCommits: Bool { state.withLock { !$0.open.isEmpty } }
 
     /// Properties may be changed by others between two commits; what we rely on must still hold.
-    private func requireUnchanged() throws {
+    func requireUnchanged() throws {
         guard let now = try TableProperties.load(files) else {
             throw StreamError(.conflict, "Hudi table \(files.root) has lost its hoodie.properties", fix: "restore the file or drop the table's folder")
         }
@@ -86,16 +96,22 @@ final class WriteSession: CommitLog {
     }
 
     /// Undoes what earlier writers left pending, then begins a write.
-    func begin(_ operation: String) throws -> any CommitFiles {
+    func begin(_ operation: String) throws -> any CommitFiles { try begin(operation, plan: []) }
+
+    func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles {
+        try begin(FileClustering.operation, plan: ClusteringPlan(groups: groups, sortColumns: sortColumns).encoded(files))
+    }
+
+    private func begin(_ operation: String, plan: [UInt8]) throws -> any CommitFiles {
         try requireUnchanged()
         try rollBackPending()
-        let time = try newTime()
+        let time = try newTime(), action = CommitMetadata.action(of: operation)
         state.withLock { _ = $0.open.insert(time) }
         do {
-            try files.publish(Timeline.fileName(time, "commit", .requested, version: properties.version), [])
+            try files.publish(Timeline.fileName(time, action, .requested, version: properties.version), plan)
             try files.reached(.requested)
             // Rows stream in, so the plan has no counts yet.
-            try files.publish(Timeline.fileName(time, "commit", .inflight, version: properties.version), CommitMetadata(operation: operation).json())
+            try files.publish(Timeline.fileName(time, action, .inflight, version: properties.version), CommitMetadata(operation: operation).json())
             try files.reached(.inflight)
         } catch {
             state.withLock { _ = $0.open.remove(time) }
@@ -120,6 +136,7 @@ final class WriteSession: CommitLog {
     func prepared(_ commit: String, _ changes: CommitChanges) throws -> Committable {
         var metadata = CommitMetadata(operation: changes.operation)
         metadata.stats = changes.stats
+        metadata.replaced = Dictionary(grouping: changes.removed, by: \.partition).mapValues { $0.map(\.fileId).sorted() }
         metadata.extra = ["schema": AvroSchema.json(changes.schema, table: properties.name),
                           CommitMetadata.checkpointKey: String(changes.checkpoint), CommitMetadata.jobKey: changes.jobID]
         return PreparedCommit(instant: commit, metadata: metadata).committable()
@@ -132,7 +149,7 @@ final class WriteSession: CommitLog {
     }
 
     /// A time for a new instant, later than all others; the writer's and the committer's threads never get the same.
-    private func newTime() throws -> String {
+    func newTime() throws -> String {
         try state.withLock { state in
             let time = try Timeline.load(files, version: properties.version).nextTime(now: files.host.now(), after: state.last)
             state.last = time
@@ -140,8 +157,21 @@ final class WriteSession: CommitLog {
         }
     }
 
-    private var rollback: Rollback { Rollback(files: files, version: properties.version) { try self.newTime() } }
-    private var cleaner: Cleaner { Cleaner(files: files, version: properties.version) }
+    var rollback: Rollback { Rollback(files: files, version: properties.version) { try self.newTime() } }
+    var cleaner: Cleaner { Cleaner(files: files, version: properties.version) }
+    var restore: Restore { Restore(files: files, properties: properties, rollback: rollback, newTime: { try self.newTime() }) }
+
+    func commitsSinceClustering() throws -> Int? {
+        var count = 0
+        for instant in try Timeline.load(files, version: properties.version).instants.reversed() where instant.isCompletedWrite {
+            if instant.action == "replacecommit" {
+                let file = Timeline.fileName(instant.time, instant.action, .completed, version: properties.version)
+                if try CommitMetadata.parse(try files.read(file), file: files.absolute(file)).operation == FileClustering.operation { return count }
+            }
+            count += 1
+        }
+        return count
+    }
 
     func rollBackPending() throws {
         let keeping = state.withLock { $0.open }
@@ -170,13 +200,13 @@ final class WriteSession: CommitLog {
     /// The commit point. Does nothing when the instant is completed already.
     /// - Throws: `.conflict` when the instant was rolled back or its files are gone, `.corrupt` when they are damaged.
     func complete(_ time: String, _ metadata: CommitMetadata) throws {
-        let completed = Timeline.fileName(time, "commit", .completed, version: properties.version)
+        let completed = Timeline.fileName(time, metadata.action, .completed, version: properties.version)
         if files.exists(completed) {
             // The attempt that made it may have failed before it was durable.
             try files.flush(version.timelineFolder)
         } else if try !isArchived(time) {
             try requireUnchanged()
-            try requirePending(time)
+            try requirePending(time, metadata.action)
             for stat in metadata.stats { try requireFile(stat, time) }
             try files.publish(completed, metadata.json())
         }
@@ -185,7 +215,7 @@ final class WriteSession: CommitLog {
         let markers = CommitMarkers.folder(of: time)
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.markersDeleted)
-        if let plan = try cleaner.plan(retaining: retainedCommits) { try cleaner.run(plan, at: try newTime()) }
+        if let cleaning, let plan = try cleaner.plan(cleaning) { try cleaner.run(plan, at: try newTime()) }
     }
 
     private var version: TableVersion { properties.version }
@@ -198,13 +228,13 @@ final class WriteSession: CommitLog {
             && !rollback.undoes(time, on: timeline)
     }
 
-    private func requirePending(_ time: String) throws {
+    private func requirePending(_ time: String, _ action: String) throws {
         if let earlier = state.withLock({ $0.open.min() }), earlier < time {
             throw StreamError(.runtime, "commit \(time) of Hudi table \(files.root) cannot be completed before commit \(earlier), which it is built on",
                               fix: "start the job again from its newest checkpoint")
         }
         let timeline = try Timeline.load(files, version: version)
-        guard files.exists(Timeline.fileName(time, "commit", .inflight, version: version)), try !rollback.undoes(time, on: timeline) else {
+        guard files.exists(Timeline.fileName(time, action, .inflight, version: version)), try !rollback.undoes(time, on: timeline) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: it was rolled back",
                               fix: "run one writer per table, and restore from the newest checkpoint")
         }
@@ -223,8 +253,8 @@ final class WriteSession: CommitLog {
 
     /// Gives an instant of this process up and removes its files.
     func abandon(_ time: String) throws {
-        let action = state.withLock { state in state.open.remove(time) }
-        guard action != nil, !files.exists(Timeline.fileName(time, "commit", .completed, version: properties.version)) else { return }
-        try rollback.undo(Instant(time: time, action: "commit", state: .inflight))
+        guard state.withLock({ $0.open.remove(time) }) != nil,
+              let instant = try Timeline.load(files, version: version).pendingWrites.first(where: { $0.time == time }) else { return }
+        try rollback.undo(instant)
     }
 }
