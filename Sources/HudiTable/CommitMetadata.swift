@@ -16,6 +16,13 @@ struct CommitMetadata: Sendable, Hashable {
 
     var schemaText: String? { extra["schema"] }
 
+    /// The timeline's word for a write that does this.
+    var action: String { Self.action(of: operation) }
+
+    static func action(of operation: String) -> String {
+        ["INSERT_OVERWRITE", "INSERT_OVERWRITE_TABLE", "DELETE_PARTITION", "CLUSTER"].contains(operation) ? "replacecommit" : "commit"
+    }
+
     private var byPartition: [(key: String, value: [WriteStat])] { Dictionary(grouping: stats, by: \.partition).sorted { $0.key < $1.key } }
     private var replacedByPartition: [(key: String, value: [String])] { replaced.sorted { $0.key < $1.key } }
 

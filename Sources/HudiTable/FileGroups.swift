@@ -58,6 +58,29 @@ struct RetiredVersion: Sendable, Hashable {
     var slice: FileSlice
     /// The write that put another version in its place, or replaced its group.
     var by: String
+    /// It was the last version of its group.
+    var isReplaced = false
+
+    /// Tells the live versions from the others.
+    /// - Parameter committed: all committed versions of some file groups.
+    /// - Returns: the live ones by file id.
+    static func split(_ committed: [(slice: FileSlice, bytes: Int64)], replaced: [FileGroupKey: String])
+        -> (live: [(slice: FileSlice, bytes: Int64)], retired: [RetiredVersion]) {
+        let versions = committed.sorted { $0.slice.fileId == $1.slice.fileId ? $0.slice.instant < $1.slice.instant : $0.slice.fileId < $1.slice.fileId }
+        var live: [(slice: FileSlice, bytes: Int64)] = [], retired: [RetiredVersion] = []
+        live.reserveCapacity(versions.count)
+        for (i, version) in versions.enumerated() {
+            let slice = version.slice
+            if i + 1 < versions.count, versions[i + 1].slice.fileId == slice.fileId {
+                retired.append(RetiredVersion(slice: slice, by: versions[i + 1].slice.instant))
+            } else if !replaced.isEmpty, let by = replaced[FileGroupKey(partition: slice.partition, fileId: slice.fileId)] {
+                retired.append(RetiredVersion(slice: slice, by: by, isReplaced: true))
+            } else {
+                live.append(version)
+            }
+        }
+        return (live, retired)
+    }
 }
 
 /// A table as of one moment: its timeline, its columns and the live version of each file group.
@@ -81,19 +104,12 @@ struct TableSnapshot: Sendable {
         let replaced = try timeline.replaced(in: files)
         var slices: [FileSlice] = [], sizes: [Int64] = [], retired: [RetiredVersion] = []
         try TableListing.forEachFolder(files, pruning, sizes: wantsSizes) { found in
-            var versions = found.filter { timeline.isCommitted($0.slice.instant) }
-            versions.sort { $0.slice.fileId == $1.slice.fileId ? $0.slice.instant < $1.slice.instant : $0.slice.fileId < $1.slice.fileId }
-            for (i, (slice, bytes)) in versions.enumerated() {
-                let replacedBy = replaced.isEmpty ? nil : replaced[FileGroupKey(partition: slice.partition, fileId: slice.fileId)]
-                if i + 1 < versions.count, versions[i + 1].slice.fileId == slice.fileId {
-                    retired.append(RetiredVersion(slice: slice, by: versions[i + 1].slice.instant))
-                } else if let replacedBy {
-                    retired.append(RetiredVersion(slice: slice, by: replacedBy))
-                } else {
-                    slices.append(slice)
-                    if wantsSizes { sizes.append(bytes) }
-                }
+            let (live, old) = RetiredVersion.split(found.filter { timeline.isCommitted($0.slice.instant) }, replaced: replaced)
+            for (slice, bytes) in live {
+                slices.append(slice)
+                if wantsSizes { sizes.append(bytes) }
             }
+            retired += old
         }
         return TableSnapshot(timeline: timeline, schema: try schema(timeline, files, properties), slices: slices, sizes: sizes, retired: retired)
     }

@@ -25,13 +25,23 @@ enum HudiOption {
     static let taskMaxSize = "write.task.max.size"
     static let commitInterval = "write.commit.interval"
     static let globalIndex = "index.global.enabled"
+    static let cleanPolicy = "clean.policy"
+    static let cleanEnabled = "clean.async.enabled"
     static let retainCommits = "clean.retain_commits"
     static let nullForMissing = "hoodie.write.set.null.for.missing.columns"
+    static let retainVersions = "clean.retain_file_versions"
+    static let retainHours = "clean.retain_hours"
+    static let clustering = "clustering.schedule.enabled"
+    static let clusteringCommits = "clustering.delta_commits"
+    static let clusteringTarget = "clustering.plan.strategy.target.file.max.bytes"
+    static let clusteringLimit = "clustering.plan.strategy.small.file.limit"
+    static let clusteringSort = "clustering.plan.strategy.sort.columns"
 
     static let all: Set<String> = Set([
-        path, tableType, tableVersion, keyGeneratorClass, keyGeneratorType, tableName, databaseName,
-        recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,
-        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits, nullForMissing,
+        path, tableType, tableVersion, keyGeneratorClass, keyGeneratorType, tableName, databaseName, recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,
+        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, cleanPolicy,
+        cleanEnabled, retainCommits, retainVersions, retainHours, clustering, clusteringCommits, clusteringTarget, clusteringLimit, clusteringSort,
+        nullForMissing,
     ] + ordering + mergeMode)
 }
 
@@ -256,7 +266,7 @@ struct HudiOptions {
         var limits = FileRouter.Limits()
         limits.maxFileBytes = try mebibytes(HudiOption.maxFileSize, default: 120)
         limits.smallFileBytes = min(try mebibytes(HudiOption.smallFileLimit, default: 100), limits.maxFileBytes)
-        return WriteConfiguration(
+        var configuration = WriteConfiguration(
             operation: .init(rawValue: operation)!,
             keys: properties?.keyRules ?? KeyRules(tableName: table.name, recordKeyFields: [], partitionFields: [], namesKeys: false, hiveStyle: false, urlEncode: false),
             orderingField: properties?.effectiveOrderingFields.first, stored: try StoredTypes.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
@@ -264,9 +274,36 @@ struct HudiOptions {
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
             upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)), rowColumn: RowColumns.position(in: table),
             nullForMissing: try bool(HudiOption.nullForMissing, default: false))
+        // What a delete names goes, however new it is.
+        if configuration.operation == .delete { configuration.orderingField = nil }
+        let settings = FileClustering.Settings(
+            targetBytes: try bytes(HudiOption.clusteringTarget) ?? limits.maxFileBytes,
+            smallFileBytes: table.options[HudiOption.clusteringLimit] != nil ? try mebibytes(HudiOption.clusteringLimit, default: 0) : limits.smallFileBytes,
+            sortColumns: try table.options[HudiOption.clusteringSort].map { try columns(HudiOption.clusteringSort, $0) } ?? [])
+        let commits = try read.int(HudiOption.clusteringCommits, in: 1...Int.max) ?? 4
+        if try bool(HudiOption.clustering, default: false) { configuration.clustering = (commits, settings) }
+        return configuration
     }
 
-    func retainedCommits() throws -> Int { try read.int(HudiOption.retainCommits, in: 1...Int.max) ?? 30 }
+    /// A bare number counts bytes.
+    private func bytes(_ option: String) throws -> Int64? {
+        guard let text = table.options[option] else { return nil }
+        if let n = Int64(text.trimmedSpaces) {
+            guard n > 0 else { throw read.error(option, "is not a size", fix: "write a number of bytes, or for example '120 mb'") }
+            return n
+        }
+        return Int64(try read.bytes(option)!)
+    }
+
+    /// Which old file versions are deleted after commits; nil = none.
+    func cleaning() throws -> CleanPolicy? {
+        let commits = try read.int(HudiOption.retainCommits, in: 1...Int.max) ?? 30
+        let versions = try read.int(HudiOption.retainVersions, in: 1...Int.max) ?? 5
+        let hours = try read.int(HudiOption.retainHours, in: 1...1_000_000) ?? 24
+        let policies = [CleanPolicy.commits(commits), .fileVersions(versions), .hours(hours)]
+        let name = try read.choice(HudiOption.cleanPolicy, policies.map(\.name)) ?? CleanPolicy.standard.name
+        return try bool(HudiOption.cleanEnabled, default: true) ? policies.first { $0.name == name } : nil
+    }
 
     func commitInterval() throws -> Duration? {
         let interval = try read.duration(HudiOption.commitInterval)

@@ -8,10 +8,10 @@ struct RollbackPlan: Sendable, Equatable {
     /// Partition -> absolute paths.
     var files: [String: [String]]
 
-    private static let info = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieInstantInfo","fields":[{"name":"commitTime","type":"string"},{"name":"action","type":"string"}]}"#
+    static let info = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieInstantInfo","fields":[{"name":"commitTime","type":"string"},{"name":"action","type":"string"}]}"#
     private static let version = #"{"name":"version","type":["int","null"],"default":1}"#
     private static let planSchema = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackPlan","fields":[{"name":"instantToRollback","type":["null",\#(info)],"default":null},{"name":"RollbackRequests","type":["null",{"type":"array","items":{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackRequest","fields":[{"name":"partitionPath","type":"string"},{"name":"fileId","type":["null","string"],"default":null},{"name":"latestBaseInstant","type":["null","string"],"default":null},{"name":"filesToBeDeleted","type":{"type":"array","items":"string"},"default":[]},{"name":"logBlocksToBeDeleted","type":["null",{"type":"map","values":"long"}],"default":null}]}}],"default":null},\#(version)]}"#
-    private static let doneSchema = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackMetadata","fields":[{"name":"startRollbackTime","type":"string"},{"name":"timeTakenInMillis","type":"long"},{"name":"totalFilesDeleted","type":"int"},{"name":"commitsRollback","type":{"type":"array","items":"string"}},{"name":"partitionMetadata","type":{"type":"map","values":{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackPartitionMetadata","fields":[{"name":"partitionPath","type":"string"},{"name":"successDeleteFiles","type":{"type":"array","items":"string"}},{"name":"failedDeleteFiles","type":{"type":"array","items":"string"}},{"name":"rollbackLogFiles","type":["null",{"type":"map","values":"long"}],"default":null},{"name":"logFilesFromFailedCommit","type":["null",{"type":"map","values":"long"}],"default":null}]}}},\#(version),{"name":"instantsRollback","type":{"type":"array","items":\#(info)},"default":[]}]}"#
+    static let doneSchema = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackMetadata","fields":[{"name":"startRollbackTime","type":"string"},{"name":"timeTakenInMillis","type":"long"},{"name":"totalFilesDeleted","type":"int"},{"name":"commitsRollback","type":{"type":"array","items":"string"}},{"name":"partitionMetadata","type":{"type":"map","values":{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackPartitionMetadata","fields":[{"name":"partitionPath","type":"string"},{"name":"successDeleteFiles","type":{"type":"array","items":"string"}},{"name":"failedDeleteFiles","type":{"type":"array","items":"string"}},{"name":"rollbackLogFiles","type":["null",{"type":"map","values":"long"}],"default":null},{"name":"logFilesFromFailedCommit","type":["null",{"type":"map","values":"long"}],"default":null}]}}},\#(version),{"name":"instantsRollback","type":{"type":"array","items":\#(info)},"default":[]}]}"#
 
     private var byPartition: [(key: String, value: [String])] { files.sorted { $0.key < $1.key } }
 
@@ -38,6 +38,10 @@ struct RollbackPlan: Sendable, Equatable {
 
     /// The metadata of the completed rollback at `time`.
     func completed(at time: String, milliseconds: Int64) -> [UInt8] {
+        AvroContainer.file(schema: Self.doneSchema, record: record(at: time, milliseconds: milliseconds))
+    }
+
+    func record(at time: String, milliseconds: Int64) -> [UInt8] {
         var out = AvroWriter()
         out.string(time)
         out.long(milliseconds)
@@ -56,7 +60,7 @@ struct RollbackPlan: Sendable, Equatable {
         out.long(0)
         out.long(1)
         out.items([(instant, action)]) { $0.string($1.0); $0.string($1.1) }
-        return AvroContainer.file(schema: Self.doneSchema, record: out.bytes)
+        return out.bytes
     }
 
     static func parse(_ file: [UInt8]) throws -> RollbackPlan {
@@ -77,7 +81,7 @@ struct RollbackPlan: Sendable, Equatable {
     }
 }
 
-/// Undoes writes that were begun and never completed, so that none of their files can ever show.
+/// Undoes writes that were begun and never completed, so that none of their files can ever show; completed ones when asked to.
 struct Rollback {
     let timeline: WriterTimeline
     private var files: TableFiles { timeline.files }
@@ -119,6 +123,7 @@ struct Rollback {
         }
     }
 
+    /// - Parameter instant: the newest write of the table, unless it is pending.
     func undo(_ instant: Instant) throws {
         let time = try timeline.newTime()
         var plan = RollbackPlan(instant: instant.time, action: instant.action, files: [:])
@@ -135,6 +140,9 @@ struct Rollback {
     /// Every step may have been done already.
     private func finish(_ plan: RollbackPlan, at time: String) throws {
         let started = files.host.now()
+        // A completed write is hidden first: readers must not look for files that are on their way out.
+        if let completed = try timeline.current().completedWrite(plan.instant) { try timeline.hide(completed) }
+        try files.reached(.rollbackHidden)
         // The plan's paths are absolute and go stale when a table is copied: only their names count.
         for (partition, paths) in plan.files.sorted(by: { $0.key < $1.key }) {
             for path in paths {

@@ -8,8 +8,8 @@ import Synchronization
 final class WriteSession: CommitLog {
     let files: TableFiles
     let properties: TableProperties
-    /// Snapshots as of this many newest commits stay readable; older file versions are deleted after a commit.
-    let retainedCommits: Int
+    /// Which old versions are deleted after a commit; nil = none.
+    let cleaning: CleanPolicy?
 
     private struct State {
         var lock: TableLock?
@@ -17,7 +17,7 @@ final class WriteSession: CommitLog {
         /// Instants of this process that are begun and neither completed nor undone.
         var open: Set<String> = []
         /// Of prepared instants: the versions that are not live any more once they are completed.
-        var leaving: [String: [FileSlice]] = [:]
+        var leaving: [String: (superseded: [FileSlice], removed: [FileSlice])] = [:]
         /// What a clean may delete; nil = not known.
         var retired: Retired?
         /// The content of hoodie.properties that was found to be as expected.
@@ -34,18 +34,19 @@ final class WriteSession: CommitLog {
     private let state = Mutex(State())
     let timeline: WriterTimeline
 
-    init(files: TableFiles, properties: TableProperties, retainedCommits: Int = 30) {
+    init(files: TableFiles, properties: TableProperties, cleaning: CleanPolicy? = .standard) {
         self.files = files
         self.properties = properties
-        self.retainedCommits = retainedCommits
+        self.cleaning = cleaning
         timeline = WriterTimeline(files, version: properties.version)
     }
 
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws {
-        try state.withLock { state in
-            if state.lock == nil {
+        let isFirst = try state.withLock { state in
+            let isFirst = state.lock == nil
+            if isFirst {
                 try files.makeFolder(TableFiles.metaFolder)
                 state.lock = try TableLock(files)
                 do {
@@ -63,12 +64,19 @@ final class WriteSession: CommitLog {
                 (state.open, state.leaving, state.retired) = ([], [:], nil)
             }
             state.users += 1
+            return isFirst
+        }
+        guard isFirst else { return }
+        do { try restore.finishPending() } catch {
+            release()
+            throw error
         }
     }
 
     /// Temporary files of writers that died, and markers of writes that are done.
     private func removeLeftovers() throws {
-        let pending = Set(try timeline.look().pendingWrites.map(\.time))
+        let now = try timeline.look(), pending = Set(now.pendingWrites.map(\.time))
+        for savepoint in now.instants where savepoint.action == "savepoint" && savepoint.state != .completed { try timeline.remove(savepoint) }
         for name in try files.names(in: TableFiles.temporaryFolder) {
             let path = TableFiles.temporaryFolder + "/" + name
             if name.utf8.count == 36, name.utf8.filter({ $0 == 0x2D }).count == 4 {
@@ -89,7 +97,7 @@ final class WriteSession: CommitLog {
     var hasOpenCommits: Bool { state.withLock { !$0.open.isEmpty } }
 
     /// Others may change a table between two commits, or take its lock away; what we rely on must still hold.
-    private func requireUnchanged() throws {
+    func requireUnchanged() throws {
         try state.withLock { state in
             guard state.lock?.isHeld(files) ?? true else {
                 throw StreamError(.conflict, "the lock of Hudi table \(files.root) is gone: its file was deleted or replaced while this job held it",
@@ -100,16 +108,22 @@ final class WriteSession: CommitLog {
     }
 
     /// Undoes what earlier writers left pending, then begins a write.
-    func begin(_ operation: String) throws -> any CommitFiles {
+    func begin(_ operation: String) throws -> any CommitFiles { try begin(operation, plan: []) }
+
+    func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles {
+        try begin(FileClustering.operation, plan: ClusteringPlan(groups: groups, sortColumns: sortColumns).encoded(files))
+    }
+
+    private func begin(_ operation: String, plan: [UInt8]) throws -> any CommitFiles {
         try requireUnchanged()
         try rollBackPending()
-        let time = try timeline.newTime()
+        let time = try timeline.newTime(), action = pendingAction(operation)
         state.withLock { _ = $0.open.insert(time) }
         do {
-            try timeline.publish(time, "commit", .requested, [])
+            try timeline.publish(time, action, .requested, plan)
             try files.reached(.requested)
             // Rows stream in, so the plan has no counts yet.
-            try timeline.publish(time, "commit", .inflight, version.encode(CommitMetadata(operation: operation)))
+            try timeline.publish(time, action, .inflight, version.encode(CommitMetadata(operation: operation)))
             try files.reached(.inflight)
         } catch {
             state.withLock { _ = $0.open.remove(time) }
@@ -133,9 +147,10 @@ final class WriteSession: CommitLog {
     func prepared(_ commit: String, _ changes: CommitChanges) throws -> Committable {
         var metadata = CommitMetadata(operation: changes.operation)
         metadata.stats = changes.stats
+        metadata.replaced = Dictionary(grouping: changes.removed, by: \.partition).mapValues { $0.map(\.fileId).sorted() }
         metadata.extra = ["schema": AvroSchema.json(changes.schema, table: properties.name),
                           CommitMetadata.checkpointKey: String(changes.checkpoint), CommitMetadata.jobKey: changes.jobID]
-        state.withLock { $0.leaving[commit] = changes.superseded + changes.removed }
+        state.withLock { $0.leaving[commit] = (changes.superseded, changes.removed) }
         return PreparedCommit(instant: commit, metadata: metadata).committable()
     }
 
@@ -145,8 +160,23 @@ final class WriteSession: CommitLog {
         for prepared in try PreparedCommit.all(committables) { try complete(prepared.instant, prepared.metadata) }
     }
 
-    private var rollback: Rollback { Rollback(timeline) }
-    private var cleaner: Cleaner { Cleaner(timeline) }
+    var rollback: Rollback { Rollback(timeline) }
+    var cleaner: Cleaner { Cleaner(timeline) }
+    var restore: Restore { Restore(timeline: timeline, rollback: rollback) }
+
+    private func pendingAction(_ operation: String) -> String {
+        version.pendingAction(CommitMetadata.action(of: operation), clustering: operation == FileClustering.operation)
+    }
+
+    func commitsSinceClustering() throws -> Int? {
+        var count = 0
+        let now = try timeline.current()
+        for instant in now.instants.reversed() where instant.isCompletedWrite {
+            if instant.action == "replacecommit", try now.metadata(of: instant, in: files).operation == FileClustering.operation { return count }
+            count += 1
+        }
+        return count
+    }
 
     func rollBackPending() throws {
         let keeping = state.withLock { $0.open }
@@ -180,9 +210,9 @@ final class WriteSession: CommitLog {
             try timeline.flush()
         } else if try !isArchived(time) {
             try requireUnchanged()
-            try requirePending(time)
+            try requirePending(time, pendingAction(metadata.operation))
             for stat in metadata.stats { try requireFile(stat, time) }
-            try timeline.publish(time, "commit", .completed, version.encode(metadata))
+            try timeline.publish(time, metadata.action, .completed, version.encode(metadata))
             noteRetired(by: time)
         }
         try files.reached(.committed)
@@ -190,10 +220,18 @@ final class WriteSession: CommitLog {
         let markers = CommitMarkers.folder(of: time)
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.markersDeleted)
-        if let plan = try cleaner.plan(retaining: retainedCommits, retiredVersions) {
-            try cleaner.run(plan, at: try timeline.newTime())
-            state.withLock { $0.retired?.versions.removeAll { $0.by < plan.earliest.time } }
-        }
+        if let cleaning, let plan = try cleaner.plan(cleaning, retiredVersions) { try clean(plan) }
+    }
+
+    /// Deletes what a plan names.
+    /// - Returns: the clean's instant.
+    @discardableResult
+    func clean(_ plan: CleanPlan) throws -> String {
+        let time = try timeline.newTime()
+        try cleaner.run(plan, at: time)
+        let gone = Set(plan.files.values.joined())
+        state.withLock { [files] in $0.retired?.versions.removeAll { gone.contains(files.absolute($0.slice.path)) } }
+        return time
     }
 
     private var version: TableVersion { properties.version }
@@ -202,12 +240,14 @@ final class WriteSession: CommitLog {
     private func noteRetired(by time: String) {
         state.withLock { state in
             guard let leaving = state.leaving.removeValue(forKey: time) else { return state.retired = nil }
-            state.retired?.versions += leaving.map { RetiredVersion(slice: $0, by: time) }
+            state.retired?.versions += leaving.superseded.map { RetiredVersion(slice: $0, by: time) }
+            state.retired?.versions += leaving.removed.map { RetiredVersion(slice: $0, by: time, isReplaced: true) }
             state.retired?.writes.insert(time)
         }
     }
 
-    private func retiredVersions() throws -> [RetiredVersion] {
+    /// Committed versions on the disk that are not live.
+    func retiredVersions() throws -> [RetiredVersion] {
         let now = try timeline.current()
         if let retired = state.withLock({ $0.retired }), retired.writes == now.completedWrites { return retired.versions }
         let snapshot = try TableSnapshot.load(files, properties, timeline: now)
@@ -222,12 +262,12 @@ final class WriteSession: CommitLog {
         return try !now.has(time) && now.isCommitted(time) && !files.names(in: version.archiveFolder).isEmpty && !rollback.undoes(time)
     }
 
-    private func requirePending(_ time: String) throws {
+    private func requirePending(_ time: String, _ action: String) throws {
         if let earlier = state.withLock({ $0.open.min() }), earlier < time {
             throw StreamError(.runtime, "commit \(time) of Hudi table \(files.root) cannot be completed before commit \(earlier), which it is built on",
                               fix: "start the job again from its newest checkpoint")
         }
-        guard timeline.exists(time, "commit", .inflight), try !rollback.undoes(time) else {
+        guard timeline.exists(time, action, .inflight), try !rollback.undoes(time) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: it was rolled back",
                               fix: "run one writer per table, and restore from the newest checkpoint")
         }
@@ -246,8 +286,8 @@ final class WriteSession: CommitLog {
 
     /// Gives an instant of this process up and removes its files.
     func abandon(_ time: String) throws {
-        let action = state.withLock { state in state.open.remove(time) }
-        guard action != nil, try timeline.look().completedWrite(time) == nil else { return }
-        try rollback.undo(Instant(time: time, action: "commit", state: .inflight))
+        guard state.withLock({ $0.open.remove(time) }) != nil,
+              let instant = try timeline.look().pendingWrites.first(where: { $0.time == time }) else { return }
+        try rollback.undo(instant)
     }
 }

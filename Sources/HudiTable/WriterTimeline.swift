@@ -69,22 +69,33 @@ final class WriterTimeline: Sendable {
         return instant
     }
 
+    /// Deletes the file that says that an instant is completed, and makes that durable.
+    func hide(_ instant: Instant) throws {
+        try state.withLock { state in
+            let file = Timeline.fileName(instant.time, instant.action, .completed, completion: instant.completion, version: version)
+            // What is left is read from the disk.
+            state.timeline = nil
+            try files.remove(file)
+        }
+        try flush()
+    }
+
     /// Deletes the files of an instant that is not completed, the inflight one first.
     func removePending(_ time: String, _ action: String) throws {
         try state.withLock { state in
-            var timeline = try timeline(&state)
             state.timeline = nil
+            let names = Set([action, version.pendingAction(action, clustering: true)]).sorted()
             for step in [InstantState.inflight, .requested] {
-                let file = Timeline.fileName(time, action, step, version: version)
-                if files.exists(file) {
-                    try files.remove(file)
-                    state.names.remove(Self.name(file))
-                }
+                for name in names { try files.remove(Timeline.fileName(time, name, step, version: version)) }
             }
-            timeline.remove(Instant(time: time, action: action, state: .requested))
-            state.timeline = timeline
         }
         try flush()
+    }
+
+    /// Deletes all files of an action.
+    func remove(_ instant: Instant) throws {
+        if instant.state == .completed { try hide(instant) }
+        try removePending(instant.time, instant.action)
     }
 
     /// Makes all names on it outlive a power failure.

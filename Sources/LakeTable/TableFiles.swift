@@ -11,7 +11,8 @@ import Darwin
 package enum WriteStep: String, CaseIterable, Sendable {
     case requested, inflight, marker, partitionMetadata, baseFileWritten, baseFilePublished, prepared, committed, markersDeleted
     case cleanRequested, cleanInflight, cleanFilesDeleted
-    case rollbackRequested, rollbackInflight, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
+    case restoreRequested, restoreInflight, restoreUndone
+    case rollbackRequested, rollbackInflight, rollbackHidden, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
 }
 
 /// The files of one table on a local disk. Everything that must be durable or all-or-nothing goes through here.

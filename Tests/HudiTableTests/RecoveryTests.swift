@@ -26,6 +26,9 @@ import Testing
             }
             if dies { throw Error() }
         }
+
+        /// Throws at all later steps, as nothing is done any more.
+        func stayDead() throws { if left.withLock({ $0 <= 0 }) { throw Error() } }
     }
 
     /// Writes and "dies": nothing is cleaned up, as after kill -9. Returns whether it did die.
@@ -70,7 +73,7 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/.hoodie/.temp").filter { !$0.hasPrefix("2") }.isEmpty)
     }
 
-    static let rollbackSteps: [WriteStep] = [.rollbackRequested, .rollbackInflight, .rollbackFilesDeleted, .rollbackInstantDeleted, .rollbackCompleted]
+    static let rollbackSteps: [WriteStep] = [.rollbackRequested, .rollbackInflight, .rollbackHidden, .rollbackFilesDeleted, .rollbackInstantDeleted, .rollbackCompleted]
 
     @Test("dying in a rollback is made good by the next writer", arguments: rollbackSteps, [TableVersion.six, .nine])
     func deathInRollback(step: WriteStep, version: TableVersion) throws {
