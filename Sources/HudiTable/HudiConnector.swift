@@ -3,7 +3,9 @@ import StreamCore
 
 // Where what is, from the outside in:
 //
-//     HudiConnector, HudiOptions, HudiSource                    the connector; HudiTable is the read-only view for tools
+//     HudiConnector, HudiOptions, ReadOptions                   the connector; HudiTable is the read-only view for tools
+//     HudiSource, TableHistory, RecordKeyLookup                 snapshots, time travel, rows since an instant, point queries
+//     ChangeStreamSource, ChangePosition, FileGroupChanges      a table as a stream of changes
 //     WriteSession, Timeline, CommitMetadata, Rollback, Clean   how this format records what was done
 //     HudiFiles, BloomFilter                                    what it adds to base files
 //     TableProperties, AvroSchema, AvroContainer                encodings
@@ -12,7 +14,9 @@ import StreamCore
 
 /// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
 ///
-///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for
+///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for; the one as of
+///               'read.as-of-instant'; rows written after 'read.start-commit' until 'read.end-commit'
+///               unbounded: the snapshot and then each commit's changes, with 'read.streaming.enabled'
 ///     write     'write.operation' = upsert (default), insert or bulk_insert; one writer per table
 ///     commit    one instant per checkpoint, or per 'write.commit.interval' and at the end of input
 ///     recover   instants that a checkpoint names are completed after a crash, all others are rolled back
@@ -30,7 +34,7 @@ public struct HudiConnector: TableConnector {
         self.reached = reached
     }
 
-    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(LookupOptions.keys) }
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
         Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) })
@@ -41,6 +45,7 @@ public struct HudiConnector: TableConnector {
         let options = HudiOptions(table: table)
         let files = try options.files()
         try options.checkWriting()
+        _ = try options.readMode()
         _ = try options.commitInterval()
         _ = try options.retainedCommits()
         let stored = try StoredTypes.stored(table.schema)
@@ -62,6 +67,32 @@ public struct HudiConnector: TableConnector {
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try Parquet.require()
-        return HudiSource(files: try HudiOptions(table: table).files(), table: table, scan: scan)
+        let options = HudiOptions(table: table), files = try options.files()
+        switch try options.readMode() {
+        case .snapshot(let time): return HudiSource(files: files, table: table, scan: scan, asOf: time)
+        case .incremental(let start, let end): return HudiSource(files: files, table: table, scan: scan, after: start, asOf: end)
+        case .changes(let stream): return ChangeStreamSource(files: files, table: table, scan: scan, options: stream)
+        }
+    }
+
+    /// A stream of changes needs the rows before a change too, whatever they are.
+    public func usesFilter(on column: Int, of table: TableDescriptor) -> Bool {
+        if case .changes? = try? HudiOptions(table: table).readMode() { return false }
+        switch table.schema[column].type {
+        case .array, .map, .row, .variant, .null: return false
+        default: return true
+        }
+    }
+}
+
+extension HudiConnector: TimeTravelConnector {
+    public func table(_ table: TableDescriptor, asOf milliseconds: Int64) throws -> TableDescriptor {
+        for key in [ReadOption.asOf, ReadOption.start, ReadOption.end, ReadOption.streaming] where table.options[key] != nil {
+            throw StreamError(.validate, "table \(table.name): FOR SYSTEM_TIME AS OF does not go with '\(key)'", fix: "leave out one of them",
+                              at: table.optionLocations[key])
+        }
+        var table = table
+        table.options[ReadOption.asOf] = InstantTime.format(milliseconds: milliseconds)
+        return table
     }
 }
