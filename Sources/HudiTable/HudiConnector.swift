@@ -37,8 +37,11 @@ public struct HudiConnector: TableConnector {
     public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
-        Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) })
+        Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) } + [(RowColumns.metadataKey, .variant)])
     }
+
+    /// `row`: the image of each row, whose fields become columns of the table; it is written only.
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [RowColumns.metadataKey] }
 
     public func validate(_ table: TableDescriptor) throws {
         try Parquet.require()
@@ -67,32 +70,10 @@ public struct HudiConnector: TableConnector {
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try Parquet.require()
-        let options = HudiOptions(table: table), files = try options.files()
-        switch try options.readMode() {
-        case .snapshot(let time): return HudiSource(files: files, table: table, scan: scan, asOf: time)
-        case .incremental(let start, let end): return HudiSource(files: files, table: table, scan: scan, after: start, asOf: end)
-        case .changes(let stream): return ChangeStreamSource(files: files, table: table, scan: scan, options: stream)
+        if let column = scan.metadata.map({ table.metadata[$0] }).first(where: { $0.key == RowColumns.metadataKey }) {
+            throw StreamError(.validate, "table \(table.name): column \(column.name) (METADATA FROM 'row') can be written, not read",
+                              fix: "select the columns that the table has got: swiftwater table show \(table.options[HudiOption.path] ?? "PATH")")
         }
-    }
-
-    /// A stream of changes needs the rows before a change too, whatever they are.
-    public func usesFilter(on column: Int, of table: TableDescriptor) -> Bool {
-        if case .changes? = try? HudiOptions(table: table).readMode() { return false }
-        switch table.schema[column].type {
-        case .array, .map, .row, .variant, .null: return false
-        default: return true
-        }
-    }
-}
-
-extension HudiConnector: TimeTravelConnector {
-    public func table(_ table: TableDescriptor, asOf milliseconds: Int64) throws -> TableDescriptor {
-        for key in [ReadOption.asOf, ReadOption.start, ReadOption.end, ReadOption.streaming] where table.options[key] != nil {
-            throw StreamError(.validate, "table \(table.name): FOR SYSTEM_TIME AS OF does not go with '\(key)'", fix: "leave out one of them",
-                              at: table.optionLocations[key])
-        }
-        var table = table
-        table.options[ReadOption.asOf] = InstantTime.format(milliseconds: milliseconds)
-        return table
+        return try reading(table, scan)
     }
 }
