@@ -3,7 +3,9 @@ import StreamCore
 
 // Where what is, from the outside in:
 //
-//     HudiConnector, HudiOptions, HudiSource                    the connector; HudiTable is the read-only view for tools
+//     HudiConnector, HudiOptions, ReadOptions                   the connector; HudiTable is the read-only view for tools
+//     HudiSource, TableHistory, RecordKeyLookup                 snapshots, time travel, rows since an instant, point queries
+//     ChangeStreamSource, ChangePosition, FileGroupChanges      a table as a stream of changes
 //     WriteSession, Timeline, CommitMetadata, Rollback, Clean   how this format records what was done
 //     TableMaintenance: Savepoint, Restore, ClusteringPlan      what is done to tables from outside of jobs
 //     HudiFiles, BloomFilter                                    what it adds to base files
@@ -13,7 +15,9 @@ import StreamCore
 
 /// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
 ///
-///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for
+///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for; the one as of
+///               'read.as-of-instant'; rows written after 'read.start-commit' until 'read.end-commit'
+///               unbounded: the snapshot and then each commit's changes, with 'read.streaming.enabled'
 ///     write     'write.operation' = upsert (default), insert, bulk_insert, delete, insert_overwrite, insert_overwrite_table or
 ///               delete_partition; one writer per table
 ///     commit    one instant per checkpoint, or per 'write.commit.interval' and at the end of input
@@ -32,7 +36,7 @@ public struct HudiConnector: TableConnector {
         self.reached = reached
     }
 
-    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(LookupOptions.keys) }
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
         Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) } + [(RowColumns.metadataKey, .variant)])
@@ -46,6 +50,7 @@ public struct HudiConnector: TableConnector {
         let options = HudiOptions(table: table)
         let files = try options.files()
         try options.checkWriting()
+        _ = try options.readMode()
         _ = try options.commitInterval()
         _ = try options.cleaning()
         let stored = try StoredTypes.stored(table.schema)
@@ -71,6 +76,6 @@ public struct HudiConnector: TableConnector {
             throw StreamError(.validate, "table \(table.name): column \(column.name) (METADATA FROM 'row') can be written, not read",
                               fix: "select the columns that the table has got: swiftwater table show \(table.options[HudiOption.path] ?? "PATH")")
         }
-        return HudiSource(files: try HudiOptions(table: table).files(), table: table, scan: scan)
+        return try reading(table, scan)
     }
 }

@@ -233,9 +233,9 @@ import Testing
         try Self.expect(folder, table, rows)
         #expect(try Self.marks(table) == before)
         let opened = try HudiTable.open(folder.path)
-        #expect(opened.baseFiles.count == 2 && opened.timeline.last?.operation == "CLUSTER" && opened.timeline.last?.action == "replacecommit")
+        #expect(try opened.baseFiles.count == 2 && opened.timeline.last?.operation == "CLUSTER" && opened.timeline.last?.action == "replacecommit")
         // Sorted within each file.
-        for file in opened.baseFiles {
+        for file in try opened.baseFiles {
             let reader = try DataFileReader(path: folder.path + "/" + file.path, wanted: [UpsertTests.schema[2]])
             var amounts: [Int64] = []
             while let batch = try reader.next() { amounts += batch.rows().compactMap { if case .int(let n) = $0[0] { n } else { nil } } }
