@@ -50,14 +50,14 @@ struct SavepointMetadata: Equatable {
 }
 
 /// What the timeline says about the table at any of its moments.
-struct TableHistory {
+struct CommitHistory {
     let timeline: Timeline
     /// Completed writes, oldest first.
     let writes: [(instant: Instant, metadata: CommitMetadata)]
 
-    static func load(_ files: TableFiles, version: TableVersion) throws -> TableHistory {
+    static func load(_ files: TableFiles, version: TableVersion) throws -> CommitHistory {
         let timeline = try Timeline.load(files, version: version)
-        return TableHistory(timeline: timeline, writes: try timeline.instants.filter(\.isCompletedWrite).map { instant in
+        return CommitHistory(timeline: timeline, writes: try timeline.instants.filter(\.isCompletedWrite).map { instant in
             let file = Timeline.fileName(instant.time, instant.action, .completed, version: version)
             return (instant, try CommitMetadata.parse(try files.read(file), file: files.absolute(file)))
         })

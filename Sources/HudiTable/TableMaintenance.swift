@@ -138,7 +138,7 @@ public struct TableMaintenance: Sendable {
     /// - Throws: `.validate` when there is no such commit, `.conflict` when its files are cleaned already.
     public func createSavepoint(_ instant: String? = nil, comment: String = "", by: String = "swiftwater") throws -> Savepoint {
         try locked { session in
-            let history = try TableHistory.load(files, version: properties.version)
+            let history = try CommitHistory.load(files, version: properties.version)
             let target = try instant.map { try completed($0, history) } ?? newestWrite(history)
             if history.timeline.instants.contains(where: { $0.time == target && $0.action == "savepoint" }) {
                 throw error(.conflict, "there is a savepoint of \(target) already", fix: "delete it first: table savepoint \(files.root) delete \(target)")
@@ -180,7 +180,7 @@ public struct TableMaintenance: Sendable {
     ///   snapshot before it are cleaned.
     public func rollback(_ instant: String? = nil, dryRun: Bool = false) throws -> Undone {
         func plan() throws -> (Instant, Undone) {
-            let history = try TableHistory.load(files, version: properties.version), writes = history.timeline.instants.filter(\.isWrite)
+            let history = try CommitHistory.load(files, version: properties.version), writes = history.timeline.instants.filter(\.isWrite)
             guard let newest = writes.last else { throw error(.validate, "there is nothing to roll back: it has no commits") }
             if let instant, instant != newest.time {
                 guard writes.contains(where: { $0.time == instant }) else {
@@ -209,7 +209,7 @@ public struct TableMaintenance: Sendable {
     /// - Throws: `.validate` when there is no such commit, `.conflict` when its files are cleaned or a later savepoint is in the way.
     public func restore(to instant: String, dryRun: Bool = false) throws -> [Undone] {
         func plan() throws -> ([Instant], [Undone]) {
-            let history = try TableHistory.load(files, version: properties.version), target = try completed(instant, history)
+            let history = try CommitHistory.load(files, version: properties.version), target = try completed(instant, history)
             _ = try readable(target, history)
             let later = Array(history.timeline.instants.filter { $0.isWrite && $0.time > target }.reversed())
             try requireNoSavepoints(later)
@@ -224,7 +224,7 @@ public struct TableMaintenance: Sendable {
         }
     }
 
-    private func undone(_ instants: [Instant], _ history: TableHistory) throws -> [Undone] {
+    private func undone(_ instants: [Instant], _ history: CommitHistory) throws -> [Undone] {
         let written = Dictionary(grouping: try TableListing.baseFiles(files), by: \.instant)
         return instants.map { instant in
             Undone(instant: instant.time, operation: history.writes.first { $0.instant.time == instant.time }?.metadata.operation,
@@ -258,12 +258,12 @@ public struct TableMaintenance: Sendable {
 
     // MARK: Instants
 
-    private func newestWrite(_ history: TableHistory) throws -> String {
+    private func newestWrite(_ history: CommitHistory) throws -> String {
         guard let newest = history.writes.last else { throw error(.validate, "it has no commits yet", fix: "write to it first") }
         return newest.instant.time
     }
 
-    private func completed(_ instant: String, _ history: TableHistory) throws -> String {
+    private func completed(_ instant: String, _ history: CommitHistory) throws -> String {
         if history.writes.contains(where: { $0.instant.time == instant }) { return instant }
         if let other = history.timeline.instants.first(where: { $0.time == instant }) {
             throw error(.validate, "\(instant) is a \(other.action) (\(other.state.rawValue)), not a completed commit",
@@ -280,7 +280,7 @@ public struct TableMaintenance: Sendable {
     }
 
     /// The files of a snapshot, all of which are there.
-    private func readable(_ instant: String, _ history: TableHistory) throws -> [FileSlice] {
+    private func readable(_ instant: String, _ history: CommitHistory) throws -> [FileSlice] {
         let slices = history.slices(asOf: instant)
         guard let gone = slices.first(where: { !files.exists($0.path) }) else { return slices }
         let oldest = history.writes.first { write in history.slices(asOf: write.instant.time).allSatisfy { files.exists($0.path) } }
