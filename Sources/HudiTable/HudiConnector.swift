@@ -58,14 +58,17 @@ public struct HudiConnector: TableConnector {
         if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
     }
 
-    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink { try sink(for: table) { _, _ in } }
+
+    func sink(for table: TableDescriptor, adjust: (inout WriteConfiguration, TableProperties) throws -> Void) throws -> any TableSink {
         try Parquet.require()
         let options = HudiOptions(table: table)
         var files = try options.files()
         files.host = host
         files.reached = reached
         let properties = try options.agreedProperties(files, stored: try StoredTypes.stored(table.schema))
-        let configuration = try options.writeConfiguration(properties)
+        var configuration = try options.writeConfiguration(properties)
+        try adjust(&configuration, properties)
         let session = WriteSession(files: files, properties: properties, cleaning: try options.cleaning())
         return LakeSink(log: session, configuration: configuration, commitInterval: try options.commitInterval())
     }
