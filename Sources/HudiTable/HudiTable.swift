@@ -43,8 +43,8 @@ public struct HudiTable: Sendable {
     /// Live files by partition.
     public let baseFiles: [BaseFile]
 
-    private let files: TableFiles
-    private let properties: TableProperties
+    let files: TableFiles
+    let properties: TableProperties
 
     /// - Throws: `.validate` when there is no table or one of another version, `.io` and `.corrupt` when it cannot be read.
     public static func open(_ path: String) throws -> HudiTable {
