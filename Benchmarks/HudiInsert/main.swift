@@ -76,7 +76,7 @@ func run() throws {
         let opened = try HudiTable.open(path)
         var usage = rusage()
         getrusage(thisProcess, &usage)
-        print("\(operation) \(pass + 1)  rows \(opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.baseFiles.count)  bytes \(opened.bytes)")
+        print("\(operation) \(pass + 1)  rows \(try opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.fileCount)  bytes \(opened.bytes)")
         print("rows/s \(Int(Double(total) / seconds))  rows/CPU-s \(Int(Double(total) / used))  wall \(seconds) s  CPU \(used) s  peak RSS \(usage.ru_maxrss / 1_024) MiB")
     }
     try scan("3 of 5 columns", table, ScanRequest(projection: [0, 2, 4]))

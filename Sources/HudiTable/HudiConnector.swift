@@ -7,6 +7,7 @@ import StreamCore
 //     HudiSource, TableHistory, RecordKeyLookup                 snapshots, time travel, rows since an instant, point queries
 //     ChangeStreamSource, ChangePosition, FileGroupChanges      a table as a stream of changes
 //     WriteSession, Timeline, CommitMetadata, Rollback, Clean   how this format records what was done
+//     TableMaintenance: Savepoint, Restore, ClusteringPlan      what is done to tables from outside of jobs
 //     HudiFiles, BloomFilter                                    what it adds to base files
 //     TableProperties, AvroSchema, AvroContainer                encodings
 //
@@ -17,7 +18,8 @@ import StreamCore
 ///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for; the one as of
 ///               'read.as-of-instant'; rows written after 'read.start-commit' until 'read.end-commit'
 ///               unbounded: the snapshot and then each commit's changes, with 'read.streaming.enabled'
-///     write     'write.operation' = upsert (default), insert or bulk_insert; one writer per table
+///     write     'write.operation' = upsert (default), insert, bulk_insert, delete, insert_overwrite, insert_overwrite_table or
+///               delete_partition; one writer per table
 ///     commit    one instant per checkpoint, or per 'write.commit.interval' and at the end of input
 ///     recover   instants that a checkpoint names are completed after a crash, all others are rolled back
 public struct HudiConnector: TableConnector {
@@ -50,7 +52,7 @@ public struct HudiConnector: TableConnector {
         try options.checkWriting()
         _ = try options.readMode()
         _ = try options.commitInterval()
-        _ = try options.retainedCommits()
+        _ = try options.cleaning()
         let stored = try StoredTypes.stored(table.schema)
         // A declaration that is only read from may leave columns out; what it can do is checked when it is used.
         if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
@@ -64,7 +66,7 @@ public struct HudiConnector: TableConnector {
         files.reached = reached
         let properties = try options.agreedProperties(files, stored: try StoredTypes.stored(table.schema))
         let configuration = try options.writeConfiguration(properties)
-        let session = WriteSession(files: files, properties: properties, retainedCommits: try options.retainedCommits())
+        let session = WriteSession(files: files, properties: properties, cleaning: try options.cleaning())
         return LakeSink(log: session, configuration: configuration, commitInterval: try options.commitInterval())
     }
 

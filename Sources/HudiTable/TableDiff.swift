@@ -24,7 +24,7 @@ extension HudiTable {
     /// - Throws: `.validate` when cleaning has removed what it needs.
     public func diff(from: String, to: String) throws -> TableDiff {
         let history = try TableHistory(files, properties)
-        let start = try Self.instant(from), end = try Self.instant(to)
+        let start = history.moment(try Self.instant(from)), end = history.moment(try Self.instant(to))
         guard start <= end else {
             throw StreamError(.validate, "\(from) is later than \(to)", fix: "give the earlier instant first")
         }
@@ -36,11 +36,9 @@ extension HudiTable {
         let changed = Set(before.keys).union(after.keys).sorted().filter { before[$0]?.path != after[$0]?.path }
         func path(_ slice: FileSlice?) -> String? { slice.map { files.absolute($0.path) } }
         var comparison = KeyComparison()
-        let time = Array(start.utf8)
+        var commits = CommitTimes.Lookup(history.commits(after: start, until: end))
         for (i, group) in changed.enumerated() {
-            try time.withUnsafeBytes { time in
-                try comparison.add(before: path(before[group]), after: path(after[group]), file: i) { ByteOrder.compare($0, time) > 0 }
-            }
+            try comparison.add(before: path(before[group]), after: path(after[group]), file: i) { commits.contains($0) }
         }
         let found = comparison.finish()
         let wanted = [Field("_hoodie_record_key", DataType.string)] + schema
