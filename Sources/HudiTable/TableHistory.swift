@@ -61,7 +61,7 @@ struct TableHistory: Sendable {
         guard let clean = timeline.instants.last(where: { $0.action == "clean" }) else { return }
         let request = Timeline.fileName(clean.time, "clean", .requested, version: properties.version)
         // A clean that keeps numbers of versions names no instant.
-        if files.exists(request), case let earliest = try CleanPlan.parse(try files.read(request)).earliest.time, !earliest.isEmpty, visible(earliest) { return }
+        if files.exists(request), let earliest = try CleanPlan.parse(try files.read(request)).earliest?.time, !earliest.isEmpty, visible(earliest) { return }
 
         struct Version { var time: String, path: String }
         var versions: [String: [Version]] = [:], ends: [String: String] = [:]
