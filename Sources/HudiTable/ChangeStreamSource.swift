@@ -72,7 +72,9 @@ final class ChangeStreamReader: SplitReader {
         switch source.options.start {
         case .earliest: break
         case .snapshot, .latest: position.beyond = Set(history.writes.map(\.time))
-        case .after(let time): position.beyond = Set(history.writes.map(\.time).filter { $0 <= time })
+        case .after(let time):
+            let moment = history.moment(time)
+            position.beyond = Set(history.writes.map(\.time).filter { history.isVisible($0, at: moment) })
         }
         position.raiseFloor(history.timeline)
         at = position
@@ -141,7 +143,12 @@ final class ChangeStreamReader: SplitReader {
             let history = try TableHistory(source.files, properties), position = at!
             self.history = history
             at!.raiseFloor(history.timeline)
-            pending = history.writes.filter { !position.includes($0.time) }
+            // What has been handed out may have been taken back.
+            if !position.floor.isEmpty, !history.timeline.completedWrites.contains(position.floor), let first = history.writes.first, first.time < position.floor {
+                throw StreamError(.runtime, "table \(source.table.name): commit \(position.floor), whose changes have been read, is gone from \(source.files.root): "
+                                  + "the table was restored to an earlier one", fix: "start this job without its checkpoints, and its own table anew")
+            }
+            pending = history.writes.filter { !position.includes($0.time) }.sorted { $0.visibleFrom < $1.visibleFrom }
             if !position.instant.isEmpty {
                 guard let i = pending.firstIndex(where: { $0.time == position.instant }) else {
                     throw StreamError(.runtime, "table \(source.table.name): commit \(position.instant), whose changes were being read, is gone from \(source.files.root)",
@@ -164,7 +171,7 @@ final class ChangeStreamReader: SplitReader {
         let pruning = try PartitionPruning(source.scan.partitionFilter, table: source.table, history.properties), position = at!
         let slices = try history.slices(pruning) { position.includes($0) }
         // What cleaning took away after a restart would be missing without a word.
-        if position.rows > 0 || !slices.isEmpty, let newest = ([position.floor] + position.beyond).max() { try history.requireRetained(asOf: newest) }
+        if let newest = ([position.floor] + position.beyond).max() { try history.requireRetained(asOf: newest) { position.includes($0) } }
         return slices.filter { pruning.mayMatch($0.partition) }.map { FileRows(path: path($0), wanted: wanted, kind: .insert) }
     }
 

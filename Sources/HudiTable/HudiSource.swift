@@ -13,11 +13,13 @@ final class HudiSource: TableSource {
     private struct Listed: Sendable {
         var splits: [SourceSplit]
         var keys: RecordKeyLookup?
+        /// Only rows that these wrote; nil = all.
+        var commits: CommitTimes?
     }
 
     /// - Parameters:
     ///   - start: only rows written after it; nil = all.
-    ///   - end: the snapshot as of it; nil = the newest.
+    ///   - end: the snapshot as of it; nil = the newest. Where the table's version has completion times, these are what is compared.
     init(files: TableFiles, table: TableDescriptor, scan: ScanRequest, after start: String? = nil, asOf end: String? = nil) {
         (self.files, self.table, self.scan, self.start, self.end) = (files, table, scan, start, end)
     }
@@ -33,20 +35,25 @@ final class HudiSource: TableSource {
                               fix: "check 'path', or write to the table first", at: table.optionLocations[HudiOption.path])
         }
         let pruning = try PartitionPruning(scan.partitionFilter, table: table, properties)
-        var slices: [FileSlice], schema: Schema
-        if let end {
+        var slices: [FileSlice], schema: Schema, commits: CommitTimes?
+        if start != nil || end != nil {
             let history = try TableHistory(files, properties)
-            slices = try history.slices(asOf: end, pruning)
+            slices = try history.slices(asOf: end ?? InstantTime.latest, pruning)
             schema = try history.schema() ?? []
+            if let start {
+                let written = history.commits(after: history.moment(start), until: history.moment(end ?? InstantTime.latest))
+                // A row that a commit wrote is in no file that was written before.
+                let oldest = written.oldest ?? InstantTime.latest
+                slices = slices.filter { $0.instant >= oldest }
+                commits = written
+            }
         } else {
             let loaded = try TableSnapshot.load(files, properties, pruning)
             (slices, schema) = (loaded.slices, loaded.schema ?? [])
         }
         try table.checkColumns(scan, stored: schema, root: files.root)
         slices = slices.filter { pruning.mayMatch($0.partition) }
-        // A row written after an instant is in no file that was written before.
-        if let start { slices = slices.filter { $0.instant > start } }
-        let made = Listed(splits: slices.map { SourceSplit(id: $0.path) }, keys: RecordKeyLookup(scan.filter, table: table, properties))
+        let made = Listed(splits: slices.map { SourceSplit(id: $0.path) }, keys: RecordKeyLookup(scan.filter, table: table, properties), commits: commits)
         return listed.withLock { kept in
             kept = kept ?? made
             return kept!
@@ -56,9 +63,12 @@ final class HudiSource: TableSource {
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader {
         metrics.bytesIn.add(Int(files.size(split.id)))
         var conditions = scan.filter.map { ColumnCondition(name: table.schema[$0.column].name, type: table.schema[$0.column].type, $0.condition) }
-        if let start { conditions.append(ColumnCondition(name: "_hoodie_commit_time", type: .string, .compares(.greater, .string(start)))) }
+        let listed = try list()
+        if let oldest = listed.commits?.oldest {
+            conditions.append(ColumnCondition(name: "_hoodie_commit_time", type: .string, .compares(.greaterOrEqual, .string(oldest))))
+        }
         let file = try ParquetReader(path: files.absolute(split.id))
-        if let keys = try list().keys {
+        if let keys = listed.keys {
             let candidates = keys.candidates(in: file)
             guard !candidates.isEmpty else {
                 metrics.addToGauge("files.skipped", 1)
@@ -66,7 +76,7 @@ final class HudiSource: TableSource {
             }
             conditions.append(ColumnCondition(name: "_hoodie_record_key", type: .string, .isIn(candidates.map { .string(String(decoding: $0, as: UTF8.self)) })))
         }
-        let reader = try HudiSplitReader(file, path: files.absolute(split.id), table: table, scan: scan, conditions: conditions, after: start, position: split.position)
+        let reader = try HudiSplitReader(file, path: files.absolute(split.id), table: table, scan: scan, conditions: conditions, commits: listed.commits, position: split.position)
         if !conditions.isEmpty {
             metrics.addToGauge("files.skipped", reader.groupsRead == 0 ? 1 : 0)
             metrics.addToGauge("row-groups.read", Int64(reader.groupsRead))
@@ -111,8 +121,8 @@ final class EmptySplitReader: SplitReader {
 final class HudiSplitReader: SplitReader {
     private let reader: DataFileReader
     private let types: [DataType]
-    /// Rows whose last commit is later; their commit time is the last column that is read then.
-    private let after: [UInt8]?
+    /// Commits whose rows are wanted; the commit time is the last column that is read then.
+    private var commits: CommitTimes.Lookup?
     private var batch: Batch?
     /// Rows of the file that were read and belong to batches before the one at hand.
     private var readBefore: Int64 = 0
@@ -120,15 +130,15 @@ final class HudiSplitReader: SplitReader {
     private var consumed = 0
     private let start: Int64, firstWanted: Int64
 
-    init(_ file: ParquetReader, path: String, table: TableDescriptor, scan: ScanRequest, conditions: [ColumnCondition], after: String?, position: String?) throws {
+    init(_ file: ParquetReader, path: String, table: TableDescriptor, scan: ScanRequest, conditions: [ColumnCondition], commits: CommitTimes?, position: String?) throws {
         var wanted = table.baseFileColumns(scan)
-        if after != nil { wanted.append(Field("_hoodie_commit_time", .string)) }
+        if commits != nil { wanted.append(Field("_hoodie_commit_time", .string)) }
         guard let start = Int64(position ?? "0") else { throw StreamError(.corrupt, "\(path): '\(position!)' is not a row number") }
         // Row groups in front of the position are not read again.
         reader = try DataFileReader(file, wanted: wanted, batchRows: Batch.targetRows, where: conditions) { $0.upperBound > start }
         types = table.deliveredTypes(scan)
         self.start = start
-        self.after = after.map { Array($0.utf8) }
+        self.commits = commits.map { CommitTimes.Lookup($0) }
         firstWanted = reader.rowsRead(before: start)
     }
 
@@ -155,7 +165,7 @@ final class HudiSplitReader: SplitReader {
             guard let read = try reader.next() else { return .endOfSplit }
             let columns = zip(read.columns, types).map { $0.type == $1 ? $0 : $0.retyped($1) }
             var next = Batch(columns: columns, physicalCount: read.physicalCount)
-            if let after { next.selection = Self.later(than: after, read.columns.last!) }
+            if commits != nil { next.selection = wantedRows(read.columns.last!) }
             consumed = 0
             if readBefore < firstWanted {
                 while consumed < next.count, readBefore + Int64(next.row(consumed)) < firstWanted { consumed += 1 }
@@ -164,13 +174,11 @@ final class HudiSplitReader: SplitReader {
         }
     }
 
-    /// Rows whose text comes later; nil = all.
-    private static func later(than time: [UInt8], _ times: Column) -> Selection? {
+    /// Rows of the wanted commits; nil = all.
+    private func wantedRows(_ times: Column) -> Selection? {
         let times = times.flat()
         var rows: [Int32] = []
-        time.withUnsafeBytes { time in
-            for i in 0..<times.count where ByteOrder.compare(times.bytes(at: i), time) > 0 { rows.append(Int32(truncatingIfNeeded: i)) }
-        }
+        for i in 0..<times.count where commits!.contains(times.bytes(at: i)) { rows.append(Int32(truncatingIfNeeded: i)) }
         return rows.count == times.count ? nil : Selection(rows)
     }
 }

@@ -58,8 +58,8 @@ public struct HudiTable: Sendable {
     /// Columns of the newest commit, meta columns left out; timestamps are TIMESTAMP(6).
     public let schema: Schema
 
-    private let files: TableFiles
-    private let properties: TableProperties
+    let files: TableFiles
+    let properties: TableProperties
     private let snapshot: TableSnapshot
     private let details = Details()
 

@@ -21,6 +21,17 @@ struct TableHistory: Sendable {
     /// The newest columns, as stored. Columns are never taken away, so older snapshots have a part of these.
     func schema() throws -> Schema? { try TableSnapshot.schema(timeline, files, properties) }
 
+    /// When a write that is named came to be seen, where the table's version tells completion times; other times stay as they are.
+    func moment(_ time: String) -> String { timeline.completedWrite(time)?.visibleFrom ?? time }
+
+    /// Whether readers saw a write at a moment.
+    func isVisible(_ time: String, at moment: String) -> Bool { self.moment(time) <= moment }
+
+    /// Writes that came to be seen after one moment and until another.
+    func commits(after start: String, until end: String) -> CommitTimes {
+        CommitTimes(Set(writes.filter { $0.visibleFrom > start && $0.visibleFrom <= end }.map(\.time)))
+    }
+
     /// The versions of file groups that are live after those writes that are visible, by partition and file id.
     func slices(_ pruning: PartitionPruning? = nil, visible: (String) -> Bool) throws -> [FileSlice] {
         var replaced: Set<String> = []
@@ -38,17 +49,19 @@ struct TableHistory: Sendable {
     /// The snapshot as of an instant.
     /// - Throws: `.validate` when cleaning has removed files of it.
     func slices(asOf time: String, _ pruning: PartitionPruning? = nil) throws -> [FileSlice] {
-        try requireRetained(asOf: time)
-        return try slices(pruning) { $0 <= time }
+        let moment = moment(time)
+        try requireRetained(asOf: time) { isVisible($0, at: moment) }
+        return try slices(pruning) { isVisible($0, at: moment) }
     }
 
-    /// Nothing that a snapshot as of a time needs has been cleaned away.
-    func requireRetained(asOf time: String) throws {
-        guard let newest = writes.last?.time, time < newest else { return }
+    /// Nothing that a snapshot needs has been cleaned away.
+    /// - Parameter time: for the message.
+    func requireRetained(asOf time: String, visible: (String) -> Bool) throws {
+        guard let newest = writes.last?.time, writes.contains(where: { !visible($0.time) }) else { return }
         guard let clean = timeline.instants.last(where: { $0.action == "clean" }) else { return }
         let request = Timeline.fileName(clean.time, "clean", .requested, version: properties.version)
         // A clean that keeps numbers of versions names no instant.
-        if files.exists(request), let earliest = try CleanPlan.parse(try files.read(request)).earliest?.time, !earliest.isEmpty, time >= earliest { return }
+        if files.exists(request), let earliest = try CleanPlan.parse(try files.read(request)).earliest?.time, !earliest.isEmpty, visible(earliest) { return }
 
         struct Version { var time: String, path: String }
         var versions: [String: [Version]] = [:], ends: [String: String] = [:]
@@ -64,14 +77,40 @@ struct TableHistory: Sendable {
         var missing = 0, readableFrom = ""
         for (group, list) in versions {
             for (i, version) in list.enumerated() where !present.contains(version.path) {
-                let superseded = [i + 1 < list.count ? list[i + 1].time : nil, ends[group]].compactMap { $0 }.min() ?? InstantTime.latest
-                readableFrom = max(readableFrom, superseded)
-                if version.time <= time, superseded > time { missing += 1 }
+                let superseded = [i + 1 < list.count ? list[i + 1].time : nil, ends[group]].compactMap { $0 }.min()
+                readableFrom = max(readableFrom, superseded ?? InstantTime.latest)
+                if visible(version.time), superseded.map({ !visible($0) }) ?? true { missing += 1 }
             }
         }
         guard missing > 0 else { return }
         let earliest = writes.first { $0.time >= readableFrom }?.time ?? newest
         throw StreamError(.validate, "Hudi table \(files.root) cannot be read as of \(time): cleaning has removed \(missing) files of that snapshot",
                           fix: "read as of \(earliest) or later; 'clean.retain_commits' of the table's writer says how much is kept")
+    }
+}
+
+/// Times of commits, to be asked of every row.
+struct CommitTimes: Sendable {
+    let times: Set<String>
+    init(_ times: Set<String>) { self.times = times }
+
+    var oldest: String? { times.min() }
+
+    /// Rows of one commit mostly lie together: the last answer is kept.
+    struct Lookup {
+        private let times: Set<String>
+        private var last: [UInt8] = [], answer = false
+        init(_ times: CommitTimes) {
+            self.times = times.times
+            answer = self.times.contains("")
+        }
+
+        mutating func contains(_ time: UnsafeRawBufferPointer) -> Bool {
+            if !last.withUnsafeBytes({ ByteOrder.equal($0, time) }) {
+                last = Array(time)
+                answer = times.contains(String(decoding: time, as: UTF8.self))
+            }
+            return answer
+        }
     }
 }

@@ -232,10 +232,9 @@ import Testing
         #expect(done.replaced == dry.replaced && done.written.count == 2 && done.rows == 80 && done.writtenBytes < done.replacedBytes)
         try Self.expect(folder, table, rows)
         #expect(try Self.marks(table) == before)
-        let opened = try HudiTable.open(folder.path)
-        #expect(try opened.baseFiles.count == 2 && opened.timeline.last?.operation == "CLUSTER" && opened.timeline.last?.action == "replacecommit")
-        // Sorted within each file.
-        for file in try opened.baseFiles {
+        let opened = try HudiTable.open(folder.path), live = try opened.baseFiles, newest = try opened.timeline.last
+        #expect(live.count == 2 && newest?.operation == "CLUSTER" && newest?.action == "replacecommit")
+        for file in live {
             let reader = try DataFileReader(path: folder.path + "/" + file.path, wanted: [UpsertTests.schema[2]])
             var amounts: [Int64] = []
             while let batch = try reader.next() { amounts += batch.rows().compactMap { if case .int(let n) = $0[0] { n } else { nil } } }
