@@ -8,7 +8,8 @@ import StreamCore
 //     KEEP=DIR keeps the table there
 //
 // With upsert the same rows are written twice: first as new keys, then as changes of all of them. With changes the rows are inserted
-// first, then every twentieth of them is changed by one upsert.
+// first, then every twentieth of them is changed by one upsert. Then the table is read: three of its columns, three with a
+// condition that statistics answer in part, all columns, and single rows by their keys.
 
 #if canImport(Glibc)
 import Glibc
@@ -91,9 +92,39 @@ func run() throws {
         let opened = try HudiTable.open(path)
         var usage = rusage()
         getrusage(thisProcess, &usage)
-        print("\(operation) \(pass + 1)  rows \(opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.baseFiles.count)  bytes \(opened.bytes)")
+        print("\(operation) \(pass + 1)  rows \(try opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.fileCount)  bytes \(opened.bytes)")
         print("rows/s \(Int(Double(total) / seconds))  rows/CPU-s \(Int(Double(total) / used))  wall \(seconds) s  CPU \(used) s  peak RSS \(usage.ru_maxrss / 1_024) MiB")
     }
+    try scan("3 of 5 columns", table, ScanRequest(projection: [0, 2, 4]))
+    try scan("text and number", table, ScanRequest(projection: [1, 2]))
+    try scan("5 columns", table, ScanRequest(projection: [0, 1, 2, 3, 4]))
+    var last = ScanRequest(projection: [0, 2, 4])
+    last.filter = [ScanPredicate(column: 0, .compares(.greaterOrEqual, .int(Int64(total - total / 10))))]
+    try scan("newest tenth, by statistics", table, last)
+    for i in 0..<3 {
+        var point = ScanRequest(projection: [0, 1, 2, 3, 4])
+        point.filter = [ScanPredicate(column: 0, .compares(.equal, .int(Int64(total / 4 * (i + 1)))))]
+        try scan("one key", table, point)
+    }
+}
+
+/// Reads a table as a job with one subtask does.
+func scan(_ name: String, _ table: TableDescriptor, _ request: ScanRequest) throws {
+    let start = Clock.monotonicNanoseconds(), before = cpuSeconds(), metrics = OperatorMetrics()
+    let source = try HudiConnector().source(for: table, scan: request)
+    var rows = 0
+    for split in try source.splits() {
+        let reader = try source.reader(for: split, metrics: metrics)
+        reading: while true {
+            switch try reader.next(maxRows: Batch.targetRows) {
+            case .batch(let batch): rows += batch.count
+            case .waiting: continue
+            case .endOfSplit: break reading
+            }
+        }
+    }
+    let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9, used = cpuSeconds() - before
+    print("scan \(name): \(rows) rows  rows/s \(Int(Double(rows) / seconds))  rows/CPU-s \(Int(Double(rows) / used))  wall \(seconds) s  CPU \(used) s  \(metrics.gauges)")
 }
 
 /// One row of `every` from each batch.

@@ -27,6 +27,8 @@ struct sw_parquet_reader {
   std::unique_ptr<parquet::arrow::FileReader> reader;
   std::shared_ptr<arrow::Schema> schema;
   std::shared_ptr<arrow::RecordBatchReader> batches;
+  /// Of the statistics that were asked for last.
+  std::string lower, upper;
 };
 
 namespace sw {

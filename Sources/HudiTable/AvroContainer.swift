@@ -19,6 +19,12 @@ struct AvroWriter {
         bytes += Array(text.utf8)
     }
 
+    /// A value of a union of null and a type, the null first.
+    mutating func optional<T>(_ value: T?, _ write: (inout AvroWriter, T) -> Void) {
+        long(value == nil ? 0 : 1)
+        if let value { write(&self, value) }
+    }
+
     /// An array or map: a block of items, then the empty block.
     mutating func items<T>(_ items: [T], _ write: (inout AvroWriter, T) -> Void) {
         if !items.isEmpty {
@@ -88,18 +94,24 @@ enum AvroContainer {
         return out.bytes + record + marker
     }
 
+    static func isContainer(_ file: [UInt8]) -> Bool { file.starts(with: magic) }
+
     /// The first record of a file.
-    static func record(_ file: [UInt8]) throws -> AvroReader {
+    static func record(_ file: [UInt8]) throws -> AvroReader { try open(file).record }
+
+    /// The first record of a file, and the schema that it was written with.
+    static func open(_ file: [UInt8]) throws -> (schema: String, record: AvroReader) {
         var reader = AvroReader(file)
         guard try Array(reader.raw(4)) == magic else { throw StreamError(.corrupt, "not an Avro file") }
-        var codec = "null"
+        var codec = "null", schema = ""
         try reader.items {
             let key = try $0.string(), value = try $0.string()
             if key == "avro.codec" { codec = value }
+            if key == "avro.schema" { schema = value }
         }
         guard codec == "null" else { throw StreamError(.validate, "an Avro file is compressed with \(codec); only uncompressed ones can be read") }
         _ = try reader.raw(16)
         _ = try reader.long()
-        return AvroReader(Array(try reader.raw(try reader.long())))
+        return (schema, AvroReader(Array(try reader.raw(try reader.long()))))
     }
 }

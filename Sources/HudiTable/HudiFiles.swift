@@ -9,8 +9,6 @@ final class HudiFiles: CommitFiles {
     let commit: String
     private let files: TableFiles
     private let tableName: String
-    /// How many levels partition paths have.
-    private let partitionDepth: Int
     private let markers: CommitMarkers
 
     /// The first four meta columns, which a row keeps.
@@ -20,7 +18,6 @@ final class HudiFiles: CommitFiles {
         self.files = files
         commit = instant
         tableName = properties.name
-        partitionDepth = properties.partitionFields.count
         markers = CommitMarkers(files, instant: instant)
     }
 
@@ -34,6 +31,7 @@ final class HudiFiles: CommitFiles {
         try files.makeFolder(file.partition, flushing: false)
         let partitionFile = (file.partition.isEmpty ? "" : file.partition + "/") + ".hoodie_partition_metadata"
         if !files.exists(partitionFile) {
+            let partitionDepth = file.partition.isEmpty ? 0 : file.partition.utf8.reduce(1) { $1 == 0x2F ? $0 + 1 : $0 }
             try files.publish(partitionFile, PropertiesText.format(
                 [("commitTime", commit), ("partitionDepth", String(partitionDepth))], comment: "partition metadata"), flushingFolder: false)
         }

@@ -101,6 +101,10 @@ package protocol CommitLog: AnyObject, Sendable {
     var hasOpenCommits: Bool { get }
     /// Begins a commit; what writers that died left behind is undone first.
     func begin(_ operation: String) throws -> any CommitFiles
+    /// Begins a commit that writes the rows of these file groups into new ones, those of each element together.
+    func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles
+    /// How many commits there are after the newest one that clustered; nil when the format does not count them.
+    func commitsSinceClustering() throws -> Int?
     /// Gives up a commit that was begun, and removes its files.
     func abandon(_ commit: String) throws
     /// Called when all files of a commit are durable. Nothing is visible yet.
@@ -109,6 +113,14 @@ package protocol CommitLog: AnyObject, Sendable {
     func recover(_ committables: [Committable]) throws
     /// The commit points, in the order in which the commits were begun. Those that are completed already are passed over.
     func complete(_ committables: [Committable]) throws
+}
+
+extension CommitLog {
+    package func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles {
+        try begin(FileClustering.operation)
+    }
+
+    package func commitsSinceClustering() throws -> Int? { nil }
 }
 
 /// The columns that a format keeps in front of the data columns, all text.
