@@ -31,11 +31,13 @@ enum HudiOption {
     static let clusteringTarget = "clustering.plan.strategy.target.file.max.bytes"
     static let clusteringLimit = "clustering.plan.strategy.small.file.limit"
     static let clusteringSort = "clustering.plan.strategy.sort.columns"
+    static let nullForMissing = "hoodie.write.set.null.for.missing.columns"
 
     static let all: Set<String> = Set([
         path, tableType, tableName, databaseName, recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,
         smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, cleanPolicy,
         cleanEnabled, retainCommits, retainVersions, retainHours, clustering, clusteringCommits, clusteringTarget, clusteringLimit, clusteringSort,
+        nullForMissing,
     ] + ordering)
 }
 
@@ -175,8 +177,10 @@ struct HudiOptions {
         if let field = existing.orderingField, !table.schema.contains(where: { $0.name == field }) {
             throw error(HudiOption.path, "the Hudi table at \(files.root) is ordered by column \(field), which the declaration lacks", fix: "declare that column")
         }
-        // The newest snapshot's columns must be a prefix of the declared ones.
-        if let schema = try TableSnapshot.load(files, existing).schema { _ = try SchemaEvolution.merge(table: schema, writer: stored, name: existing.name) }
+        if let schema = try TableSnapshot.load(files, existing).schema {
+            let missing = try RowColumns.position(in: table) != nil || bool(HudiOption.nullForMissing, default: false)
+            _ = try SchemaEvolution.merge(table: schema, writer: stored, name: existing.name, missing: missing)
+        }
         return existing
     }
 
@@ -196,7 +200,8 @@ struct HudiOptions {
             orderingField: properties?.orderingField, stored: try StoredTypes.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
             globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
-            upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)))
+            upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)), rowColumn: RowColumns.position(in: table),
+            nullForMissing: try bool(HudiOption.nullForMissing, default: false))
         // What a delete names goes, however new it is.
         if configuration.operation == .delete { configuration.orderingField = nil }
         let settings = FileClustering.Settings(
