@@ -116,6 +116,10 @@ package final class LakeSinkWriter: SinkWriter {
         try use(try state.schema.map {
             try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
         } ?? configuration.stored)
+        try loadGroups(state)
+    }
+
+    private func loadGroups(_ state: TableState) throws {
         known = state.commits
         if configuration.operation.replaces {
             replaceable = state.slices.lazy.map(\.slice).filter { !own.contains($0.fileId) }
@@ -210,7 +214,10 @@ package final class LakeSinkWriter: SinkWriter {
     private func clusterIfDue() throws {
         guard let (commits, settings) = configuration.clustering, !configuration.operation.replaces, !log.hasOpenCommits,
               let since = try log.commitsSinceClustering(), since >= commits else { return }
-        if try FileClustering(log: log, keys: configuration.keys, codec: configuration.codec, settings: settings, jobID: jobID).run() != nil { try loadTable() }
+        if try FileClustering(log: log, keys: configuration.keys, codec: configuration.codec, settings: settings, jobID: jobID).run() != nil {
+            // Buffered rows may have columns already that the table gets with the next commit.
+            try loadGroups(try log.load())
+        }
     }
 
     // MARK: SinkWriter
