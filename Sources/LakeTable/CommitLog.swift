@@ -12,7 +12,12 @@ package struct FileSlice: Sendable, Hashable {
     /// The commit that wrote it.
     package var instant: String
 
-    package var path: String { partition.isEmpty ? name : "\(partition)/\(name)" }
+    /// Where the file is relative to the table, when that is not the partition's folder.
+    package var location: String?
+    /// Columns that have one value in all rows, whatever the file says: partition columns that it need not hold.
+    package var constants: [String: Value] = [:]
+
+    package var path: String { location ?? (partition.isEmpty ? name : "\(partition)/\(name)") }
 
     package init(partition: String, fileId: String, name: String, instant: String) {
         (self.partition, self.fileId, self.name, self.instant) = (partition, fileId, name, instant)
@@ -90,6 +95,9 @@ package protocol CommitLog: AnyObject, Sendable {
     /// What the table is called in errors, for example "Hudi table /data/orders".
     var title: String { get }
     var markColumns: MarkColumns { get }
+    /// The schema of the next commit.
+    /// - Throws: `.validate` for a change of columns that the format does not allow, naming the column.
+    func evolve(table: Schema, writer: Schema, name: String) throws -> Schema
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws
@@ -109,6 +117,12 @@ package protocol CommitLog: AnyObject, Sendable {
     func recover(_ committables: [Committable]) throws
     /// The commit points, in the order in which the commits were begun. Those that are completed already are passed over.
     func complete(_ committables: [Committable]) throws
+}
+
+extension CommitLog {
+    package func evolve(table: Schema, writer: Schema, name: String) throws -> Schema {
+        try SchemaEvolution.merge(table: table, writer: writer, name: name)
+    }
 }
 
 /// The columns that a format keeps in front of the data columns, all text.

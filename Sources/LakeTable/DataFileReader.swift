@@ -6,12 +6,16 @@ package final class DataFileReader {
     private let wanted: Schema
     /// Position among the columns that are read; nil = the file is older than the column.
     private var sources: [Int?] = []
+    private let constants: [String: Value]
 
-    /// - Parameter wanted: names and types; columns that the file lacks come as NULL.
-    package init(path: String, wanted: Schema, batchRows: Int = 65_536) throws {
+    /// - Parameters:
+    ///   - wanted: names and types; columns that the file lacks come as NULL.
+    ///   - constants: the values of columns that are not read from the file.
+    package init(path: String, wanted: Schema, constants: [String: Value] = [:], batchRows: Int = 65_536) throws {
         reader = try ParquetReader(path: path)
         self.wanted = wanted
-        let present = wanted.map { field in reader.schema.firstIndex { $0.name == field.name } }
+        self.constants = constants
+        let present = wanted.map { field in constants[field.name] == nil ? reader.schema.firstIndex { $0.name == field.name } : nil }
         var chosen = Array(Set(present.compactMap { $0 })).sorted()
         // A file that has none of the columns must still tell how many rows there are.
         if chosen.isEmpty, !reader.schema.isEmpty { chosen = [0] }
@@ -27,6 +31,7 @@ package final class DataFileReader {
         guard let batch = try reader.next() else { return nil }
         let columns = try zip(wanted, sources).map { field, source in
             try source.map { try ColumnConversion.convert(batch.columns[$0], to: field.type, name: field.name) }
+                ?? constants[field.name].map { .constant($0, type: field.type, count: batch.physicalCount) }
                 ?? .nulls(type: field.type, count: batch.physicalCount)
         }
         return Batch(columns: columns, physicalCount: batch.physicalCount)

@@ -19,6 +19,11 @@ package struct DataFileContext: Sendable {
     /// What a new version reads of the one before: the columns that are kept, then the data columns.
     package var mergeColumns: Schema { marks.kept.map { Field($0, .string) } + schema }
 
+    /// Reads the version before.
+    package func reader(of slice: FileSlice) throws -> DataFileReader {
+        try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, constants: slice.constants)
+    }
+
     package static let rowGroupRows = 500_000
     package static let rowGroupBytes = 64 << 20
     /// Rows that are collected before they are handed to Parquet.

@@ -96,7 +96,7 @@ package final class FileRouter {
     }
 
     private func copyRows(of group: Int, to writer: DataFileWriter) throws {
-        let reader = try DataFileReader(path: context.files.absolute(groups.slices[group].path), wanted: context.mergeColumns)
+        let reader = try context.reader(of: groups.slices[group])
         while let batch = try reader.next() {
             let all = Selection.all(batch.physicalCount)
             try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }

@@ -150,7 +150,7 @@ package final class ParquetReader {
     /// - Parameters:
     ///   - columns: ascending indices into `schema`; batches have these columns in this order.
     ///   - groups: ascending numbers of row groups; nil = all.
-    func start(columns: [Int], groups: [Int]? = nil, batchRows: Int) throws {
+    package func start(columns: [Int], groups: [Int]? = nil, batchRows: Int) throws {
         var error: UnsafeMutablePointer<CChar>?
         let numbers = columns.map { Int32($0) }, chosen = groups.map { $0.map { Int32($0) } }
         let started = (chosen ?? []).withUnsafeBufferPointer { list in
