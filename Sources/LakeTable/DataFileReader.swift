@@ -7,11 +7,17 @@ package final class DataFileReader {
     /// Position among the columns that are read; nil = the file is older than the column.
     private var sources: [Int?] = []
 
-    /// - Parameter wanted: names and types; columns that the file lacks come as NULL.
-    package init(path: String, wanted: Schema, batchRows: Int = 65_536) throws {
+    /// - Parameters:
+    ///   - wanted: names and types; columns that the file lacks come as NULL.
+    ///   - ids: of the wanted columns, in files whose columns have ids: then these count, not the names.
+    package init(path: String, wanted: Schema, ids: [Int32?]? = nil, batchRows: Int = 65_536) throws {
         reader = try ParquetReader(path: path)
         self.wanted = wanted
-        let present = wanted.map { field in reader.schema.firstIndex { $0.name == field.name } }
+        let stored = ids == nil ? [] : reader.fieldIDs, byID = stored.contains { $0 != nil }
+        let present = wanted.enumerated().map { i, field in
+            if byID, let id = ids?[i] { return stored.firstIndex { $0 == id } }
+            return reader.schema.firstIndex { $0.name == field.name }
+        }
         var chosen = Array(Set(present.compactMap { $0 })).sorted()
         // A file that has none of the columns must still tell how many rows there are.
         if chosen.isEmpty, !reader.schema.isEmpty { chosen = [0] }

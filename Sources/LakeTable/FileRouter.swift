@@ -96,7 +96,7 @@ package final class FileRouter {
     }
 
     private func copyRows(of group: Int, to writer: DataFileWriter) throws {
-        let reader = try DataFileReader(path: context.files.absolute(groups.slices[group].path), wanted: context.mergeColumns)
+        let reader = try context.reader(of: groups.slices[group])
         while let batch = try reader.next() {
             let all = Selection.all(batch.physicalCount)
             try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
@@ -176,7 +176,7 @@ package final class FileRouter {
     /// Flushes the folders and tells what the commit wrote and what that replaces.
     package func finish() throws -> (stats: [WriteStat], superseded: [FileSlice]) {
         try closeAll()
-        try context.files.flush(folders: Set(written.values.map(\.partition)))
+        try context.files.flush(folders: Set(written.values.compactMap { $0.path.map(TableFiles.folder) }))
         return (written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) },
                 superseded.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) })
     }

@@ -77,7 +77,7 @@ package final class LakeSinkWriter: SinkWriter {
 
     private func loadTable() throws {
         let state = try log.load()
-        schema = try state.schema.map { try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName) }
+        schema = try state.schema.map { try log.evolve(table: $0, writer: configuration.stored, name: configuration.keys.tableName) }
             ?? configuration.stored
         known = state.commits
         groups = FileGroupTable(state.slices, keys: keys)
@@ -96,8 +96,9 @@ package final class LakeSinkWriter: SinkWriter {
             rules.partitionFields = []
             generator = KeyGenerator(rules, schema: wanted)
         }
+        let ids = log.markColumns.key == nil ? log.fieldIDs(wanted) : nil
         for group in groups.slices.indices {
-            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted)
+            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, ids: ids)
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {
                 let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])

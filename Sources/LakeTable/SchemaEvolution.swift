@@ -5,7 +5,11 @@ package enum SchemaEvolution {
     /// The schema of the next commit, given the table's and the writer's (both as stored).
     /// - Throws: `.validate` unless the writer's columns are the table's in the same order, of the same or a wider type,
     ///   followed by new ones.
-    package static func merge(table current: Schema, writer: Schema, name: String) throws -> Schema {
+    /// - Parameters:
+    ///   - widening: which types can become which.
+    ///   - allowed: the same in words.
+    package static func merge(table current: Schema, writer: Schema, name: String, widening: (DataType, DataType) -> Bool = { widens($0, to: $1) },
+                              allowed: String = "INT to BIGINT, FLOAT, DOUBLE, BIGINT to FLOAT, DOUBLE and FLOAT to DOUBLE") throws -> Schema {
         for (i, column) in current.enumerated() {
             guard let at = writer.firstIndex(where: { $0.name == column.name }) else {
                 throw StreamError(.validate, "table \(name) has a column \(column.name) \(column.type) that the declaration lacks",
@@ -15,9 +19,9 @@ package enum SchemaEvolution {
                 throw StreamError(.validate, "column \(column.name) is number \(i + 1) in table \(name), but number \(at + 1) in the declaration",
                                   fix: "keep the table's order: \(current.map(\.name).joined(separator: ", ")); new columns go to the end")
             }
-            guard same(column.type, writer[at].type) || widens(column.type, to: writer[at].type) else {
+            guard same(column.type, writer[at].type) || widening(column.type, writer[at].type) else {
                 throw StreamError(.validate, "column \(column.name) is \(column.type) in table \(name), but \(writer[at].type) in the declaration",
-                                  fix: "declare \(column.type); only INT to BIGINT, FLOAT, DOUBLE, BIGINT to FLOAT, DOUBLE and FLOAT to DOUBLE can be changed")
+                                  fix: "declare \(column.type); only \(allowed) can be changed")
             }
         }
         return writer

@@ -35,8 +35,7 @@ package struct UpsertMerge {
     private func merge(_ group: Int, _ target: [Int], _ fates: inout [Fate]) throws {
         let partition = groups.partition(of: group)
         let salt = globalKeys ? 0 : partition + 1, seeds = buffer.seeds
-        let path = context.files.absolute(groups.slices[group].path)
-        let reader = try DataFileReader(path: path, wanted: context.mergeColumns)
+        let reader = try context.reader(of: groups.slices[group])
         let writer = try router.writer(replacing: group)
         var updates: [Int] = [], changed: Int64 = 0, deleted: Int64 = 0
         let instant = Array(context.commit.commit.utf8)
