@@ -46,6 +46,7 @@ struct sw_parquet_reader {
   std::shared_ptr<arrow::Schema> schema;
   std::shared_ptr<arrow::RecordBatchReader> batches;
   std::string leaf_lower, leaf_upper;
+  std::string lower, upper;
 };
 
 namespace {
@@ -239,13 +240,67 @@ extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, 
   });
 }
 
+namespace {
+enum sw_parquet_physical physical(parquet::Type::type type) {
+  switch (type) {
+    case parquet::Type::BOOLEAN: return SW_PARQUET_BOOLEAN;
+    case parquet::Type::INT32: return SW_PARQUET_INT32;
+    case parquet::Type::INT64: return SW_PARQUET_INT64;
+    case parquet::Type::INT96: return SW_PARQUET_INT96;
+    case parquet::Type::FLOAT: return SW_PARQUET_FLOAT;
+    case parquet::Type::DOUBLE: return SW_PARQUET_DOUBLE;
+    case parquet::Type::BYTE_ARRAY: return SW_PARQUET_BYTES;
+    case parquet::Type::FIXED_LEN_BYTE_ARRAY: return SW_PARQUET_FIXED;
+    default: throw std::runtime_error("unknown physical type");
+  }
+}
+}  // namespace
+
+extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *reader) { return reader->reader->num_row_groups(); }
+
+extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *reader, int32_t group) {
+  return reader->reader->parquet_reader()->metadata()->RowGroup(group)->num_rows();
+}
+
+extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *reader, int32_t group, int32_t column, sw_parquet_statistics *out,
+                                            char **error) {
+  return guarded(error, -1, [&] {
+    const auto &field = reader->reader->manifest().schema_fields.at(static_cast<size_t>(column));
+    if (field.column_index < 0 || !field.children.empty()) return 0;
+    auto metadata = reader->reader->parquet_reader()->metadata();
+    auto chunk = metadata->RowGroup(group)->ColumnChunk(field.column_index);
+    // Not set where the order of the values is not the one that SQL compares by.
+    if (!chunk->is_stats_set()) return 0;
+    auto statistics = chunk->statistics();
+    if (!statistics) return 0;
+    auto descriptor = metadata->schema()->Column(field.column_index);
+    out->physical = physical(descriptor->physical_type());
+    const auto &logical = descriptor->logical_type();
+    out->scale = logical && logical->is_decimal() ? static_cast<const parquet::DecimalLogicalType &>(*logical).scale() : 0;
+    out->has_bounds = statistics->HasMinMax();
+    out->has_nulls = statistics->HasNullCount();
+    out->nulls = out->has_nulls ? statistics->null_count() : 0;
+    reader->lower = out->has_bounds ? statistics->EncodeMin() : std::string();
+    reader->upper = out->has_bounds ? statistics->EncodeMax() : std::string();
+    out->lower = reader->lower.data();
+    out->lower_length = static_cast<int64_t>(reader->lower.size());
+    out->upper = reader->upper.data();
+    out->upper_length = static_cast<int64_t>(reader->upper.size());
+    return 1;
+  });
+}
+
 extern "C" bool sw_parquet_reader_start(sw_parquet_reader *reader, const int32_t *columns, int64_t column_count,
-                                        int64_t batch_rows, char **error) {
+                                        const int32_t *chosen, int64_t chosen_count, int64_t batch_rows, char **error) {
   return guarded(error, false, [&] {
     std::vector<int> leaves, groups;
     const auto &fields = reader->reader->manifest().schema_fields;
     for (int64_t i = 0; i < column_count; ++i) collect_leaves(fields.at(static_cast<size_t>(columns[i])), &leaves);
-    for (int i = 0; i < reader->reader->num_row_groups(); ++i) groups.push_back(i);
+    if (chosen) {
+      groups.assign(chosen, chosen + chosen_count);
+    } else {
+      for (int i = 0; i < reader->reader->num_row_groups(); ++i) groups.push_back(i);
+    }
     reader->reader->set_batch_size(batch_rows);
     reader->batches = check(reader->reader->GetRecordBatchReader(groups, leaves));
     return true;
@@ -331,7 +386,12 @@ extern "C" int64_t sw_parquet_reader_rows(const sw_parquet_reader *) { return 0;
 extern "C" bool sw_parquet_reader_schema(sw_parquet_reader *, struct ArrowSchema *, char **error) { return missing(error, false); }
 extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *, const char *, int64_t *) { return nullptr; }
 extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *, int32_t, int32_t, sw_parquet_leaf *, char **error) { return missing(error, -1); }
-extern "C" bool sw_parquet_reader_start(sw_parquet_reader *, const int32_t *, int64_t, int64_t, char **error) {
+extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *) { return 0; }
+extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *, int32_t) { return 0; }
+extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *, int32_t, int32_t, sw_parquet_statistics *, char **error) {
+  return missing(error, -1);
+}
+extern "C" bool sw_parquet_reader_start(sw_parquet_reader *, const int32_t *, int64_t, const int32_t *, int64_t, int64_t, char **error) {
   return missing(error, false);
 }
 extern "C" int sw_parquet_reader_next(sw_parquet_reader *, struct ArrowArray *, char **error) { return missing(error, -1); }

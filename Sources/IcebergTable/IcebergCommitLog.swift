@@ -164,6 +164,8 @@ final class IcebergCommitLog: CommitLog {
 
     // MARK: Columns
 
+    static let allowedChanges = "INT to BIGINT, FLOAT to DOUBLE, and a DECIMAL to one of more digits"
+
     func fieldIDs(_ schema: Schema) -> [Int32?]? {
         // The writer has loaded the table before.
         state.withLock { $0.book }?.fields(schema).map { Int32($0.id) }
@@ -171,7 +173,7 @@ final class IcebergCommitLog: CommitLog {
 
     func evolve(table: Schema, writer: Schema, name: String) throws -> Schema {
         let merged = try SchemaEvolution.merge(table: table, writer: writer, name: name, widening: IcebergTypes.promotes,
-                                               allowed: "INT to BIGINT, FLOAT to DOUBLE, and the precision of DECIMAL")
+                                               allowed: Self.allowedChanges)
         try state.withLock { state in _ = try book(&state).fields(merged) }
         return merged
     }

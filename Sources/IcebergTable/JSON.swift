@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// A JSON value as table metadata has them: 64-bit ids stay whole numbers, and members keep their order.
@@ -47,7 +48,7 @@ indirect enum JSON: Sendable, Hashable {
         case .bool(let b): out += b ? "true" : "false"
         case .int(let n): out += String(n)
         case .double(let d): out += "\(d)"
-        case .string(let s): out += Self.quote(s)
+        case .string(let s): out += JSONText.quote(s)
         case .array(let items):
             out += "["
             for (i, item) in items.enumerated() {
@@ -59,26 +60,11 @@ indirect enum JSON: Sendable, Hashable {
             out += "{"
             for (i, member) in members.enumerated() {
                 if i > 0 { out += "," }
-                out += Self.quote(member.name) + ":"
+                out += JSONText.quote(member.name) + ":"
                 member.value.write(&out)
             }
             out += "}"
         }
-    }
-
-    static func quote(_ text: String) -> String {
-        var out: [UInt8] = [0x22]
-        for byte in text.utf8 {
-            switch byte {
-            case 0x22: out += [0x5C, 0x22]
-            case 0x5C: out += [0x5C, 0x5C]
-            case 0x0A: out += [0x5C, 0x6E]
-            case 0x00..<0x20: out += Array("\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
-            default: out.append(byte)
-            }
-        }
-        out.append(0x22)
-        return String(decoding: out, as: UTF8.self)
     }
 
     // MARK: Parsing

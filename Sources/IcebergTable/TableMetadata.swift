@@ -173,7 +173,7 @@ struct TableMetadata: Sendable {
 
     var schema: IcebergSchema { schemas.first { $0.id == currentSchemaID }! }
     var spec: PartitionSpec { specs.first { $0.id == defaultSpecID }! }
-    var currentSnapshot: Snapshot? { currentSnapshotID.flatMap(snapshot) }
+    var currentSnapshot: Snapshot? { currentSnapshotID.flatMap { snapshot($0) } }
     func snapshot(_ id: Int64) -> Snapshot? { snapshots.first { $0.id == id } }
     func schema(of snapshot: Snapshot) -> IcebergSchema { snapshot.schemaID.flatMap { id in schemas.first { $0.id == id } } ?? schema }
 

@@ -14,6 +14,8 @@ package struct FileSlice: Sendable, Hashable {
 
     /// Where the file is relative to the table, when that is not the partition's folder.
     package var location: String?
+    /// Columns that have one value in all rows, whatever the file says: partition columns that it need not hold.
+    package var constants: [String: Value] = [:]
 
     package var path: String { location ?? (partition.isEmpty ? name : "\(partition)/\(name)") }
 

@@ -22,7 +22,7 @@ package struct DataFileContext: Sendable {
     /// Reads the version before.
     package func reader(of slice: FileSlice) throws -> DataFileReader {
         let ids = commit.fieldIDs(schema).map { Array(repeating: nil, count: marks.kept.count) + $0 }
-        return try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, ids: ids)
+        return try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, ids: ids, constants: slice.constants)
     }
 
     package static let rowGroupRows = 500_000

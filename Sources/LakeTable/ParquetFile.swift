@@ -157,13 +157,34 @@ package final class ParquetReader {
 
     private var selectedChildren: UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>?
 
-    /// - Parameter columns: ascending indices into `schema`; batches have these columns in this order.
-    package func start(columns: [Int], batchRows: Int) throws {
-        var error: UnsafeMutablePointer<CChar>?
-        let numbers = columns.map { Int32($0) }
-        guard sw_parquet_reader_start(handle, numbers, Int64(numbers.count), Int64(batchRows), &error) else {
-            throw failure("read", path, error, .corrupt)
+    /// Rows of each row group.
+    package var rowGroups: [Int64] { (0..<sw_parquet_reader_row_groups(handle)).map { sw_parquet_reader_row_group_rows(handle, $0) } }
+
+    /// Calls `body` with what the footer says of a column of `schema` in a row group; nil when it says nothing.
+    package func statistics<R>(group: Int, column: Int, _ body: (sw_parquet_statistics?) throws -> R) throws -> R {
+        var found = sw_parquet_statistics(), error: UnsafeMutablePointer<CChar>?
+        switch sw_parquet_reader_statistics(handle, Int32(group), Int32(column), &found, &error) {
+        case 0: return try body(nil)
+        case 1: return try body(found)
+        default: throw failure("read", path, error, .corrupt)
         }
+    }
+
+    /// - Parameters:
+    ///   - columns: ascending indices into `schema`; batches have these columns in this order.
+    ///   - groups: ascending numbers of row groups; nil = all.
+    package func start(columns: [Int], groups: [Int]? = nil, batchRows: Int) throws {
+        var error: UnsafeMutablePointer<CChar>?
+        let numbers = columns.map { Int32($0) }, chosen = groups.map { $0.map { Int32($0) } }
+        let started = (chosen ?? []).withUnsafeBufferPointer { list in
+            // An empty list is not the same as none.
+            var nothing: Int32 = 0
+            return withUnsafePointer(to: &nothing) { nothing in
+                sw_parquet_reader_start(handle, numbers, Int64(numbers.count), chosen == nil ? nil : list.baseAddress ?? nothing, Int64(list.count),
+                                        Int64(batchRows), &error)
+            }
+        }
+        guard started else { throw failure("read", path, error, .corrupt) }
         // A view of the file's schema with the selected children only; it owns nothing but the list.
         selectedChildren?.deallocate()
         let children = UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>.allocate(capacity: max(columns.count, 1))

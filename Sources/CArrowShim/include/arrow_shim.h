@@ -81,9 +81,29 @@ typedef struct sw_parquet_leaf {
 /// 1: `out` is filled; 0: there is no such leaf or row group; -1: error.
 int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, int32_t leaf, sw_parquet_leaf *out, char **error);
 
-/// Starts reading the given top-level columns (ascending numbers), at most `batch_rows` rows at a time.
-bool sw_parquet_reader_start(sw_parquet_reader *reader, const int32_t *columns, int64_t column_count, int64_t batch_rows,
-                             char **error);
+int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *reader);
+int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *reader, int32_t group);
+
+enum sw_parquet_physical { SW_PARQUET_BOOLEAN, SW_PARQUET_INT32, SW_PARQUET_INT64, SW_PARQUET_INT96, SW_PARQUET_FLOAT, SW_PARQUET_DOUBLE, SW_PARQUET_BYTES, SW_PARQUET_FIXED };
+
+/// What the footer says of a column in a row group. The bounds are encoded plainly: numbers little-endian, bytes without a length.
+typedef struct sw_parquet_statistics {
+  enum sw_parquet_physical physical;
+  bool has_bounds, has_nulls;
+  int64_t nulls;
+  /// Of a decimal; 0 for other columns.
+  int32_t scale;
+  const char *lower, *upper;
+  int64_t lower_length, upper_length;
+} sw_parquet_statistics;
+
+/// 1: `out` is filled, and its bounds are valid until the next call; 0: the column is nested or has no statistics; -1: error.
+int sw_parquet_reader_statistics(sw_parquet_reader *reader, int32_t group, int32_t column, sw_parquet_statistics *out, char **error);
+
+/// Starts reading the given top-level columns of the given row groups (both ascending numbers), at most `batch_rows` rows at a time.
+/// All row groups if `groups` is NULL.
+bool sw_parquet_reader_start(sw_parquet_reader *reader, const int32_t *columns, int64_t column_count, const int32_t *groups,
+                             int64_t group_count, int64_t batch_rows, char **error);
 /// 1: `out` holds a struct array that the caller releases; 0: no more rows; -1: error.
 int sw_parquet_reader_next(sw_parquet_reader *reader, struct ArrowArray *out, char **error);
 void sw_parquet_reader_free(sw_parquet_reader *reader);

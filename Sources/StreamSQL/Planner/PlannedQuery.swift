@@ -83,7 +83,8 @@ struct Planner {
     /// Rules that look at all plans of the job, and those that nothing is to be pushed through.
     private func finished(_ plans: [LogicalPlan]) -> [LogicalPlan] {
         let split = SplitDistinct(settings: settings.aggregation)
-        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(plans.map(split.apply)))
+        let filtered = plans.map { FilterIntoScan(connectors: catalog.connectors).apply(split.apply($0)) }
+        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(filtered))
     }
 
     func builder(name: String) -> JobGraphBuilder {
