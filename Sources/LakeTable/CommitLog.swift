@@ -95,6 +95,8 @@ package protocol CommitLog: AnyObject, Sendable {
     /// What the table is called in errors, for example "Hudi table /data/orders".
     var title: String { get }
     var markColumns: MarkColumns { get }
+    /// Ids of columns, where files name them by ids rather than names; nil = by name.
+    func fieldIDs(_ schema: Schema) -> [Int32?]?
     /// The schema of the next commit.
     /// - Parameter missing: the writer may lack columns of the table: its rows get NULL there.
     /// - Throws: `.validate` for a change of columns that the format does not allow, naming the column.
@@ -121,6 +123,8 @@ package protocol CommitLog: AnyObject, Sendable {
 }
 
 extension CommitLog {
+    package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
+
     package func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
         try SchemaEvolution.merge(table: table, writer: writer, name: name, missing: missing)
     }
@@ -150,6 +154,12 @@ package protocol CommitFiles: AnyObject, Sendable {
     /// The name of a new file. `task` differs between the files of a commit, `attempt` between commits of a writer.
     func name(fileId: String, task: Int, attempt: Int) -> String
     func newFileId() -> String
+    /// Where a file is relative to the table; nil = in the folder that the partition is called after.
+    func location(partition: String, name: String) -> String?
+    /// How values look in Parquet.
+    var layout: ArrowLayout { get }
+    /// Ids of the columns, where files name them by ids rather than names; nil = by name.
+    func fieldIDs(_ schema: Schema) -> [Int32?]?
     /// Called before a file is begun, by one thread at a time: makes its folder and what must be there before it.
     func prepare(_ file: FileSlice, isNew: Bool) throws
     /// Called before a file gets its name.
@@ -160,6 +170,12 @@ package protocol CommitFiles: AnyObject, Sendable {
     func arrowSchema(_ fields: Schema, layout: ArrowLayout) -> ArrowSchema
     /// Footer entries beside those of the marks.
     func footer(_ schema: Schema) -> [(String, String)]
+}
+
+extension CommitFiles {
+    package var layout: ArrowLayout { .lake }
+    package func location(partition: String, name: String) -> String? { nil }
+    package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
 }
 
 /// The columns in front of the data columns of one file.

@@ -21,7 +21,8 @@ package struct DataFileContext: Sendable {
 
     /// Reads the version before.
     package func reader(of slice: FileSlice) throws -> DataFileReader {
-        try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, constants: slice.constants)
+        let ids = commit.fieldIDs(schema).map { Array(repeating: nil, count: marks.kept.count) + $0 }
+        return try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, ids: ids, constants: slice.constants)
     }
 
     package static let rowGroupRows = 500_000
@@ -47,8 +48,6 @@ package final class DataFileWriter {
     private var bytesInGroup = 0
     private var closed = false
 
-    private static let layout = ArrowLayout.lake
-
     /// - Parameters:
     ///   - previous: the version that this one replaces; nil for a new file group.
     ///   - fileId: of a new file group that is written a second time; nil = a new one.
@@ -57,12 +56,14 @@ package final class DataFileWriter {
         self.context = context
         let commit = context.commit
         let fileId = fileId ?? previous?.fileId ?? commit.newFileId()
-        slice = FileSlice(partition: partition, fileId: fileId, name: commit.name(fileId: fileId, task: task, attempt: attempt), instant: commit.commit)
+        var slice = FileSlice(partition: partition, fileId: fileId, name: commit.name(fileId: fileId, task: task, attempt: attempt), instant: commit.commit)
+        slice.location = commit.location(partition: partition, name: slice.name)
+        self.slice = slice
         stat = WriteStat(fileId: fileId, path: slice.path, previous: previous?.instant, partition: partition)
         try commit.prepare(slice, isNew: previous == nil)
         marks = commit.marks(for: slice, task: task)
         meta = marks.builders
-        data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: Self.layout) }
+        data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: commit.layout) }
     }
 
     deinit {
@@ -76,7 +77,7 @@ package final class DataFileWriter {
         let fields = marks.names.map { Field($0, .string) } + context.schema.map { Field($0.name, $0.type) }
         let temporary = try context.files.temporaryName()
         try context.files.touch(temporary)
-        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: context.commit.arrowSchema(fields, layout: Self.layout),
+        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: context.commit.arrowSchema(fields, layout: context.commit.layout),
                                        codec: context.codec, plain: context.commit.plainColumns, rowGroupRows: DataFileContext.rowGroupRows)
         parquet = (writer, temporary)
         return writer

@@ -182,7 +182,7 @@ package final class FileRouter {
     /// Flushes the folders and tells what the commit wrote and what that replaces.
     package func finish() throws -> (stats: [WriteStat], superseded: [FileSlice]) {
         try closeAll()
-        try context.files.flush(folders: Set(written.values.map(\.partition)))
+        try context.files.flush(folders: Set(written.values.compactMap { $0.path.map(TableFiles.folder) }))
         return (written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) },
                 superseded.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) })
     }

@@ -137,8 +137,9 @@ package final class LakeSinkWriter: SinkWriter {
             rules.partitionFields = []
             generator = KeyGenerator(rules, schema: wanted)
         }
+        let ids = log.markColumns.key == nil ? log.fieldIDs(wanted) : nil
         for group in groups.slices.indices {
-            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, constants: groups.slices[group].constants)
+            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, ids: ids, constants: groups.slices[group].constants)
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {
                 let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])
