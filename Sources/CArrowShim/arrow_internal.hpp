@@ -28,7 +28,7 @@ struct sw_parquet_reader {
   std::shared_ptr<arrow::Schema> schema;
   std::shared_ptr<arrow::RecordBatchReader> batches;
   /// Of the statistics that were asked for last.
-  std::string lower, upper;
+  std::string lower, upper, leaf_lower, leaf_upper;
 };
 
 namespace sw {

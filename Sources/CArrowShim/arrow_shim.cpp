@@ -184,6 +184,31 @@ void collect_leaves(const parquet::arrow::SchemaField &field, std::vector<int> *
 }
 }  // namespace
 
+extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, int32_t leaf, sw_parquet_leaf *out, char **error) {
+  return guarded(error, -1, [&] {
+    auto metadata = reader->reader->parquet_reader()->metadata();
+    if (group >= metadata->num_row_groups() || leaf >= metadata->num_columns()) return 0;
+    auto descriptor = metadata->schema()->Column(leaf);
+    auto chunk = metadata->RowGroup(group)->ColumnChunk(leaf);
+    out->field_id = descriptor->schema_node()->field_id();
+    out->compressed_bytes = chunk->total_compressed_size();
+    out->values = chunk->num_values();
+    out->repeated = descriptor->max_repetition_level() > 0;
+    // Not set where the order of the values is not the one that SQL compares by.
+    auto statistics = chunk->is_stats_set() ? chunk->statistics() : nullptr;
+    out->has_nulls = statistics && statistics->HasNullCount();
+    out->nulls = out->has_nulls ? statistics->null_count() : 0;
+    out->has_bounds = statistics && statistics->HasMinMax();
+    reader->leaf_lower = out->has_bounds ? statistics->EncodeMin() : std::string();
+    reader->leaf_upper = out->has_bounds ? statistics->EncodeMax() : std::string();
+    out->lower = reader->leaf_lower.data();
+    out->lower_length = static_cast<int64_t>(reader->leaf_lower.size());
+    out->upper = reader->leaf_upper.data();
+    out->upper_length = static_cast<int64_t>(reader->leaf_upper.size());
+    return 1;
+  });
+}
+
 namespace {
 enum sw_parquet_physical physical(parquet::Type::type type) {
   switch (type) {
@@ -335,6 +360,7 @@ extern "C" bool sw_parquet_rewrite(const char *, sw_parquet_writer *, const sw_r
   release(patch);
   return missing(error, false);
 }
+extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *, int32_t, int32_t, sw_parquet_leaf *, char **error) { return missing(error, -1); }
 extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *) { return 0; }
 extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *, int32_t) { return 0; }
 extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *, int32_t, int32_t, sw_parquet_statistics *, char **error) {

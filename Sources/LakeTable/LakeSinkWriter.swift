@@ -114,7 +114,7 @@ package final class LakeSinkWriter: SinkWriter {
     private func loadTable() throws {
         let state = try log.load()
         try use(try state.schema.map {
-            try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
+            try log.evolve(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
         } ?? configuration.stored)
         try loadGroups(state)
     }
@@ -170,8 +170,9 @@ package final class LakeSinkWriter: SinkWriter {
         } else {
             generator = keys.ofKeysOnly(schema)
         }
+        let ids = log.markColumns.key == nil ? log.fieldIDs(wanted) : nil
         for group in groups.slices.indices {
-            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted)
+            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, ids: ids, constants: groups.slices[group].constants)
             var first = 0
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {

@@ -139,6 +139,29 @@ package final class ParquetReader {
         sw_parquet_reader_free(handle)
     }
 
+    /// The ids of the top-level columns, where the file has them.
+    package var fieldIDs: [Int32?] {
+        (0..<Int(arrowSchema.n_children)).map { i in
+            ArrowMetadata.value("PARQUET:field_id", of: arrowSchema.children[i]!.pointee).flatMap { Int32($0) }
+        }
+    }
+
+    /// Calls `body` with what the footer says of each leaf column that has an id, in each row group. The bounds live as long as the call.
+    package func forEachLeaf(_ body: (sw_parquet_leaf) throws -> Void) throws {
+        var group: Int32 = 0, leaf: Int32 = 0, error: UnsafeMutablePointer<CChar>?
+        while true {
+            var found = sw_parquet_leaf()
+            switch sw_parquet_reader_leaf(handle, group, leaf, &found, &error) {
+            case 1:
+                if found.field_id >= 0 { try body(found) }
+                leaf += 1
+            case 0 where leaf > 0: (group, leaf) = (group + 1, 0)
+            case 0: return
+            default: throw failure("read", path, error, .corrupt)
+            }
+        }
+    }
+
     package var rows: Int64 { sw_parquet_reader_rows(handle) }
 
     /// Whether all values of a top-level column refer to dictionaries.
@@ -170,7 +193,7 @@ package final class ParquetReader {
     /// - Parameters:
     ///   - columns: ascending indices into `schema`; batches have these columns in this order.
     ///   - groups: ascending numbers of row groups; nil = all.
-    func start(columns: [Int], groups: [Int]? = nil, batchRows: Int) throws {
+    package func start(columns: [Int], groups: [Int]? = nil, batchRows: Int) throws {
         var error: UnsafeMutablePointer<CChar>?
         let numbers = columns.map { Int32($0) }, chosen = groups.map { $0.map { Int32($0) } }
         let started = (chosen ?? []).withUnsafeBufferPointer { list in

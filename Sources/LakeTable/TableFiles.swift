@@ -21,6 +21,8 @@ package struct TableFiles: Sendable {
     package let root: String
     /// Makes all changes, and tells the time.
     package var host = Host.system
+    /// The folder of the lock and, in `.temp`, of temporary files.
+    package var metaFolder = TableFiles.metaFolder
     /// Called after each step of a write; throws where a test wants the writer to die.
     package var reached: @Sendable (WriteStep) throws -> Void = { _ in }
 
@@ -127,8 +129,8 @@ package struct TableFiles: Sendable {
 
     /// A name for a new file in the table's temporary folder.
     package func temporaryName() throws -> String {
-        try makeFolder(Self.temporaryFolder)
-        return Self.temporaryFolder + "/" + host.uuid()
+        try makeFolder(metaFolder + "/.temp")
+        return metaFolder + "/.temp/" + host.uuid()
     }
 
     /// Creates a file that is there whole or not at all and never replaces another one.
@@ -156,6 +158,14 @@ package struct TableFiles: Sendable {
             throw error
         }
         try publish(temporary: temporary, as: relative, flushingFolder: flushingFolder)
+    }
+
+    /// Creates a file, or puts a new one in the place of the one that is there, all at once.
+    package func replace(_ relative: String, _ bytes: [UInt8]) throws {
+        let temporary = try temporaryName()
+        try publish(temporary, bytes, flushingFolder: false)
+        if host.rename(absolute(temporary), absolute(relative)) != 0 { throw Self.failure("replace", absolute(relative)) }
+        try flush(Self.folder(of: relative))
     }
 
     /// Gives a finished, flushed temporary file its name; removes it when that fails.
@@ -234,7 +244,7 @@ package final class TableLock: Sendable {
     /// - Throws: `.conflict` when another writer holds it.
     package init(_ files: TableFiles) throws {
         // Readers of the format skip names that start with a dot.
-        let file = TableFiles.metaFolder + "/.swiftwater.lock", path = files.absolute(file)
+        let file = files.metaFolder + "/.swiftwater.lock", path = files.absolute(file)
         if !files.exists(file) { try files.touch(file) }
         // Locking changes nothing on the disk, and must not depend on whether the disk still takes changes.
         descriptor = open(path, O_RDWR | O_CLOEXEC)

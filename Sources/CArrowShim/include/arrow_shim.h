@@ -64,6 +64,25 @@ bool sw_parquet_reader_schema(sw_parquet_reader *reader, struct ArrowSchema *out
 const char *sw_parquet_reader_metadata(const sw_parquet_reader *reader, const char *key, int64_t *length);
 /// Whether all pages of a top-level column refer to dictionaries, so that its values repeat; true for nested columns.
 bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *reader, int32_t column);
+/// What the footer says of one leaf column in one row group. The bounds are encoded plainly: numbers little-endian, bytes without a
+/// length, and belong to the reader until the next call.
+typedef struct sw_parquet_leaf {
+  /// -1 = the file has no ids.
+  int32_t field_id;
+  int64_t compressed_bytes;
+  /// Nulls included.
+  int64_t values;
+  bool has_nulls, has_bounds;
+  /// Within a list or a map.
+  bool repeated;
+  int64_t nulls;
+  const char *lower, *upper;
+  int64_t lower_length, upper_length;
+} sw_parquet_leaf;
+
+/// 1: `out` is filled; 0: there is no such leaf or row group; -1: error.
+int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, int32_t leaf, sw_parquet_leaf *out, char **error);
+
 int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *reader);
 int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *reader, int32_t group);
 
