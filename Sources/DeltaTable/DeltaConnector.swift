@@ -33,6 +33,11 @@ public struct DeltaConnector: TableConnector {
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> { DeltaOption.all.union(LookupOptions.keys) }
 
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [RowColumns.metadataKey: .variant] }
+
+    /// `row`: the image of each row, whose fields become columns of the table; it is written only.
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [RowColumns.metadataKey] }
+
     public func validate(_ table: TableDescriptor) throws {
         try Parquet.require()
         let options = DeltaOptions(table: table)
@@ -53,13 +58,18 @@ public struct DeltaConnector: TableConnector {
         if let snapshot = try DeltaSnapshot.load(files) {
             try ProtocolCheck.requireWritable(snapshot, table: files.root)
             try plan.requireFit(snapshot.metadata, table: files.root)
-            _ = try DeltaSchema.evolve(table: try snapshot.schema().columns, writer: plan.stored, name: table.name)
+            _ = try DeltaSchema.evolve(table: try snapshot.schema().columns, writer: plan.stored, name: table.name,
+                                        missing: configuration.nullForMissing)
         }
         return LakeSink(log: DeltaLog(files: files, plan: plan), configuration: configuration, commitInterval: try options.commitInterval())
     }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try Parquet.require()
+        if let column = scan.metadata.map({ table.metadata[$0] }).first(where: { $0.key == RowColumns.metadataKey }) {
+            throw StreamError(.validate, "table \(table.name): column \(column.name) (METADATA FROM 'row') can be written, not read",
+                              fix: "select the columns that the table has got: swiftwater table show \(table.options[LakeOptions.path] ?? "PATH")")
+        }
         let options = DeltaOptions(table: table)
         return DeltaSource(files: try options.files(), table: table, scan: scan, asOf: try options.asOf())
     }

@@ -36,7 +36,9 @@ final class DeltaLog: CommitLog {
     var title: String { "Delta table \(files.root)" }
     var markColumns: MarkColumns { .none }
 
-    func evolve(table: Schema, writer: Schema, name: String) throws -> Schema { try DeltaSchema.evolve(table: table, writer: writer, name: name) }
+    func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
+        try DeltaSchema.evolve(table: table, writer: writer, name: name, missing: missing)
+    }
 
     // MARK: The lock
 

@@ -150,7 +150,7 @@ struct DeltaOptions {
         return WriteConfiguration(
             operation: operation, keys: plan.keyRules, orderingField: try lake.orderingField(), stored: plan.stored, codec: plan.codec,
             globalKeys: try lake.globalKeys(), limits: try lake.limits(), mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(),
-            upsertBufferBytes: try lake.upsertBufferBytes())
+            upsertBufferBytes: try lake.upsertBufferBytes(), rowColumn: RowColumns.position(in: table), nullForMissing: try lake.nullForMissing())
     }
 
     func commitInterval() throws -> Duration? { try lake.commitInterval() }

@@ -146,13 +146,14 @@ struct DeltaSchema: Sendable {
 
     /// The columns of the next commit: those of the table, then new ones.
     /// - Throws: `.validate` for any other change, naming the column.
-    static func evolve(table current: Schema, writer: Schema, name: String) throws -> Schema {
+    static func evolve(table current: Schema, writer: Schema, name: String, missing: Bool = false) throws -> Schema {
         for column in current {
-            guard let wanted = writer.first(where: { $0.name == column.name }), !SchemaEvolution.same(column.type, wanted.type) else { continue }
-            throw StreamError(.validate, "column \(column.name) is \(column.type) in Delta table \(name), but \(wanted.type) in the declaration; "
+            guard let wanted = writer.first(where: { $0.name == column.name }), !SchemaEvolution.same(column.type, wanted.type),
+                  !SchemaEvolution.widens(wanted.type, to: column.type) else { continue }
+            throw StreamError(.validate, "column \(column.name) is \(column.type) in Delta table \(name), but \(wanted.type) in what is written; "
                               + "the type of a column of a Delta table does not change", fix: "declare \(column.name) \(column.type)")
         }
-        let merged = try SchemaEvolution.merge(table: current, writer: writer, name: name)
+        let merged = try SchemaEvolution.merge(table: current, writer: writer, name: name, missing: missing)
         _ = try stored(merged)
         return merged
     }

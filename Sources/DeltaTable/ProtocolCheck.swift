@@ -13,7 +13,7 @@ enum ProtocolCheck {
     static func requireReadable(_ snapshot: DeltaSnapshot, table: String) throws {
         let needs = snapshot.protocol
         guard needs.minReaderVersion <= 3 else { throw refuse(table, "read", "reader version \(needs.minReaderVersion) of the protocol") }
-        for feature in needs.readerFeatures ?? [] where !readable.contains(feature) { throw refuse(table, "read", "the feature '\(feature)'") }
+        try require(needs.readerFeatures, among: readable, table, "read")
         if let mode = snapshot.metadata.setting("delta.columnMapping.mode"), mode != "none" {
             throw refuse(table, "read", "the feature 'columnMapping' (mode \(mode))")
         }
@@ -26,7 +26,7 @@ enum ProtocolCheck {
         try requireReadable(snapshot, table: table)
         let needs = snapshot.protocol
         guard needs.minWriterVersion <= 7 else { throw refuse(table, "written", "writer version \(needs.minWriterVersion) of the protocol") }
-        for feature in needs.writerFeatures ?? [] where !writable.contains(feature) { throw refuse(table, "written", "the feature '\(feature)'") }
+        try require(needs.writerFeatures, among: writable, table, "written")
         for (key, value) in (snapshot.metadata.configuration ?? [:]).sorted(by: { $0.key < $1.key }) {
             if key.hasPrefix("delta.constraints.") { throw refuse(table, "written", "the feature 'checkConstraints' (\(key))") }
             guard value?.lowercased() == "true" else { continue }
@@ -43,6 +43,12 @@ enum ProtocolCheck {
             throw StreamError(.validate, "column \(column) of Delta table \(table) has the type \(type), which is read but not written here",
                               fix: "write the table with the engine that made it, or rewrite the column as \(type == "timestamp_ntz" ? "timestamp" : "integer")")
         }
+    }
+
+    private static func require(_ features: [String]?, among known: Set<String>, _ table: String, _ doing: String) throws {
+        let unknown = (features ?? []).filter { !known.contains($0) }
+        guard !unknown.isEmpty else { return }
+        throw refuse(table, doing, "the feature\(unknown.count > 1 ? "s" : "") " + unknown.map { "'\($0)'" }.joined(separator: ", "))
     }
 
     private static func refuse(_ table: String, _ doing: String, _ what: String) -> StreamError {

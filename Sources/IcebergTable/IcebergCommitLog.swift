@@ -171,8 +171,8 @@ final class IcebergCommitLog: CommitLog {
         state.withLock { $0.book }?.fields(schema).map { Int32($0.id) }
     }
 
-    func evolve(table: Schema, writer: Schema, name: String) throws -> Schema {
-        let merged = try SchemaEvolution.merge(table: table, writer: writer, name: name, widening: IcebergTypes.promotes,
+    func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
+        let merged = try SchemaEvolution.merge(table: table, writer: writer, name: name, missing: missing, widening: IcebergTypes.promotes,
                                                allowed: Self.allowedChanges)
         try state.withLock { state in _ = try book(&state).fields(merged) }
         return merged

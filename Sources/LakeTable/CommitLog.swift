@@ -98,8 +98,9 @@ package protocol CommitLog: AnyObject, Sendable {
     /// Ids of columns, where files name them by ids rather than names; nil = by name.
     func fieldIDs(_ schema: Schema) -> [Int32?]?
     /// The schema of the next commit.
+    /// - Parameter missing: the writer may lack columns of the table: its rows get NULL there.
     /// - Throws: `.validate` for a change of columns that the format does not allow, naming the column.
-    func evolve(table: Schema, writer: Schema, name: String) throws -> Schema
+    func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws
@@ -124,8 +125,8 @@ package protocol CommitLog: AnyObject, Sendable {
 extension CommitLog {
     package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
 
-    package func evolve(table: Schema, writer: Schema, name: String) throws -> Schema {
-        try SchemaEvolution.merge(table: table, writer: writer, name: name)
+    package func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
+        try SchemaEvolution.merge(table: table, writer: writer, name: name, missing: missing)
     }
 }
 

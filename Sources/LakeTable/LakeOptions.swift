@@ -15,9 +15,10 @@ package struct LakeOptions {
     package static let commitInterval = "write.commit.interval"
     package static let globalIndex = "index.global.enabled"
     package static let retainCommits = "clean.retain_commits"
+    package static let nullForMissing = "write.set.null.for.missing.columns"
 
     package static let all: Set<String> = Set([
-        path, operation, codec, maxFileSize, smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits,
+        path, operation, codec, maxFileSize, smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits, nullForMissing,
     ] + ordering)
 
     package let table: TableDescriptor
@@ -116,6 +117,9 @@ package struct LakeOptions {
     package func globalKeys() throws -> Bool { try read.bool(Self.globalIndex) ?? true }
 
     package func mergesSmallFilesOnInsert() throws -> Bool { try read.bool(Self.insertCluster) ?? false }
+
+    /// Columns of the table that the declaration lacks are written as NULL.
+    package func nullForMissing() throws -> Bool { try read.bool(Self.nullForMissing) ?? false }
 
     package func upsertBufferBytes() throws -> Int { Int(try mebibytes(Self.taskMaxSize, default: 512)) }
 
