@@ -154,7 +154,11 @@ package final class LakeSinkWriter: SinkWriter {
         let images = configuration.rowColumn.map { batch.columns[$0].flat() }
         let kinds = batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) }
         func isAdded(_ row: Int) -> Bool { kinds.map { RowKind(rawValue: $0[row])!.isAdd } ?? true }
-        if let images { try use(try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)) }
+        if let images {
+            let grown = try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)
+            // The format has a say in it.
+            if grown != schema { try use(try log.evolve(table: schema, writer: grown, name: configuration.keys.tableName, missing: false)) }
+        }
         return try zip(schema, sources).map { field, source in
             if let source { return try ColumnConversion.convert(batch.columns[source], to: field.type, name: field.name) }
             return try images.map { try rowColumns.column(field, of: $0, count: n, isWanted: isAdded) } ?? .nulls(type: field.type, count: n)
