@@ -59,7 +59,8 @@ import TestScripts
         var seen: [String] = []
         try client.sweep("t/", skip: { $0.hasPrefix("t/.meta/") ? "t/.meta0" : nil }) { seen.append($0.key) }
         #expect(seen == all.map(\.key).filter { !$0.hasPrefix("t/.meta/") })
-        #expect(try client.hasAny("t/q/") && !client.hasAny("t/r/"))
+        #expect(try client.hasAny("t/q/"))
+        #expect(try !client.hasAny("t/r/"))
         try server.reset()
         try client.delete(all.map(\.key))
         #expect(try server.counts() == ["DeleteObjects": 3])
@@ -76,10 +77,10 @@ import TestScripts
         #expect(next != nil)
         #expect(try client.put("c", [4], .unchanged(etag: etag!, token: token())) == nil)
         #expect(try client.put("gone", [4], .unchanged(etag: etag!, token: token())) == nil)
-        let wins = try (0..<8).map { i in try (client.start(client.putRequest("race", [UInt8(i)], .absent(token: "t\(i)"))), i) }
-            .map { call, i in try client.putResult("race", .absent(token: "t\(i)"), call) != nil ? i : nil }.compactMap { $0 }
+        let calls = try (0..<8).map { i in try client.start(client.putRequest("race", [UInt8(i)], .absent(token: "t\(i)"))) }
+        let wins = try calls.enumerated().filter { i, call in try client.putResult("race", .absent(token: "t\(i)"), call) != nil }.map(\.offset)
         #expect(wins.count == 1)
-        #expect(try client.get("race") == wins.map { UInt8($0) })
+        #expect(try client.get("race") == wins.map { UInt8(truncatingIfNeeded: $0) })
     }
 
     @Test("a conditional write whose answer was lost is known as our own; that of another is not")
