@@ -1,9 +1,5 @@
-import Foundation
+import StreamCore
 import Synchronization
-
-#if canImport(FoundationNetworking)
-import FoundationNetworking
-#endif
 
 /// What came of one HTTP request.
 struct HTTPAnswer: Sendable {
@@ -11,64 +7,102 @@ struct HTTPAnswer: Sendable {
     var status: Int
     /// Names in lower case.
     var headers: [String: String] = [:]
-    var body = Data()
+    var body: [UInt8] = []
     var problem = ""
 }
 
-/// Makes HTTP requests over connections that are kept, TLS among them. For threads that may block; any number of them.
+/// Makes HTTP requests to one server over connections that are kept, TLS among them. Calls block; any number of threads.
+///
+/// A client of our own: with Foundation's each body is copied several times and passed between threads, and it cannot tell whether a connection that is
+/// kept is still good before a request is sent over it.
 final class HTTPTransport: Sendable {
-    private let session: URLSession
+    private let host: String
+    private let port: Int
+    private let security: TLSSettings?
+    /// Seconds without any progress.
+    private let timeout: Double
+    private let idle = Mutex<[HTTPConnection]>([])
 
-    /// - Parameter timeout: seconds without any progress.
-    init(timeout: Double, connections: Int) {
-        let configuration = URLSessionConfiguration.ephemeral
-        configuration.timeoutIntervalForRequest = timeout
-        configuration.httpMaximumConnectionsPerHost = connections
-        configuration.requestCachePolicy = .reloadIgnoringLocalCacheData
-        configuration.urlCache = nil
-        configuration.httpShouldSetCookies = false
-        session = URLSession(configuration: configuration)
+    private static let idleMax = 16
+
+    init(host: String, port: Int, security: TLSSettings?, timeout: Double) {
+        (self.host, self.port, self.security, self.timeout) = (host, port, security, timeout)
     }
 
-    deinit { session.finishTasksAndInvalidate() }
-
-    /// Sends a request; `HTTPExchange.wait` has the answer.
-    func start(_ method: String, _ url: URL, headers: [(name: String, value: String)], body: [UInt8]?) -> HTTPExchange {
-        var request = URLRequest(url: url)
-        request.httpMethod = method
-        if let body { request.httpBody = Data(body) }
-        for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
-        let exchange = HTTPExchange()
-        session.dataTask(with: request) { data, response, error in
-            guard let http = response as? HTTPURLResponse, error == nil else {
-                return exchange.end(HTTPAnswer(status: 0, problem: error.map(Self.text) ?? "there was no answer"))
+    /// Sends a request; `HTTPExchange.wait` has the answer, and also tells what went wrong with the sending.
+    ///
+    /// - Parameter target: path and query, encoded. `headers` has `Host` among them, `Content-Length` is added.
+    func start(_ method: String, _ target: String, headers: [(name: String, value: String)], body: [UInt8]?) -> HTTPExchange {
+        var head = "\(method) \(target) HTTP/1.1\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        if let body { head += "Content-Length: \(body.count)\r\n" }
+        head += "\r\n"
+        do {
+            let connection = try connection()
+            do {
+                // One segment where both are small.
+                if let body, body.count <= 16_384 {
+                    try connection.send(Array(head.utf8) + body)
+                } else {
+                    try connection.send(Array(head.utf8))
+                    if let body { try connection.send(body) }
+                }
+            } catch let problem as HTTPProblem {
+                // A server that refuses a body may have said why before it stopped reading.
+                return HTTPExchange(self, connection, hasBody: method != "HEAD", sendProblem: problem.text)
             }
-            var headers: [String: String] = [:]
-            for (name, value) in http.allHeaderFields { if let name = name as? String { headers[name.lowercased()] = value as? String } }
-            exchange.end(HTTPAnswer(status: http.statusCode, headers: headers, body: data ?? Data()))
-        }.resume()
-        return exchange
+            return HTTPExchange(self, connection, hasBody: method != "HEAD", sendProblem: nil)
+        } catch {
+            return HTTPExchange(failed: (error as? HTTPProblem)?.text ?? "\(error)")
+        }
     }
 
-    private static func text(_ error: any Error) -> String {
-        let error = error as NSError
-        return error.domain == NSURLErrorDomain && error.code == NSURLErrorTimedOut ? "no answer came in time" : error.localizedDescription
+    private func connection() throws -> HTTPConnection {
+        while let known = idle.withLock({ $0.popLast() }) { if known.isUsable { return known } }
+        return try HTTPConnection(host: host, port: port, security: security, timeout: timeout)
+    }
+
+    fileprivate func giveBack(_ connection: HTTPConnection) {
+        idle.withLock { if $0.count < Self.idleMax { $0.append(connection) } }
     }
 }
 
 /// A request that is under way.
 final class HTTPExchange: Sendable {
-    private let answer = Mutex<HTTPAnswer?>(nil)
-    private let done = DispatchSemaphore(value: 0)
+    private let transport: HTTPTransport?
+    private let hasBody: Bool
+    private let problem: String?
+    /// Nil once the answer was read.
+    private let connection: Mutex<HTTPConnection?>
 
-    fileprivate func end(_ answer: HTTPAnswer) {
-        self.answer.withLock { $0 = answer }
-        done.signal()
+    fileprivate init(_ transport: HTTPTransport, _ connection: HTTPConnection, hasBody: Bool, sendProblem: String?) {
+        (self.transport, self.hasBody, problem) = (transport, hasBody, sendProblem)
+        self.connection = Mutex(connection)
+    }
+
+    fileprivate init(failed: String) {
+        (transport, hasBody, problem) = (nil, false, failed)
+        connection = Mutex(nil)
     }
 
     /// Blocks until the answer comes. To be called once.
     func wait() -> HTTPAnswer {
-        done.wait()
-        return answer.withLock { $0! }
+        guard let connection = connection.withLock({ held in
+            defer { held = nil }
+            return held
+        }) else { return HTTPAnswer(status: 0, problem: problem ?? "the answer was read already") }
+        do {
+            let (answer, isReusable) = try connection.receive(hasBody: hasBody)
+            if isReusable, problem == nil { transport?.giveBack(connection) }
+            return answer
+        } catch {
+            return HTTPAnswer(status: 0, problem: problem ?? (error as? HTTPProblem)?.text ?? "\(error)")
+        }
     }
+}
+
+/// Why a connection cannot go on.
+struct HTTPProblem: Error {
+    let text: String
+    init(_ text: String) { self.text = text }
 }

@@ -26,6 +26,8 @@ package struct ObjectStoreOptions: Sendable {
     /// Milliseconds.
     package var lease: Int64 = 60_000
     package var spoolDirectory: String
+    /// A file of certificates that are trusted instead of the system's: AWS_CA_BUNDLE.
+    package var authorities: String?
     /// Parts of one upload or download that are under way at a time.
     package var parallelParts = 4
 
@@ -87,6 +89,7 @@ package struct ObjectStoreOptions: Sendable {
             guard milliseconds >= 1_000 else { throw options.error(Key.lease, "is shorter than a second") }
             lease = milliseconds
         }
+        authorities = variable("AWS_CA_BUNDLE")
         spoolDirectory = table.options[Key.spool] ?? NSTemporaryDirectory()
         while spoolDirectory.count > 1, spoolDirectory.hasSuffix("/") { spoolDirectory.removeLast() }
     }

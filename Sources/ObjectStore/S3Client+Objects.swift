@@ -44,7 +44,7 @@ extension S3Client {
 
     /// - Returns: nil when there is no such object.
     package func get(_ key: String) throws -> [UInt8]? {
-        do { return Array(try send(Request(method: "GET", key: key, doing: "read \(place(key))")).body) } catch let failure as S3Failure {
+        do { return try send(Request(method: "GET", key: key, doing: "read \(place(key))")).body } catch let failure as S3Failure {
             return try missing(failure, "read \(place(key))")
         }
     }
@@ -53,7 +53,7 @@ extension S3Client {
     package func getWithETag(_ key: String) throws -> (bytes: [UInt8], etag: String)? {
         do {
             let answer = try send(Request(method: "GET", key: key, doing: "read \(place(key))"))
-            return (Array(answer.body), answer.headers["etag"] ?? "")
+            return (answer.body, answer.headers["etag"] ?? "")
         } catch let failure as S3Failure { return try missing(failure, "read \(place(key))") }
     }
 
@@ -62,10 +62,10 @@ extension S3Client {
     }
 
     /// Bytes of an object; `range` lies inside it.
-    package func get(_ key: String, _ range: Range<Int64>) throws -> Data { try ranged(key, range, start(rangeRequest(key, range))) }
+    package func get(_ key: String, _ range: Range<Int64>) throws -> [UInt8] { try ranged(key, range, start(rangeRequest(key, range))) }
 
-    func ranged(_ key: String, _ range: Range<Int64>, _ call: Call) throws -> Data {
-        guard !range.isEmpty else { return Data() }
+    func ranged(_ key: String, _ range: Range<Int64>, _ call: Call) throws -> [UInt8] {
+        guard !range.isEmpty else { return [] }
         do {
             let body = try finish(call).body
             guard body.count == range.count else {
@@ -77,7 +77,7 @@ extension S3Client {
     }
 
     /// The last bytes of an object, and how many it has in all; all of them when it is no larger.
-    package func tail(_ key: String, _ bytes: Int) throws -> (tail: Data, bytes: Int64) {
+    package func tail(_ key: String, _ bytes: Int) throws -> (tail: [UInt8], bytes: Int64) {
         let request = Request(method: "GET", key: key, headers: [(name: "Range", value: "bytes=-\(bytes)")], doing: "read \(place(key))")
         do {
             let answer = try send(request)

@@ -18,9 +18,11 @@ package final class S3Client: Sendable {
     /// A key is looked for again after this time (nanoseconds), so that files may be changed under a job.
     private static let keyLifetime: UInt64 = 60_000_000_000
 
-    package init(bucket: String, options: ObjectStoreOptions) {
+    package init(bucket: String, options: ObjectStoreOptions) throws {
         (self.bucket, self.options) = (bucket, options)
-        transport = HTTPTransport(timeout: options.timeout, connections: 16)
+        let isSecure = options.endpoint.scheme == "https", host = options.endpoint.host!
+        transport = HTTPTransport(host: (options.isPathStyle ? "" : bucket + ".") + host, port: options.endpoint.port ?? (isSecure ? 443 : 80),
+                                  security: isSecure ? try TLSSettings(authorities: options.authorities) : nil, timeout: options.timeout)
     }
 
     /// Requests sent so far, repetitions among them.
@@ -99,14 +101,11 @@ package final class S3Client: Sendable {
         (signable.payloadHash, signable.signsPathAsSent) = (hash, true)
         let seconds = (Clock.milliseconds() + skew.load(ordering: .relaxed)) / 1_000
         let added = SignatureV4.sign(signable, try credentials(), region: options.region, service: "s3", at: seconds)
-        var headers = signed.dropFirst() + request.headers.filter { !$0.name.hasPrefix("x-amz-") } + added
+        var headers = signed + request.headers.filter { !$0.name.hasPrefix("x-amz-") } + added
         headers.append((name: "Accept-Encoding", value: "identity"))
         if request.body != nil { headers.append((name: "Content-Type", value: "application/octet-stream")) }
-        guard let url = URL(string: "\(scheme)://\(host)\(target)") else {
-            throw StreamError(.validate, "cannot \(request.doing): this is no address", fix: "correct the path")
-        }
         sent.add(1, ordering: .relaxed)
-        return transport.start(request.method, url, headers: Array(headers), body: request.body)
+        return transport.start(request.method, target, headers: Array(headers), body: request.body)
     }
 
     private func noteDate(_ answer: HTTPAnswer) {

@@ -93,7 +93,8 @@ import TestScripts
         let etag = try client.head("mine")!.etag
         try server.dropAnswers("PutObject", key: "mine")
         let second = try client.put("mine", [2], .unchanged(etag: etag, token: token()))
-        #expect(second != nil && second == (try client.head("mine")?.etag))
+        #expect(second != nil)
+        #expect(try client.head("mine")?.etag == second)
         #expect(try client.put("mine", [3], .unchanged(etag: etag, token: token())) == nil)
         try server.dropAnswers("DeleteObject", key: "mine")
         try client.delete("mine")

@@ -9,7 +9,7 @@ extension S3Server {
         try ObjectStoreOptions(TableDescriptor(name: "t", schema: [], options: options.merging(more) { $1 }), environment: [:])
     }
 
-    func client(_ more: [String: String] = [:], bucket: String = "lake") throws -> S3Client { S3Client(bucket: bucket, options: try storeOptions(more)) }
+    func client(_ more: [String: String] = [:], bucket: String = "lake") throws -> S3Client { try S3Client(bucket: bucket, options: storeOptions(more)) }
 }
 
 func token() -> String { UUID().uuidString }

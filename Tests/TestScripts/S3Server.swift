@@ -33,6 +33,7 @@ public final class S3Server: Sendable {
     public func control(_ order: [String: Any] = [:]) throws -> [String: Any] {
         var request = URLRequest(url: URL(string: endpoint + "/_control")!)
         request.httpMethod = "POST"
+        request.timeoutInterval = 20
         request.httpBody = try JSONSerialization.data(withJSONObject: order)
         let done = DispatchSemaphore(value: 0), answer = Mutex<Data?>(nil)
         URLSession.shared.dataTask(with: request) { data, _, _ in

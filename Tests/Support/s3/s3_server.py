@@ -1,6 +1,6 @@
 """An S3 server for tests on a free loopback port: moto, and around it what moto does not do.
 
-Prints the port. Around moto:
+Prints the port, with --tls also the file of its certificate. Around moto:
 - requests are carried out one at a time: moto looks whether a key is there and writes it in two steps;
 - signatures are computed again by botocore for the key `test` with secret `test-secret`, and refused when they differ (403);
 - each request is counted by its operation;
@@ -11,11 +11,14 @@ Prints the port. Around moto:
 """
 import io
 import json
-import logging
+import os
 import re
 import socket
+import ssl
 import sys
+import tempfile
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote
 
 from botocore.auth import S3SigV4Auth
@@ -23,9 +26,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 ACCESS_KEY, SECRET = "test", "test-secret"
 
 
@@ -121,8 +122,8 @@ class Server:
         name = operation(environ["REQUEST_METHOD"], path, query)
         self.counts[name] = self.counts.get(name, 0) + 1
         self.log.append(f"{name} {path}")
-        connection = environ.get("werkzeug.socket")
-        self.connections.add(connection.getpeername() if connection else None)
+        connection = environ["test.connection"]
+        self.connections.add(environ["test.peer"])
         fault = self.fault(name, path)
         if fault == "refuse":
             return refusal("503 Slow Down", "SlowDown", "Please reduce your request rate.")
@@ -147,29 +148,66 @@ class Server:
             headers.append(("Content-Length", str(len(content))))
         return out["status"], headers, content
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ):
         with self.lock:
-            status, headers, content = self.answer(environ)
-        start_response(status, headers)
-        return [content]
+            return self.answer(environ)
 
 
-class Handler(WSGIRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Werkzeug's server closes every connection, and drops what it has read beyond a request: real stores keep connections."""
     protocol_version = "HTTP/1.1"
-    # Small answers would wait for the acknowledgement of their headers.
-    wbufsize = 1 << 16
+    wbufsize = -1
     disable_nagle_algorithm = True
 
-    def send_header(self, keyword, value):
-        # Werkzeug closes every connection; real stores keep them.
-        if keyword.lower() != "connection":
-            super().send_header(keyword, value)
+    def handle_any(self):
+        path, _, query = self.path.partition("?")
+        environ = {
+            "REQUEST_METHOD": self.command, "SCRIPT_NAME": "", "PATH_INFO": unquote(path, "latin-1"), "QUERY_STRING": query, "REQUEST_URI": self.path, "RAW_URI": self.path,
+            "SERVER_NAME": "127.0.0.1", "SERVER_PORT": str(self.server.server_port), "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": self.client_address[0],
+            "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": self.rfile, "wsgi.errors": sys.stderr, "wsgi.multithread": True,
+            "wsgi.multiprocess": False, "wsgi.run_once": False, "test.connection": self.connection, "test.peer": self.client_address,
+        }
+        for name, value in self.headers.items():
+            name = name.upper().replace("-", "_")
+            environ[name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + name] = value
+        try:
+            status, headers, content = application(environ)
+        except ConnectionResetError:
+            self.close_connection = True
+            return
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            if name.lower() not in ("date", "server", "connection"):
+                self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        self.wfile.flush()
 
-    def log(self, *arguments):
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any
+
+    def log_message(self, *arguments):
         pass
 
 
-server = make_server("127.0.0.1", 0, Server(), threaded=True, request_handler=Handler)
-print(server.server_port, flush=True)
-sys.stdout.flush()
-server.serve_forever()
+class Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+application = Server()
+listener = Listener(("127.0.0.1", 0), Handler)
+if "--tls" in sys.argv:
+    from werkzeug.serving import make_ssl_devcert
+    certificate, key = make_ssl_devcert(os.path.join(tempfile.mkdtemp(), "server"), cn="localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listener.socket = context.wrap_socket(listener.socket, server_side=True)
+    print(listener.server_port, certificate, flush=True)
+else:
+    print(listener.server_port, flush=True)
+listener.serve_forever()
