@@ -118,9 +118,8 @@ struct TableProperties: Sendable, Equatable {
     /// - Returns: nil when there is no table.
     /// - Throws: `.validate` for tables that cannot be read or written here, saying why.
     static func load(_ files: TableFiles) throws -> TableProperties? {
-        let file = files.exists(file) ? file : backup
-        guard files.exists(file) else { return nil }
-        let p = PropertiesText.parse(try files.read(file))
+        guard let text = try files.readIfThere(file) ?? files.readIfThere(backup) else { return nil }
+        let p = PropertiesText.parse(text)
         func refuse(_ problem: String, fix: String? = nil) -> StreamError {
             StreamError(.validate, "Hudi table \(files.root): \(problem)", fix: fix)
         }
@@ -158,10 +157,9 @@ struct TableProperties: Sendable, Equatable {
     /// Refuses tables that only an engine which keeps Hudi's metadata table may write.
     /// - Throws: `.conflict`.
     static func requireNoMetadataTable(_ files: TableFiles) throws {
-        let file = files.exists(file) ? file : backup
-        let p = PropertiesText.parse(try files.read(file))
+        let p = PropertiesText.parse(try files.readIfThere(file) ?? files.read(backup))
         let partitions = p["hoodie.table.metadata.partitions"] ?? ""
-        guard partitions.isEmpty, !files.exists(TableFiles.metaFolder + "/metadata") else {
+        guard try partitions.isEmpty && !files.isThere(TableFiles.metaFolder + "/metadata") else {
             throw StreamError(.conflict, "Hudi table \(files.root) has a metadata table (\(partitions.isEmpty ? ".hoodie/metadata" : partitions)); "
                               + "commits that do not maintain it would be invisible to other engines",
                               fix: "disable it there with hoodie.metadata.enable=false and delete .hoodie/metadata")

@@ -171,7 +171,7 @@ final class WriteSession: CommitLog {
     /// - Throws: `.conflict` when the instant was rolled back or its files are gone, `.corrupt` when they are damaged.
     func complete(_ time: String, _ metadata: CommitMetadata) throws {
         let completed = Timeline.fileName(time, "commit", .completed, version: properties.version)
-        if files.exists(completed) {
+        if try files.isThere(completed) {
             // The attempt that made it may have failed before it was durable.
             try files.flush(version.timelineFolder)
         } else if try !isArchived(time) {
@@ -212,7 +212,7 @@ final class WriteSession: CommitLog {
 
     private func requireFile(_ stat: WriteStat, _ time: String) throws {
         guard let path = stat.path else { return }
-        guard files.exists(path) else {
+        guard try files.isThere(path) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: \(path) is gone", fix: "restore from the newest checkpoint")
         }
         guard files.size(path) == stat.bytes else {

@@ -99,14 +99,25 @@ package final class ParquetReader {
     package let schema: Schema
     private var arrowSchema: ArrowSchema
     private var selected: ArrowSchema?
+    /// Of a file on an object store.
+    private let object: ObjectReader?
 
+    /// - Parameter path: of a local file, or a URL that `TableFiles.absolute` gave.
     package init(path: String) throws {
         var error: UnsafeMutablePointer<CChar>?
-        guard let opened = sw_parquet_reader_open(path, &error) else { throw failure("read", path, error, .corrupt) }
+        object = try ObjectFolders.reader(path)
+        let made: OpaquePointer?
+        if let object {
+            var source = object.source()
+            made = sw_parquet_reader_open_source(&source, &error)
+        } else {
+            made = sw_parquet_reader_open(path, &error)
+        }
+        guard let opened = made else { throw Self.failed(path, error, object) }
         var read = ArrowSchema()
         guard sw_parquet_reader_schema(opened, &read, &error) else {
             sw_parquet_reader_free(opened)
-            throw failure("read", path, error, .corrupt)
+            throw Self.failed(path, error, object)
         }
         do { schema = try ArrowImport.fields(of: read) } catch {
             read.release(&read)
@@ -120,6 +131,12 @@ package final class ParquetReader {
         arrowSchema.release(&arrowSchema)
         selectedChildren?.deallocate()
         sw_parquet_reader_free(handle)
+    }
+
+    /// What went wrong with the object is more than what Arrow was told.
+    private static func failed(_ path: String, _ error: UnsafeMutablePointer<CChar>?, _ object: ObjectReader?) -> StreamError {
+        let known = failure("read", path, error, .corrupt)
+        return object?.failure ?? known
     }
 
     package var rows: Int64 { sw_parquet_reader_rows(handle) }
@@ -137,9 +154,10 @@ package final class ParquetReader {
     /// - Parameter columns: ascending indices into `schema`; batches have these columns in this order.
     package func start(columns: [Int], batchRows: Int) throws {
         var error: UnsafeMutablePointer<CChar>?
+        if let object, columns.count == schema.count, object.bytes > ObjectReader.memoryBytes { object.readWhole() }
         let numbers = columns.map { Int32($0) }
         guard sw_parquet_reader_start(handle, numbers, Int64(numbers.count), Int64(batchRows), &error) else {
-            throw failure("read", path, error, .corrupt)
+            throw Self.failed(path, error, object)
         }
         // A view of the file's schema with the selected children only; it owns nothing but the list.
         selectedChildren?.deallocate()
@@ -160,7 +178,7 @@ package final class ParquetReader {
         switch sw_parquet_reader_next(handle, &array, &error) {
         case 0: return nil
         case 1: return try ArrowImport.batch(array, schema: selected)
-        default: throw failure("read", path, error, .corrupt)
+        default: throw Self.failed(path, error, object)
         }
     }
 }

@@ -2,6 +2,12 @@ import Foundation
 import StreamCore
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// An exclusive lock that is an object: made by a conditional write, renewed while its owner lives, free to be taken over once it has not been
 /// renewed in time.
 ///
@@ -16,7 +22,26 @@ package final class ObjectLease: Sendable {
         var token: String
         /// Milliseconds since 1970-01-01; from then on anybody may take it.
         var until: Int64
+        /// Where process numbers mean what they mean here; nil when that cannot be told.
+        var machine: String?
+        var process: Int32
+
+        /// The owner was a process of this machine and is no more: its lock need not run out.
+        var isDead: Bool {
+            guard let machine, machine == ObjectLease.machine, process != getpid() else { return false }
+            return kill(process, 0) != 0 && errno == ESRCH
+        }
     }
+
+    /// This start of this machine, and the space of process numbers: containers have their own.
+    static let machine: String? = {
+        guard let boot = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8),
+              let space = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid") else { return nil }
+        return boot.filter { !$0.isWhitespace } + " " + space
+    }()
+
+    /// False in tests that let a lock run out under its owner.
+    @TaskLocal package static var renews = true
 
     private enum State {
         case held(etag: String, until: Int64)
@@ -36,16 +61,13 @@ package final class ObjectLease: Sendable {
 
     /// Takes the lock.
     ///
-    /// - Parameters:
-    ///   - what: is locked, for errors.
-    ///   - renewing: false in tests that let the lock expire under its owner.
+    /// - Parameter what: is locked, for errors.
     /// - Throws: `.conflict` when somebody else holds it.
-    package init(_ client: S3Client, key: String, what: String, owner: String, now: @escaping @Sendable () -> Int64, newToken: @escaping @Sendable () -> String,
-                 renewing: Bool = true) throws {
+    package init(_ client: S3Client, key: String, what: String, owner: String, now: @escaping @Sendable () -> Int64, newToken: @escaping @Sendable () -> String) throws {
         (self.client, self.key, self.what, self.owner, self.now, self.newToken) = (client, key, what, owner, now, newToken)
         token = newToken()
         state = try Mutex(Self.take(client, key, what, owner, token, now, newToken))
-        guard renewing else { return }
+        guard Self.renews else { return }
         // A thread that wakes up when the lock is given back, else in time to renew it.
         let pause = Double(client.options.lease) / 3_000
         Thread.detachNewThread { [ended, weak self] in
@@ -62,14 +84,14 @@ package final class ObjectLease: Sendable {
         for _ in 0..<5 {
             let known = try client.getWithETag(key)
             let time = client.now(now()), until = time + client.options.lease
-            let content = try JSONEncoder().encode(Content(owner: owner, token: token, until: until))
+            let content = try JSONEncoder().encode(Content(owner: owner, token: token, until: until, machine: machine, process: getpid()))
             guard let known else {
                 if let etag = try client.put(key, Array(content), .absent(token: newToken())) { return .held(etag: etag, until: until) }
                 continue
             }
             // What cannot be read is nobody's: no version of this program wrote it.
             let holder = try? JSONDecoder().decode(Content.self, from: Data(known.bytes))
-            if let holder, holder.until > time {
+            if let holder, holder.until > time, !holder.isDead {
                 throw StreamError(.conflict, "\(what) is being written by another job: its lock is held by \(holder.owner) until \(Self.text(holder.until))",
                                   fix: "stop that job, or write both inputs with one INSERT (UNION ALL); after a crash the lock is free at that time, or once \(client.place(key)) is deleted")
             }
@@ -99,7 +121,7 @@ package final class ObjectLease: Sendable {
     private func renew(_ state: inout State) throws {
         guard case .held(let etag, _) = state else { return }
         let until = client.now(now()) + client.options.lease
-        let content = try JSONEncoder().encode(Content(owner: owner, token: token, until: until))
+        let content = try JSONEncoder().encode(Content(owner: owner, token: token, until: until, machine: Self.machine, process: getpid()))
         if let etag = try client.put(key, Array(content), .unchanged(etag: etag, token: newToken())) {
             state = .held(etag: etag, until: until)
             return
@@ -118,7 +140,7 @@ package final class ObjectLease: Sendable {
             guard case .held(let etag, _) = state else { return }
             state = .released
             // Whoever has taken it over in the meantime keeps it. One that stays expires.
-            let content = try? JSONEncoder().encode(Content(owner: owner, token: token, until: 0))
+            let content = try? JSONEncoder().encode(Content(owner: owner, token: token, until: 0, machine: Self.machine, process: getpid()))
             _ = try? client.put(key, content.map(Array.init) ?? [], .unchanged(etag: etag, token: newToken()))
         }
     }

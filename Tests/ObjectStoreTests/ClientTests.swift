@@ -48,7 +48,7 @@ import TestScripts
 
     @Test("a listing goes over pages, stops at folders, and leaves out what is not wanted")
     func listing() throws {
-        for i in 0..<2_345 { try server.control(["object": "t/\(i % 3 == 0 ? ".meta" : i % 3 == 1 ? "+p" : "q")/\(10_000 + i)"]) }
+        try server.control(["objects": (0..<2_345).map { i in "t/\(i % 3 == 0 ? ".meta" : i % 3 == 1 ? "+p" : "q")/\(10_000 + i)" }])
         try server.reset()
         let all = try client.list("t/").objects
         #expect(all.count == 2_345)
@@ -164,7 +164,9 @@ import TestScripts
     func lease() throws {
         let client = try server.client(["s3.lock.lease": "1 s"])
         func take(_ owner: String, renewing: Bool = true) throws -> ObjectLease {
-            try ObjectLease(client, key: "lock", what: "table s3://lake/t", owner: owner, now: { Clock.milliseconds() }, newToken: token, renewing: renewing)
+            try ObjectLease.$renews.withValue(renewing) {
+                try ObjectLease(client, key: "lock", what: "table s3://lake/t", owner: owner, now: { Clock.milliseconds() }, newToken: token)
+            }
         }
         func takeWhenFree(_ owner: String) throws -> ObjectLease {
             let end = Clock.milliseconds() + 20_000
@@ -192,5 +194,20 @@ import TestScripts
         while Clock.milliseconds() < later { try fourth.require() }
         fourth.release()
         try take("fifth").release()
+        // A process of this machine that was killed holds nothing; one of another machine does.
+        func write(process: Int32, machine: String?) throws {
+            let content = ObjectLease.Content(owner: "killed", token: "t", until: Clock.milliseconds() + 60_000, machine: machine, process: process)
+            _ = try client.put("lock", Array(JSONEncoder().encode(content)))
+        }
+        let ended = Process()
+        ended.executableURL = URL(filePath: "/bin/true")
+        try ended.run()
+        ended.waitUntilExit()
+        try write(process: ended.processIdentifier, machine: "elsewhere")
+        #expect(throws: StreamError.self) { try take("sixth") }
+        try write(process: ended.processIdentifier, machine: ObjectLease.machine)
+        #if os(Linux)
+        try take("seventh").release()
+        #endif
     }
 }

@@ -6,7 +6,8 @@ Prints the port, with --tls also the file of its certificate. Around moto:
 - each request is counted by its operation;
 - faults: `POST /_control` with {"drop": "PutObject", "key": "part of the key", "times": 1} carries the next such requests out and closes the connection
   without an answer; "refuse" instead of "drop" answers 503 SlowDown without carrying them out. {"reset": true} forgets faults and counts,
-  {"bucket": "name"} makes a bucket and {"object": "key"} an object in the bucket `lake`.
+  {"bucket": "name"} makes a bucket and {"objects": ["key"]} objects in the bucket `lake`, {"delete": "key"} deletes one;
+  {"die": n} carries n more requests out, the last one without an answer, and none after that until {"die": null}.
 `GET /_control` answers {"counts": {...}, "log": [...], "dropped": n, "connections": n} as JSON.
 """
 import io
@@ -57,6 +58,7 @@ class Server:
 
     def reset(self):
         self.counts, self.log, self.faults, self.dropped, self.connections = {}, [], [], 0, set()
+        self.life = None
 
     def signature_problem(self, environ, body):
         given = environ.get("HTTP_AUTHORIZATION", "")
@@ -95,8 +97,12 @@ class Server:
                 self.reset()
             if "bucket" in order:
                 s3_backends["123456789012"]["aws"].create_bucket(order["bucket"], "us-east-1")
-            if "object" in order:
-                s3_backends["123456789012"]["aws"].put_object("lake", order["object"], b"x")
+            for key in order.get("objects", []):
+                s3_backends["123456789012"]["aws"].put_object("lake", key, b"x")
+            if "delete" in order:
+                s3_backends["123456789012"]["aws"].delete_object("lake", order["delete"])
+            if "die" in order:
+                self.life = order["die"]
             for kind in ("drop", "refuse"):
                 if kind in order:
                     self.faults.append({"kind": kind, "operation": order[kind], "key": order.get("key", ""), "times": order.get("times", 1), "after": order.get("after", 0)})
@@ -125,6 +131,13 @@ class Server:
         connection = environ["test.connection"]
         self.connections.add(environ["test.peer"])
         fault = self.fault(name, path)
+        if self.life is not None:
+            self.life -= 1
+            if self.life < 0:
+                connection.shutdown(socket.SHUT_RDWR)
+                raise ConnectionResetError
+            if self.life == 0:
+                fault = "drop"
         if fault == "refuse":
             return refusal("503 Slow Down", "SlowDown", "Please reduce your request rate.")
         # Boto3 signs other headers than those above with rules of its own: the set-up of a test is let through.
