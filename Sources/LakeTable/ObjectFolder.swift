@@ -31,6 +31,8 @@ package final class ObjectFolder: Sendable {
         /// What the last question whether a file is there found.
         var seen: (path: String, bytes: Int64)?
         var lease: ObjectLease?
+        /// Files that are made once for a folder and stay, known to be there while the lock is held.
+        var marked: Set<String> = []
         /// Of a question that has no way to fail; told by the next call that has.
         var failure: StreamError?
     }
@@ -83,11 +85,15 @@ package final class ObjectFolder: Sendable {
 
     func isThere(_ relative: String) throws -> Bool {
         let name = relative.split(separator: "/").last.map(String.init) ?? ""
-        let isFile = Self.fileEndings.contains { name.hasSuffix($0) }
+        let isFile = Self.fileEndings.contains { name.hasSuffix($0) }, stays = name.hasSuffix("_partition_metadata")
+        if stays, state.withLock({ $0.lease != nil && $0.marked.contains(relative) }) { return true }
         let mayBeFile = isFile || name.contains(".") || name.hasPrefix("_") || !relative.contains("/.") && !relative.hasPrefix(".")
         if mayBeFile {
             let found = try client.head(key(relative))
-            state.withLock { $0.seen = found.map { (relative, $0.bytes) } }
+            state.withLock { state in
+                state.seen = found.map { (relative, $0.bytes) }
+                if stays, found != nil { state.marked.insert(relative) }
+            }
             if found != nil { return true }
         }
         return try !isFile && client.hasAny(key(relative) + "/")
@@ -273,7 +279,7 @@ package final class ObjectFolder: Sendable {
         gethostname(&name, name.count - 1)
         let machine = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let lease = try ObjectLease(client, key: key(relative), what: "table \(location)", owner: "process \(getpid()) on \(machine)", now: host.now, newToken: { host.uuid() })
-        state.withLock { $0.lease = lease }
+        state.withLock { ($0.lease, $0.marked) = (lease, []) }
         return lease
     }
 

@@ -53,6 +53,9 @@ package struct TableFiles: Sendable {
         root = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     }
 
+    /// False where folders are nothing but parts of names, as on object stores.
+    package var hasFolders: Bool { objects == nil }
+
     /// Options of tables on object stores.
     package static var storageOptions: Set<String> { ObjectStoreOptions.Key.all }
 

@@ -130,7 +130,12 @@ import TestScripts
         second.complete()
         try second.commit()
         let late = #expect(throws: StreamError.self) { try first.commit() }
-        #expect(late?.code == .conflict && late!.problem.contains("has lost the lock") && late!.problem.contains("took it over"), "\(String(describing: late))")
+        #expect(late?.code == .conflict && late!.problem.contains("rolled back"), "\(String(describing: late))")
+        let later = #expect(throws: StreamError.self) {
+            try first.write()
+            try first.prepare()
+        }
+        #expect(later?.code == .conflict && later!.problem.contains("has lost the lock") && later!.problem.contains("took it over"), "\(String(describing: later))")
         first.crash()
         try second.write()
         try second.finish()

@@ -210,4 +210,22 @@ import TestScripts
         try take("seventh").release()
         #endif
     }
+
+    @Test("TLS servers are spoken to when their certificate is trusted, and only then")
+    func security() throws {
+        let server = try S3Server(isSecure: true)
+        defer { server.end() }
+        let table = TableDescriptor(name: "t", schema: [], options: server.options.merging(["s3.retry.attempts": "1"]) { $1 })
+        let trusting = try S3Client(bucket: "lake", options: ObjectStoreOptions(table, environment: ["AWS_CA_BUNDLE": server.certificate!]))
+        let bytes = noise(3 << 20, seed: 1)
+        #expect(try trusting.put("a", bytes, .absent(token: token())) != nil)
+        #expect(try trusting.get("a") == bytes)
+        #expect(try trusting.get("a", 5..<9) == Array(bytes[5..<9]))
+        let error = #expect(throws: StreamError.self) { try S3Client(bucket: "lake", options: ObjectStoreOptions(table, environment: [:])).get("a") }
+        #expect(error!.problem.contains("certificate is not trusted"), "\(String(describing: error))")
+        // A certificate of another host.
+        var other = table
+        other.options["s3.endpoint"] = server.endpoint.replacing("localhost", with: "127.0.0.1")
+        #expect(throws: StreamError.self) { try S3Client(bucket: "lake", options: ObjectStoreOptions(other, environment: ["AWS_CA_BUNDLE": server.certificate!])).get("a") }
+    }
 }

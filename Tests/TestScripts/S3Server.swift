@@ -12,10 +12,15 @@ public final class S3Server: Sendable {
     public static let accessKey = "test"
     public static let secret = "test-secret"
 
-    public init() throws {
-        process = try BackgroundScript("s3/s3_server.py")
-        endpoint = "http://127.0.0.1:\(process.firstLine)"
-        try control(["bucket": "lake"])
+    /// With TLS: the file of the server's certificate.
+    public let certificate: String?
+
+    /// - Parameter isSecure: with TLS; it cannot be controlled then.
+    public init(isSecure: Bool = false) throws {
+        process = try BackgroundScript("s3/s3_server.py", isSecure ? ["--tls"] : [])
+        let words = process.firstLine.split(separator: " ").map(String.init)
+        certificate = words.count > 1 ? words[1] : nil
+        endpoint = isSecure ? "https://localhost:\(words[0])" : "http://127.0.0.1:\(words[0])"
     }
 
     /// What other programs need to reach the server.

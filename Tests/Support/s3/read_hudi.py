@@ -22,9 +22,9 @@ from hudi import HudiTableBuilder
 url, columns = sys.argv[1], sys.argv[2].split(",")
 bucket, _, prefix = url.removeprefix("s3://").partition("/")
 table = HudiTableBuilder.from_base_uri(url).build()
-batches = table.read_snapshot()
-rows = pa.Table.from_batches(batches).select(columns) if batches else pa.table({c: [] for c in columns})
-listed = [slice.base_file_relative_path() for slice in table.get_file_slices()]
+batches = [b for b in table.read() if b.num_rows]
+rows = pa.concat_tables([pa.Table.from_batches([b]) for b in batches], promote_options="default").select(columns) if batches else pa.table({c: [] for c in columns})
+listed = [os.path.join(slice.partition_path, slice.base_file_name) for slice in table.get_file_slices()]
 
 with tempfile.TemporaryDirectory() as copy:
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=Config(s3={"addressing_style": "path"}))

@@ -1,4 +1,4 @@
-"""An S3 server for tests on a free loopback port: moto, and around it what moto does not do.
+"""An S3 server for tests on a free loopback port: moto, and around it what moto does not do. It has one bucket, `lake`.
 
 Prints the port, with --tls also the file of its certificate. Around moto:
 - requests are carried out one at a time: moto looks whether a key is there and writes it in two steps;
@@ -6,7 +6,7 @@ Prints the port, with --tls also the file of its certificate. Around moto:
 - each request is counted by its operation;
 - faults: `POST /_control` with {"drop": "PutObject", "key": "part of the key", "times": 1} carries the next such requests out and closes the connection
   without an answer; "refuse" instead of "drop" answers 503 SlowDown without carrying them out. {"reset": true} forgets faults and counts,
-  {"bucket": "name"} makes a bucket and {"objects": ["key"]} objects in the bucket `lake`, {"delete": "key"} deletes one;
+  {"objects": ["key"]} makes objects, {"delete": "key"} deletes one;
   {"die": n} carries n more requests out, the last one without an answer, and none after that until {"die": null}.
 `GET /_control` answers {"counts": {...}, "log": [...], "dropped": n, "connections": n} as JSON.
 """
@@ -95,8 +95,6 @@ class Server:
             order = json.loads(body or b"{}")
             if order.get("reset"):
                 self.reset()
-            if "bucket" in order:
-                s3_backends["123456789012"]["aws"].create_bucket(order["bucket"], "us-east-1")
             for key in order.get("objects", []):
                 s3_backends["123456789012"]["aws"].put_object("lake", key, b"x")
             if "delete" in order:
@@ -212,6 +210,7 @@ class Listener(ThreadingHTTPServer):
         pass
 
 
+s3_backends["123456789012"]["aws"].create_bucket("lake", "us-east-1")
 application = Server()
 listener = Listener(("127.0.0.1", 0), Handler)
 if "--tls" in sys.argv:
