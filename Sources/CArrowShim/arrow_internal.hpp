@@ -24,6 +24,7 @@ struct sw_parquet_writer {
 };
 
 struct sw_parquet_reader {
+  std::shared_ptr<arrow::io::RandomAccessFile> file;
   std::unique_ptr<parquet::arrow::FileReader> reader;
   std::shared_ptr<arrow::Schema> schema;
   std::shared_ptr<arrow::RecordBatchReader> batches;

@@ -66,7 +66,7 @@ struct HudiOptions {
         if let type = table.options[HudiOption.tableType], type.uppercased() != "COPY_ON_WRITE" {
             throw error(HudiOption.tableType, "'table.type' = '\(type)' is not supported", fix: "write 'table.type' = 'COPY_ON_WRITE'")
         }
-        return try TableFiles(path: path)
+        return try TableFiles(path: path, table: table)
     }
 
     private func recordKeys() throws -> [String] {

@@ -208,7 +208,7 @@ package final class DataFileWriter {
     ///   - rows: ascending rows of the version before.
     ///   - changes: what becomes of each: the number of a row given to `appendChanges`, or -1 = it goes.
     ///   - keys: gives the record keys of the version before, called when they have to be noted again.
-    package func rewrite(_ input: ParquetReader, path: String, rows: [Int64], changes: [Int32], keys: () throws -> Void) throws {
+    package func rewrite(_ input: ParquetReader, rows: [Int64], changes: [Int32], keys: () throws -> Void) throws {
         func position(_ name: String) -> Int? { input.schema.firstIndex { $0.name == name } }
         let columns = marks.names.map { (input: position($0), constant: marks.constant($0)) }
             + context.schema.map { (input: position($0.name), constant: nil) }
@@ -217,7 +217,7 @@ package final class DataFileWriter {
         let writer = try opened(plain: Set(plain))
         let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
         let patch = makeArrowArray(length: changedRows, nullCount: 0, buffers: [nil], owners: [], children: arrays)
-        stat.rows += try writer.rewrite(path, columns: columns, rows: rows, changes: changes, patch: patch)
+        stat.rows += try writer.rewrite(input, columns: columns, rows: rows, changes: changes, patch: patch)
         for builder in meta { builder.recycle() }
         for builder in data { builder.recycle() }
         changedRows = 0

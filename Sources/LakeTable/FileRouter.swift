@@ -105,7 +105,7 @@ package final class FileRouter {
     private func copyRows(of group: Int, to writer: DataFileWriter) throws {
         let slice = groups.slices[group], path = context.files.absolute(slice.path), input = try ParquetReader(path: path)
         if writer.canRewrite(input, of: slice) {
-            return try writer.rewrite(input, path: path, rows: [], changes: []) { try noteKeys(path, writer) }
+            return try writer.rewrite(input, rows: [], changes: []) { try noteKeys(path, writer) }
         }
         let reader = try context.reader(of: slice)
         while let batch = try reader.next() {

@@ -138,7 +138,7 @@ package struct UpsertMerge {
         try forEachPart(plan.updates) { part, rows in
             try writer.appendChanges(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
         }
-        try writer.rewrite(input, path: path, rows: plan.rows, changes: plan.changes) { try router.noteKeys(path, writer) }
+        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) { try router.noteKeys(path, writer) }
     }
 
     /// Changed rows of the commits before: those that this very commit wrote are counted already.
