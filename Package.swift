@@ -65,7 +65,8 @@ let package = Package(
         .target(name: "KinesisConnector", dependencies: ["AWSProtocol", "StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
         .target(name: "SchemaRegistry", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka", "COpenSSL"], swiftSettings: ours),
-        .target(name: "HudiTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
+        .target(name: "LakeTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
+        .target(name: "HudiTable", dependencies: ["LakeTable", "StreamCore", "CArrowData"], swiftSettings: ours),
 
         // The AWS services on one port.
         .target(name: "AWSProtocol", dependencies: ["StreamCore", "COpenSSL"], swiftSettings: ours),
@@ -208,7 +209,7 @@ let package = Package(
             name: "KafkaConnectorTests",
             dependencies: ["KafkaConnector", "SchemaRegistry", "StreamSQL", "StreamFormats", "FileConnectors", "StreamTesting", "CRdKafka"], swiftSettings: ours),
         .testTarget(
-            name: "HudiTableTests", dependencies: ["HudiTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+            name: "HudiTableTests", dependencies: ["HudiTable", "LakeTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(

@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// Avro's binary encoding, as far as timeline files need it.

@@ -1,4 +1,5 @@
 import Foundation
+import LakeTable
 import StreamCore
 
 /// The bloom filter of a base file's record keys in the form that Hudi calls DYNAMIC_V0.

@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// What a clean is going to delete: the content of its requested and inflight files.

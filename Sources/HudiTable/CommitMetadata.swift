@@ -1,21 +1,6 @@
 import Foundation
+import LakeTable
 import StreamCore
-
-/// What a commit did to one base file.
-struct WriteStat: Sendable, Hashable {
-    var fileId: String
-    /// Relative to the table; nil in the plan of an inflight commit.
-    var path: String?
-    /// The instant of the version replaced; nil for a new file group.
-    var previous: String?
-    var partition: String
-    /// Rows in the file.
-    var rows: Int64 = 0
-    var inserts: Int64 = 0
-    var updates: Int64 = 0
-    var deletes: Int64 = 0
-    var bytes: Int64 = 0
-}
 
 /// The content of a completed commit.
 struct CommitMetadata: Sendable, Hashable {

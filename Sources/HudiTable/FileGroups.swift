@@ -1,25 +1,13 @@
+import LakeTable
 import StreamCore
 
-/// One version of a file group: a base file.
-struct FileSlice: Sendable, Hashable {
-    var partition: String
-    var fileId: String
-    var name: String
-    /// The instant that wrote it.
-    var instant: String
-
-    var path: String { partition.isEmpty ? name : "\(partition)/\(name)" }
-
+extension FileSlice {
     /// The parts of `<fileId>_<writeToken>_<instant>.parquet`; nil for other names.
     init?(partition: String, name: String) {
         guard name.hasSuffix(".parquet") else { return nil }
         let parts = name.dropLast(8).split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 3, !parts[0].isEmpty, InstantTime.parse(String(parts[2])) != nil else { return nil }
-        (self.partition, fileId, self.name, instant) = (partition, String(parts[0]), name, String(parts[2]))
-    }
-
-    init(partition: String, fileId: String, name: String, instant: String) {
-        (self.partition, self.fileId, self.name, self.instant) = (partition, fileId, name, instant)
+        self.init(partition: partition, fileId: String(parts[0]), name: name, instant: String(parts[2]))
     }
 }
 

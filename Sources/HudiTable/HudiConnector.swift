@@ -1,14 +1,14 @@
+import LakeTable
 import StreamCore
 
 // Where what is, from the outside in:
 //
-//     HudiConnector, HudiOptions, HudiSource, HudiSinkWriter   the connector; HudiTable is the read-only view for tools
-//     FileRouter, UpsertBuffer, UpsertMerge, KeyIndex           which rows go to which file
+//     HudiConnector, HudiOptions, HudiSource                    the connector; HudiTable is the read-only view for tools
 //     WriteSession, Timeline, CommitMetadata, Rollback, Clean   how this format records what was done
-//     BaseFileWriter, BaseFileReader, BloomFilter, KeyGenerator the content of base files
-//     TableFiles, TableProperties, AvroSchema, AvroContainer    files and encodings
+//     HudiFiles, BloomFilter                                    what it adds to base files
+//     TableProperties, AvroSchema, AvroContainer                encodings
 //
-// Another format with the same division would replace the third line and parts of the fourth.
+// Which rows go to which file is decided by LakeTable, for all formats.
 
 /// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
 ///
@@ -40,10 +40,10 @@ public struct HudiConnector: TableConnector {
         try Parquet.require()
         let options = HudiOptions(table: table)
         let files = try options.files()
-        _ = try options.writeConfiguration()
+        try options.checkWriting()
         _ = try options.commitInterval()
         _ = try options.retainedCommits()
-        let stored = try AvroSchema.stored(table.schema)
+        let stored = try StoredTypes.stored(table.schema)
         // A declaration that is only read from may leave columns out; what it can do is checked when it is used.
         if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
     }
@@ -54,33 +54,14 @@ public struct HudiConnector: TableConnector {
         var files = try options.files()
         files.host = host
         files.reached = reached
-        let configuration = try options.writeConfiguration()
-        let properties = try options.agreedProperties(files, stored: configuration.stored)
-        return HudiSink(session: WriteSession(files: files, properties: properties, retainedCommits: try options.retainedCommits()),
-                        configuration: configuration,
-                        commitInterval: try options.commitInterval())
+        let properties = try options.agreedProperties(files, stored: try StoredTypes.stored(table.schema))
+        let configuration = try options.writeConfiguration(properties)
+        let session = WriteSession(files: files, properties: properties, retainedCommits: try options.retainedCommits())
+        return LakeSink(log: session, configuration: configuration, commitInterval: try options.commitInterval())
     }
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try Parquet.require()
         return HudiSource(files: try HudiOptions(table: table).files(), table: table, scan: scan)
     }
-}
-
-/// Writes a Hudi table: rows become files of a pending commit, which the committer completes.
-struct HudiSink: TableSink {
-    let session: WriteSession
-    let configuration: WriteConfiguration
-    let commitInterval: Duration?
-
-    /// The format has one writer per table.
-    var maxParallelism: Int? { 1 }
-    var acceptsChanges: Bool { configuration.operation == .upsert }
-
-    func writer(_ context: SinkContext) throws -> any SinkWriter {
-        precondition(context.parallelism == 1, "a Hudi sink has one writer, not \(context.parallelism)")
-        return try HudiSinkWriter(session: session, configuration: configuration, context: context)
-    }
-
-    func committer(_ context: SinkContext) throws -> (any SinkCommitter)? { try HudiCommitter(session) }
 }

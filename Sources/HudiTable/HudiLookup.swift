@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 extension HudiConnector: LookupConnector {

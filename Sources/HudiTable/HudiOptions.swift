@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// The options of a table with `'connector' = 'hudi'`, named as in Hudi's Flink connector where that has them.
@@ -169,14 +170,20 @@ struct HudiOptions {
         return existing
     }
 
-    func writeConfiguration() throws -> WriteConfiguration {
+    /// Checks the options for writing, whatever the table on the disk is.
+    func checkWriting() throws { _ = try writeConfiguration(nil) }
+
+    /// - Parameter properties: of the table that is going to be written.
+    func writeConfiguration(_ properties: TableProperties?) throws -> WriteConfiguration {
         let operation = try read.choice(HudiOption.operation, WriteConfiguration.Operation.allCases.map(\.rawValue)) ?? "upsert"
         let codec = try read.choice(HudiOption.codec, ParquetCodec.allCases.map(\.rawValue) + ["uncompressed"]) ?? "zstd"
         var limits = FileRouter.Limits()
         limits.maxFileBytes = try mebibytes(HudiOption.maxFileSize, default: 120)
         limits.smallFileBytes = min(try mebibytes(HudiOption.smallFileLimit, default: 100), limits.maxFileBytes)
         return WriteConfiguration(
-            operation: .init(rawValue: operation)!, stored: try AvroSchema.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
+            operation: .init(rawValue: operation)!,
+            keys: properties?.keyRules ?? KeyRules(tableName: table.name, recordKeyFields: [], partitionFields: [], namesKeys: false, hiveStyle: false, urlEncode: false),
+            orderingField: properties?.orderingField, stored: try StoredTypes.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
             globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
             upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)))

@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 import Synchronization
 
@@ -55,7 +56,7 @@ final class HudiSource: TableSource {
 
 /// Reads one base file. Its position is the number of rows handed out.
 final class HudiSplitReader: SplitReader {
-    private let reader: BaseFileReader
+    private let reader: DataFileReader
     private let types: [DataType]
     private var batch: Batch?
     private var consumed = 0
@@ -63,7 +64,7 @@ final class HudiSplitReader: SplitReader {
     private var toSkip: Int64
 
     init(path: String, wanted: Schema, types: [DataType], position: String?) throws {
-        reader = try BaseFileReader(path: path, wanted: wanted, batchRows: Batch.targetRows)
+        reader = try DataFileReader(path: path, wanted: wanted, batchRows: Batch.targetRows)
         self.types = types
         guard let start = Int64(position ?? "0") else { throw StreamError(.corrupt, "\(path): '\(position!)' is not a row number") }
         (handedOut, toSkip) = (start, start)
@@ -101,10 +102,10 @@ struct PartitionPruning {
             for value in values {
                 let builder = ColumnBuilder(type: type, capacity: 1)
                 builder.append(value)
-                let stored = try ColumnConversion.convert(builder.finish(), to: try AvroSchema.stored(type, column: name), name: name)
+                let stored = try ColumnConversion.convert(builder.finish(), to: try StoredTypes.stored(type, column: name), name: name)
                 let text = try TextColumn(stored, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: name)
                 // A value that cannot be a folder's name is in no partition.
-                if let folder = try? PartitionPath.level(field: name, value: String(decoding: text.value(0), as: UTF8.self), properties) { names.insert(folder) }
+                if let folder = try? PartitionPath.level(field: name, value: String(decoding: text.value(0), as: UTF8.self), properties.keyRules) { names.insert(folder) }
             }
             wanted[level] = names
         }

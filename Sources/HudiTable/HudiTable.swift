@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// A Hudi table as it is on disk now, to look at: columns, timeline, partitions, files. It never writes.

@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// What a rollback is going to undo: the content of its requested file.

@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// Java properties text, as `hoodie.properties` and `.hoodie_partition_metadata` use it.
@@ -77,6 +78,11 @@ struct TableProperties: Sendable, Equatable {
     var keyGenerator: KeyGeneratorKind
     /// Avro JSON of the columns at creation; it makes an empty table readable.
     var createSchema: String?
+
+    var keyRules: KeyRules {
+        KeyRules(tableName: name, recordKeyFields: recordKeyFields, partitionFields: partitionFields, namesKeys: keyGenerator == .complex,
+                 hiveStyle: hiveStylePartitioning, urlEncode: urlEncodePartitions)
+    }
 
     static let file = TableFiles.metaFolder + "/hoodie.properties"
     static let backup = file + ".backup"

@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// An instant time: `yyyyMMddHHmmssSSS` in UTC, compared as text.

@@ -1,10 +1,11 @@
+import LakeTable
 import StreamCore
 import Synchronization
 
 /// The one writer of a table in this process: holds the lock, begins instants, completes and undoes them.
 ///
 /// Shared by the sink's writer and committer, which may be on different threads.
-final class WriteSession: Sendable {
+final class WriteSession: CommitLog {
     let files: TableFiles
     let properties: TableProperties
     /// Snapshots as of this many newest commits stay readable; older file versions are deleted after a commit.
@@ -69,7 +70,7 @@ final class WriteSession: Sendable {
         }
     }
 
-    var hasOpenInstants: Bool { state.withLock { !$0.open.isEmpty } }
+    var hasOpenCommits: Bool { state.withLock { !$0.open.isEmpty } }
 
     /// Properties may be changed by others between two commits; what we rely on must still hold.
     private func requireUnchanged() throws {
@@ -85,7 +86,7 @@ final class WriteSession: Sendable {
     }
 
     /// Undoes what earlier writers left pending, then begins a write.
-    func begin(operation: String) throws -> String {
+    func begin(_ operation: String) throws -> any CommitFiles {
         try requireUnchanged()
         try rollBackPending()
         let time = try newTime()
@@ -100,7 +101,34 @@ final class WriteSession: Sendable {
             state.withLock { _ = $0.open.remove(time) }
             throw error
         }
-        return time
+        return HudiFiles(files, properties, instant: time)
+    }
+
+    var title: String { "Hudi table \(files.root)" }
+    var markColumns: MarkColumns { HudiFiles.markColumns }
+
+    func load() throws -> TableState {
+        let snapshot = try TableSnapshot.load(files, properties)
+        return TableState(schema: snapshot.schema, slices: snapshot.slices.map { ($0, files.size($0.path)) },
+                          commits: Set(snapshot.timeline.instants.lazy.filter(\.isCompletedWrite).map(\.time)))
+    }
+
+    func completedCommits() throws -> Set<String> {
+        Set(try Timeline.load(files, version: properties.version).instants.lazy.filter(\.isCompletedWrite).map(\.time))
+    }
+
+    func prepared(_ commit: String, _ changes: CommitChanges) throws -> Committable {
+        var metadata = CommitMetadata(operation: changes.operation)
+        metadata.stats = changes.stats
+        metadata.extra = ["schema": AvroSchema.json(changes.schema, table: properties.name),
+                          CommitMetadata.checkpointKey: String(changes.checkpoint), CommitMetadata.jobKey: changes.jobID]
+        return PreparedCommit(instant: commit, metadata: metadata).committable()
+    }
+
+    func recover(_ committables: [Committable]) throws { try recover(PreparedCommit.all(committables)) }
+
+    func complete(_ committables: [Committable]) throws {
+        for prepared in try PreparedCommit.all(committables) { try complete(prepared.instant, prepared.metadata) }
     }
 
     /// A time for a new instant, later than all others; the writer's and the committer's threads never get the same.

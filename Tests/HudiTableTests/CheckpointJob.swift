@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 /// What the runtime does around a sink, without threads: checkpoints whose manifests become durable late or never, commits that
 /// come late, and recovery from one of the manifests. What the table must hold is kept beside it.

@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 @Suite("Hudi sinks in jobs with checkpoints") struct CheckpointTests {
     static func job(_ folder: TemporaryFolder, seed: UInt64 = 3, insert: Bool = false, options: [String: String] = [:]) -> CheckpointJob {

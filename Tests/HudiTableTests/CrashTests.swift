@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 @Suite("Hudi sinks on a disk that fails at any call and forgets what was not flushed") struct CrashTests {
     /// No action is pending, no file lies about that no commit has, and the table holds the rows.

@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 @Suite("Hudi format details") struct FormatTests {
     @Test("bloom filter bytes are those of the format's reference program")
@@ -49,7 +50,7 @@ import Testing
 
     @Test("Avro schemas come back as what a table stores")
     func avroSchemas() throws {
-        let stored = try AvroSchema.stored(InsertTests.schema)
+        let stored = try StoredTypes.stored(InsertTests.schema)
         let parsed = try AvroSchema.parse(AvroSchema.json(stored, table: "t"), table: "t")
         #expect(parsed == stored)
         #expect(try AvroSchema.parse(AvroSchema.json(stored, table: "t", withMetaColumns: true), table: "t") == stored)

@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 @Suite("Hudi inserts") struct InsertTests {
     static let schema: Schema = [
@@ -104,12 +105,12 @@ import Testing
         let session = WriteSession(files: try TableFiles(path: other.path), properties: properties)
         var limits = FileRouter.Limits()
         (limits.maxOpenFiles, limits.maxBufferedBytes) = (3, 20_000)
-        let configuration = WriteConfiguration(operation: .insert, stored: schema, codec: .zstd, globalKeys: true, limits: limits, mergeSmallFilesOnInsert: false)
-        let writer = try HudiSinkWriter(session: session, configuration: configuration, context: SinkContext())
+        let configuration = WriteConfiguration(operation: .insert, keys: properties.keyRules, orderingField: nil, stored: schema, codec: .zstd, globalKeys: true, limits: limits, mergeSmallFilesOnInsert: false)
+        let writer = try LakeSinkWriter(log: session, configuration: configuration, context: SinkContext())
         for b in 0..<3 {
             try writer.write(Batch(schema: schema, rows: (b * 30_000..<(b + 1) * 30_000).map { [.int(Int64($0)), .int(Int64($0 % 20))] }))
         }
-        let committer = try HudiCommitter(session)
+        let committer = try LakeCommitter(session)
         try committer.commit(1, try writer.prepareCommit(1))
         try writer.close()
         committer.close()

@@ -4,6 +4,7 @@ import Synchronization
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 @Suite("Hudi writers that die, and tables that change under them") struct RecoveryTests {
     static let schema = UpsertTests.schema

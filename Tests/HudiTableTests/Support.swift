@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 /// A new folder under the system's temporary folder, removed with its owner.
 final class TemporaryFolder {

@@ -3,6 +3,7 @@ import StreamCore
 import Testing
 
 @testable import HudiTable
+@testable import LakeTable
 
 @Suite("Hudi upserts") struct UpsertTests {
     static let schema: Schema = [Field("id", .string), Field("city", .string), Field("amount", .int), Field("ts", .timestamp(3))]

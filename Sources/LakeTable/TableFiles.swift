@@ -8,24 +8,24 @@ import Darwin
 #endif
 
 /// The moments of a write after which a test can make the process "die".
-enum WriteStep: String, CaseIterable, Sendable {
+package enum WriteStep: String, CaseIterable, Sendable {
     case requested, inflight, marker, partitionMetadata, baseFileWritten, baseFilePublished, prepared, committed, markersDeleted
     case cleanRequested, cleanInflight, cleanFilesDeleted
     case rollbackRequested, rollbackInflight, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
 }
 
 /// The files of one table on a local disk. Everything that must be durable or all-or-nothing goes through here.
-struct TableFiles: Sendable {
+package struct TableFiles: Sendable {
     /// Absolute, without a slash at the end.
-    let root: String
+    package let root: String
     /// Makes all changes, and tells the time.
-    var host = Host.system
+    package var host = Host.system
     /// Called after each step of a write; throws where a test wants the writer to die.
-    var reached: @Sendable (WriteStep) throws -> Void = { _ in }
+    package var reached: @Sendable (WriteStep) throws -> Void = { _ in }
 
     /// - Parameter path: an absolute or relative path, or a `file:` URL.
     /// - Throws: `.validate` for object stores and other schemes.
-    init(path: String) throws {
+    package init(path: String) throws {
         var path = path
         if let colon = path.range(of: "://") {
             let scheme = path[..<colon.lowerBound]
@@ -42,17 +42,17 @@ struct TableFiles: Sendable {
         root = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     }
 
-    static let metaFolder = ".hoodie"
-    static let temporaryFolder = ".hoodie/.temp"
+    package static let metaFolder = ".hoodie"
+    package static let temporaryFolder = ".hoodie/.temp"
 
-    func absolute(_ relative: String) -> String { relative.isEmpty ? root : root + "/" + relative }
+    package func absolute(_ relative: String) -> String { relative.isEmpty ? root : root + "/" + relative }
 
-    static func failure(_ doing: String, _ path: String, _ code: Int32 = errno) -> StreamError {
+    package static func failure(_ doing: String, _ path: String, _ code: Int32 = errno) -> StreamError {
         StreamError(.io, "cannot \(doing) \(path): \(String(cString: strerror(code)))", fix: fix(code))
     }
 
     /// What helps against a system error; nil when the error says it all.
-    static func fix(_ code: Int32) -> String? {
+    package static func fix(_ code: Int32) -> String? {
         switch code {
         case ENOSPC, EDQUOT: "free disk space and start again; nothing of the unfinished commit is visible"
         case EACCES, EPERM, EROFS: "check the permissions of the folder and of those above it"
@@ -64,10 +64,10 @@ struct TableFiles: Sendable {
 
     // MARK: Reading
 
-    func exists(_ relative: String) -> Bool { access(absolute(relative), F_OK) == 0 }
+    package func exists(_ relative: String) -> Bool { access(absolute(relative), F_OK) == 0 }
 
     /// Names in a folder, sorted; none when it is missing.
-    func names(in relative: String) throws -> [String] {
+    package func names(in relative: String) throws -> [String] {
         guard let folder = opendir(absolute(relative)) else {
             if errno == ENOENT { return [] }
             throw Self.failure("list", absolute(relative))
@@ -83,17 +83,17 @@ struct TableFiles: Sendable {
         return names.sorted()
     }
 
-    func isFolder(_ relative: String) -> Bool {
+    package func isFolder(_ relative: String) -> Bool {
         var info = stat()
         return stat(absolute(relative), &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
     }
 
-    func size(_ relative: String) -> Int64 {
+    package func size(_ relative: String) -> Int64 {
         var info = stat()
         return stat(absolute(relative), &info) == 0 ? Int64(info.st_size) : 0
     }
 
-    func read(_ relative: String) throws -> [UInt8] {
+    package func read(_ relative: String) throws -> [UInt8] {
         let descriptor = open(absolute(relative), O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.failure("open", absolute(relative)) }
         defer { close(descriptor) }
@@ -110,7 +110,7 @@ struct TableFiles: Sendable {
 
     /// Makes a folder and those above it.
     /// - Parameter flushing: false when the caller flushes the folders themselves, before anything depends on them.
-    func makeFolder(_ relative: String, flushing: Bool = true) throws { try makeFolder(at: absolute(relative), flushing: flushing) }
+    package func makeFolder(_ relative: String, flushing: Bool = true) throws { try makeFolder(at: absolute(relative), flushing: flushing) }
 
     private func makeFolder(at path: String, flushing: Bool) throws {
         var info = stat()
@@ -125,7 +125,7 @@ struct TableFiles: Sendable {
     }
 
     /// A name for a new file in the table's temporary folder.
-    func temporaryName() throws -> String {
+    package func temporaryName() throws -> String {
         try makeFolder(Self.temporaryFolder)
         return Self.temporaryFolder + "/" + host.uuid()
     }
@@ -133,7 +133,7 @@ struct TableFiles: Sendable {
     /// Creates a file that is there whole or not at all and never replaces another one.
     /// - Throws: `.conflict` when the name is taken.
     /// - Parameter flushingFolder: false when the caller flushes the folder itself, before anything depends on the file.
-    func publish(_ relative: String, _ bytes: [UInt8], flushingFolder: Bool = true) throws {
+    package func publish(_ relative: String, _ bytes: [UInt8], flushingFolder: Bool = true) throws {
         let temporary = try temporaryName()
         let path = absolute(temporary)
         let descriptor = host.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644)
@@ -158,7 +158,7 @@ struct TableFiles: Sendable {
     }
 
     /// Gives a finished, flushed temporary file its name; removes it when that fails.
-    func publish(temporary: String, as relative: String, flushingFolder: Bool = true) throws {
+    package func publish(temporary: String, as relative: String, flushingFolder: Bool = true) throws {
         let made = host.link(absolute(temporary), absolute(relative)) == 0
         let code = errno
         _ = host.unlink(absolute(temporary))
@@ -173,20 +173,20 @@ struct TableFiles: Sendable {
     }
 
     /// The folder that a file of the table is in.
-    static func folder(of relative: String) -> String { relative.lastIndex(of: "/").map { String(relative[..<$0]) } ?? "" }
+    package static func folder(of relative: String) -> String { relative.lastIndex(of: "/").map { String(relative[..<$0]) } ?? "" }
 
     /// Creates an empty file.
-    func touch(_ relative: String) throws {
+    package func touch(_ relative: String) throws {
         let descriptor = host.open(absolute(relative), O_WRONLY | O_CREAT, 0o644)
         guard descriptor >= 0 else { throw Self.failure("create", absolute(relative)) }
         _ = host.close(descriptor)
     }
 
     /// Makes the content of a file, or the names in a folder, outlive a power failure.
-    func flush(_ relative: String) throws { try flush(at: absolute(relative)) }
+    package func flush(_ relative: String) throws { try flush(at: absolute(relative)) }
 
     /// Makes the table's own folder outlive a power failure.
-    func flushRoot() throws {
+    package func flushRoot() throws {
         try flush(at: Host.parent(of: root))
         try flush("")
     }
@@ -201,7 +201,7 @@ struct TableFiles: Sendable {
     }
 
     /// Flushes folders with all those above them inside the table; those that are missing have nothing to lose.
-    func flush(folders: Set<String>) throws {
+    package func flush(folders: Set<String>) throws {
         // A new folder is durable when the one above it is flushed.
         var all: Set<String> = [""]
         for folder in folders {
@@ -212,12 +212,12 @@ struct TableFiles: Sendable {
     }
 
     /// Deletes a file; one that is missing counts as deleted.
-    func remove(_ relative: String) throws {
+    package func remove(_ relative: String) throws {
         if host.unlink(absolute(relative)) != 0, errno != ENOENT { throw Self.failure("delete", absolute(relative)) }
     }
 
     /// Deletes a folder with all that is in it.
-    func removeTree(_ relative: String) throws {
+    package func removeTree(_ relative: String) throws {
         for name in try names(in: relative) {
             let path = relative + "/" + name
             if isFolder(path) { try removeTree(path) } else { try remove(path) }
@@ -227,11 +227,11 @@ struct TableFiles: Sendable {
 }
 
 /// An exclusive lock on a table among the processes of a machine; it ends with its owner, also when that is killed.
-final class TableLock: Sendable {
+package final class TableLock: Sendable {
     private let descriptor: Int32
 
     /// - Throws: `.conflict` when another writer holds it.
-    init(_ files: TableFiles) throws {
+    package init(_ files: TableFiles) throws {
         // Readers of the format skip names that start with a dot.
         let file = TableFiles.metaFolder + "/.swiftwater.lock", path = files.absolute(file)
         if !files.exists(file) { try files.touch(file) }

@@ -1,14 +1,14 @@
 import StreamCore
 
-/// Reads chosen columns of a base file in the types that are wanted.
-final class BaseFileReader {
+/// Reads chosen columns of a data file in the types that are wanted.
+package final class DataFileReader {
     private let reader: ParquetReader
     private let wanted: Schema
     /// Position among the columns that are read; nil = the file is older than the column.
     private var sources: [Int?] = []
 
     /// - Parameter wanted: names and types; columns that the file lacks come as NULL.
-    init(path: String, wanted: Schema, batchRows: Int = 65_536) throws {
+    package init(path: String, wanted: Schema, batchRows: Int = 65_536) throws {
         reader = try ParquetReader(path: path)
         self.wanted = wanted
         let present = wanted.map { field in reader.schema.firstIndex { $0.name == field.name } }
@@ -19,11 +19,11 @@ final class BaseFileReader {
         try reader.start(columns: chosen, batchRows: batchRows)
     }
 
-    var rows: Int64 { reader.rows }
+    package var rows: Int64 { reader.rows }
 
-    func metadata(_ key: String) -> String? { reader.metadata(key) }
+    package func metadata(_ key: String) -> String? { reader.metadata(key) }
 
-    func next() throws -> Batch? {
+    package func next() throws -> Batch? {
         guard let batch = try reader.next() else { return nil }
         let columns = try zip(wanted, sources).map { field, source in
             try source.map { try ColumnConversion.convert(batch.columns[$0], to: field.type, name: field.name) }

@@ -4,18 +4,20 @@ import StreamCore
 ///
 /// Rows of a partition go to one open file until it reaches its size, then to a new file group. Memory is bounded: when the
 /// files hold too many bytes the largest ones are written out, and closed if too many are open.
-final class FileRouter {
-    struct Limits: Sendable {
-        var maxFileBytes: Int64 = 120 << 20
+package final class FileRouter {
+    package struct Limits: Sendable {
+        package var maxFileBytes: Int64 = 120 << 20
         /// Files below this size take up new rows before new file groups are made.
-        var smallFileBytes: Int64 = 100 << 20
+        package var smallFileBytes: Int64 = 100 << 20
         /// Parquet files that are open at a time; each takes some MiB beside its rows.
-        var maxOpenFiles = 64
+        package var maxOpenFiles = 64
         /// Bytes of rows in memory.
-        var maxBufferedBytes = 192 << 20
+        package var maxBufferedBytes = 192 << 20
+
+        package init() {}
     }
 
-    private let context: BaseFileContext
+    private let context: DataFileContext
     private let limits: Limits
     private let groups: FileGroupTable
     private let attempt: Int
@@ -25,15 +27,17 @@ final class FileRouter {
     /// By partition number of the group table.
     private var open: [Int: OpenFile] = [:]
     /// Groups that this commit has written, with their stat so far.
-    private(set) var written: [Int: WriteStat] = [:]
+    package private(set) var written: [Int: WriteStat] = [:]
+    /// By group: the committed version that this commit replaces.
+    private var superseded: [Int: FileSlice] = [:]
 
     private final class OpenFile {
-        let writer: BaseFileWriter
+        let writer: DataFileWriter
         let group: Int
-        init(writer: BaseFileWriter, group: Int) { (self.writer, self.group) = (writer, group) }
+        init(writer: DataFileWriter, group: Int) { (self.writer, self.group) = (writer, group) }
     }
 
-    init(_ context: BaseFileContext, groups: FileGroupTable, limits: Limits, attempt: Int, fillSmallFiles: Bool) {
+    package init(_ context: DataFileContext, groups: FileGroupTable, limits: Limits, attempt: Int, fillSmallFiles: Bool) {
         self.context = context
         self.groups = groups
         self.limits = limits
@@ -45,13 +49,13 @@ final class FileRouter {
 
     /// Appends fresh rows to a partition's open file.
     /// - Parameter assigned: called with the group number and positions `range` of the rows that went there.
-    func insert(_ columns: [Column], keys: TextColumn, rows: UnsafePointer<Int32>?, count n: Int, partition: Int,
+    package func insert(_ columns: [Column], keys: TextColumn, rows: UnsafePointer<Int32>?, count n: Int, partition: Int,
                 assigned: (Int, Range<Int>) -> Void) throws {
         var done = 0
         while done < n {
             let file = try openFile(partition)
             // The size is looked at after every chunk, so a file passes its limit by no more than that.
-            let part = min(n - done, BaseFileContext.chunkRows)
+            let part = min(n - done, DataFileContext.chunkRows)
             if let rows {
                 try file.writer.append(columns, keys: keys, rows: rows + done, count: part)
             } else if part == n {
@@ -79,7 +83,7 @@ final class FileRouter {
             file = OpenFile(writer: try writer(replacing: small), group: small)
             try copyRows(of: small, to: file.writer)
         } else {
-            let writer = try BaseFileWriter(context, partition: groups.partitions[partition], previous: nil, task: nextTask(), attempt: attempt)
+            let writer = try DataFileWriter(context, partition: groups.partitions[partition], previous: nil, task: nextTask(), attempt: attempt)
             file = OpenFile(writer: writer, group: groups.add(writer.slice, partition: partition))
         }
         open[partition] = file
@@ -91,8 +95,8 @@ final class FileRouter {
         return tasks
     }
 
-    private func copyRows(of group: Int, to writer: BaseFileWriter) throws {
-        let reader = try BaseFileReader(path: context.files.absolute(groups.slices[group].path), wanted: MergeInput.columns(context.schema))
+    private func copyRows(of group: Int, to writer: DataFileWriter) throws {
+        let reader = try DataFileReader(path: context.files.absolute(groups.slices[group].path), wanted: context.mergeColumns)
         while let batch = try reader.next() {
             let all = Selection.all(batch.physicalCount)
             try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
@@ -121,28 +125,28 @@ final class FileRouter {
     // MARK: New versions of file groups
 
     /// A writer for a new version of a group. A version that this very commit wrote before is replaced, its counts go on.
-    func writer(replacing group: Int) throws -> BaseFileWriter {
+    package func writer(replacing group: Int) throws -> DataFileWriter {
         let slice = groups.slices[group]
         // Within this commit the base stays the version that is committed.
         let committed = written[group].map { stat in
             stat.previous.map { FileSlice(partition: slice.partition, fileId: slice.fileId, name: "", instant: $0) }
         } ?? slice
         guard let committed else {
-            let fresh = try BaseFileWriter(context, partition: slice.partition, previous: nil, fileId: slice.fileId, task: nextTask(), attempt: attempt)
+            let fresh = try DataFileWriter(context, partition: slice.partition, previous: nil, fileId: slice.fileId, task: nextTask(), attempt: attempt)
             carryCounts(of: group, to: fresh)
             return fresh
         }
-        let writer = try BaseFileWriter(context, partition: slice.partition, previous: committed, task: nextTask(), attempt: attempt)
+        let writer = try DataFileWriter(context, partition: slice.partition, previous: committed, task: nextTask(), attempt: attempt)
         carryCounts(of: group, to: writer)
         return writer
     }
 
-    private func carryCounts(of group: Int, to writer: BaseFileWriter) {
+    private func carryCounts(of group: Int, to writer: DataFileWriter) {
         if let stat = written[group] { writer.count(inserts: stat.inserts, updates: stat.updates, deletes: stat.deletes) }
     }
 
     /// Keeps a new version open for inserts, when it is small and its partition has no open file; else closes it.
-    func finish(_ writer: BaseFileWriter, group: Int, partition: Int) throws {
+    package func finish(_ writer: DataFileWriter, group: Int, partition: Int) throws {
         if open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles {
             open[partition] = OpenFile(writer: writer, group: group)
         } else {
@@ -155,52 +159,49 @@ final class FileRouter {
         try record(file.writer, group: file.group)
     }
 
-    private func record(_ writer: BaseFileWriter, group: Int) throws {
-        let superseded = written[group] == nil ? nil : groups.slices[group]
+    private func record(_ writer: DataFileWriter, group: Int) throws {
+        let earlier = written[group] == nil ? nil : groups.slices[group]
+        if earlier == nil, writer.stat.previous != nil { superseded[group] = groups.slices[group] }
         let stat = try writer.close()
         written[group] = stat
         groups.replace(group, with: writer.slice, bytes: stat.bytes)
-        if let superseded { try context.files.remove(superseded.path) }
+        if let earlier { try context.files.remove(earlier.path) }
     }
 
     /// Closes all open files. Writing may go on: groups that are written again get a new file.
-    func closeAll() throws {
+    package func closeAll() throws {
         for partition in open.keys.sorted() { try close(partition) }
     }
 
-    /// Flushes the folders and gives the stats of the commit.
-    func stats() throws -> [WriteStat] {
+    /// Flushes the folders and tells what the commit wrote and what that replaces.
+    package func finish() throws -> (stats: [WriteStat], superseded: [FileSlice]) {
         try closeAll()
         try context.files.flush(folders: Set(written.values.map(\.partition)))
-        return written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) }
+        return (written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) },
+                superseded.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) })
     }
 }
 
-/// What a merge reads of the version before: the meta columns that are kept, then the data columns.
-enum MergeInput {
-    static func columns(_ schema: Schema) -> Schema { AvroSchema.metaColumns.dropLast().map { Field($0, .string) } + schema }
-}
-
 /// The file groups that a writer knows, by number: live ones of the table, and those that it made.
-final class FileGroupTable {
-    private(set) var slices: [FileSlice] = []
+package final class FileGroupTable {
+    package private(set) var slices: [FileSlice] = []
     private var sizes: [Int64] = []
     private var partitionOf: [Int] = []
     private var byPartition: [[Int]] = []
     /// Partition number -> path; numbers are the key generator's.
-    var partitions: [String] { keys.partitions }
+    package var partitions: [String] { keys.partitions }
     private let keys: KeyGenerator
 
-    init(_ snapshot: [FileSlice], keys: KeyGenerator, files: TableFiles) {
+    package init(_ live: [(slice: FileSlice, bytes: Int64)], keys: KeyGenerator) {
         self.keys = keys
-        for slice in snapshot {
+        for (slice, bytes) in live {
             let group = add(slice, partition: keys.number(ofPath: slice.partition))
-            sizes[group] = files.size(slice.path)
+            sizes[group] = bytes
         }
     }
 
     @discardableResult
-    func add(_ slice: FileSlice, partition: Int) -> Int {
+    package func add(_ slice: FileSlice, partition: Int) -> Int {
         slices.append(slice)
         sizes.append(0)
         partitionOf.append(partition)
@@ -209,15 +210,15 @@ final class FileGroupTable {
         return slices.count - 1
     }
 
-    func replace(_ group: Int, with slice: FileSlice, bytes: Int64) {
+    package func replace(_ group: Int, with slice: FileSlice, bytes: Int64) {
         slices[group] = slice
         sizes[group] = bytes
     }
 
-    func partition(of group: Int) -> Int { partitionOf[group] }
+    package func partition(of group: Int) -> Int { partitionOf[group] }
 
     /// The smallest group of a partition below a size.
-    func smallest(in partition: Int, below limit: Int64, except: [Int: WriteStat]) -> Int? {
+    package func smallest(in partition: Int, below limit: Int64, except: [Int: WriteStat]) -> Int? {
         guard partition < byPartition.count else { return nil }
         return byPartition[partition].filter { sizes[$0] > 0 && sizes[$0] < limit && except[$0] == nil }.min { sizes[$0] < sizes[$1] }
     }

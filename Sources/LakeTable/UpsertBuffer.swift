@@ -1,9 +1,9 @@
 import StreamCore
 
 /// Which of two rows with the same key is the newer one: the larger ordering value; NULL is smaller than all.
-enum OrderingValue {
+package enum OrderingValue {
     /// Negative, zero or positive, as the first value is smaller, equal or larger. Both columns have the same type.
-    static func compare(_ a: Column, _ rowA: Int, _ b: Column, _ rowB: Int) -> Int {
+    package static func compare(_ a: Column, _ rowA: Int, _ b: Column, _ rowB: Int) -> Int {
         let (validA, validB) = (a.isValid(rowA), b.isValid(rowB))
         guard validA, validB else { return validA == validB ? 0 : validA ? 1 : -1 }
         let (a, i) = a.dictionary.map { ($0, Int(a.codes[rowA])) } ?? (a, rowA)
@@ -28,7 +28,7 @@ enum OrderingValue {
         }
     }
 
-    static func canOrder(_ type: DataType) -> Bool {
+    package static func canOrder(_ type: DataType) -> Bool {
         switch type.physical {
         case .list, .map, .row, .null: false
         default: true
@@ -37,40 +37,41 @@ enum OrderingValue {
 }
 
 /// The rows of one commit so far, one per key: a later row replaces an earlier one unless its ordering value is smaller.
-final class UpsertBuffer {
-    struct Entry {
-        var hash: KeyHash
-        var batch: Int32, row: Int32
-        var partition: Int32
+package final class UpsertBuffer {
+    package struct Entry {
+        package var hash: KeyHash
+        package var batch: Int32, row: Int32
+        package var partition: Int32
         /// Takes the row away rather than adding it.
-        var isDelete: Bool
+        package var isDelete: Bool
         /// Came from -U: whatever +U follows replaces it.
-        var isRetraction: Bool
+        package var isRetraction: Bool
     }
 
-    struct Part {
+    package struct Part {
         /// As stored.
-        let columns: [Column]
-        let keys: TextColumn
+        package let columns: [Column]
+        package let keys: TextColumn
+        package init(columns: [Column], keys: TextColumn) { (self.columns, self.keys) = (columns, keys) }
     }
 
-    private(set) var entries: ContiguousArray<Entry> = []
-    private(set) var parts: [Part] = []
+    package private(set) var entries: ContiguousArray<Entry> = []
+    package private(set) var parts: [Part] = []
     /// Memory that the rows take, those that were replaced included.
-    private(set) var bytes = 0
+    package private(set) var bytes = 0
     private var slots: [Int32] = []
     private let orderingColumn: Int?
-    let seeds: KeyHash.Seeds
+    package let seeds: KeyHash.Seeds
 
-    init(orderingColumn: Int?, seeds: KeyHash.Seeds) {
+    package init(orderingColumn: Int?, seeds: KeyHash.Seeds) {
         self.orderingColumn = orderingColumn
         self.seeds = seeds
         clear()
     }
 
-    var isEmpty: Bool { entries.isEmpty }
+    package var isEmpty: Bool { entries.isEmpty }
 
-    func clear() {
+    package func clear() {
         entries.removeAll()
         parts.removeAll()
         slots = [Int32](repeating: -1, count: 1_024)
@@ -85,13 +86,13 @@ final class UpsertBuffer {
     }
 
     /// The entry of a key, or -1.
-    func find(_ hash: KeyHash) -> Int { Int(slots[slot(of: hash)]) }
+    package func find(_ hash: KeyHash) -> Int { Int(slots[slot(of: hash)]) }
 
     /// - Parameters:
     ///   - kinds: `RowKind` per row; nil = all inserts.
     ///   - partitions: the partition number of each row.
     ///   - globalKeys: keys are unique in the table, not only in their partition.
-    func add(_ part: Part, kinds: UnsafePointer<UInt8>?, partitions: UnsafePointer<Int32>, globalKeys: Bool) {
+    package func add(_ part: Part, kinds: UnsafePointer<UInt8>?, partitions: UnsafePointer<Int32>, globalKeys: Bool) {
         let number = Int32(parts.count)
         parts.append(part)
         bytes += part.columns.reduce(0) { $0 + Self.size($1) } + part.keys.bytes.capacity + part.keys.offsets.capacity
@@ -116,10 +117,12 @@ final class UpsertBuffer {
 
     private func replaces(_ new: Entry, _ old: Entry) -> Bool {
         guard let orderingColumn, !old.isRetraction else { return true }
+        // A delete that says nothing of its time is one of now.
+        if new.isDelete, !column(orderingColumn, of: new).isValid(Int(new.row)) { return true }
         return OrderingValue.compare(column(orderingColumn, of: new), Int(new.row), column(orderingColumn, of: old), Int(old.row)) >= 0
     }
 
-    func column(_ c: Int, of entry: Entry) -> Column { parts[Int(entry.batch)].columns[c] }
+    package func column(_ c: Int, of entry: Entry) -> Column { parts[Int(entry.batch)].columns[c] }
 
     private func grow() {
         slots = [Int32](repeating: -1, count: slots.count * 2)

@@ -3,18 +3,18 @@ import StreamCore
 /// A record key (with its partition, when keys are unique per partition only) as 128 bits.
 ///
 /// Two of 100 million keys have the same hash with a chance of 1e-23, so a hash stands for its key.
-struct KeyHash: Hashable {
-    var high: UInt64, low: UInt64
+package struct KeyHash: Hashable {
+    package var high: UInt64, low: UInt64
 
     /// Drawn anew by every writer: nobody can prepare keys that collide.
-    struct Seeds: Sendable {
-        let high: UInt64, low: UInt64
-        init(_ host: Host) { (high, low) = (host.randomBits(), host.randomBits()) }
+    package struct Seeds: Sendable {
+        package let high: UInt64, low: UInt64
+        package init(_ host: Host) { (high, low) = (host.randomBits(), host.randomBits()) }
     }
 
     /// - Parameter salt: 0 for keys that are unique in the table, else something that differs between partitions.
     @inline(__always)
-    init(_ key: UnsafeRawBufferPointer, salt: Int, seeds: Seeds) {
+    package init(_ key: UnsafeRawBufferPointer, salt: Int, seeds: Seeds) {
         var a = seeds.high ^ UInt64(truncatingIfNeeded: key.count)
         var b = seeds.low ^ UInt64(truncatingIfNeeded: salt) &* 0x9E37_79B9_7F4A_7C15
         let p = key.baseAddress!
@@ -44,7 +44,7 @@ struct KeyHash: Hashable {
 /// Record key -> file group, for all live rows of a table: a cache built by reading the key columns of the live files.
 ///
 /// About 33 bytes per key. It is never the truth: a merge looks for the key in the file again.
-final class KeyIndex {
+package final class KeyIndex {
     private struct Slot {
         var hash: KeyHash
         /// `empty`, `removed`, or a group number.
@@ -55,9 +55,9 @@ final class KeyIndex {
     private var slots: UnsafeMutablePointer<Slot>
     private var capacity: Int
     private var used = 0
-    private(set) var count = 0
+    package private(set) var count = 0
 
-    init(capacity: Int = 1_024) {
+    package init(capacity: Int = 1_024) {
         var size = 1_024
         while size * 3 / 5 < capacity { size *= 2 }
         self.capacity = size
@@ -80,12 +80,12 @@ final class KeyIndex {
     }
 
     /// The group of a key; -1 when it is not in the table.
-    func find(_ hash: KeyHash) -> Int {
+    package func find(_ hash: KeyHash) -> Int {
         let group = slots[slot(of: hash)].group
         return group == Self.removed ? -1 : Int(group)
     }
 
-    func set(_ hash: KeyHash, group: Int) {
+    package func set(_ hash: KeyHash, group: Int) {
         let i = slot(of: hash)
         if slots[i].group == Self.empty {
             slots[i].hash = hash
@@ -96,7 +96,7 @@ final class KeyIndex {
         if used * 5 > capacity * 3 { rehash() }
     }
 
-    func remove(_ hash: KeyHash) {
+    package func remove(_ hash: KeyHash) {
         let i = slot(of: hash)
         if slots[i].group >= 0 {
             slots[i].group = Self.removed

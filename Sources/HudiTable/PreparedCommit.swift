@@ -1,3 +1,4 @@
+import LakeTable
 import StreamCore
 
 /// A commit whose files are durable but not visible: what goes into a checkpoint.
@@ -20,34 +21,5 @@ struct PreparedCommit: Equatable {
     /// In the order in which they were begun, which is the one that they build on each other in.
     static func all(_ committables: [Committable]) throws -> [PreparedCommit] {
         try committables.map { try PreparedCommit($0) }.sorted { $0.instant < $1.instant }
-    }
-}
-
-/// Completes prepared commits, and undoes those that no checkpoint names.
-///
-/// A checkpoint that is given up leaves its instant pending: the writer goes on from its files, and it is completed with the
-/// next checkpoint's.
-final class HudiCommitter: SinkCommitter {
-    private let session: WriteSession
-    private var released = false
-
-    init(_ session: WriteSession) throws {
-        self.session = session
-        try session.acquire()
-    }
-
-    deinit { close() }
-
-    func recover(_ checkpoint: UInt64, _ committables: [Committable]) throws {
-        try session.recover(PreparedCommit.all(committables))
-    }
-
-    func commit(_ checkpoint: UInt64, _ committables: [Committable]) throws {
-        for prepared in try PreparedCommit.all(committables) { try session.complete(prepared.instant, prepared.metadata) }
-    }
-
-    func close() {
-        if !released { session.release() }
-        released = true
     }
 }

@@ -1,9 +1,9 @@
 import StreamCore
 
 /// Columns as files hold them, turned into the types that are wanted: wider numbers, other time units, narrower storage.
-enum ColumnConversion {
+package enum ColumnConversion {
     /// - Throws: `.validate` when the types have nothing in common, `.runtime` for a number that does not fit.
-    static func convert(_ column: Column, to type: DataType, name: String) throws -> Column {
+    package static func convert(_ column: Column, to type: DataType, name: String) throws -> Column {
         if column.type == type { return column }
         if column.type.isText && type.isText || column.type.isBinary && type.isBinary { return column.retyped(type) }
         let column = column.flat()
@@ -60,8 +60,8 @@ enum ColumnConversion {
     }
 
     /// Whether `convert` can turn stored values into a declared type.
-    static func canRead(_ stored: DataType, as type: DataType) -> Bool {
-        guard let wanted = try? AvroSchema.stored(type, column: "") else { return false }
+    package static func canRead(_ stored: DataType, as type: DataType) -> Bool {
+        guard let wanted = try? StoredTypes.stored(type, column: "") else { return false }
         if stored.isTimestamp { return type.isTimestamp }
         return SchemaEvolution.same(stored, wanted) || SchemaEvolution.widens(stored, to: wanted)
     }

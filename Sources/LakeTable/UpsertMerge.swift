@@ -2,18 +2,26 @@ import StreamCore
 
 /// Brings the buffered rows of a commit into the table's files: new versions of the file groups that have their keys, and
 /// inserts for the rest.
-struct UpsertMerge {
-    let buffer: UpsertBuffer
-    let index: KeyIndex
-    let groups: FileGroupTable
-    let router: FileRouter
-    let context: BaseFileContext
-    let orderingColumn: Int?
-    let globalKeys: Bool
+package struct UpsertMerge {
+    package let buffer: UpsertBuffer
+    package let index: KeyIndex
+    package let groups: FileGroupTable
+    package let router: FileRouter
+    package let context: DataFileContext
+    /// Makes the keys of stored rows when the files do not hold them.
+    package let keyGenerator: KeyGenerator
+    package let orderingColumn: Int?
+    package let globalKeys: Bool
+
+    package init(buffer: UpsertBuffer, index: KeyIndex, groups: FileGroupTable, router: FileRouter, context: DataFileContext,
+                 keyGenerator: KeyGenerator, orderingColumn: Int?, globalKeys: Bool) {
+        (self.buffer, self.index, self.groups, self.router, self.context) = (buffer, index, groups, router, context)
+        (self.keyGenerator, self.orderingColumn, self.globalKeys) = (keyGenerator, orderingColumn, globalKeys)
+    }
 
     private enum Fate: UInt8 { case undecided, done, insert }
 
-    func run() throws {
+    package func run() throws {
         try router.closeAll()
         var fates = [Fate](repeating: .undecided, count: buffer.entries.count)
         var touched: [Int: Int] = [:]
@@ -28,12 +36,12 @@ struct UpsertMerge {
         let partition = groups.partition(of: group)
         let salt = globalKeys ? 0 : partition + 1, seeds = buffer.seeds
         let path = context.files.absolute(groups.slices[group].path)
-        let reader = try BaseFileReader(path: path, wanted: MergeInput.columns(context.schema))
+        let reader = try DataFileReader(path: path, wanted: context.mergeColumns)
         let writer = try router.writer(replacing: group)
         var updates: [Int] = [], changed: Int64 = 0, deleted: Int64 = 0
-        let instant = Array(context.instant.utf8)
+        let instant = Array(context.commit.commit.utf8)
         while let batch = try reader.next() {
-            let keys = batch.columns[2], times = batch.columns[0]
+            let keys = try StoredKeys(batch, context.marks, keyGenerator), times = context.marks.commit.map { batch.columns[$0] }
             var kept: [Int32] = []
             kept.reserveCapacity(batch.physicalCount)
             for row in 0..<batch.physicalCount {
@@ -56,7 +64,7 @@ struct UpsertMerge {
                     fates[at] = .done
                     updates.append(at)
                     // A row that this commit wrote already is counted.
-                    if !times.bytes(at: row).elementsEqual(instant) { changed += 1 }
+                    if times.map({ !$0.bytes(at: row).elementsEqual(instant) }) ?? true { changed += 1 }
                 }
             }
             try writer.appendCopied(batch, rows: kept, count: kept.count)
@@ -71,7 +79,9 @@ struct UpsertMerge {
     private func wins(_ at: Int, over stored: Batch, _ row: Int) -> Bool {
         guard let orderingColumn else { return true }
         let entry = buffer.entries[at]
-        return OrderingValue.compare(buffer.column(orderingColumn, of: entry), Int(entry.row), stored.columns[4 + orderingColumn], row) >= 0
+        // A delete that says nothing of its time is one of now.
+        if entry.isDelete, !buffer.column(orderingColumn, of: entry).isValid(Int(entry.row)) { return true }
+        return OrderingValue.compare(buffer.column(orderingColumn, of: entry), Int(entry.row), stored.columns[context.marks.kept.count + orderingColumn], row) >= 0
     }
 
     private func insertRest(_ fates: [Fate]) throws {
@@ -107,6 +117,28 @@ struct UpsertMerge {
             }
             try rows.withUnsafeBufferPointer { try body(buffer.parts[Int(batch)], $0) }
             start = end
+        }
+    }
+}
+
+/// The record keys of rows read from a file: a column of it, or made from its data columns.
+package enum StoredKeys {
+    case column(Column), made(TextColumn)
+
+    /// - Parameter batch: `DataFileContext.mergeColumns`.
+    package init(_ batch: Batch, _ marks: MarkColumns, _ generator: KeyGenerator) throws {
+        if let column = marks.key {
+            self = .column(batch.columns[column])
+        } else {
+            self = .made(try generator.recordKeys(Array(batch.columns[marks.kept.count...])))
+        }
+    }
+
+    @inline(__always)
+    package func bytes(at row: Int) -> UnsafeRawBufferPointer {
+        switch self {
+        case .column(let column): column.bytes(at: row)
+        case .made(let texts): texts.value(row)
         }
     }
 }

@@ -7,7 +7,7 @@ import StreamCore
 public enum ParquetCodec: String, Sendable, CaseIterable {
     case none, snappy, zstd, gzip, lz4
 
-    var shim: sw_parquet_codec {
+    package var shim: sw_parquet_codec {
         switch self {
         case .none: SW_PARQUET_NONE
         case .snappy: SW_PARQUET_SNAPPY
@@ -27,9 +27,9 @@ private func failure(_ doing: String, _ path: String, _ error: UnsafeMutablePoin
     return StreamError(code, "cannot \(doing) \(path): \(reason)", fix: system.flatMap(TableFiles.fix))
 }
 
-enum Parquet {
+package enum Parquet {
     /// - Throws: `.validate` when this build has no Parquet library.
-    static func require() throws {
+    package static func require() throws {
         guard sw_parquet_version() != nil else {
             throw StreamError(.validate, "this build cannot read or write Parquet files, hence no Hudi tables",
                               fix: "install Arrow's Parquet library (make setup) and build again")
@@ -38,13 +38,13 @@ enum Parquet {
 }
 
 /// Writes one Parquet file; memory holds one row group in compressed form.
-final class ParquetWriter {
+package final class ParquetWriter {
     private let path: String
     private let handle: OpaquePointer
 
     /// Dictionaries are kept small: their hash tables are most of what an open file takes in memory.
     /// - Parameter plain: columns whose values hardly repeat, so that a dictionary is wasted on them.
-    init(path: String, schema: ArrowSchema, codec: ParquetCodec, plain: [String], rowGroupRows: Int) throws {
+    package init(path: String, schema: ArrowSchema, codec: ParquetCodec, plain: [String], rowGroupRows: Int) throws {
         var schema = schema, error: UnsafeMutablePointer<CChar>?
         let names = plain.map { strdup($0) }
         defer { names.forEach { free($0) } }
@@ -61,20 +61,20 @@ final class ParquetWriter {
 
     deinit { sw_parquet_writer_free(handle) }
 
-    func write(_ rows: ArrowArray) throws {
+    package func write(_ rows: ArrowArray) throws {
         var rows = rows, error: UnsafeMutablePointer<CChar>?
         guard sw_parquet_writer_write(handle, &rows, &error) else { throw failure("write", path, error) }
     }
 
-    func endRowGroup() throws {
+    package func endRowGroup() throws {
         var error: UnsafeMutablePointer<CChar>?
         guard sw_parquet_writer_end_row_group(handle, &error) else { throw failure("write", path, error) }
     }
 
     /// Bytes in the file; the open row group is not among them.
-    var bytes: Int64 { sw_parquet_writer_bytes(handle) }
+    package var bytes: Int64 { sw_parquet_writer_bytes(handle) }
 
-    func setMetadata(_ key: String, _ value: String) throws {
+    package func setMetadata(_ key: String, _ value: String) throws {
         var error: UnsafeMutablePointer<CChar>?, value = value
         let done = value.withUTF8 { value in
             value.withMemoryRebound(to: CChar.self) { sw_parquet_writer_metadata(handle, key, $0.baseAddress, Int64($0.count), &error) }
@@ -84,7 +84,7 @@ final class ParquetWriter {
 
     /// Ends the file; the caller flushes it to disk.
     /// - Returns: its size in bytes.
-    func close() throws -> Int64 {
+    package func close() throws -> Int64 {
         var bytes: Int64 = 0, error: UnsafeMutablePointer<CChar>?
         guard sw_parquet_writer_close(handle, &bytes, &error) else { throw failure("write", path, error) }
         return bytes
@@ -92,15 +92,15 @@ final class ParquetWriter {
 }
 
 /// Reads one Parquet file, some columns of it, batch by batch.
-final class ParquetReader {
+package final class ParquetReader {
     private let path: String
     private let handle: OpaquePointer
     /// All top-level columns of the file.
-    let schema: Schema
+    package let schema: Schema
     private var arrowSchema: ArrowSchema
     private var selected: ArrowSchema?
 
-    init(path: String) throws {
+    package init(path: String) throws {
         var error: UnsafeMutablePointer<CChar>?
         guard let opened = sw_parquet_reader_open(path, &error) else { throw failure("read", path, error, .corrupt) }
         var read = ArrowSchema()
@@ -122,9 +122,9 @@ final class ParquetReader {
         sw_parquet_reader_free(handle)
     }
 
-    var rows: Int64 { sw_parquet_reader_rows(handle) }
+    package var rows: Int64 { sw_parquet_reader_rows(handle) }
 
-    func metadata(_ key: String) -> String? {
+    package func metadata(_ key: String) -> String? {
         var length: Int64 = 0
         guard let value = sw_parquet_reader_metadata(handle, key, &length) else { return nil }
         return value.withMemoryRebound(to: UInt8.self, capacity: Int(length)) {
@@ -135,7 +135,7 @@ final class ParquetReader {
     private var selectedChildren: UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>?
 
     /// - Parameter columns: ascending indices into `schema`; batches have these columns in this order.
-    func start(columns: [Int], batchRows: Int) throws {
+    package func start(columns: [Int], batchRows: Int) throws {
         var error: UnsafeMutablePointer<CChar>?
         let numbers = columns.map { Int32($0) }
         guard sw_parquet_reader_start(handle, numbers, Int64(numbers.count), Int64(batchRows), &error) else {
@@ -154,7 +154,7 @@ final class ParquetReader {
     }
 
     /// The next rows; nil at the end.
-    func next() throws -> Batch? {
+    package func next() throws -> Batch? {
         guard let selected else { preconditionFailure("start was not called") }
         var array = ArrowArray(), error: UnsafeMutablePointer<CChar>?
         switch sw_parquet_reader_next(handle, &array, &error) {

@@ -1,14 +1,14 @@
 import StreamCore
 
 /// Texts that lie one behind the other: record keys, partition values.
-struct TextColumn {
-    let count: Int
-    let bytes: Buffer
+package struct TextColumn {
+    package let count: Int
+    package let bytes: Buffer
     /// Int32 [count + 1]
-    let offsets: Buffer
+    package let offsets: Buffer
 
     @inline(__always)
-    func value(_ row: Int) -> UnsafeRawBufferPointer {
+    package func value(_ row: Int) -> UnsafeRawBufferPointer {
         let offsets = offsets.pointer(as: Int32.self)
         return UnsafeRawBufferPointer(start: bytes.base + Int(offsets[row]), count: Int(offsets[row + 1] - offsets[row]))
     }
@@ -19,7 +19,7 @@ struct TextColumn {
     ///   - null: what stands for NULL; nil = NULL is an error.
     ///   - empty: what stands for the empty text; nil = that is an error.
     /// - Throws: `.runtime` for a NULL or empty value that is not allowed.
-    init(_ column: Column, null: String?, empty: String?, what: String) throws {
+    package init(_ column: Column, null: String?, empty: String?, what: String) throws {
         let column = column.flat()
         let n = column.count
         let nullText = null.map { Array($0.utf8) }, emptyText = empty.map { Array($0.utf8) }
@@ -90,10 +90,25 @@ struct TextColumn {
         (count, bytes, self.offsets) = (n, out, offsets)
     }
 
-    init(count: Int, bytes: Buffer, offsets: Buffer) { (self.count, self.bytes, self.offsets) = (count, bytes, offsets) }
+    package init(count: Int, bytes: Buffer, offsets: Buffer) { (self.count, self.bytes, self.offsets) = (count, bytes, offsets) }
+
+    /// The values of some rows.
+    package func gather(_ rows: UnsafePointer<Int32>, _ n: Int) -> TextColumn {
+        let from = self.offsets.pointer(as: Int32.self), offsets = Buffer(capacity: (n + 1) * 4)
+        let to = offsets.pointer(as: Int32.self)
+        to[0] = 0
+        for i in 0..<n { to[i + 1] = to[i] + from[Int(rows[i]) + 1] - from[Int(rows[i])] }
+        let bytes = Buffer(capacity: Int(to[n]))
+        for i in 0..<n {
+            (bytes.base + Int(to[i])).copyMemory(from: self.bytes.base + Int(from[Int(rows[i])]), byteCount: Int(to[i + 1] - to[i]))
+        }
+        return TextColumn(count: n, bytes: bytes, offsets: offsets)
+    }
+
+    package func prefix(_ n: Int) -> TextColumn { TextColumn(count: n, bytes: bytes, offsets: offsets) }
 
     /// `a:1,b:2` for the values of several columns.
-    init(named parts: [(name: String, values: TextColumn)]) {
+    package init(named parts: [(name: String, values: TextColumn)]) {
         let n = parts[0].values.count
         var out = GrowingBytes()
         let offsets = Buffer(capacity: (n + 1) * 4)
@@ -124,13 +139,13 @@ struct TextColumn {
         return at
     }
 
-    static func date(_ days: Int64) -> String {
+    package static func date(_ days: Int64) -> String {
         let date = CivilDate(days: Int(days)), digits = String(abs(date.year))
         return (date.year < 0 ? "-" : "") + String(repeating: "0", count: max(0, 4 - digits.count)) + digits + (date.month < 10 ? "-0" : "-")
             + String(date.month) + (date.day < 10 ? "-0" : "-") + String(date.day)
     }
 
-    static func decimal(_ unscaled: Int128, scale: Int) -> String {
+    package static func decimal(_ unscaled: Int128, scale: Int) -> String {
         var digits = String(unscaled.magnitude)
         if scale > 0 {
             if digits.count <= scale { digits = String(repeating: "0", count: scale + 1 - digits.count) + digits }
@@ -140,7 +155,7 @@ struct TextColumn {
     }
 
     /// Whether values of a type can be record keys, and what to say if not.
-    static func canBeKey(_ type: DataType) -> Bool {
+    package static func canBeKey(_ type: DataType) -> Bool {
         switch type.physical {
         case .float, .double, .list, .map, .row, .null: false
         default: !type.isBinary
@@ -148,10 +163,10 @@ struct TextColumn {
     }
 }
 
-enum DecimalText {
+package enum DecimalText {
     /// Writes an integer in decimal and returns the number of bytes, at most 20.
     @inline(__always)
-    static func write(_ value: Int64, _ out: UnsafeMutablePointer<UInt8>) -> Int {
+    package static func write(_ value: Int64, _ out: UnsafeMutablePointer<UInt8>) -> Int {
         var rest = value.magnitude
         var length = value < 0 ? 1 : 0
         if value < 0 { out[0] = 0x2D }

@@ -1,27 +1,46 @@
 import StreamCore
 
-/// Makes record keys and partition paths of rows, as the table's key generator says.
-final class KeyGenerator {
-    private let properties: TableProperties
+/// How the record keys and partition paths of a table are made.
+package struct KeyRules: Sendable, Equatable {
+    package var tableName: String
+    package var recordKeyFields: [String]
+    package var partitionFields: [String]
+    /// Keys are written `a:1,b:2` even when there is one column. Several columns always are.
+    package var namesKeys: Bool
+    /// Folders are called `field=value`.
+    package var hiveStyle: Bool
+    package var urlEncode: Bool
+
+    package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool) {
+        (self.tableName, self.recordKeyFields, self.partitionFields) = (tableName, recordKeyFields, partitionFields)
+        (self.namesKeys, self.hiveStyle, self.urlEncode) = (namesKeys, hiveStyle, urlEncode)
+    }
+}
+
+/// Makes record keys and partition paths of rows.
+package final class KeyGenerator {
+    private let rules: KeyRules
     private let keyColumns: [Int]
     private let partitionColumns: [Int]
     private let table: String
     /// Partition number -> path, in the order of their appearance.
-    private(set) var partitions: [String]
+    package private(set) var partitions: [String]
+    /// Partition path -> the text of each partition column, nil = NULL, of the partitions that rows were seen of.
+    package private(set) var values: [String: [String?]] = [:]
     private var numbers: [String: Int] = [:]
     private var lookup: PartitionLookup
 
-    init(_ properties: TableProperties, schema: Schema) {
-        self.properties = properties
-        table = properties.name
-        keyColumns = properties.recordKeyFields.map { name in schema.firstIndex { $0.name == name }! }
-        partitionColumns = properties.partitionFields.map { name in schema.firstIndex { $0.name == name }! }
+    package init(_ rules: KeyRules, schema: Schema) {
+        self.rules = rules
+        table = rules.tableName
+        keyColumns = rules.recordKeyFields.map { name in schema.firstIndex { $0.name == name }! }
+        partitionColumns = rules.partitionFields.map { name in schema.firstIndex { $0.name == name }! }
         lookup = PartitionLookup()
         partitions = []
         if partitionColumns.isEmpty { _ = number(ofPath: "") }
     }
 
-    func number(ofPath path: String) -> Int {
+    package func number(ofPath path: String) -> Int {
         if let number = numbers[path] { return number }
         partitions.append(path)
         numbers[path] = partitions.count - 1
@@ -29,9 +48,9 @@ final class KeyGenerator {
     }
 
     /// The record keys of all physical rows of a batch.
-    func recordKeys(_ columns: [Column]) throws -> TextColumn {
-        let complex = properties.keyGenerator == .complex || keyColumns.count > 1
-        let parts = try zip(properties.recordKeyFields, keyColumns).map { name, c in
+    package func recordKeys(_ columns: [Column]) throws -> TextColumn {
+        let complex = rules.namesKeys || keyColumns.count > 1
+        let parts = try zip(rules.recordKeyFields, keyColumns).map { name, c in
             (name: name, values: try TextColumn(columns[c], null: complex ? "__null__" : nil, empty: complex ? "__empty__" : nil,
                                                what: "table \(table): record key column \(name)"))
         }
@@ -40,12 +59,12 @@ final class KeyGenerator {
 
     /// numbers[i] = the partition of physical row i.
     /// - Returns: the one partition of all rows, or nil when there are several.
-    func partitions(_ columns: [Column], count: Int, into out: UnsafeMutablePointer<Int32>) throws -> Int? {
+    package func partitions(_ columns: [Column], count: Int, into out: UnsafeMutablePointer<Int32>) throws -> Int? {
         if partitionColumns.isEmpty {
             out.update(repeating: 0, count: count)
             return 0
         }
-        let values = try zip(properties.partitionFields, partitionColumns).map { name, c in
+        let values = try zip(rules.partitionFields, partitionColumns).map { name, c in
             // A constant column needs only one text.
             let column = columns[c].isConstant && columns[c].validity == nil ? columns[c].dictionary! : columns[c]
             return try TextColumn(column, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: "partition column \(name)")
@@ -77,14 +96,17 @@ final class KeyGenerator {
     }
 
     private func add(_ key: [UInt8]) throws -> Int32 {
-        var parts: [String] = [], at = 0
-        for field in properties.partitionFields {
+        var parts: [String] = [], texts: [String?] = [], at = 0
+        for field in rules.partitionFields {
             let length = Int(key[at..<at + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
             let text = String(decoding: key[at + 4..<at + 4 + length], as: UTF8.self)
-            parts.append(try PartitionPath.level(field: field, value: text, properties))
+            parts.append(try PartitionPath.level(field: field, value: text, rules))
+            texts.append(text == PartitionPath.defaultName ? nil : text)
             at += 4 + length
         }
-        let number = Int32(number(ofPath: parts.joined(separator: "/")))
+        let path = parts.joined(separator: "/")
+        values[path] = texts
+        let number = Int32(number(ofPath: path))
         lookup.add(key, number)
         return number
     }
@@ -128,31 +150,31 @@ private struct PartitionLookup {
 }
 
 /// The folder names of partitions.
-enum PartitionPath {
-    static let defaultName = "__HIVE_DEFAULT_PARTITION__"
+package enum PartitionPath {
+    package static let defaultName = "__HIVE_DEFAULT_PARTITION__"
 
     /// One level of a path: `field=value` or `value`.
     /// - Throws: `.runtime` for values that cannot be a folder's name.
-    static func level(field: String, value: String, _ properties: TableProperties) throws -> String {
-        let text = properties.urlEncodePartitions ? escape(value) : value
+    package static func level(field: String, value: String, _ rules: KeyRules) throws -> String {
+        let text = rules.urlEncode ? escape(value) : value
         func refuse(_ why: String, fix: String) -> StreamError {
-            StreamError(.runtime, "table \(properties.name): partition column \(field) has the value '\(value)', \(why)", fix: fix)
+            StreamError(.runtime, "table \(rules.tableName): partition column \(field) has the value '\(value)', \(why)", fix: fix)
         }
         if value == "." || value == ".." { throw refuse("which is no name for a folder", fix: "replace it in the query, for example with CASE WHEN") }
         if text.utf8.contains(0) { throw refuse("which has a zero byte", fix: "replace it in the query") }
         if text.contains("/") {
             throw refuse("which has a '/'", fix: "create the table with 'hoodie.datasource.write.partitionpath.urlencode' = 'true'")
         }
-        if !properties.hiveStylePartitioning, text.hasPrefix(".") {
+        if !rules.hiveStyle, text.hasPrefix(".") {
             throw refuse("and readers skip folders whose name starts with a dot",
                          fix: "create the table with 'hoodie.datasource.write.hive_style_partitioning' = 'true'")
         }
-        return properties.hiveStylePartitioning ? "\(field)=\(text)" : text
+        return rules.hiveStyle ? "\(field)=\(text)" : text
     }
 
     private static let special = Set("\"#%'*/:=?\\\u{7F}{[]^".unicodeScalars.map(\.value))
 
-    static func escape(_ text: String) -> String {
+    package static func escape(_ text: String) -> String {
         var out = ""
         for scalar in text.unicodeScalars {
             if scalar.value < 0x20 || special.contains(scalar.value) {
