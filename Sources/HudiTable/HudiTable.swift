@@ -44,7 +44,7 @@ public struct HudiTable: Sendable {
     public let baseFiles: [BaseFile]
 
     private let files: TableFiles
-    private let properties: TableProperties
+    let properties: TableProperties
 
     /// - Throws: `.validate` when there is no table or one of another version, `.io` and `.corrupt` when it cannot be read.
     public static func open(_ path: String) throws -> HudiTable {

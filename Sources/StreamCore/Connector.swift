@@ -63,6 +63,16 @@ public struct ScanRequest: Sendable {
     public var wantedPartitions: PartitionFilter { PartitionFilter(values: partitionFilter, ranges: partitionRanges) }
 }
 
+/// A table as its own files describe it.
+public struct StoredTable: Sendable {
+    public var schema: Schema
+    public var primaryKey: [String]
+    public var partitionKeys: [String]
+    public init(schema: Schema, primaryKey: [String] = [], partitionKeys: [String] = []) {
+        (self.schema, self.primaryKey, self.partitionKeys) = (schema, primaryKey, partitionKeys)
+    }
+}
+
 /// Makes sources and sinks for tables with `'connector' = identifier`.
 public protocol TableConnector: Sendable {
     var identifier: String { get }
@@ -71,6 +81,9 @@ public protocol TableConnector: Sendable {
     func optionKeys(for table: TableDescriptor) -> Set<String>
     /// Checks options and schema when the table is created or first used. Throws `.validate` errors.
     func validate(_ table: TableDescriptor) throws
+    /// What the storage itself says of a table that is declared without columns; nil = this connector's tables do not say.
+    /// - Throws: when there is no such table, or it cannot be read.
+    func storedTable(for table: TableDescriptor) throws -> StoredTable?
     func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
     /// Metadata keys it can deliver, with their types.
@@ -86,6 +99,7 @@ public protocol TableConnector: Sendable {
 }
 
 extension TableConnector {
+    public func storedTable(for table: TableDescriptor) throws -> StoredTable? { nil }
     public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [] }

@@ -7,7 +7,7 @@ struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "table", abstract: "Look at a Hudi table: show, timeline, query.",
         discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, QueryOf.self])
+        subcommands: [Show.self, TimelineOf.self, QueryOf.self, DDL.self])
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
