@@ -55,6 +55,9 @@ public final class TableHandle: Sendable {
         if isStopped { action() }
     }
 
+    /// The job is over: nothing of it is held on to.
+    func forget() { stop_.withLock { $0.action = nil } }
+
     func stop() {
         let action = stop_.withLock { stop in
             stop.isStopped = true
@@ -187,6 +190,7 @@ public final class ReplicationRun: Sendable {
             state.attempts += 1
         }
         do {
+            defer { handle.forget() }
             try execute(handle)
             let isStopped = handle.isStopped
             change(name) { state in
@@ -236,6 +240,7 @@ public final class ReplicationRun: Sendable {
                 state.attempts += 1
             }
             do {
+                defer { handle.forget() }
                 try execute(handle)
                 let isStopped = handle.isStopped
                 return change(name) { $0.state = isStopped ? .stopped : .finished }

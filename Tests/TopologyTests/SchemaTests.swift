@@ -119,6 +119,8 @@ struct SchemaChecker {
             "pipeline: [{sql: SELECT 1}]\nsettings: {parallelism: two}", "pipeline: [{sql: SELECT 1}]\nsettings: {foo.bar: 1}",
             "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}, with: {connector: print}, watermark: {column: a, delay: soon}}}",
             "pipeline: [{mirror: {from: {bootstrap.servers: a}}}]", "pipeline: [{mirror: {from: {bootstrap.servers: a}, to: {bootstrap.servers: b}, topic: x}}]",
+            "replications: {a: {source: {connector: filesystem, path: raw}}}", "replications: {a: {source: {path: raw}, sink: {connector: hudi, path: '{table}'}}}",
+            "replications: {a: {source: {connector: x}, sink: {connector: hudi, path: '{table}'}, defaults: {primary-key: id}}}",
             "pipeline: [{transform: aggregate, from: a, columns: {n: COUNT(*)}, window: {type: hopp, column: ts}, into: b}]",
         ])
     func refuses(text: String) throws {
@@ -141,6 +143,7 @@ struct SchemaChecker {
         #expect(keys(definitions["watermark"]) == TopologyKeys.watermark.sorted())
         #expect(keys(definitions["view"]) == TopologyKeys.view.sorted())
         #expect(keys(definitions["delivery"]) == TopologyKeys.delivery.sorted() && keys(definitions["delivery-files"]) == TopologyKeys.deliveryFiles.sorted())
+        #expect(keys(definitions["replication"]) == TopologyKeys.replication.sorted() && keys(definitions["replicated-table"]) == TopologyKeys.replicatedTable.sorted())
         #expect(keys(definitions["window"]) == TopologyKeys.window.sorted())
         let steps = try #require(definitions["step"]?["anyOf"] as? [[String: Any]])
         #expect(keys(steps[0]) == (TopologyKeys.step + ["sql"]).sorted())

@@ -1,0 +1,184 @@
+import FileConnectors
+import Foundation
+import HudiTable
+import StreamCore
+import StreamRuntime
+import StreamSQL
+import Synchronization
+import TableReplication
+import Testing
+import Topology
+
+/// A replication's directory: raw files by schema and table, the lake, checkpoints; and the jobs, run by the engine.
+final class ReplicationBench: Sendable {
+    let directory: String
+    let replication: Replication
+
+    /// - Parameter definition: the lines below the replication's name; `DIR` stands for the directory.
+    init(_ definition: String, config: String? = nil) throws {
+        directory = NSTemporaryDirectory() + "swiftwater-replication-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        if let config { try config.write(toFile: directory + "/tables.json", atomically: true, encoding: .utf8) }
+        let lines = definition.replacing("DIR", with: directory).split(separator: "\n").map { "    \($0)\n" }.joined()
+        let topology = try Topology.parse(yaml: "name: test\nreplications:\n  lake:\n" + lines, file: directory + "/topology.yaml", variables: [:])
+        replication = topology.replications[0]
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    func write(_ text: String, _ path: String) throws {
+        let file = directory + "/" + path
+        try FileManager.default.createDirectory(atPath: URL(filePath: file).deletingLastPathComponent().path, withIntermediateDirectories: true)
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+    }
+
+    /// Runs all tables, or some, to the end of what there is.
+    /// - Returns: the tables' states, what was warned of, and what the run failed with.
+    @discardableResult
+    func run(only: Set<String> = []) -> (tables: [String: TableState], warnings: [String], failure: StreamError?) {
+        let warnings = Mutex<[String]>([])
+        let run = ReplicationRun(replication, discovery: TableDiscovery(source: replication.source), only: only, report: { event in
+            if case .warning(let text) = event { warnings.withLock { $0.append(text) } }
+        }) { [self] handle in try execute(handle) }
+        var failure: StreamError?
+        do { try run.run() } catch { failure = error as? StreamError }
+        return (Dictionary(uniqueKeysWithValues: run.tables.map { ($0.table, $0) }), warnings.withLock { $0 }, failure)
+    }
+
+    func execute(_ handle: TableHandle) throws {
+        var rows: Int64 = 0
+        for job in try handle.table.jobs() where !handle.isStopped {
+            let session = SQLSession(connectors: [FilesystemConnector(), HudiConnector()])
+            for statement in job.statements {
+                guard case .insert(var graph) = try session.execute(statement) else { continue }
+                graph.name = job.name
+                var recovery = RecoveryOptions(directory: "\(directory)/checkpoints/\(job.name)", jobID: job.name)
+                recovery.keepsFinished = session.settings.recovery.keepsCheckpointsAtEnd
+                recovery.restart = session.settings.restart
+                let runner = try JobRunner(graph, recovery: recovery)
+                handle.whenStopped { runner.stop() }
+                runner.onEvent { event in
+                    if case .restarting(_, _, let error) = event { handle.noteRetry(error) }
+                    if case .checkpointCompleted = event { handle.noteProgress() }
+                }
+                try runner.run()
+                rows += runner.status().filter { $0.rowsIn == 0 }.reduce(0) { $0 + $1.rowsOut }
+            }
+        }
+        handle.noteRows(rows)
+    }
+
+    /// Rows by DuckDB over the files that hudi-rs lists.
+    func rows(_ table: String, _ query: String) throws -> String {
+        try Harness.output(Harness.python, [Harness.support + "/hudi/query_files.py", directory + "/" + table, query])
+    }
+
+    func check(_ table: String, key: String) throws {
+        _ = try Harness.output(Harness.python, [Harness.support + "/hudi/check_table.py", directory + "/" + table, "--key", key])
+    }
+}
+
+extension Harness {
+    static var python: String { ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? root + "/.venv/bin/python" }
+}
+
+@Suite("Replication scenarios") struct ReplicationScenarios {
+    private static let config = """
+        {"dms_sample.player": {"primaryKey": "id", "domain": "sports", "partitionCols": ""},
+         "dms_sample.nfl_stadium_data": {"primaryKey": "sport_location_id,team", "domain": "sports", "partitionCols": "conference"},
+         "dms_sample.mlb_data": {"primaryKey": "mlb_id", "domain": "baseball", "partitionCols": ""},
+         "dms_sample.keyless": {"primaryKey": "", "domain": "sports", "partitionCols": ""},
+         "dms_sample.absent": {"primaryKey": "id", "domain": "sports", "partitionCols": ""}}
+        """
+
+    private func bench() throws -> ReplicationBench {
+        let bench = try ReplicationBench("""
+            source: {connector: filesystem, path: DIR/raw, format: csv, csv.header: true}
+            config: tables.json
+            schema-evolution: false
+            tables:
+              dms_sample.player: {columns: {id: BIGINT, name: STRING, last_update_time: TIMESTAMP(3)}, ordering: last_update_time}
+              dms_sample.nfl_stadium_data: {columns: {sport_location_id: INT, team: STRING, conference: STRING, capacity: INT}}
+              dms_sample.mlb_data: {columns: {mlb_id: BIGINT, bats: STRING}}
+            sink: {connector: hudi, path: "DIR/lake/{domain}/{table}", hoodie.datasource.write.hive_style_partitioning: true}
+            """, config: Self.config)
+        try bench.write("id,name,last_update_time\n1,Ann,2024-01-01 10:00:00\n2,Bob,2024-01-01 10:00:00\n", "raw/dms_sample/player/LOAD00000001.csv")
+        try bench.write("id,name,last_update_time\n3,Cid,2024-01-01 10:00:00\n", "raw/dms_sample/player/LOAD00000002.csv")
+        try bench.write("sport_location_id,team,conference,capacity\n31,Rams,NFC,90000\n32,Bears,NFC,61500\n33,Jets,AFC,82500\n",
+                        "raw/dms_sample/nfl_stadium_data/LOAD00000001.csv")
+        try bench.write("mlb_id,bats\n506560,L\nnobody,R\n", "raw/dms_sample/mlb_data/LOAD00000001.csv")
+        try bench.write("a\n1\n", "raw/dms_sample/keyless/LOAD00000001.csv")
+        try bench.write("a\n1\n", "raw/dms_sample/unlisted/LOAD00000001.csv")
+        return bench
+    }
+
+    @Test("19: three tables, one with bad data: two load, the run fails naming the third, a retry reads only the third")
+    func isolation() throws {
+        let bench = try bench()
+        let first = bench.run()
+        #expect(first.tables.mapValues(\.state) == ["dms_sample.player": .finished, "dms_sample.nfl_stadium_data": .finished, "dms_sample.mlb_data": .failed])
+        #expect(first.failure?.problem == "replication lake: 1 of 3 tables failed: dms_sample.mlb_data", "\(String(describing: first.failure))")
+        #expect(first.tables["dms_sample.mlb_data"]?.error?.contains("raw/dms_sample/mlb_data/LOAD00000001.csv:3:1") == true, "\(first.tables)")
+        #expect(first.tables.mapValues(\.rows)["dms_sample.player"] == 3)
+        #expect(first.warnings.count == 2 && first.warnings.contains { $0.contains("dms_sample.keyless of replication lake has no primary key") }
+            && first.warnings.contains { $0.contains("dms_sample.absent of replication lake is not in the source") }, "\(first.warnings)")
+        #expect(try bench.rows("lake/sports/player", "SELECT id, name FROM t ORDER BY id") == #"[[1, "Ann"], [2, "Bob"], [3, "Cid"]]"#)
+        #expect(try bench.rows("lake/sports/nfl_stadium_data", "SELECT sum(capacity), count(*) FROM t") == "[[234000, 3]]")
+        try bench.check("lake/sports/player", key: "id")
+        try bench.check("lake/sports/nfl_stadium_data", key: "sport_location_id,team")
+
+        // What the good tables have read is not opened any more: it may go.
+        try FileManager.default.removeItem(atPath: bench.directory + "/raw/dms_sample/player/LOAD00000001.csv")
+        try FileManager.default.removeItem(atPath: bench.directory + "/raw/dms_sample/nfl_stadium_data/LOAD00000001.csv")
+        let commits = try HudiTable.open(bench.directory + "/lake/sports/player").timeline.count
+        #expect(bench.run().failure?.problem.contains("1 of 3 tables failed: dms_sample.mlb_data") == true)
+        try bench.write("mlb_id,bats\n506560,L\n506561,R\n", "raw/dms_sample/mlb_data/LOAD00000001.csv")
+        let retry = bench.run()
+        #expect(retry.failure == nil, "\(String(describing: retry.failure))")
+        #expect(retry.tables.mapValues(\.rows) == ["dms_sample.player": 0, "dms_sample.nfl_stadium_data": 0, "dms_sample.mlb_data": 2])
+        #expect(try HudiTable.open(bench.directory + "/lake/sports/player").timeline.count == commits)
+        #expect(try bench.rows("lake/baseball/mlb_data", "SELECT mlb_id, bats FROM t ORDER BY 1") == #"[[506560, "L"], [506561, "R"]]"#)
+        #expect(!FileManager.default.fileExists(atPath: bench.directory + "/lake/sports/unlisted"))
+        try bench.check("lake/baseball/mlb_data", key: "mlb_id")
+    }
+
+    @Test("files that come later are read by the next run, alone; the newest by ordering wins, whatever the file")
+    func incremental() throws {
+        let bench = try bench()
+        try bench.write("mlb_id,bats\n506560,L\n", "raw/dms_sample/mlb_data/LOAD00000001.csv")
+        #expect(bench.run().failure == nil)
+        try bench.write("id,name,last_update_time\n1,Anna,2024-01-02 10:00:00\n2,Old,2023-01-01 00:00:00\n1,Ann?,2024-01-01 12:00:00\n", "raw/dms_sample/player/20240102-100000000.csv")
+        let next = bench.run(only: ["dms_sample.player"])
+        #expect(next.tables.mapValues(\.rows) == ["dms_sample.player": 3] && next.failure == nil, "\(next)")
+        #expect(try bench.rows("lake/sports/player", "SELECT id, name FROM t ORDER BY id") == #"[[1, "Anna"], [2, "Bob"], [3, "Cid"]]"#)
+        #expect(bench.run(only: ["dms_sample.players"]).failure?.problem == "replication lake has no table dms_sample.players")
+    }
+
+    @Test("an export is read to its end before the stream of changes, once; rows changed in between are right")
+    func initialThenChanges() throws {
+        let bench = try ReplicationBench("""
+            initial: {connector: filesystem, path: "DIR/export/{table}", format: json}
+            source: {connector: filesystem, path: "DIR/changes/{table}", format: debezium-json}
+            schema-evolution: false
+            defaults: {key: id, columns: {id: BIGINT, v: STRING, at: BIGINT}, ordering: at}
+            sink: {connector: hudi, path: "DIR/lake/{table}"}
+            """)
+        func change(_ op: String, _ before: String, _ after: String) -> String { #"{"before": \#(before), "after": \#(after), "op": "\#(op)"}"# + "\n" }
+        for table in ["a", "b"] {
+            try bench.write(#"{"id": 1, "v": "one", "at": 10}"# + "\n" + #"{"id": 2, "v": "two", "at": 20}"# + "\n" + #"{"id": 3, "v": "three", "at": 30}"# + "\n", "export/\(table)/part-0.json")
+            // The first change is older than the export of its row, the second newer; the third deletes.
+            try bench.write(change("u", #"{"id": 2, "v": "zero", "at": 5}"#, #"{"id": 2, "v": "stale", "at": 15}"#)
+                + change("u", #"{"id": 1, "v": "one", "at": 10}"#, #"{"id": 1, "v": "uno", "at": 40}"#)
+                + change("d", #"{"id": 3, "v": "three", "at": 50}"#, "null") + change("c", "null", #"{"id": 4, "v": "four", "at": 60}"#), "changes/\(table)/part-0.json")
+        }
+        let first = bench.run()
+        #expect(first.failure == nil && first.tables.mapValues(\.state) == ["a": .finished, "b": .finished], "\(first)")
+        for table in ["a", "b"] {
+            #expect(try bench.rows("lake/\(table)", "SELECT id, v FROM t ORDER BY id") == #"[[1, "uno"], [2, "two"], [4, "four"]]"#)
+            try bench.check("lake/\(table)", key: "id")
+        }
+        let again = bench.run()
+        #expect(again.failure == nil && again.tables.mapValues(\.rows) == ["a": 0, "b": 0], "\(again)")
+        #expect(try HudiTable.open(bench.directory + "/lake/a").timeline.count == 2)
+    }
+}
