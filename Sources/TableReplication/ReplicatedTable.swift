@@ -83,8 +83,10 @@ public struct ReplicatedTable: Sendable {
         var texts = ["SET 'pipeline.name' = \(literal(name))"]
         if isBounded {
             texts.append("SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION'")
-        } else if !given.contains("restart-strategy.type"), !given.contains("restart-strategy") {
-            texts.append("SET 'restart-strategy.type' = 'exponential-delay'")
+        }
+        if given.isDisjoint(with: ["restart-strategy.type", "restart-strategy"]) {
+            // A run with an end reports what fails, for the next run to try again.
+            texts.append("SET 'restart-strategy.type' = '\(isBounded ? "none" : "exponential-delay")'")
         }
         let evolves = replication.evolves
         var columns = settings.columns ?? []
