@@ -135,6 +135,8 @@ public protocol TableSource: Sendable {
     /// At the start from a checkpoint ``newSplits(known:)`` is asked for what came while the job was down. The default: a source that
     /// grows. One that ends may want it too, when each run of a job is to read what has come since the last.
     var looksForNewSplitsOnRestore: Bool { get }
+    /// A split that an earlier run has read to its end may have grown since: its reader goes on from there. The default: it has not.
+    var readsOnInFinishedSplits: Bool { get }
     /// A run begins: these splits are to be read, beside those that it will ask for with ``newSplits(known:)``. What an earlier run
     /// has read to its end is not among them. Called once in a run, before readers are made; may block for as long as a start may take.
     func begins(_ splits: [SourceSplit]) throws
@@ -168,6 +170,7 @@ public enum ChangelogMode: Sendable {
 extension TableSource {
     public var discoveryInterval: Duration? { nil }
     public var looksForNewSplitsOnRestore: Bool { discoveryInterval != nil }
+    public var readsOnInFinishedSplits: Bool { false }
     public func newSplits(known: Set<String>) throws -> [SourceSplit] { try splits().filter { !known.contains($0.id) } }
     public var parallelism: Int? { nil }
     public func begins(_ splits: [SourceSplit]) throws {}

@@ -54,7 +54,7 @@ public enum ChangeCaptureFormat: String, CaseIterable, Format {
         }
         let json = try JSONOptions(options, prefix: prefix)
         return try ChangeDecoder(
-            self, name: name, schema: table.schema, projection: projection, hasSchema: self == .debezium && options.bool("debezium-json.schema-include"),
+            self, name: name, schema: table.schema, primaryKey: table.primaryKey, projection: projection, hasSchema: self == .debezium && options.bool("debezium-json.schema-include"),
             filters: filters, metadata: wanted, ignoreErrorsOption: prefix + "ignore-parse-errors", ignoreErrors: json.ignoreParseErrors, metrics: metrics
         ) { fields in
             // Bad records are counted once they are known to be wanted.
