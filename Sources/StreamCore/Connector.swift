@@ -212,6 +212,8 @@ public protocol TableSink: Sendable {
     var acceptsChanges: Bool { get }
     /// In what form it wants changes: an `.upsert` sink needs no -U. The default follows ``acceptsChanges``.
     var changelogMode: ChangelogMode { get }
+    /// Rows that an upsert source gives may come as they are: +I or +U whether or not the key is there, and -D of which only the key counts.
+    var takesUpserts: Bool { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
     /// ``commitInterval`` holds also when a longer time between checkpoints is set.
@@ -268,6 +270,7 @@ extension TableSink {
     public var distributionKeys: [Int] { [] }
     public var acceptsChanges: Bool { false }
     public var changelogMode: ChangelogMode { acceptsChanges ? .all : .insertOnly }
+    public var takesUpserts: Bool { false }
     public var commitInterval: Duration? { nil }
     public var commitsOnTime: Bool { false }
     public var keepsRows: Bool { true }
