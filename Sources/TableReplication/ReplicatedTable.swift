@@ -70,14 +70,33 @@ public struct ReplicatedTable: Sendable {
     }
 
     /// The table's jobs, the next to begin when the one before has ended.
-    public func jobs() throws -> [Job] {
+    ///
+    /// - Parameter session: whose connectors are asked for the types of keys that are not declared.
+    public func jobs(_ session: () throws -> SQLSession) throws -> [Job] {
+        let columns = try columns(session)
         var jobs: [Job] = []
-        if let initial { jobs.append(try jobOf(initial, name: job + ".initial", isBounded: true, routes: false)) }
-        jobs.append(try jobOf(source, name: job, isBounded: replication.isBounded, routes: true))
+        if let initial { jobs.append(try jobOf(initial, columns, name: job + ".initial", isBounded: true, routes: false)) }
+        jobs.append(try jobOf(source, columns, name: job, isBounded: replication.isBounded, routes: true))
         return jobs
     }
 
-    private func jobOf(_ source: [String: String], name: String, isBounded: Bool, routes: Bool) throws -> Job {
+    /// What is declared, and the columns that the table needs beside that.
+    private func columns(_ session: () throws -> SQLSession) throws -> [Replication.Column] {
+        var columns = settings.columns ?? []
+        var wanted: [String] = []
+        for name in (settings.primaryKey ?? []) + (settings.partitionKeys ?? []) + (settings.ordering.map { [$0] } ?? [])
+        where !columns.contains(where: { $0.name == name }) && !wanted.contains(name) { wanted.append(name) }
+        guard !wanted.isEmpty else { return columns }
+        guard replication.evolves else {
+            throw StreamError(.validate, "table \(name) of replication \(replication.name) does not declare \(wanted.joined(separator: ", "))",
+                              fix: "add the columns with their types under columns:, or leave schema-evolution out")
+        }
+        let types = try ColumnTypes(table: self, catalog: try session().catalog).of(wanted)
+        columns += wanted.map { .init($0, types[$0]!) }
+        return columns
+    }
+
+    private func jobOf(_ source: [String: String], _ columns: [Replication.Column], name: String, isBounded: Bool, routes: Bool) throws -> Job {
         var statements = replication.settings.filter { if case .set(let key, _) = $0.node { key != "pipeline.name" } else { true } }
         let given = Set(statements.compactMap { if case .set(let key, _) = $0.node { key } else { nil } })
         var texts = ["SET 'pipeline.name' = \(literal(name))"]
@@ -89,10 +108,6 @@ public struct ReplicatedTable: Sendable {
             texts.append("SET 'restart-strategy.type' = '\(isBounded ? "none" : "exponential-delay")'")
         }
         let evolves = replication.evolves
-        var columns = settings.columns ?? []
-        for name in (settings.primaryKey ?? []) + (settings.partitionKeys ?? []) + (settings.ordering.map { [$0] } ?? []) where !columns.contains(where: { $0.name == name }) {
-            columns.append(.init(name, "STRING"))
-        }
         let physical = columns.map { "\(q($0.name)) \($0.type)" }
         let key = ["PRIMARY KEY (\((settings.primaryKey ?? []).map(q).joined(separator: ", "))) NOT ENFORCED"]
         let row = evolves ? ["`row` VARIANT METADATA"] : []

@@ -47,7 +47,7 @@ final class ReplicationBench: Sendable {
 
     func execute(_ handle: TableHandle) throws {
         var rows: Int64 = 0
-        for job in try handle.table.jobs() where !handle.isStopped {
+        for job in try handle.table.jobs({ SQLSession(connectors: [FilesystemConnector(), HudiConnector()]) }) where !handle.isStopped {
             let session = SQLSession(connectors: [FilesystemConnector(), HudiConnector()])
             for statement in job.statements {
                 guard case .insert(var graph) = try session.execute(statement) else { continue }

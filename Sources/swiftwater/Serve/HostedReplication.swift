@@ -114,7 +114,7 @@ final class HostedReplication: Sendable {
     static func plan(_ replication: Replication, _ session: () throws -> SQLSession) throws -> [(table: ReplicatedTable, graphs: [JobGraph])] {
         let run = ReplicationRun(replication, discovery: discovery(replication), report: { if case .warning(let text) = $0 { Terminal.error("warning: \(text)") } }) { _ in }
         return try run.planned().map { table in
-            (table, try table.jobs().flatMap { try ScriptRunner(session: try session()).plan($0.statements) })
+            (table, try table.jobs(session).flatMap { try ScriptRunner(session: try session()).plan($0.statements) })
         }
     }
 }
@@ -131,7 +131,7 @@ private struct TableJobs: Sendable {
 
     /// One job after the other, each with its checkpoints: what an earlier run has read is not read again.
     func execute(_ handle: TableHandle) throws {
-        for job in try handle.table.jobs() where !handle.isStopped {
+        for job in try handle.table.jobs(session) where !handle.isStopped {
             let runner = ScriptRunner(session: try session())
             runner.fixed = fixed.subtracting(["pipeline.name"])
             runner.workers = workers
