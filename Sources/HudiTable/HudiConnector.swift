@@ -33,8 +33,11 @@ public struct HudiConnector: TableConnector {
     public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(LookupOptions.keys) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
-        Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) })
+        Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) } + [(RowColumns.metadataKey, .variant)])
     }
+
+    /// `row`: the image of each row, whose fields become columns of the table; it is written only.
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [RowColumns.metadataKey] }
 
     public func validate(_ table: TableDescriptor) throws {
         try Parquet.require()
@@ -62,6 +65,10 @@ public struct HudiConnector: TableConnector {
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try Parquet.require()
+        if let column = scan.metadata.map({ table.metadata[$0] }).first(where: { $0.key == RowColumns.metadataKey }) {
+            throw StreamError(.validate, "table \(table.name): column \(column.name) (METADATA FROM 'row') can be written, not read",
+                              fix: "select the columns that the table has got: swiftwater table show \(table.options[HudiOption.path] ?? "PATH")")
+        }
         return HudiSource(files: try HudiOptions(table: table).files(), table: table, scan: scan)
     }
 }

@@ -22,10 +22,11 @@ enum HudiOption {
     static let commitInterval = "write.commit.interval"
     static let globalIndex = "index.global.enabled"
     static let retainCommits = "clean.retain_commits"
+    static let nullForMissing = "hoodie.write.set.null.for.missing.columns"
 
     static let all: Set<String> = Set([
         path, tableType, tableName, databaseName, recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,
-        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits,
+        smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits, nullForMissing,
     ] + ordering)
 }
 
@@ -165,8 +166,10 @@ struct HudiOptions {
         if let field = existing.orderingField, !table.schema.contains(where: { $0.name == field }) {
             throw error(HudiOption.path, "the Hudi table at \(files.root) is ordered by column \(field), which the declaration lacks", fix: "declare that column")
         }
-        // The newest snapshot's columns must be a prefix of the declared ones.
-        if let schema = try TableSnapshot.load(files, existing).schema { _ = try SchemaEvolution.merge(table: schema, writer: stored, name: existing.name) }
+        if let schema = try TableSnapshot.load(files, existing).schema {
+            let missing = try RowColumns.position(in: table) != nil || bool(HudiOption.nullForMissing, default: false)
+            _ = try SchemaEvolution.merge(table: schema, writer: stored, name: existing.name, missing: missing)
+        }
         return existing
     }
 
@@ -186,7 +189,8 @@ struct HudiOptions {
             orderingField: properties?.orderingField, stored: try StoredTypes.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
             globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
-            upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)))
+            upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)), rowColumn: RowColumns.position(in: table),
+            nullForMissing: try bool(HudiOption.nullForMissing, default: false))
     }
 
     func retainedCommits() throws -> Int { try read.int(HudiOption.retainCommits, in: 1...Int.max) ?? 30 }

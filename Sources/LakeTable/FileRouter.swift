@@ -17,7 +17,7 @@ package final class FileRouter {
         package init() {}
     }
 
-    private let context: DataFileContext
+    private var context: DataFileContext
     private let limits: Limits
     private let groups: FileGroupTable
     private let attempt: Int
@@ -43,6 +43,12 @@ package final class FileRouter {
         self.limits = limits
         self.attempt = attempt
         self.fillSmallFiles = fillSmallFiles
+    }
+
+    /// Files that are begun from now on have other columns.
+    package func use(_ context: DataFileContext) throws {
+        try closeAll()
+        self.context = context
     }
 
     // MARK: Inserts

@@ -20,12 +20,17 @@ package struct WriteConfiguration: Sendable {
     package var mergeSmallFilesOnInsert: Bool
     /// Rows of an upsert are merged into files before the commit when they take more memory than this.
     package var upsertBufferBytes: Int
+    /// Which of the columns that come is the row's image, whose fields become columns; see ``RowColumns``.
+    package var rowColumn: Int?
+    /// Columns of the table that the declaration lacks are written as NULL.
+    package var nullForMissing: Bool
 
     package init(operation: Operation, keys: KeyRules, orderingField: String?, stored: Schema, codec: ParquetCodec, globalKeys: Bool,
-                 limits: FileRouter.Limits, mergeSmallFilesOnInsert: Bool, upsertBufferBytes: Int = 512 << 20) {
+                 limits: FileRouter.Limits, mergeSmallFilesOnInsert: Bool, upsertBufferBytes: Int = 512 << 20,
+                 rowColumn: Int? = nil, nullForMissing: Bool = false) {
         (self.operation, self.keys, self.orderingField, self.stored, self.codec) = (operation, keys, orderingField, stored, codec)
         (self.globalKeys, self.limits, self.mergeSmallFilesOnInsert) = (globalKeys, limits, mergeSmallFilesOnInsert)
-        self.upsertBufferBytes = upsertBufferBytes
+        (self.upsertBufferBytes, self.rowColumn, self.nullForMissing) = (upsertBufferBytes, rowColumn, nullForMissing || rowColumn != nil)
     }
 }
 
@@ -36,9 +41,13 @@ package final class LakeSinkWriter: SinkWriter {
     private let metrics: OperatorMetrics
     private let jobID: String
     private let seeds: KeyHash.Seeds
-    private let keys: KeyGenerator
-    private let orderingColumn: Int?
+    private var keys: KeyGenerator
+    private var orderingColumn: Int?
+    /// The columns of the table from the next commit on.
     private var schema: Schema
+    /// Position of each column of `schema` among those that come; nil = it comes in the row's image, or not at all.
+    private var sources: [Int?] = []
+    private let rowColumns: RowColumns
     private var groups: FileGroupTable
     private var index: KeyIndex?
     private var buffer: UpsertBuffer
@@ -57,9 +66,9 @@ package final class LakeSinkWriter: SinkWriter {
         seeds = KeyHash.Seeds(log.files.host)
         try log.acquire()
         keys = KeyGenerator(configuration.keys, schema: configuration.stored)
-        orderingColumn = configuration.orderingField.flatMap { name in configuration.stored.firstIndex { $0.name == name } }
+        rowColumns = RowColumns(tableName: configuration.keys.tableName, declared: configuration.stored.map(\.name))
         schema = configuration.stored
-        buffer = UpsertBuffer(orderingColumn: orderingColumn, seeds: seeds)
+        buffer = UpsertBuffer(orderingColumn: nil, seeds: seeds)
         groups = FileGroupTable([], keys: keys)
         do { try loadTable() } catch {
             log.release()
@@ -77,11 +86,43 @@ package final class LakeSinkWriter: SinkWriter {
 
     private func loadTable() throws {
         let state = try log.load()
-        schema = try state.schema.map { try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName) }
-            ?? configuration.stored
+        try use(try state.schema.map {
+            try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
+        } ?? configuration.stored)
         known = state.commits
         groups = FileGroupTable(state.slices, keys: keys)
         if configuration.operation == .upsert { index = try loadIndex() }
+    }
+
+    /// Goes over to a schema. Columns keep their positions, as new ones come at the end: only when the table is first seen do they
+    /// get them.
+    private func use(_ new: Schema) throws {
+        guard new != schema || sources.isEmpty else { return }
+        if sources.isEmpty {
+            keys = KeyGenerator(configuration.keys, schema: new)
+            orderingColumn = configuration.orderingField.flatMap { name in new.firstIndex { $0.name == name } }
+            buffer = UpsertBuffer(orderingColumn: orderingColumn, seeds: seeds)
+        }
+        schema = new
+        sources = new.map { field in configuration.stored.firstIndex { $0.name == field.name } }
+        try buffer.adapt(to: new)
+        guard let router, let context else { return }
+        let changed = DataFileContext(files: context.files, commit: context.commit, marks: context.marks, schema: new, codec: context.codec)
+        try router.use(changed)
+        self.context = changed
+    }
+
+    /// The columns of the table for the rows of a batch; the schema follows the rows' images.
+    private func columns(of batch: Batch) throws -> [Column] {
+        let n = batch.physicalCount
+        let images = configuration.rowColumn.map { batch.columns[$0].flat() }
+        let kinds = batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) }
+        func isAdded(_ row: Int) -> Bool { kinds.map { RowKind(rawValue: $0[row])!.isAdd } ?? true }
+        if let images { try use(try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)) }
+        return try zip(schema, sources).map { field, source in
+            if let source { return try ColumnConversion.convert(batch.columns[source], to: field.type, name: field.name) }
+            return try images.map { try rowColumns.column(field, of: $0, count: n, isWanted: isAdded) } ?? .nulls(type: field.type, count: n)
+        }
     }
 
     /// Reads the keys of all live files.
@@ -138,7 +179,7 @@ package final class LakeSinkWriter: SinkWriter {
     package func write(_ batch: Batch) throws {
         guard batch.count > 0 else { return }
         let batch = batch.compacted()
-        let columns = try zip(batch.columns, configuration.stored).map { try ColumnConversion.convert($0, to: $1.type, name: $1.name) }
+        let columns = try columns(of: batch)
         let texts = try keys.recordKeys(columns)
         let n = batch.physicalCount
         let numbers = Buffer(capacity: n * 4)

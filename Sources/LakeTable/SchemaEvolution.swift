@@ -2,25 +2,26 @@ import StreamCore
 
 /// Which changes of a table's columns are allowed.
 package enum SchemaEvolution {
-    /// The schema of the next commit, given the table's and the writer's (both as stored).
-    /// - Throws: `.validate` unless the writer's columns are the table's in the same order, of the same or a wider type,
-    ///   followed by new ones.
-    package static func merge(table current: Schema, writer: Schema, name: String) throws -> Schema {
+    /// The schema of the next commit, given the table's and the writer's (both as stored): the table's columns in their order,
+    /// widened where the writer's are wider, then the writer's new ones.
+    /// - Parameter missing: the writer may lack columns of the table: its rows get NULL there.
+    /// - Throws: `.validate` for a column that cannot become what the writer says, and for one that it lacks.
+    package static func merge(table current: Schema, writer: Schema, name: String, missing: Bool = false) throws -> Schema {
+        var out = current
         for (i, column) in current.enumerated() {
-            guard let at = writer.firstIndex(where: { $0.name == column.name }) else {
+            guard let declared = writer.first(where: { $0.name == column.name }) else {
+                if missing { continue }
                 throw StreamError(.validate, "table \(name) has a column \(column.name) \(column.type) that the declaration lacks",
-                                  fix: "add it to CREATE TABLE as column \(i + 1)")
+                                  fix: "add it to CREATE TABLE, or set 'hoodie.write.set.null.for.missing.columns' = 'true' to write NULL there")
             }
-            guard at == i else {
-                throw StreamError(.validate, "column \(column.name) is number \(i + 1) in table \(name), but number \(at + 1) in the declaration",
-                                  fix: "keep the table's order: \(current.map(\.name).joined(separator: ", ")); new columns go to the end")
-            }
-            guard same(column.type, writer[at].type) || widens(column.type, to: writer[at].type) else {
-                throw StreamError(.validate, "column \(column.name) is \(column.type) in table \(name), but \(writer[at].type) in the declaration",
+            if same(column.type, declared.type) || widens(declared.type, to: column.type) { continue }
+            guard widens(column.type, to: declared.type) else {
+                throw StreamError(.validate, "column \(column.name) is \(column.type) in table \(name), but \(declared.type) in the declaration",
                                   fix: "declare \(column.type); only INT to BIGINT, FLOAT, DOUBLE, BIGINT to FLOAT, DOUBLE and FLOAT to DOUBLE can be changed")
             }
+            out[i] = declared
         }
-        return writer
+        return out + writer.filter { column in !current.contains { $0.name == column.name } }
     }
 
     /// Equal as stored, whatever is said about nulls.

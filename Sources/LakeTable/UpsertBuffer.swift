@@ -122,6 +122,17 @@ package final class UpsertBuffer {
         return OrderingValue.compare(column(orderingColumn, of: new), Int(new.row), column(orderingColumn, of: old), Int(old.row)) >= 0
     }
 
+    /// Gives the rows the columns of a schema that has the same ones at the start, of the same or wider types.
+    package func adapt(to schema: Schema) throws {
+        for i in parts.indices where parts[i].columns.count != schema.count || zip(parts[i].columns, schema).contains(where: { $0.type != $1.type }) {
+            let columns = try schema.enumerated().map { c, field in
+                c < parts[i].columns.count ? try ColumnConversion.convert(parts[i].columns[c], to: field.type, name: field.name)
+                    : .nulls(type: field.type, count: parts[i].keys.count)
+            }
+            parts[i] = Part(columns: columns, keys: parts[i].keys)
+        }
+    }
+
     package func column(_ c: Int, of entry: Entry) -> Column { parts[Int(entry.batch)].columns[c] }
 
     private func grow() {
