@@ -181,4 +181,80 @@ extension Harness {
         #expect(again.failure == nil && again.tables.mapValues(\.rows) == ["a": 0, "b": 0], "\(again)")
         #expect(try HudiTable.open(bench.directory + "/lake/a").timeline.count == 2)
     }
+
+    @Test("17 as a topology: three ALTERs, four inserts in DMS files; seven columns by themselves, of which the old ones stay", arguments: ["csv", "json"])
+    func schemaEvolution(format: String) throws {
+        let bench = try ReplicationBench("""
+            source: {connector: filesystem, path: DIR/raw, format: dms, dms.file-format: \(format)\(format == "csv" ? ", dms.csv.header: true" : "")}
+            tables:
+              "db\\\\.obj.*": {key: object_id}
+            sink: {connector: hudi, path: "DIR/refined/{schema}/{table}"}
+            """)
+        /// A file with one row: names and values, numbers as they are.
+        func file(_ name: String, _ op: String?, _ row: [(String, String)]) throws {
+            let fields = (op.map { [("Op", $0)] } ?? []) + row
+            let numbers: Set = ["object_id", "test_column"]
+            let text = format == "csv"
+                ? fields.map(\.0).joined(separator: ",") + "\n" + fields.map { numbers.contains($0.0) || $0.0 == "Op" ? $0.1 : "\"\($0.1)\"" }.joined(separator: ",") + "\n"
+                : "{" + fields.map { "\"\($0.0)\": " + (numbers.contains($0.0) ? $0.1 : "\"\($0.1)\"") }.joined(separator: ", ") + "}\n"
+            try bench.write(text, "raw/db/object/\(name).\(format)")
+        }
+        func run() throws {
+            let end = bench.run()
+            #expect(end.failure == nil && end.tables["db.object"]?.rows == 1, "\(end)")
+        }
+        try file("LOAD00000001", nil, [("object_name", "obj1"), ("object_description", "Object-1"), ("new_column_add", ""), ("new_field_1", ""), ("object_id", "1")])
+        try run()
+        // The column comes second: fields are found by their names, not by their places.
+        try file("20240102-000000001", "I", [("object_name", "obj2"), ("test_column", "22"), ("object_description", "test-2"), ("new_column_add", ""), ("new_field_1", ""), ("object_id", "2")])
+        try run()
+        try file("20240103-000000001", "I", [("object_name", "obj3"), ("test_column", "33"), ("object_description", "test-3"), ("new_column_add", ""), ("new_field_2", "new-3"), ("object_id", "3")])
+        try run()
+        try file("20240104-000000001", "I", [("object_name", "obj4"), ("test_column", "44"), ("object_description", "test-4"), ("new_column_add", ""), ("object_id", "4")])
+        try run()
+        let table = try HudiTable.open(bench.directory + "/refined/db/object")
+        #expect(Set(table.schema.map(\.name)) == ["object_id", "object_name", "object_description", "new_column_add", "new_field_1", "test_column", "new_field_2"])
+        #expect(table.schema.count == 7)
+        #expect(try bench.rows("refined/db/object", """
+            SELECT object_name, CAST(test_column AS VARCHAR), object_description, new_column_add, new_field_1, new_field_2, CAST(object_id AS INT) FROM t ORDER BY object_name
+            """) == #"[["obj1", null, "Object-1", "", "", null, 1], ["obj2", "22", "test-2", "", "", null, 2], "#
+                + #"["obj3", "33", "test-3", "", null, "new-3", 3], ["obj4", "44", "test-4", "", null, null, 4]]"#)
+        try bench.check("refined/db/object", key: "object_id")
+        // Updates and deletes find the rows whatever their columns were.
+        try file("20240105-000000001", "U", [("object_name", "obj1"), ("test_column", "11"), ("object_description", "Object-1"), ("new_column_add", ""), ("object_id", "1")])
+        try run()
+        try file("20240105-000000002", "D", [("object_name", "obj2"), ("test_column", "22"), ("object_description", "test-2"), ("new_column_add", ""), ("object_id", "2")])
+        try run()
+        #expect(try bench.rows("refined/db/object", "SELECT CAST(object_id AS INT), CAST(test_column AS VARCHAR), new_field_1 FROM t ORDER BY 1")
+            == #"[[1, "11", null], [3, "33", null], [4, "44", null]]"#)
+        try bench.check("refined/db/object", key: "object_id")
+    }
+
+    @Test("full load, then changes: a row changed in between is right; the last of a key's changes in a file wins, at equal times the later; deleted keys are absent")
+    func twoPhases() throws {
+        let bench = try ReplicationBench("""
+            source: {connector: filesystem, path: DIR/raw, format: dms, dms.csv.header: true, dms.timestamp-column: last_update_time}
+            defaults: {ordering: last_update_time, domain: sports}
+            config: tables.json
+            sink: {connector: hudi, path: "DIR/lake/{domain}/{table}"}
+            """, config: #"{"dms_sample.mlb_data": {"primaryKey": "mlb_id", "domain": "sports", "partitionCols": ""}}"#)
+        let head = "last_update_time,mlb_id,bats\n", changeHead = "Op,last_update_time,mlb_id,bats\n"
+        try bench.write(head + "2024-01-01 00:00:00.000000,1,L\n2024-01-01 00:00:00.000000,2,L\n", "raw/dms_sample/mlb_data/LOAD00000001.csv")
+        try bench.write(head + "2024-01-01 00:00:00.000000,3,L\n", "raw/dms_sample/mlb_data/LOAD00000002.csv")
+        // A change that was made while the load ran is in the first change file: it comes behind the whole load, also when both are there at once.
+        try bench.write(changeHead + "U,2024-01-01 00:00:01.000000,3,R\nU,2023-12-31 23:59:59.000000,2,old\n", "raw/dms_sample/mlb_data/20240101-000001000.csv")
+        let load = bench.run()
+        #expect(load.failure == nil && load.tables["dms_sample.mlb_data"]?.rows == 5, "\(load)")
+        let query = "SELECT CAST(mlb_id AS INT), bats FROM t ORDER BY 1"
+        #expect(try bench.rows("lake/sports/mlb_data", query) == #"[[1, "L"], [2, "L"], [3, "R"]]"#)
+        try bench.write(changeHead + "I,2024-01-02 00:00:00.000000,4,a\nU,2024-01-02 00:00:02.000000,4,b\nU,2024-01-02 00:00:02.000000,4,c\nU,2024-01-02 00:00:01.000000,4,late\n"
+            + "I,2024-01-02 00:00:00.000000,5,a\nU,2024-01-02 00:00:01.000000,5,b\nU,2024-01-02 00:00:02.000000,5,c\nD,2024-01-02 00:00:03.000000,5,c\n"
+            + "D,2024-01-02 00:00:00.000000,1,L\n", "raw/dms_sample/mlb_data/20240102-000000000.csv")
+        let changes = bench.run()
+        #expect(changes.failure == nil && changes.tables["dms_sample.mlb_data"]?.rows == 9, "\(changes)")
+        #expect(try bench.rows("lake/sports/mlb_data", query) == #"[[2, "L"], [3, "R"], [4, "c"]]"#)
+        #expect(bench.run().tables["dms_sample.mlb_data"]?.rows == 0)
+        #expect(Set(try HudiTable.open(bench.directory + "/lake/sports/mlb_data").schema.map(\.name)) == ["mlb_id", "bats", "last_update_time"])
+        try bench.check("lake/sports/mlb_data", key: "mlb_id")
+    }
 }
