@@ -1,6 +1,8 @@
 import FileConnectors
 import Foundation
 import HudiTable
+import KinesisConnector
+import ShardLog
 import StreamCore
 import StreamRuntime
 import StreamSQL
@@ -45,10 +47,12 @@ final class ReplicationBench: Sendable {
         return (Dictionary(uniqueKeysWithValues: run.tables.map { ($0.table, $0) }), warnings.withLock { $0 }, failure)
     }
 
+    static func session() -> SQLSession { SQLSession(connectors: [FilesystemConnector(), KinesisConnector(), HudiConnector()]) }
+
     func execute(_ handle: TableHandle) throws {
         var rows: Int64 = 0
-        for job in try handle.table.jobs({ SQLSession(connectors: [FilesystemConnector(), HudiConnector()]) }) where !handle.isStopped {
-            let session = SQLSession(connectors: [FilesystemConnector(), HudiConnector()])
+        for job in try handle.table.jobs(Self.session) where !handle.isStopped {
+            let session = Self.session()
             for statement in job.statements {
                 guard case .insert(var graph) = try session.execute(statement) else { continue }
                 graph.name = job.name
@@ -256,5 +260,70 @@ extension Harness {
         #expect(bench.run().tables["dms_sample.mlb_data"]?.rows == 0)
         #expect(Set(try HudiTable.open(bench.directory + "/lake/sports/mlb_data").schema.map(\.name)) == ["mlb_id", "bats", "last_update_time"])
         try bench.check("lake/sports/mlb_data", key: "mlb_id")
+    }
+
+    @Test("one stream with the records of many tables: each table takes its own, and deletes of others' keys do not touch it")
+    func sharedStream() throws {
+        let bench = try ReplicationBench("""
+            source: {connector: kinesis, stream: changes, scan.stream.initpos: TRIM_HORIZON, format: dynamodb-json, dynamodb-json.changelog-mode: upsert, log.directory: DIR/log}
+            table-from: table
+            defaults: {key: id, columns: {id: STRING}}
+            tables: {people: {}, houses: {}, nobody: {}}
+            sink: {connector: hudi, path: "DIR/lake/{table}"}
+            """)
+        let log = try ShardLog(directory: bench.directory + "/log")
+        try log.createStream("changes", shards: 1)
+        var number = 0
+        func record(_ table: String, _ event: String, _ id: String, _ city: String?) -> Record {
+            number += 1
+            let image = city.map { #", "NewImage": {"id": {"S": "\#(id)"}, "city": {"S": "\#($0)"}, "n": {"N": "\#(number)"}}"# } ?? ""
+            return Record(partitionKey: id, data: Array(#"""
+                {"awsRegion": "eu-north-1", "eventID": "\#(number)", "eventName": "\#(event)", "userIdentity": null, "recordFormat": "application/json", "tableName": "\#(table)",
+                 "dynamodb": {"ApproximateCreationDateTime": 1700000000\#(100 + number), "Keys": {"id": {"S": "\#(id)"}}\#(image), "SizeBytes": 20}, "eventSource": "aws:dynamodb"}
+                """#.utf8))
+        }
+        let writer = try log.writer("changes")
+        _ = try writer.append([
+            record("people", "INSERT", "1", "Oslo"), record("houses", "INSERT", "1", "Bergen"), record("people", "INSERT", "2", "Bodø"),
+            record("people", "MODIFY", "1", "Moss"), record("houses", "INSERT", "2", "Voss"), record("people", "REMOVE", "2", nil),
+        ])
+        try writer.close()
+        let end = bench.run()
+        #expect(end.failure == nil, "\(end)")
+        #expect(try bench.rows("lake/people", "SELECT id, city FROM t ORDER BY 1") == #"[["1", "Moss"]]"#)
+        #expect(try bench.rows("lake/houses", "SELECT id, city FROM t ORDER BY 1") == #"[["1", "Bergen"], ["2", "Voss"]]"#)
+        #expect(!FileManager.default.fileExists(atPath: bench.directory + "/lake/nobody/.hoodie/hoodie.properties") || end.tables["nobody"]?.state == .finished)
+        try bench.check("lake/people", key: "id")
+        try bench.check("lake/houses", key: "id")
+    }
+
+    @Test("what rules say of a table: its own name counts first, then expressions in their order, then the defaults")
+    func rules() throws {
+        let bench = try ReplicationBench("""
+            source: {connector: filesystem, path: "DIR/raw/{schema}.{table}", format: json}
+            defaults: {key: id, columns: {id: BIGINT}, domain: other}
+            config: tables.json
+            tables:
+              'shop\\..*': {domain: shop, partitioned-by: [day]}
+              'shop\\.old_.*': {exclude: true}
+              shop.orders: {key: "a, b", partitioned-by: []}
+            sink: {connector: hudi, path: "DIR/lake/{domain}/{schema}_{table}"}
+            """, config: #"{"hr.people": {"primaryKey": "pid", "domain": "", "partitionCols": "x,y"}}"#)
+        for name in ["shop.orders", "shop.items", "shop.old_items", "hr.people", "hr.secrets", "_tmp.x"] { try bench.write("{}", "raw/\(name)/part.json") }
+        let found = try #require(try TableDiscovery(source: bench.replication.source).tables())
+        #expect(found.map(\.name) == ["hr.people", "hr.secrets", "shop.items", "shop.old_items", "shop.orders"])
+        let (tables, warnings) = try bench.replication.plan(found)
+        #expect(warnings.isEmpty, "\(warnings)")
+        let described = tables.map { "\($0.name) \($0.settings.primaryKey ?? []) \($0.settings.partitionKeys ?? []) \($0.sink["path"]!.split(separator: "/").suffix(2).joined(separator: "/"))" }
+        #expect(described == [
+            #"hr.people ["pid"] ["x", "y"] other/hr_people"#, #"shop.items ["id"] ["day"] shop/shop_items"#, #"shop.orders ["a", "b"] [] shop/shop_orders"#,
+        ])
+        #expect(tables[0].source["path"] == bench.directory + "/raw/hr.people" && tables[0].job == "lake.hr.people")
+        for (text, problem) in [("[]", "not an object"), (#"{"a.b": {"primarykey": "id"}}"#, "unknown key \"primarykey\""), (#"{"a.b": {"primaryKey": 1}}"#, "not a text"), ("{", "not JSON")] {
+            do {
+                _ = try Replication.rules(json: text, file: "tables.json")
+                Issue.record("\(text) was taken")
+            } catch { #expect("\(error)".contains(problem), "\(error)") }
+        }
     }
 }

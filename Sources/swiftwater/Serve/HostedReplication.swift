@@ -17,9 +17,10 @@ final class HostedReplication: Sendable {
     enum Output: Sendable { case text, json, silent }
 
     private struct State {
+        /// All jobs have ended; what asked for that may still wait for its answer.
+        var isOver = false
         var isDone = false
         var failure: StreamError?
-        var registered: Set<String> = []
     }
 
     private let replication: Replication
@@ -60,11 +61,13 @@ final class HostedReplication: Sendable {
             var failure: StreamError?
             do { try run.run() } catch let error as StreamError { failure = error } catch { failure = StreamError(.runtime, "\(error)") }
             state.withLock { state in
-                state.isDone = true
+                state.isOver = true
                 state.failure = failure
             }
             state.broadcast()
             server?.close()
+            state.withLock { $0.isDone = true }
+            state.broadcast()
             _ = home
         }
     }
@@ -99,7 +102,9 @@ final class HostedReplication: Sendable {
                 return StreamError(.validate, "a replication has no state of its own", fix: "stop it without --savepoint: each table goes on from its checkpoint").asAnswer
             }
             run.stop()
-            if let failure = wait() { return failure.asAnswer }
+            if let failure = state.wait({ state -> Monitor<State>.Decision<StreamError?> in state.isOver ? .take(state.failure) : .wait(nanoseconds: nil) }) {
+                return failure.asAnswer
+            }
             return ControlAnswer(end: "stopped")
         }
     }
