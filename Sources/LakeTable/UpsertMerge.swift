@@ -26,6 +26,8 @@ package struct UpsertMerge {
         (self.keyGenerator, self.orderingColumn, self.globalKeys, self.threads) = (keyGenerator, orderingColumn, globalKeys, threads)
     }
 
+    private static let fewBytes: Int64 = 16 << 20
+
     private enum Fate: UInt8 { case undecided, done, insert }
 
     /// What becomes of the rows of one file group.
@@ -49,16 +51,18 @@ package struct UpsertMerge {
         try router.closeAll()
         var fates = [Fate](repeating: .undecided, count: buffer.entries.count)
         let plans = makePlans()
-        if orderingColumn != nil { try inParallel(plans.count) { try findLosers(plans[$0]) } }
+        // Threads pay for files of some size; smaller ones are written in an order that does not change from run to run.
+        let threads = plans.reduce(0) { $0 + groups.bytes(of: $1.group) } >= Self.fewBytes ? threads : 1
+        if orderingColumn != nil { try inParallel(plans.count, threads) { try findLosers(plans[$0]) } }
         for plan in plans { decide(plan, &fates) }
         let changing = plans.filter { !$0.rows.isEmpty }
         for plan in changing { plan.writer = try router.writer(replacing: plan.group) }
-        try inParallel(changing.count) { try write(changing[$0]) }
+        try inParallel(changing.count, threads) { try write(changing[$0]) }
         for plan in changing {
             if plan.deleted > 0 { try moveUp(plan) }
             plan.writer!.count(updates: plan.changed, deletes: plan.deleted)
         }
-        try finish(changing)
+        try finish(changing, threads)
         try insertRest(fates)
     }
 
@@ -138,7 +142,9 @@ package struct UpsertMerge {
         try forEachPart(plan.updates) { part, rows in
             try writer.appendChanges(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
         }
-        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) { try router.noteKeys(path, writer) }
+        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) {
+            try router.noteKeys(path, writer, without: zip(plan.rows, plan.changes).filter { $1 < 0 }.map(\.0))
+        }
     }
 
     /// Changed rows of the commits before: those that this very commit wrote are counted already.
@@ -215,10 +221,10 @@ package struct UpsertMerge {
     }
 
     /// Closes the new versions, but for one of each partition that is small enough to take up inserts.
-    private func finish(_ plans: [Plan]) throws {
+    private func finish(_ plans: [Plan], _ threads: Int) throws {
         let closing = try plans.filter { try !router.keepOpen($0.writer!, group: $0.group, partition: $0.partition) }
         let stats = Mutex([Int: WriteStat]())
-        try inParallel(closing.count) { i in
+        try inParallel(closing.count, threads) { i in
             let stat = try closing[i].writer!.close()
             stats.withLock { $0[i] = stat }
         }
@@ -226,7 +232,7 @@ package struct UpsertMerge {
     }
 
     /// Calls `body` for each number on up to `threads` threads; throws the error of the smallest one that failed.
-    private func inParallel(_ n: Int, _ body: (Int) throws -> Void) throws {
+    private func inParallel(_ n: Int, _ threads: Int, _ body: (Int) throws -> Void) throws {
         if n <= 1 || threads <= 1 {
             for i in 0..<n { try body(i) }
             return
