@@ -54,8 +54,8 @@ final class DMSDecoder: RecordDecoder {
     }
 
     func decode(chunk: Buffer, range: Range<Int>, isLast: Bool, maxRows: Int) throws -> (batch: Batch?, consumed: Int) {
-        let (found, consumed) = try records.decode(chunk: chunk, range: range, isLast: isLast, maxRows: maxRows)
-        guard let read = found else { return (nil, consumed) }
+        let (read, consumed) = try records.decode(chunk: chunk, range: range, isLast: isLast, maxRows: maxRows)
+        guard let read else { return (nil, consumed) }
         let (found, recordOf) = unwrapped(read)
         let (batch, _, unknown) = changes.changes(found)
         try report(unknown, found, chunk, { row in records.spans[recordOf.map { Int($0[row]) } ?? row] }, nil)
