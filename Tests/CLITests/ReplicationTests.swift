@@ -162,6 +162,46 @@ import Testing
         #expect(try again.objects().filter { $0["state"] as? String == "finished" }.map { $0["rows_read"] as? Int } == [0, 0, 0], "\(again)")
     }
 
+    @Test("a Kafka topic per table: topics are found by their names, also those that are made later")
+    func topics() throws {
+        let workspace = try Workspace(), judge = try Broker.shared.judge, prefix = Broker.fresh("cli-replicated")
+        func change(_ table: String, _ id: Int, _ name: String) throws {
+            try judge.produce("\(prefix).shop.\(table)", [#"{"before": null, "after": {"id": \#(id), "name": "\#(name)"}, "op": "c"}"#])
+        }
+        try judge.create("\(prefix).shop.orders", partitions: 1, settings: [:])
+        try change("orders", 1, "first")
+        try workspace.write("""
+            name: shop
+            replications:
+              shop:
+                source:
+                  connector: kafka
+                  properties.bootstrap.servers: \(try Broker.shared.bootstrap)
+                  topic: \(prefix).{schema}.{table}
+                  scan.startup.mode: earliest-offset
+                  format: debezium-json
+                defaults: {key: id, columns: {id: BIGINT}}
+                sink: {connector: hudi, path: "lake/{schema}/{table}"}
+                bounded: false
+                discovery-interval: 200 ms
+            settings:
+              checkpoint: {interval: 200 ms}
+            """, to: "shop.yaml")
+        func names(_ table: String) throws -> [String] {
+            let outcome = try workspace.run("table", "query", "lake/shop/\(table)", "SELECT name FROM t ORDER BY id", "--output", "csv")
+            return outcome.status == 0 ? Array(outcome.lines.dropFirst()) : []
+        }
+        let run = try workspace.start(["run", "shop.yaml"])
+        try eventually("the first table") { try names("orders") == ["first"] }
+        try judge.create("\(prefix).shop.items", partitions: 1, settings: [:])
+        try change("items", 7, "later")
+        try change("orders", 2, "second")
+        try eventually("both tables") { try names("orders") == ["first", "second"] && names("items") == ["later"] }
+        run.signal(SIGINT)
+        #expect(try run.end().status == 0)
+        try workspace.check(table: workspace.path("lake/shop/items"), key: "id")
+    }
+
     @Test("the shipped example runs as its comments say")
     func example() throws {
         let workspace = try Workspace()
