@@ -70,4 +70,25 @@ import Testing
         #expect(try kinds("canal-json", #"{"data":[{"id":"2","part":"a"}],"old":[{"id":"1"}],"type":"UPDATE"}"#, key: ["id", "part"]) == ["-D", "+I"])
         #expect(try kinds("maxwell-json", #"{"data":{"id":2,"part":"b"},"old":{"part":"a"},"type":"update"}"#, key: ["id"]) == ["-U", "+U"])
     }
+
+    @Test("as a history each change is a row; a change of the key is two")
+    func history() throws {
+        let schema: Schema = [Field("id", .int), Field("v", .int)]
+        func rows(_ format: String, _ messages: [String]) throws -> [[Value]] {
+            let batch = try decoder(["format": format, format + ".changelog-mode": "append"], schema, key: ["id"], metadata: ["op", "row"]).messages(messages.map { Array($0.utf8) }).batch
+            #expect(batch.insertOnly)
+            return batch.rows().map { Array($0.prefix(3)) + [.string(json($0[3]))] }
+        }
+        #expect(try rows("debezium-json", [
+            #"{"after":{"id":1,"v":1},"op":"c"}"#, #"{"before":{"id":1,"v":1},"after":{"id":1,"v":2},"op":"u"}"#, #"{"before":{"id":1,"v":2},"after":{"id":2,"v":2},"op":"u"}"#,
+            "null", #"{"before":{"id":2,"v":2},"after":null,"op":"d"}"#,
+        ]) == [
+            [.int(1), .int(1), .string("I"), .string(#"{"id":1,"v":1}"#)], [.int(1), .int(2), .string("U"), .string(#"{"id":1,"v":2}"#)],
+            [.int(1), .int(2), .string("D"), .string(#"{"id":1,"v":2}"#)], [.int(2), .int(2), .string("I"), .string(#"{"id":2,"v":2}"#)],
+            [.int(2), .int(2), .string("D"), .string(#"{"id":2,"v":2}"#)],
+        ])
+        #expect(try rows("maxwell-json", [#"{"data":{"id":1,"v":2},"old":{"v":1},"type":"update"}"#, #"{"data":{"id":1,"v":2},"type":"delete"}"#]).map { $0[2] } == [.string("U"), .string("D")])
+        let table = TableDescriptor(name: "t", schema: schema, options: ["format": "canal-json", "canal-json.changelog-mode": "append"])
+        #expect(ChangeCaptureFormat.canal.changelogMode(table) == .insertOnly && ChangeCaptureFormat.debezium.changelogMode(table) == .all)
+    }
 }

@@ -18,6 +18,7 @@ final class ChangeDecoder: RecordDecoder {
     var onBadRecord: ((BadRecord) throws -> Void)?
 
     private let format: ChangeCaptureFormat
+    private let mode: ChangeMode
     private let name: String
     private let hasSchema: Bool
     private let ignoreErrors: Bool
@@ -44,10 +45,11 @@ final class ChangeDecoder: RecordDecoder {
     ///   - ignoreErrorsOption: what a user sets to skip bad records, if there is such an option.
     ///   - makeReader: gives a decoder of messages with these fields.
     ///   - primaryKey: columns of the schema. An update that changes one of them is a delete and an insert.
-    init(_ format: ChangeCaptureFormat, name: String, schema: Schema, primaryKey: [String], projection: [Int], hasSchema: Bool, filters: [NamePattern],
+    init(_ format: ChangeCaptureFormat, mode: ChangeMode = .all, name: String, schema: Schema, primaryKey: [String], projection: [Int], hasSchema: Bool, filters: [NamePattern],
          metadata: [ChangeMetadata], ignoreErrorsOption: String?, ignoreErrors: Bool, metrics: OperatorMetrics,
          makeReader: (Schema) throws -> any EnvelopeDecoder) throws {
         self.format = format
+        self.mode = mode
         self.name = name
         self.hasSchema = hasSchema
         self.filters = filters
@@ -78,7 +80,7 @@ final class ChangeDecoder: RecordDecoder {
         }
         let names = filters.map { Field($0.field, .string) }
         filterFields = names.map { place($0, in: &extra) }
-        self.metadata = metadata.map { $0.key == WholeRecord.key ? ($0, -1) : ($0, $0.isOutside && hasSchema ? place($0.field, in: &outside) : place($0.field, in: &extra)) }
+        self.metadata = metadata.map { $0.key == WholeRecord.key || $0.key == ChangeMetadata.opKey ? ($0, -1) : ($0, $0.isOutside && hasSchema ? place($0.field, in: &outside) : place($0.field, in: &extra)) }
         fields += extra
         if hasSchema { fields = [Field("payload", .row(fields))] + outside }
         envelopes = try makeReader(fields)
@@ -147,8 +149,13 @@ final class ChangeDecoder: RecordDecoder {
         var columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
         if let whole, missing != nil { columns[whole] = rows.mergedWhole(new: reading.new.children[whole], old: reading.old.children[whole]) }
         if !keys.isEmpty { replaceWhereKeysChange(&rows, keys.map { columns[$0] }) }
+        if mode == .append, let kept = rows.dropUpdateBefore() { columns = kept.withUnsafeBufferPointer { kept in columns.map { $0.gather(kept.baseAddress!, count: kept.count) } } }
         var all = outputs.map { columns[$0] }
         for (wanted, field) in metadata {
+            if wanted.key == ChangeMetadata.opKey {
+                all.append(rows.letters())
+                continue
+            }
             if let whole, wanted.key == WholeRecord.key {
                 all.append(columns[whole])
                 continue
@@ -159,7 +166,7 @@ final class ChangeDecoder: RecordDecoder {
                 picks.baseAddress.map { column.gather($0, count: picks.count) } ?? ColumnBuilder(type: wanted.type).finish()
             })
         }
-        return (Batch(columns: all, physicalCount: rows.count, rowKinds: rows.kindBuffer()), rows.envelopes)
+        return (Batch(columns: all, physicalCount: rows.count, rowKinds: mode == .append ? nil : rows.kindBuffer()), rows.envelopes)
     }
 
     /// An update of the primary key takes one row away and adds another.

@@ -10,6 +10,8 @@ struct ChangeMetadata {
         case entry([String]), entryMilliseconds(String)
         /// The image that a row came from.
         case image
+        /// I, U or D.
+        case letter
     }
 
     let key: String
@@ -25,6 +27,8 @@ struct ChangeMetadata {
     }
 
     private static let row = ChangeMetadata(WholeRecord.key, .variant, WholeRecord.field, .image)
+    static let opKey = "op"
+    private static let op = ChangeMetadata(opKey, .string, Field("op", .string), .letter)
     private static let textMap = DataType.map(key: .string, value: .string)
 
     static func all(_ format: ChangeCaptureFormat) -> [ChangeMetadata] {
@@ -38,7 +42,7 @@ struct ChangeMetadata {
                 ChangeMetadata("source.database", .string, source, .entry(["db"])),
                 ChangeMetadata("source.schema", .string, source, .entry(["schema"])),
                 ChangeMetadata("source.table", .string, source, .entry(["table", "collection"])),
-                ChangeMetadata("source.properties", textMap, source, .asIs), row,
+                ChangeMetadata("source.properties", textMap, source, .asIs), row, op,
             ]
         case .canal:
             let types = DataType.map(key: .string, value: .int)
@@ -48,14 +52,14 @@ struct ChangeMetadata {
                 ChangeMetadata("sql-type", types, Field("sqlType", types), .asIs),
                 ChangeMetadata("pk-names", .array(.string), Field("pkNames", .array(.string)), .asIs),
                 ChangeMetadata("ingestion-timestamp", .timestampLTZ(3), Field("ts", .bigint), .milliseconds),
-                ChangeMetadata("event-timestamp", .timestampLTZ(3), Field("es", .bigint), .milliseconds), row,
+                ChangeMetadata("event-timestamp", .timestampLTZ(3), Field("es", .bigint), .milliseconds), row, op,
             ]
         case .maxwell:
             return [
                 ChangeMetadata("database", .string, Field("database", .string), .asIs),
                 ChangeMetadata("table", .string, Field("table", .string), .asIs),
                 ChangeMetadata("primary-key-columns", .array(.string), Field("primary_key_columns", .array(.string)), .asIs),
-                ChangeMetadata("ingestion-timestamp", .timestampLTZ(3), Field("ts", .bigint), .seconds), row,
+                ChangeMetadata("ingestion-timestamp", .timestampLTZ(3), Field("ts", .bigint), .seconds), row, op,
             ]
         }
     }
@@ -63,7 +67,7 @@ struct ChangeMetadata {
     /// One value for each message, from the column of the field.
     func column(_ source: Column) -> Column {
         switch form {
-        case .asIs, .image: return source
+        case .asIs, .image, .letter: return source
         case .milliseconds: return source.retyped(type)
         case .seconds: return built(source) { Int64(clamping: Int128(source.pointer(as: Int64.self)[$0]) * 1_000) }
         case .entryMilliseconds(let name):

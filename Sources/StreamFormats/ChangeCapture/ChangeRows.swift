@@ -27,6 +27,27 @@ struct ChangeRows {
         kinds[row + 1] = RowKind.insert.rawValue
     }
 
+    /// Drops the rows before updates. Returns which rows stay; nil = all.
+    mutating func dropUpdateBefore() -> [Int32]? {
+        guard hasOld else { return nil }
+        let kept = kinds.indices.filter { kinds[$0] != RowKind.updateBefore.rawValue }
+        guard kept.count < kinds.count else { return nil }
+        (picks, pairs) = (kept.map { picks[$0] }, kept.map { pairs[$0] })
+        (kinds, envelopes) = (kept.map { kinds[$0] }, kept.map { envelopes[$0] })
+        return kept.map { Int32(truncatingIfNeeded: $0) }
+    }
+
+    /// I, U or D for each row: what becomes of it.
+    func letters() -> Column {
+        let values = Buffer(zeroed: max(count, 1) * MemoryLayout<StringView>.stride), views = values.pointer(as: StringView.self)
+        for i in 0..<count {
+            // +I, -U, +U, -D
+            let letter: StaticString = kinds[i] == 0 ? "I" : kinds[i] == 3 ? "D" : "U"
+            views[i] = .inline(letter.utf8Start, 1)
+        }
+        return Column(type: .string, count: count, values: values)
+    }
+
     /// Rows that begin an update, each followed by its other half.
     var updates: [Int] { hasOld ? kinds.indices.filter { kinds[$0] == RowKind.updateBefore.rawValue } : [] }
 

@@ -58,6 +58,13 @@ struct AttributeText {
         return true
     }
 
+    /// The text between the quotes at `p` as it stands there, when it has no escapes, and the position behind it.
+    private func plainString(_ p: Text) -> (UnsafeRawBufferPointer, Text)? {
+        guard p[0] == UInt8(ascii: "\"") else { return nil }
+        let (stop, _) = JSONScan.string(p + 1)
+        return stop[0] == UInt8(ascii: "\"") ? (UnsafeRawBufferPointer(start: p + 1, count: stop - p - 1), stop + 1) : nil
+    }
+
     private func end(ofString p: Text) -> Text? { p[0] == UInt8(ascii: "\"") ? JSONScan.skipString(p)?.end : nil }
 
     /// Behind the brace that ends an attribute value, which has one member.
@@ -71,17 +78,28 @@ struct AttributeText {
 
     /// An item: an object of attribute values.
     func appendItem(_ start: Text, to out: inout VariantWriter) -> Text? {
-        var last: Text?
-        do throws(NoAttribute) {
-            try out.object { (out, next) throws(NoAttribute) in
-                last = try members(start) { (key, p) throws(NoAttribute) in
-                    guard let end = appendVariant(p, to: &out) else { throw NoAttribute() }
-                    next(&out, key)
-                    return end
-                }
+        guard start[0] == UInt8(ascii: "{") else { return nil }
+        let object = out.beginObject()
+        var p = reader.skipSpace(start + 1)
+        if p[0] == UInt8(ascii: "}") {
+            out.endObject(object)
+            return p + 1
+        }
+        while true {
+            let plain = plainString(p)
+            guard let end = plain?.1 ?? end(ofString: p) else { return nil }
+            let keyStart = p
+            p = reader.skipSpace(end)
+            guard p[0] == UInt8(ascii: ":"), let next = appendVariant(reader.skipSpace(p + 1), to: &out) else { return nil }
+            if let plain { out.endMember(key: plain.0) } else { Self.string(keyStart, end).withUnsafeBytes { out.endMember(key: $0) } }
+            p = reader.skipSpace(next)
+            if p[0] == UInt8(ascii: "}") {
+                out.endObject(object)
+                return p + 1
             }
-        } catch { return nil }
-        return last
+            guard p[0] == UInt8(ascii: ",") else { return nil }
+            p = reader.skipSpace(p + 1)
+        }
     }
 
     func appendVariant(_ start: Text, to out: inout VariantWriter) -> Text? {
@@ -118,6 +136,14 @@ struct AttributeText {
     }
 
     private func appendScalar(_ p: Text, _ kind: JSONReader.AttributeKind, to out: inout VariantWriter) -> Text? {
+        if kind == .text, let (text, end) = plainString(p) {
+            out.append(string: text)
+            return end
+        }
+        if kind == .number, p[0] == UInt8(ascii: "\""), let (value, end) = reader.integer(p + 1), end[0] == UInt8(ascii: "\"") {
+            out.append(value)
+            return end + 1
+        }
         guard let end = end(ofString: p) else { return nil }
         switch kind {
         case .text: Self.string(p, end).withUnsafeBytes { out.append(string: $0) }

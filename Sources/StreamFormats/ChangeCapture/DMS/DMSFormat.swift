@@ -19,7 +19,7 @@ public struct DMSFormat: FileFormat {
     public var metadataKeys: [String: DataType] { ["op": .string, "timestamp": .timestamp(6), WholeRecord.key: .variant] }
 
     public func changelogMode(_ table: TableDescriptor) -> ChangelogMode { (try? DMSOptions(table))?.mode.changelogMode ?? .upsert }
-    public func fileOrder(_ table: TableDescriptor) -> FileOrder? { (try? DMSOptions(table)).map { FileOrder(firstPrefix: $0.fullLoadPrefix) } }
+    public func fileOrder(_ table: TableDescriptor) -> FileOrder? { FileOrder(firstPrefix: table.options[DMSOptions.fullLoadPrefixKey] ?? DMSOptions.fullLoadPrefix) }
 
     public func readsWholeFiles(_ table: TableDescriptor) -> Bool { (try? DMSOptions(table))?.fileFormat == .parquet }
 
@@ -67,6 +67,8 @@ struct DMSOptions {
     var csv = CSVOptions()
     let table: TableDescriptor
 
+    static let fullLoadPrefixKey = DMSFormat.prefix + "full-load.prefix", fullLoadPrefix = "LOAD"
+
     static let keys: Set<String> = Set([
         "file-format", "changelog-mode", "op-column", "timestamp-column", "full-load.prefix", "full-load.op-column", "ignore-parse-errors", "csv.header",
         "csv.field-delimiter", "csv.quote-character", "csv.escape-character", "csv.null-literal", "csv.timestamp-position",
@@ -81,7 +83,7 @@ struct DMSOptions {
         opColumn = options.string(key("op-column")) ?? "Op"
         timestampColumn = options.string(key("timestamp-column"))
         timestampIsLast = try options.choice(key("csv.timestamp-position"), ["after-op", "last"]) == "last"
-        fullLoadPrefix = options.string(key("full-load.prefix")) ?? "LOAD"
+        fullLoadPrefix = options.string(Self.fullLoadPrefixKey) ?? Self.fullLoadPrefix
         fullLoadHasOp = try options.bool(key("full-load.op-column"))
         ignoreErrors = try options.bool(key("ignore-parse-errors"))
         if let character = try options.character(key("csv.field-delimiter")) { csv.delimiter = character }
