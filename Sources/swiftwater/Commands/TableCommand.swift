@@ -5,7 +5,7 @@ import StreamSQL
 
 struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "table", abstract: "Look at a lake table (Hudi, Delta or Iceberg) and keep it in order: show, timeline, files, query, diff.",
+        commandName: "table", abstract: "Look at a lake table (Hudi, Delta or Iceberg) and keep it in order: show, timeline, files, query, diff, ddl.",
         discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
         subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self])
 
