@@ -23,6 +23,8 @@ package struct TableFiles: Sendable {
     package let objects: ObjectFolder?
     /// Makes all changes, and tells the time.
     package var host = Host.system
+    /// The folder of the lock and, in `.temp`, of temporary files.
+    package var metaFolder = TableFiles.metaFolder
     /// Called after each step of a write; throws where a test wants the writer to die.
     package var reached: @Sendable (WriteStep) throws -> Void = { _ in }
 
@@ -160,9 +162,9 @@ package struct TableFiles: Sendable {
 
     /// A name for a new file in the table's temporary folder.
     package func temporaryName() throws -> String {
-        if let objects { return try objects.temporaryName(Self.temporaryFolder, host) }
-        try makeFolder(Self.temporaryFolder)
-        return Self.temporaryFolder + "/" + host.uuid()
+        if let objects { return try objects.temporaryName(metaFolder + "/.temp", host) }
+        try makeFolder(metaFolder + "/.temp")
+        return metaFolder + "/.temp/" + host.uuid()
     }
 
     /// Creates a file that is there whole or not at all and never replaces another one.
@@ -191,6 +193,15 @@ package struct TableFiles: Sendable {
             throw error
         }
         try publish(temporary: temporary, as: relative, flushingFolder: flushingFolder)
+    }
+
+    /// Creates a file, or puts a new one in the place of the one that is there, all at once.
+    package func replace(_ relative: String, _ bytes: [UInt8]) throws {
+        if let objects { return try objects.replace(relative, bytes) }
+        let temporary = try temporaryName()
+        try publish(temporary, bytes, flushingFolder: false)
+        if host.rename(absolute(temporary), absolute(relative)) != 0 { throw Self.failure("replace", absolute(relative)) }
+        try flush(Self.folder(of: relative))
     }
 
     /// Gives a finished, flushed temporary file its name; removes it when that fails.
@@ -277,7 +288,7 @@ package final class TableLock: Sendable {
     /// - Throws: `.conflict` when another writer holds it.
     package init(_ files: TableFiles) throws {
         // Readers of the format skip names that start with a dot.
-        let file = TableFiles.metaFolder + "/.swiftwater.lock", path = files.absolute(file)
+        let file = files.metaFolder + "/.swiftwater.lock", path = files.absolute(file)
         if let objects = files.objects {
             (descriptor, lease) = (-1, (objects, try objects.lock(file, files.host)))
             return
