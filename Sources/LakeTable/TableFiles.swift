@@ -12,7 +12,8 @@ import Darwin
 package enum WriteStep: String, CaseIterable, Sendable {
     case requested, inflight, marker, partitionMetadata, baseFileWritten, baseFilePublished, prepared, committed, markersDeleted
     case cleanRequested, cleanInflight, cleanFilesDeleted
-    case rollbackRequested, rollbackInflight, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
+    case restoreRequested, restoreInflight, restoreUndone
+    case rollbackRequested, rollbackInflight, rollbackHidden, rollbackFilesDeleted, rollbackInstantDeleted, rollbackCompleted
 }
 
 /// The files of one table on a local disk or an object store. Everything that must be durable or all-or-nothing goes through here.
@@ -305,6 +306,13 @@ package final class TableLock: Sendable {
             throw StreamError(.conflict, "table \(files.root) is being written by another job",
                               fix: "stop that job, or write both inputs with one INSERT (UNION ALL)")
         }
+    }
+
+    /// Whether the file that is locked still is the one that others would lock.
+    package func isHeld(_ files: TableFiles) -> Bool {
+        var held = stat(), named = stat()
+        return fstat(descriptor, &held) == 0 && stat(files.absolute(TableFiles.metaFolder + "/.swiftwater.lock"), &named) == 0
+            && held.st_ino == named.st_ino && held.st_dev == named.st_dev
     }
 
     deinit {

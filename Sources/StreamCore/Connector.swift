@@ -44,6 +44,9 @@ public struct ScanRequest: Sendable {
     public var partitionFilter: [String: Set<Value>]
     /// Bounds of partition keys, used like ``partitionFilter``.
     public var partitionRanges: [String: ValueRange] = [:]
+    /// Conditions that all hold for the rows wanted, on columns that ``TableConnector/usesFilter(on:of:)`` names. Their columns need not be
+    /// among the projected ones.
+    public var filter: [ScanPredicate] = []
     /// The partitions to read, kept by a catalog and filtered already; nil = those on the disk. Asked each time that splits
     /// are listed.
     public var partitions: (@Sendable () throws -> [TablePartition])?
@@ -83,10 +86,22 @@ public protocol TableConnector: Sendable {
     /// Where broken records of a table go whose options do not name a table of the catalog for them; see ``BadInput``. Its physical
     /// columns and then its metadata columns are filled by their names, as those of such a table are.
     func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor?
+    /// Whether sources of the table can skip data by conditions on a column.
+    func usesFilter(on column: Int, of table: TableDescriptor) -> Bool
+}
+
+/// A connector whose tables can be read as they were: `FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '...'`.
+public protocol TimeTravelConnector: TableConnector {
+    /// The table, declared such that it is read as of a time.
+    ///
+    /// - Parameter milliseconds: since 1970, UTC.
+    /// - Throws: `.validate` when options of the table say otherwise.
+    func table(_ table: TableDescriptor, asOf milliseconds: Int64) throws -> TableDescriptor
 }
 
 extension TableConnector {
     public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
+    public func usesFilter(on column: Int, of table: TableDescriptor) -> Bool { false }
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [] }
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
