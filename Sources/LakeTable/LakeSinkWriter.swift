@@ -393,6 +393,8 @@ package struct LakeSink: TableSink {
     /// Lake tables have one writer.
     package var maxParallelism: Int? { 1 }
     package var acceptsChanges: Bool { configuration.operation == .upsert }
+    /// With keys that are unique in a partition only, a row that moves must be taken from the partition where it was.
+    package var takesUpserts: Bool { configuration.operation == .upsert && configuration.globalKeys }
 
     package func writer(_ context: SinkContext) throws -> any SinkWriter {
         precondition(context.parallelism == 1, "a lake sink has one writer, not \(context.parallelism)")
