@@ -32,7 +32,7 @@ enum IcebergOption {
     static let all: Set<String> = properties.union([
         LakeOptions.path, LakeOptions.operation, LakeOptions.insertCluster, LakeOptions.taskMaxSize, LakeOptions.commitInterval, LakeOptions.globalIndex, LakeOptions.nullForMissing,
         catalogType, catalogName, warehouse, catalogDatabase, catalogTable, formatVersion, smallFileLimit, upsertEnabled, snapshotID, asOfTimestamp,
-    ]).union(LakeOptions.ordering)
+    ]).union(LakeOptions.ordering).union(TableFiles.storageOptions)
 }
 
 /// Reads the options of one table; every error names the option, its value and what to write instead.
@@ -63,7 +63,7 @@ struct IcebergOptions {
         guard let path else {
             throw lake.error(LakeOptions.path, "connector 'iceberg' needs 'path', or 'warehouse'", fix: "add 'path' = '...' to its WITH options")
         }
-        var files = try TableFiles(path: path)
+        var files = try TableFiles(path: path, table: table)
         files.metaFolder = MetadataFolder.own
         return files
     }
