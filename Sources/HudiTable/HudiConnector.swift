@@ -13,7 +13,7 @@ import StreamCore
 //
 // Which rows go to which file is decided by LakeTable, for all formats.
 
-/// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
+/// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk or on S3.
 ///
 ///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for; the one as of
 ///               'read.as-of-instant'; rows written after 'read.start-commit' until 'read.end-commit'
@@ -36,7 +36,7 @@ public struct HudiConnector: TableConnector {
         self.reached = reached
     }
 
-    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys) }
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys).union(TableFiles.storageOptions) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
         Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) } + [(RowColumns.metadataKey, .variant)])
@@ -58,14 +58,17 @@ public struct HudiConnector: TableConnector {
         if try TableProperties.load(files) == nil { _ = try options.properties(stored: stored) }
     }
 
-    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink {
+    public func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink { try sink(for: table) { _, _ in } }
+
+    func sink(for table: TableDescriptor, adjust: (inout WriteConfiguration, TableProperties) throws -> Void) throws -> any TableSink {
         try Parquet.require()
         let options = HudiOptions(table: table)
         var files = try options.files()
         files.host = host
         files.reached = reached
         let properties = try options.agreedProperties(files, stored: try StoredTypes.stored(table.schema))
-        let configuration = try options.writeConfiguration(properties)
+        var configuration = try options.writeConfiguration(properties)
+        try adjust(&configuration, properties)
         let session = WriteSession(files: files, properties: properties, cleaning: try options.cleaning())
         return LakeSink(log: session, configuration: configuration, commitInterval: try options.commitInterval())
     }

@@ -10,6 +10,8 @@ package struct KeyRules: Sendable, Equatable {
     /// Folders are called `field=value`.
     package var hiveStyle: Bool
     package var urlEncode: Bool
+    /// The empty text and NULL belong to one partition, as in Hive.
+    package var emptyIsNull = true
 
     package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool) {
         (self.tableName, self.recordKeyFields, self.partitionFields) = (tableName, recordKeyFields, partitionFields)
@@ -47,6 +49,16 @@ package final class KeyGenerator {
         return partitions.count - 1
     }
 
+    /// The key columns alone.
+    package func keySchema(_ schema: Schema) -> Schema { rules.recordKeyFields.map { name in schema.first { $0.name == name }! } }
+
+    /// Makes the same record keys of batches that have the columns of `keySchema`.
+    package func ofKeysOnly(_ schema: Schema) -> KeyGenerator {
+        var rules = rules
+        rules.partitionFields = []
+        return KeyGenerator(rules, schema: keySchema(schema))
+    }
+
     /// The record keys of all physical rows of a batch.
     package func recordKeys(_ columns: [Column]) throws -> TextColumn {
         let complex = rules.namesKeys || keyColumns.count > 1
@@ -54,6 +66,8 @@ package final class KeyGenerator {
             (name: name, values: try TextColumn(columns[c], null: complex ? "__null__" : nil, empty: complex ? "__empty__" : nil,
                                                what: "table \(table): record key column \(name)"))
         }
+        // A table without keys: all rows have the empty one, which nobody looks for.
+        guard !parts.isEmpty else { return TextColumn(empty: columns.first?.count ?? 0) }
         return complex ? TextColumn(named: parts) : parts[0].values
     }
 
@@ -67,7 +81,7 @@ package final class KeyGenerator {
         let values = try zip(rules.partitionFields, partitionColumns).map { name, c in
             // A constant column needs only one text.
             let column = columns[c].isConstant && columns[c].validity == nil ? columns[c].dictionary! : columns[c]
-            return try TextColumn(column, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: "partition column \(name)")
+            return try TextColumn(column, null: PartitionPath.defaultName, empty: rules.emptyIsNull ? PartitionPath.defaultName : "", what: "partition column \(name)")
         }
         var key: [UInt8] = [], previous: [UInt8] = []
         var last: Int32 = -1, single = true

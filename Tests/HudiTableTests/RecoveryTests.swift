@@ -167,7 +167,7 @@ import Testing
     }
 
     static let tampering: [(String, StreamError.Code, String)] = [
-        ("s/hoodie.table.version=6/hoodie.table.version=8/", .validate, "only version 6 is supported"),
+        ("s/hoodie.table.version=6/hoodie.table.version=8/", .validate, "timeline layout 1 does not belong to version 8"),
         ("s/hoodie.timeline.layout.version=1/hoodie.timeline.layout.version=2/", .validate, "timeline layout 2"),
         ("s/COPY_ON_WRITE/MERGE_ON_READ/", .validate, "only COPY_ON_WRITE"),
         ("$ahoodie.table.metadata.partitions=files", .conflict, "metadata table"),

@@ -7,7 +7,7 @@ struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "table", abstract: "Look at a Hudi table: show, timeline, files, query, diff.",
         discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self])
+        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self])
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -18,9 +18,8 @@ struct TableCommand: ParsableCommand {
 
         func run() throws {
             let table = try HudiTable.open(path)
-            let partitions = table.partitions.map { name in
-                (name: name, files: table.baseFiles.filter { $0.partition == name })
-            }
+            let files = Dictionary(grouping: try table.baseFiles, by: \.partition), rows = try table.rowCount
+            let partitions = table.partitions.map { (name: $0, files: files[$0] ?? []) }
             if output.format == .json {
                 let columns = table.schema.map { "{\"name\":\(JSONText.quote($0.name)),\"type\":\(JSONText.quote("\($0.type)"))}" }
                 let parts = partitions.map { p in
@@ -29,10 +28,10 @@ struct TableCommand: ParsableCommand {
                 }
                 return print("{\"name\":\(JSONText.quote(table.name)),\"version\":\(table.version),\"record_key\":[\(table.recordKeyFields.map(JSONText.quote).joined(separator: ","))],"
                     + "\"partition_fields\":[\(table.partitionFields.map(JSONText.quote).joined(separator: ","))],"
-                    + "\"ordering_field\":\(table.orderingField.map(JSONText.quote) ?? "null"),\"rows\":\(table.rowCount),\"files\":\(table.baseFiles.count),"
+                    + "\"ordering_field\":\(table.orderingField.map(JSONText.quote) ?? "null"),\"rows\":\(rows),\"files\":\(table.fileCount),"
                     + "\"bytes\":\(table.bytes),\"columns\":[\(columns.joined(separator: ","))],\"partitions\":[\(parts.joined(separator: ","))]}")
             }
-            print("table \(table.name) (Hudi version \(table.version)): \(grouped(table.rowCount)) rows, \(table.baseFiles.count) files, \(grouped(table.bytes)) bytes")
+            print("table \(table.name) (Hudi version \(table.version)): \(grouped(rows)) rows, \(table.fileCount) files, \(grouped(table.bytes)) bytes")
             print("record key \(table.recordKeyFields.joined(separator: ", ")); ordering field \(table.orderingField ?? "none")")
             print(TextTable(columns: ["column", "type"], rows: table.schema.map { [$0.name, "\($0.type)"] }).boxed())
             print(TextTable(columns: ["partition", "files", "rows", "bytes"], alignRight: [false, true, true, true], rows: partitions.map { p in
