@@ -174,7 +174,13 @@ final class IcebergCommitLog: CommitLog {
     func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
         let merged = try SchemaEvolution.merge(table: table, writer: writer, name: name, missing: missing, widening: IcebergTypes.promotes,
                                                allowed: Self.allowedChanges)
-        try state.withLock { state in _ = try book(&state).fields(merged) }
+        try state.withLock { state in
+            let book = try book(&state)
+            for field in book.schema.fields where field.required && !writer.contains(where: { $0.name == field.name }) {
+                throw StreamError(.validate, "column \(field.name) of \(title) must not be NULL, and the declaration lacks it", fix: "add it to CREATE TABLE")
+            }
+            book.fields(merged)
+        }
         return merged
     }
 

@@ -33,6 +33,11 @@ public struct IcebergConnector: TableConnector {
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> { IcebergOption.all.union(LookupOptions.keys) }
 
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [RowColumns.metadataKey: .variant] }
+
+    /// `row`: the image of each row, whose fields become columns of the table; it is written only.
+    public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [RowColumns.metadataKey] }
+
     private func metadata(_ files: TableFiles) throws -> TableMetadata? {
         let folder = MetadataFolder(files: files)
         return try folder.newest().map { try folder.load($0.path) }
@@ -67,6 +72,10 @@ public struct IcebergConnector: TableConnector {
 
     public func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource {
         try Parquet.require()
+        if let column = scan.metadata.map({ table.metadata[$0] }).first {
+            throw StreamError(.validate, "table \(table.name): column \(column.name) (METADATA FROM '\(column.key)') can be written, not read",
+                              fix: "select the columns that the table has got: swiftwater table show \(table.options[LakeOptions.path] ?? "PATH")")
+        }
         let options = IcebergOptions(table)
         return IcebergSource(files: try options.files(), table: table, scan: scan, asOf: try options.asOf())
     }

@@ -30,7 +30,7 @@ enum IcebergOption {
     ]
 
     static let all: Set<String> = properties.union([
-        LakeOptions.path, LakeOptions.operation, LakeOptions.insertCluster, LakeOptions.taskMaxSize, LakeOptions.commitInterval, LakeOptions.globalIndex,
+        LakeOptions.path, LakeOptions.operation, LakeOptions.insertCluster, LakeOptions.taskMaxSize, LakeOptions.commitInterval, LakeOptions.globalIndex, LakeOptions.nullForMissing,
         catalogType, catalogName, warehouse, catalogDatabase, catalogTable, formatVersion, smallFileLimit, upsertEnabled, snapshotID, asOfTimestamp,
     ]).union(LakeOptions.ordering)
 }
@@ -155,7 +155,7 @@ struct IcebergOptions {
                                  fix: "declare PARTITIONED BY (\(tuple.columns.joined(separator: ", ")))")
             }
             partitions = tuple.columns
-            _ = try SchemaEvolution.merge(table: metadata.schema.columns.map { Field($0.name, $0.type) }, writer: stored, name: table.name,
+            _ = try SchemaEvolution.merge(table: metadata.schema.columns.map { Field($0.name, $0.type) }, writer: stored, name: table.name, missing: try lake.nullForMissing(),
                                           widening: IcebergTypes.promotes, allowed: IcebergCommitLog.allowedChanges)
         } else {
             _ = try draft()
@@ -174,6 +174,7 @@ struct IcebergOptions {
         return WriteConfiguration(
             operation: operation, keys: PartitionTuple.rules(table: table.name, keys: operation == .upsert ? keys : [], partitions: partitions),
             orderingField: try lake.orderingField(), stored: stored, codec: try options.codec(IcebergOption.codec), globalKeys: try lake.globalKeys(),
-            limits: limits, mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(), upsertBufferBytes: try lake.upsertBufferBytes())
+            limits: limits, mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(), upsertBufferBytes: try lake.upsertBufferBytes(), rowColumn: RowColumns.position(in: table),
+            nullForMissing: try lake.nullForMissing())
     }
 }

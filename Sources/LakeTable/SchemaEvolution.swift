@@ -19,7 +19,7 @@ package enum SchemaEvolution {
                 throw StreamError(.validate, "table \(name) has a column \(column.name) \(column.type) that the declaration lacks",
                                   fix: "add it to CREATE TABLE, or set 'hoodie.write.set.null.for.missing.columns' (Hudi) or 'write.set.null.for.missing.columns' = 'true' to write NULL there")
             }
-            if same(column.type, declared.type) || widens(declared.type, to: column.type) { continue }
+            if same(column.type, declared.type) || widens(declared.type, to: column.type) || widening(declared.type, column.type) { continue }
             guard widening(column.type, declared.type) else {
                 throw StreamError(.validate, "column \(column.name) is \(column.type) in table \(name), but \(declared.type) in the declaration",
                                   fix: "declare \(column.type); only \(allowed) can be changed")
