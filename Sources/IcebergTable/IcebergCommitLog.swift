@@ -233,7 +233,12 @@ final class IcebergCommitLog: CommitLog {
             guard let open = state.open.first(where: { String($0.id) == commit }) else { preconditionFailure("commit \(commit) was not begun") }
             let metadata = try newest(&state).metadata
             // Found here, the conflict costs the job this checkpoint; found at the commit point, its rows would be part of a durable one.
-            if let current = metadata.currentSnapshotID, !state.known.contains(current) { throw conflict(open.id, current, metadata) }
+            if let current = metadata.currentSnapshotID, !state.known.contains(current) {
+                state.open.removeAll { $0.id == open.id }
+                state.tip = open.parent
+                try undo(open.id, metadata)
+                throw conflict(open.id, current, metadata)
+            }
             let book = try book(&state)
             var prepared = PreparedSnapshot(id: open.id, parent: open.parent, sequence: open.sequence, schema: book.schema, lastColumnID: book.lastColumnID,
                                             specID: metadata.defaultSpecID)

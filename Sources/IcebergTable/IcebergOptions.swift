@@ -155,7 +155,7 @@ struct IcebergOptions {
                                  fix: "declare PARTITIONED BY (\(tuple.columns.joined(separator: ", ")))")
             }
             partitions = tuple.columns
-            _ = try SchemaEvolution.merge(table: metadata.schema.columns.map { Field($0.name, $0.type) }, writer: stored, name: table.name, missing: try lake.nullForMissing(),
+            _ = try SchemaEvolution.merge(table: metadata.schema.columns.map { Field($0.name, $0.type) }, writer: stored, name: table.name, missing: try lake.nullForMissing() || RowColumns.position(in: table) != nil,
                                           widening: IcebergTypes.promotes, allowed: IcebergCommitLog.allowedChanges)
         } else {
             _ = try draft()
