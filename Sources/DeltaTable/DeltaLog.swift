@@ -206,11 +206,13 @@ final class DeltaLog: CommitLog {
     }
 
     func prepared(_ commit: String, _ changes: CommitChanges) throws -> Committable {
-        let (base, snapshot) = try state.withLock { state in
+        let (base, schemaBefore) = try state.withLock { state in
             let snapshot = try refreshed(&state)
-            return (state.open[commit]?.base ?? snapshot.version, snapshot)
+            // Commits that are still to be completed come before this one.
+            let last = state.open.filter { $0.key < commit && $0.value.prepared != nil }.max { $0.key < $1.key }
+            return (state.open[commit]?.base ?? snapshot.version, last?.value.prepared?.schemaString ?? snapshot.metadata.schemaString)
         }
-        let table = try snapshot.schema()
+        let table = try DeltaSchema(json: schemaBefore, table: files.root)
         let schema = try DeltaSchema.evolve(table: table.columns, writer: changes.schema, name: plan.tableName)
         let partitions = Set(plan.partitions)
         var adds: [PreparedCommit.File] = []
@@ -226,14 +228,15 @@ final class DeltaLog: CommitLog {
         let added = schema.count > table.columns.count
         let prepared = PreparedCommit(
             commit: commit, base: base, operation: changes.operation, adds: adds, removes: (changes.superseded + changes.removed).map(\.path),
-            schemaString: added ? try DeltaSchema.json(snapshot.metadata.schemaString, adding: schema[table.columns.count...], table: files.root) : nil,
+            schemaBefore: schemaBefore,
+            schemaString: added ? try DeltaSchema.json(schemaBefore, adding: schema[table.columns.count...], table: files.root) : schemaBefore,
             inserted: changes.stats.reduce(0) { $0 + $1.inserts }, updated: changes.stats.reduce(0) { $0 + $1.updates },
             deleted: changes.stats.reduce(0) { $0 + $1.deletes }, checkpoint: changes.checkpoint, jobID: changes.jobID)
         try state.withLock { state in
             // Better now than when the job's checkpoint counts on it.
             let snapshot = try refreshed(&state)
-            let coming = Set(state.open.values.lazy.compactMap(\.prepared).flatMap(\.adds).map(\.path))
-            try requireBase(of: prepared, snapshot, coming: coming)
+            let before = state.open.values.compactMap(\.prepared)
+            try requireBase(of: prepared, snapshot, coming: Set(before.flatMap(\.adds).map(\.path)), hasPending: !before.isEmpty)
             state.open[commit]?.prepared = prepared
         }
         return try prepared.committable()
@@ -249,11 +252,27 @@ final class DeltaLog: CommitLog {
     }
 
     /// What the commit takes away must still be there.
-    private func requireBase(of prepared: PreparedCommit, _ snapshot: DeltaSnapshot, coming: Set<String> = []) throws {
+    /// - Parameters:
+    ///   - coming: files of commits that are to be completed before.
+    ///   - hasPending: there are such commits, which may change the columns.
+    private func requireBase(of prepared: PreparedCommit, _ snapshot: DeltaSnapshot, coming: Set<String> = [], hasPending: Bool = false) throws {
+        if try !hasPending && !fits(prepared, snapshot.metadata.schemaString) {
+            throw StreamError(.conflict, "another engine has changed the columns of \(title) (the table is at version \(snapshot.version)) while this job was "
+                              + "writing commit \(prepared.commit) on top of version \(prepared.base)", fix: "start the job again, from the checkpoint before")
+        }
         guard let gone = prepared.removes.first(where: { snapshot.files[$0] == nil && !coming.contains($0) }) else { return }
         throw StreamError(.conflict, "another engine has rewritten \(gone) of \(title) (the table is at version \(snapshot.version)) while this job was "
                           + "writing commit \(prepared.commit) on top of version \(prepared.base)",
                           fix: "run one writer per table, and start the job again; if it says so again, from the checkpoint before")
+    }
+
+    /// Whether the files of a commit are right for a table with these columns.
+    private func fits(_ prepared: PreparedCommit, _ current: String) throws -> Bool {
+        if current == prepared.schemaBefore || current == prepared.schemaString { return true }
+        let columns = try DeltaSchema(json: current, table: files.root).columns
+        return try prepared.schemaString == prepared.schemaBefore && DeltaSchema(json: prepared.schemaString, table: files.root).columns.allSatisfy { column in
+            columns.contains { $0.name == column.name && SchemaEvolution.same($0.type, column.type) }
+        }
     }
 
     func recover(_ committables: [Committable]) throws {
@@ -303,6 +322,7 @@ final class DeltaLog: CommitLog {
     private func publish(_ prepared: PreparedCommit, _ state: inout State) throws {
         while true {
             let snapshot = try refreshed(&state)
+            try requireFit(snapshot)
             try requireBase(of: prepared, snapshot)
             let version = snapshot.version + 1, time = max(files.host.now(), state.lastTimestamp + 1)
             let actions = actions(prepared, on: snapshot, time: time)
@@ -328,9 +348,9 @@ final class DeltaLog: CommitLog {
             engineInfo: "Swiftwater", swiftwaterCommit: prepared.commit)
         var out = [LogAction(commitInfo: info),
                    LogAction(txn: Transaction(appId: prepared.application, version: Int64(prepared.checkpoint), lastUpdated: time))]
-        if let schema = prepared.schemaString, schema != snapshot.metadata.schemaString {
+        if prepared.schemaString != prepared.schemaBefore, prepared.schemaString != snapshot.metadata.schemaString {
             var metadata = snapshot.metadata
-            metadata.schemaString = schema
+            metadata.schemaString = prepared.schemaString
             out.append(LogAction(metaData: metadata))
         }
         for path in prepared.removes {

@@ -40,8 +40,6 @@ public struct DeltaTable: Sendable {
     public let settings: [String: String]
     /// Versions of the protocol that readers and writers must know.
     public let readerVersion: Int, writerVersion: Int
-    /// Oldest first.
-    public let timeline: [TimelineEntry]
     /// Live files, by path.
     public let dataFiles: [DataFile]
 
@@ -80,7 +78,13 @@ public struct DeltaTable: Sendable {
             let rows = try FileStatistics.rows(file.stats) ?? ParquetReader(path: files.absolute(path)).rows
             return DataFile(path: path, partition: partitionFields.map { file.partitionValues[$0] ?? nil }, rows: rows, bytes: file.size)
         }
-        timeline = try LogListing(files).versions.filter { $0 <= snapshot.version }.map { version in
+    }
+
+    /// What the commits that are still on the log did, oldest first. Each of them is read: ask for as many as are shown.
+    /// - Parameter last: how many of the newest; nil = all.
+    public func timeline(last: Int? = nil) throws -> [TimelineEntry] {
+        let versions = try LogListing(files).versions.filter { $0 <= version }
+        return try versions.suffix(last ?? versions.count).map { version in
             var entry = TimelineEntry(version: version)
             for action in try LogAction.parse(try files.read(LogListing.path(version)), file: files.absolute(LogListing.path(version))) {
                 if let info = action.commitInfo {

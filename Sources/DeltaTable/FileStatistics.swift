@@ -117,7 +117,11 @@ struct FileStatistics {
 extension FileStatistics {
     /// The number of rows that statistics of a file name.
     static func rows(_ json: String?) -> Int64? {
-        guard let json, let root = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any] else { return nil }
+        guard let json else { return nil }
+        // By far the most have it at the start, and there may be a hundred thousand.
+        let start = "{\"numRecords\":"
+        if json.hasPrefix(start) { return Int64(json.dropFirst(start.count).prefix { $0.isNumber }) }
+        guard let root = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any] else { return nil }
         return (root["numRecords"] as? NSNumber)?.int64Value
     }
 }

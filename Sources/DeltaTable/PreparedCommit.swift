@@ -20,8 +20,8 @@ struct PreparedCommit: Codable, Sendable {
     var adds: [File]
     /// Paths of the files that it takes out of the table.
     var removes: [String]
-    /// The table's columns from this commit on, as Delta's JSON; nil when they stay.
-    var schemaString: String?
+    /// The table's columns before it and from it on, as Delta's JSON.
+    var schemaBefore: String, schemaString: String
     var inserted: Int64
     var updated: Int64
     var deleted: Int64

@@ -20,6 +20,12 @@ package struct AvroWriter {
         bytes += Array(text.utf8)
     }
 
+    /// A value of a union of null and a type, the null first.
+    package mutating func optional<T>(_ value: T?, _ write: (inout AvroWriter, T) -> Void) {
+        long(value == nil ? 0 : 1)
+        if let value { write(&self, value) }
+    }
+
     /// An array or map: a block of items, then the empty block.
     package mutating func items<T>(_ items: [T], _ write: (inout AvroWriter, T) -> Void) {
         if !items.isEmpty {
@@ -124,12 +130,17 @@ package enum AvroContainer {
         return (header, blocks)
     }
 
+    package static func isContainer(_ file: [UInt8]) -> Bool { file.starts(with: magic) }
+
     /// The first record of a file.
-    package static func record(_ file: [UInt8]) throws -> AvroReader {
+    package static func record(_ file: [UInt8]) throws -> AvroReader { try open(file).record }
+
+    /// The first record of a file, and the schema that it was written with.
+    package static func open(_ file: [UInt8]) throws -> (schema: String, record: AvroReader) {
         let (header, blocks) = try read(file)
         let codec = header["avro.codec"] ?? "null"
         guard codec == "null" else { throw StreamError(.validate, "an Avro file is compressed with \(codec); only uncompressed ones can be read") }
         guard let block = blocks.first else { throw StreamError(.corrupt, "an Avro file has no records") }
-        return AvroReader(block.bytes)
+        return (header["avro.schema"] ?? "", AvroReader(block.bytes))
     }
 }

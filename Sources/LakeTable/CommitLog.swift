@@ -112,6 +112,10 @@ package protocol CommitLog: AnyObject, Sendable {
     var hasOpenCommits: Bool { get }
     /// Begins a commit; what writers that died left behind is undone first.
     func begin(_ operation: String) throws -> any CommitFiles
+    /// Begins a commit that writes the rows of these file groups into new ones, those of each element together.
+    func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles
+    /// How many commits there are after the newest one that clustered; nil when the format does not count them.
+    func commitsSinceClustering() throws -> Int?
     /// Gives up a commit that was begun, and removes its files.
     func abandon(_ commit: String) throws
     /// Called when all files of a commit are durable. Nothing is visible yet.
@@ -123,6 +127,11 @@ package protocol CommitLog: AnyObject, Sendable {
 }
 
 extension CommitLog {
+    package func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles {
+        try begin(FileClustering.operation)
+    }
+
+    package func commitsSinceClustering() throws -> Int? { nil }
     package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
 
     package func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
@@ -185,9 +194,25 @@ package protocol FileMarks: AnyObject {
     var builders: [ArrowArrayBuilder] { get }
     /// Rows that this commit inserts or changes.
     func appendFresh(_ keys: TextColumn) throws
+    /// Rows that this commit changes in a file whose keys were inherited.
+    func appendChanged(_ keys: TextColumn) throws
+    /// Takes over what the footer of the version before says of its keys.
+    /// - Returns: false when they have to be noted again.
+    func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool
+    /// Notes keys of rows of the version before.
+    func note(_ keys: TextColumn)
+    /// The text of a column in front of the data that is the same in all rows that are copied; nil = what the row has.
+    func constant(_ column: String) -> String?
     /// Rows of the version before.
     /// - Parameter batch: the kept columns come first.
     func appendCopied(_ batch: Batch, rows: UnsafePointer<Int32>, count n: Int) throws
     /// Entries of the footer, when all rows are there.
     func footer() -> [(String, String)]
+}
+
+extension FileMarks {
+    package func appendChanged(_ keys: TextColumn) throws { try appendFresh(keys) }
+    package func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool { true }
+    package func note(_ keys: TextColumn) {}
+    package func constant(_ column: String) -> String? { nil }
 }

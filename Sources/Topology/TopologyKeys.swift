@@ -14,6 +14,8 @@ enum TopologyKeys {
         "select": ["from", "columns", "where", "distinct"],
         "aggregate": ["from", "window", "by", "columns", "where", "having"],
         "union": ["from"],
+        "flatten": ["from", "column", "separator", "depth", "lists", "as", "columns", "where"],
+        "deduplicate": ["from", "keys", "order-by", "keep", "deleted", "columns"],
     ]
     static let mirrorStep = ["name", "description", "mirror"]
     static let mirror = [

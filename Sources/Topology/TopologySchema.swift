@@ -321,6 +321,42 @@ extension Topology {
                     "from": {"$ref": "#/$defs/names"},
                     "into": {"$ref": "#/$defs/names"}
                   }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "column"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "flatten"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "column": {"type": "string"},
+                    "separator": {"type": "string"},
+                    "depth": {"type": "integer", "minimum": 1},
+                    "lists": {"enum": ["json", "index", "keep"]},
+                    "as": {"type": "string"},
+                    "columns": {"$ref": "#/$defs/selection"},
+                    "where": {"$ref": "#/$defs/scalar"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "keys", "order-by", "columns"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "deduplicate"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "keys": {"$ref": "#/$defs/names"},
+                    "order-by": {"$ref": "#/$defs/names"},
+                    "keep": {"enum": ["last", "first"]},
+                    "deleted": {"$ref": "#/$defs/scalar"},
+                    "columns": {"$ref": "#/$defs/selection"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
                 }
               ]
             }

@@ -29,8 +29,10 @@ import Testing
         let judged = try Judge.read(folder.path)
         #expect(judged.version == 4 && judged.rows == rows.judged(table.descriptor.schema) && judged.duckDB == rows.count)
         let opened = try DeltaTable.open(folder.path)
-        #expect(opened.timeline.map(\.operation) == ["CREATE TABLE", "MERGE", "MERGE", "MERGE", "MERGE"])
-        #expect(opened.timeline[1].inserted == 100 && opened.timeline[4].deleted == 2)
+        let timeline = try opened.timeline()
+        #expect(timeline.map(\.operation) == ["CREATE TABLE", "MERGE", "MERGE", "MERGE", "MERGE"])
+        #expect(timeline[1].inserted == 100 && timeline[4].deleted == 2)
+        #expect(try opened.timeline(last: 2) == Array(timeline[3...]))
         #expect(opened.rowCount == Int64(rows.count) && opened.primaryKey == ["id"] && opened.partitionFields == ["city"])
     }
 

@@ -57,11 +57,26 @@ void sw_parquet_writer_free(sw_parquet_writer *writer);
 typedef struct sw_parquet_reader sw_parquet_reader;
 
 sw_parquet_reader *sw_parquet_reader_open(const char *path, char **error);
+
+/// A file that is read by calls, from any number of threads at a time.
+typedef struct sw_parquet_source {
+  void *context;
+  int64_t bytes;
+  /// Bytes read, fewer than asked for at the end only; -1: error, which the caller of the reader knows how to find.
+  int64_t (*read)(void *context, int64_t offset, int64_t count, void *out);
+  /// Called once, when nobody reads any more.
+  void (*release)(void *context);
+} sw_parquet_source;
+
+/// As sw_parquet_reader_open; what is going to be needed is read in few large parts. The source is released in any case.
+sw_parquet_reader *sw_parquet_reader_open_source(const sw_parquet_source *source, char **error);
 int64_t sw_parquet_reader_rows(const sw_parquet_reader *reader);
 /// The top-level columns as a struct; the caller releases it.
 bool sw_parquet_reader_schema(sw_parquet_reader *reader, struct ArrowSchema *out, char **error);
 /// A value of the footer, or NULL; it belongs to the reader.
 const char *sw_parquet_reader_metadata(const sw_parquet_reader *reader, const char *key, int64_t *length);
+/// Whether all pages of a top-level column refer to dictionaries, so that its values repeat; true for nested columns.
+bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *reader, int32_t column);
 /// What the footer says of one leaf column in one row group. The bounds are encoded plainly: numbers little-endian, bytes without a
 /// length, and belong to the reader until the next call.
 typedef struct sw_parquet_leaf {
@@ -107,6 +122,20 @@ bool sw_parquet_reader_start(sw_parquet_reader *reader, const int32_t *columns, 
 /// 1: `out` holds a struct array that the caller releases; 0: no more rows; -1: error.
 int sw_parquet_reader_next(sw_parquet_reader *reader, struct ArrowArray *out, char **error);
 void sw_parquet_reader_free(sw_parquet_reader *reader);
+
+/// Where a column of the new version comes from for rows that are copied.
+typedef struct sw_rewrite_column {
+  /// Top-level column of the input, of the same type; -1 = it has none: NULL.
+  int32_t input;
+  /// This text instead of what the input has; NULL = what the input has.
+  const char *constant;
+} sw_rewrite_column;
+
+/// Writes all rows of the file of `reader` to `writer`, some of them changed: row `rows[i]` of the file (ascending, each once) becomes
+/// row `changes[i]` of `patch`, or is left out when that is -1. The others keep their order. `columns` has one entry for each
+/// column of the writer, and `patch` is a struct array of them; it is released in any case. `*written` = rows written.
+bool sw_parquet_rewrite(sw_parquet_reader *reader, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
+                        const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int64_t *written, char **error);
 
 #ifdef __cplusplus
 }

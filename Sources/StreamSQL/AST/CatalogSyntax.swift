@@ -122,6 +122,7 @@ public enum CatalogStatement: Sendable {
     case dropFunction(QualifiedName, ifExists: Bool, temporary: Bool, system: Bool)
     case truncate(QualifiedName)
     case delete(QualifiedName, filter: SyntaxExpr?)
+    case update(QualifiedName, [(column: QualifiedName, value: SyntaxExpr)], filter: SyntaxExpr?)
     case analyze(QualifiedName?)
 }
 

@@ -116,7 +116,7 @@ struct Planner {
                 targets[known].members.append(i)
                 continue
             }
-            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert.table, builder.indexes) }
+            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert, builder.indexes) }
             let table = insert.table.descriptor
             targets.append((insert.table, sink, table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }, [i]))
         }
@@ -129,6 +129,11 @@ struct Planner {
         var streams: [JobGraphBuilder.Stream] = []
         for (insert, node) in zip(inserts, nodes) {
             var stream = try insert.script.locating(insert.span) { try builder.add(node) }
+            guard insert.write == .insert || stream.isBounded else {
+                throw insert.script.error(
+                    .validate, "table \(insert.table.name): rows can only be replaced or taken away by a query that ends, and this one goes on for ever",
+                    fix: "read its tables bounded", at: insert.span)
+            }
             stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
             streams.append(stream)
         }
@@ -153,9 +158,13 @@ struct Planner {
         }
     }
 
-    private func makeSink(for table: CatalogTable, _ indexes: PartitionIndexes) throws -> any TableSink {
+    private func makeSink(for insert: BoundInsert, _ indexes: PartitionIndexes) throws -> any TableSink {
+        let table = insert.table
         guard let connector = catalog.connector(table.descriptor.options["connector"] ?? "") else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
+        }
+        if insert.write != .insert, let changing = connector as? any RowChangingConnector {
+            return try changing.sink(for: table.descriptor, timeZone: settings.timeZone, write: insert.write)
         }
         return try indexes.sink(table, connector, timeZone: settings.timeZone)
     }

@@ -6,7 +6,8 @@ extension SQLSession {
         switch change {
         case .rename(let new): return try rename(name, to: new, kind: "table", script)
         case .addPartitions(let specs, let ifNotExists): return try addPartitions(name, specs, ifNotExists, script)
-        case .dropPartitions(let specs, let ifExists): return try dropPartitions(name, specs, ifExists, script)
+        case .dropPartitions(let specs, let ifExists):
+            return try dropRows(name, specs, ifExists, script) ?? dropPartitions(name, specs, ifExists, script)
         case .recoverPartitions: return try recoverPartitions(name, script)
         default: break
         }

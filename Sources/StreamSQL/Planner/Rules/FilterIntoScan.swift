@@ -53,6 +53,10 @@ struct FilterIntoScan {
         guard case .literal(let value, let type) = b, value != .null else { return nil }
         switch a {
         case .column(_, let own): return Self.value(value, type, of: own)
+        // Text and binary values without their declared length: what comparisons look at.
+        case .call(let f, let args) where f.name == "RETYPE" && args.count == 1:
+            guard case .column(_, let own) = args[0], own.isText && type.isText || own.isBinary && type.isBinary else { return nil }
+            return value
         case .cast(.column(_, let own), let to, _):
             guard Self.keepsValues(own, to), to == type || to.physical == type.physical && !to.isDecimal && !to.isTimestamp else { return nil }
             return Self.value(value, type, of: own)
