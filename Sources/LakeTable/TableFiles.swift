@@ -198,6 +198,7 @@ package struct TableFiles: Sendable {
 
     /// Creates a file, or puts a new one in the place of the one that is there, all at once.
     package func replace(_ relative: String, _ bytes: [UInt8]) throws {
+        if let objects { return try objects.replace(relative, bytes) }
         let temporary = try temporaryName()
         try publish(temporary, bytes, flushingFolder: false)
         if host.rename(absolute(temporary), absolute(relative)) != 0 { throw Self.failure("replace", absolute(relative)) }
