@@ -42,7 +42,7 @@ enum HudiOption {
         smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, cleanPolicy,
         cleanEnabled, retainCommits, retainVersions, retainHours, clustering, clusteringCommits, clusteringTarget, clusteringLimit, clusteringSort,
         nullForMissing,
-    ] + ordering + mergeMode)
+    ] + ordering + mergeMode).union(TimestampOption.all)
 }
 
 /// Reads the options of one table; every error names the option, its value and what to write instead.
@@ -161,6 +161,7 @@ struct HudiOptions {
         case .nonpartitioned: partitions.isEmpty
         case .simple: keys.count == 1 && partitions.count == 1
         case .complex: !partitions.isEmpty
+        case .timestamp: keys.count == 1 && partitions.count == 1
         }
         guard fits else {
             throw error(option, "key generator \(kind.rawValue) does not go with \(keys.count) key and \(partitions.count) partition columns",
@@ -169,9 +170,25 @@ struct HudiOptions {
         return kind
     }
 
+    private func timestamps(_ generator: KeyGeneratorKind, _ partitions: [String]) throws -> TimestampPartition? {
+        guard generator == .timestamp else {
+            if let option = TimestampOption.all.sorted().first(where: { table.options[$0] != nil }) {
+                throw error(option, "'\(option)' is only for the timestamp-based key generator", fix: "set '\(HudiOption.keyGeneratorType)' = 'TIMESTAMP'")
+            }
+            return nil
+        }
+        let field = table.schema.first { $0.name == partitions[0] }!
+        let partition = try TimestampOption.partition(table.options, column: field.type) { error($0, $1, fix: $2) }
+        guard partition.accepts(field.type) else {
+            throw error(TimestampOption.type, "column \(field.name) of type \(field.type) does not hold what '\(TimestampOption.type)' says",
+                        fix: "write DATE_STRING for text, and another type for numbers, dates and timestamps")
+        }
+        return partition
+    }
+
     /// What a new table would be.
-    /// - Parameter existing: the version of the table that is there.
-    func properties(stored: Schema, existing: TableVersion? = nil) throws -> TableProperties {
+    /// - Parameter existing: the table that is there; it says what the options leave open.
+    func properties(stored: Schema, existing: TableProperties? = nil) throws -> TableProperties {
         let keys = try recordKeys(), partitions = try partitions()
         guard !keys.isEmpty else {
             throw error(HudiOption.recordKey, "a Hudi table needs a record key", fix: "declare PRIMARY KEY (...) NOT ENFORCED, or set '\(HudiOption.recordKey)'")
@@ -183,19 +200,22 @@ struct HudiOptions {
                             fix: "use text, integers or dates as keys")
             }
         }
+        let isTimestamp = existing?.keyGenerator == .timestamp && table.options[HudiOption.keyGeneratorClass] == nil && table.options[HudiOption.keyGeneratorType] == nil
+        let generator = isTimestamp ? KeyGeneratorKind.timestamp : try keyGenerator(keys: keys, partitions: partitions)
         for name in partitions {
             guard let field = table.schema.first(where: { $0.name == name }) else {
                 throw error(HudiOption.partitionPath, "partition column '\(name)' is not a column of the table", fix: NearName.hint(for: name, in: table.schema.map(\.name)))
             }
-            guard field.type.isText || field.type.isInteger || field.type == .boolean || field.type == .date else {
-                throw error(HudiOption.partitionPath, "partition column \(name) has type \(field.type)", fix: "partition by text, integers, booleans or dates")
+            guard generator == .timestamp || field.type.isText || field.type.isInteger || field.type == .boolean || field.type == .date else {
+                throw error(HudiOption.partitionPath, "partition column \(name) has type \(field.type)",
+                            fix: "partition by text, integers, booleans or dates; by times with '\(HudiOption.keyGeneratorType)' = 'TIMESTAMP'")
             }
         }
         let name = table.options[HudiOption.tableName] ?? table.name
         guard !name.isEmpty, name.utf8.allSatisfy({ $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) }) else {
             throw error(HudiOption.tableName, "'\(name)' cannot be the name of a Hudi table", fix: "set 'hoodie.table.name' to letters, digits and underscores")
         }
-        let version = try tableVersion() ?? existing ?? .six, ordering = try orderingFields(version), mode = try mergeMode()
+        let version = try tableVersion() ?? existing?.version ?? .six, ordering = try orderingFields(version), mode = try mergeMode()
         if mode == .eventTime, ordering.isEmpty {
             throw error(HudiOption.mergeMode.first { table.options[$0] != nil }!, "ordering by event time needs an ordering field",
                         fix: "set '\(HudiOption.ordering[0])' to a column")
@@ -205,14 +225,14 @@ struct HudiOptions {
             orderingFields: ordering, mergeMode: mode ?? (ordering.isEmpty ? .commitTime : .eventTime),
             hiveStylePartitioning: try bool(HudiOption.hiveStyle, default: false),
             urlEncodePartitions: try bool(HudiOption.urlEncode, default: false),
-            keyGenerator: try keyGenerator(keys: keys, partitions: partitions),
+            keyGenerator: generator, timestamps: isTimestamp && TimestampOption.all.allSatisfy { table.options[$0] == nil } ? existing?.timestamps : try timestamps(generator, partitions),
             createSchema: AvroSchema.json(stored, table: name))
     }
 
     /// What the table is: an existing one decides, and the options must agree with it.
     func agreedProperties(_ files: TableFiles, stored: Schema) throws -> TableProperties {
         let found = try TableProperties.load(files)
-        let wanted = try properties(stored: stored, existing: found?.version)
+        let wanted = try properties(stored: stored, existing: found)
         guard let existing = found else { return wanted }
         func differs(_ option: String, _ what: String, _ is_: String, _ declared: String) -> StreamError {
             error(option, "the Hudi table at \(files.root) has \(what) '\(is_)', but the declaration says '\(declared)'",
@@ -236,6 +256,10 @@ struct HudiOptions {
         }
         if table.options[HudiOption.keyGeneratorClass] ?? table.options[HudiOption.keyGeneratorType] != nil, existing.keyGenerator != wanted.keyGenerator {
             throw differs(HudiOption.keyGeneratorClass, "the key generator", existing.keyGenerator.rawValue, wanted.keyGenerator.rawValue)
+        }
+        if existing.keyGenerator == .timestamp, wanted.keyGenerator == .timestamp, existing.timestamps != wanted.timestamps {
+            func text(_ p: TableProperties) -> String { p.timestamps.map { TimestampOption.pairs($0).map { "\($0.0)=\($0.1)" }.joined(separator: " ") } ?? "" }
+            throw differs(TimestampOption.outputFormat, "the partitioning by time", text(existing), text(wanted))
         }
         if table.options[HudiOption.hiveStyle] != nil, existing.hiveStylePartitioning != wanted.hiveStylePartitioning {
             throw differs(HudiOption.hiveStyle, "hive style partitioning", String(existing.hiveStylePartitioning), String(wanted.hiveStylePartitioning))

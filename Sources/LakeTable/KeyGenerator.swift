@@ -10,8 +10,12 @@ package struct KeyRules: Sendable, Equatable {
     /// Folders are called `field=value`.
     package var hiveStyle: Bool
     package var urlEncode: Bool
+    /// The one partition column's values become paths by the time that they stand for.
+    package var timestamps: TimestampPartition?
 
-    package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool) {
+    package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool,
+                 timestamps: TimestampPartition? = nil) {
+        self.timestamps = timestamps
         (self.tableName, self.recordKeyFields, self.partitionFields) = (tableName, recordKeyFields, partitionFields)
         (self.namesKeys, self.hiveStyle, self.urlEncode) = (namesKeys, hiveStyle, urlEncode)
     }
@@ -67,6 +71,7 @@ package final class KeyGenerator {
         let values = try zip(rules.partitionFields, partitionColumns).map { name, c in
             // A constant column needs only one text.
             let column = columns[c].isConstant && columns[c].validity == nil ? columns[c].dictionary! : columns[c]
+            if let timestamps = rules.timestamps { return try timestamps.texts(column, name: name) }
             return try TextColumn(column, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: "partition column \(name)")
         }
         var key: [UInt8] = [], previous: [UInt8] = []
@@ -162,7 +167,7 @@ package enum PartitionPath {
         }
         if value == "." || value == ".." { throw refuse("which is no name for a folder", fix: "replace it in the query, for example with CASE WHEN") }
         if text.utf8.contains(0) { throw refuse("which has a zero byte", fix: "replace it in the query") }
-        if text.contains("/") {
+        if text.contains("/"), rules.timestamps == nil {
             throw refuse("which has a '/'", fix: "create the table with 'hoodie.datasource.write.partitionpath.urlencode' = 'true'")
         }
         if !rules.hiveStyle, text.hasPrefix(".") {
