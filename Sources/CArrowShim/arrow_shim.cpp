@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+char *sw_copy_text(const std::string &text);
+
 namespace {
 char *copy_text(const std::string &text) {
   char *out = static_cast<char *>(std::malloc(text.size() + 1));
@@ -12,20 +14,18 @@ char *copy_text(const std::string &text) {
 }
 }  // namespace
 
+char *sw_copy_text(const std::string &text) { return copy_text(text); }
+
 extern "C" void sw_error_free(char *error) { std::free(error); }
 
 #if __has_include(<parquet/arrow/writer.h>)
 
-#include <arrow/c/bridge.h>
-#include <arrow/io/file.h>
-#include <arrow/record_batch.h>
-#include <arrow/type.h>
+#include "arrow_internal.hpp"
+
 #include <arrow/util/config.h>
 #include <arrow/util/key_value_metadata.h>
 #include <fcntl.h>
-#include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
-#include <parquet/arrow/writer.h>
 #include <parquet/file_reader.h>
 #include <parquet/properties.h>
 #include <parquet/statistics.h>
@@ -35,48 +35,10 @@ extern "C" void sw_error_free(char *error) { std::free(error); }
 #include <stdexcept>
 #include <vector>
 
-struct sw_parquet_writer {
-  std::shared_ptr<arrow::Schema> schema;
-  std::shared_ptr<arrow::io::FileOutputStream> file;
-  std::unique_ptr<parquet::arrow::FileWriter> writer;
-};
-
-struct sw_parquet_reader {
-  std::unique_ptr<parquet::arrow::FileReader> reader;
-  std::shared_ptr<arrow::Schema> schema;
-  std::shared_ptr<arrow::RecordBatchReader> batches;
-  std::string lower, upper;
-};
+using sw::check;
+using sw::guarded;
 
 namespace {
-/// The message, and the system's reason where Arrow keeps it apart.
-std::string text(const arrow::Status &status) {
-  return status.detail() ? status.message() + ": " + status.detail()->ToString() : status.message();
-}
-
-void check(const arrow::Status &status) {
-  if (!status.ok()) throw std::runtime_error(text(status));
-}
-
-template <typename T>
-T check(arrow::Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(text(result.status()));
-  return std::move(result).ValueOrDie();
-}
-
-/// Runs `body`; turns whatever it throws into `*error` and `failed`.
-template <typename R, typename F>
-R guarded(char **error, R failed, F body) noexcept {
-  try {
-    return body();
-  } catch (const std::exception &e) {
-    if (error) *error = copy_text(e.what());
-  } catch (...) {
-    if (error) *error = copy_text("unknown C++ exception");
-  }
-  return failed;
-}
-
 void release(struct ArrowSchema *schema) {
   if (schema && schema->release) schema->release(schema);
 }
@@ -205,6 +167,14 @@ extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *reade
   if (at < 0) return nullptr;
   *length = static_cast<int64_t>(pairs->value(at).size());
   return pairs->value(at).data();
+}
+
+extern "C" bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *reader, int32_t column) {
+  return guarded(nullptr, false, [&] {
+    const auto &field = reader->reader->manifest().schema_fields.at(static_cast<size_t>(column));
+    if (!field.is_leaf()) return true;
+    return sw::is_dictionary_encoded(*reader->reader->parquet_reader()->metadata(), field.column_index);
+  });
 }
 
 namespace {
@@ -359,6 +329,12 @@ extern "C" sw_parquet_reader *sw_parquet_reader_open(const char *, char **error)
 extern "C" int64_t sw_parquet_reader_rows(const sw_parquet_reader *) { return 0; }
 extern "C" bool sw_parquet_reader_schema(sw_parquet_reader *, struct ArrowSchema *, char **error) { return missing(error, false); }
 extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *, const char *, int64_t *) { return nullptr; }
+extern "C" bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *, int32_t) { return false; }
+extern "C" bool sw_parquet_rewrite(const char *, sw_parquet_writer *, const sw_rewrite_column *, const int64_t *, const int32_t *,
+                                   int64_t, struct ArrowArray *patch, int64_t *, char **error) {
+  release(patch);
+  return missing(error, false);
+}
 extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *) { return 0; }
 extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *, int32_t) { return 0; }
 extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *, int32_t, int32_t, sw_parquet_statistics *, char **error) {

@@ -61,6 +61,8 @@ final class HudiMarks: FileMarks {
     private var smallest: [UInt8]?
     private var largest: [UInt8] = []
     private var freshRows: Int64 = 0
+    /// `bloom` has keys.
+    private var hasKeys = false
 
     init(_ file: FileSlice, task: Int) {
         (self.file, self.task) = (file, task)
@@ -68,6 +70,11 @@ final class HudiMarks: FileMarks {
     }
 
     func appendFresh(_ keys: TextColumn) throws {
+        try appendChanged(keys)
+        note(keys)
+    }
+
+    func appendChanged(_ keys: TextColumn) throws {
         let n = keys.count
         appendConstant(file.instant, to: builders[0], n)
         appendSequenceNumbers(n)
@@ -75,8 +82,19 @@ final class HudiMarks: FileMarks {
         appendConstant(file.partition, to: builders[3], n)
         appendConstant(file.name, to: builders[4], n)
         freshRows += Int64(n)
-        note(keys)
     }
+
+    private var inherited: String?
+
+    func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool {
+        guard let filter = footer("org.apache.hudi.bloomfilter"), let least = footer("hoodie_min_record_key"), let greatest = footer("hoodie_max_record_key"),
+              BloomFilter.isCompact(filter, rows: rows) else { return rows == 0 }
+        inherited = filter
+        (smallest, largest) = (Array(least.utf8), Array(greatest.utf8))
+        return true
+    }
+
+    func constant(_ column: String) -> String? { column == "_hoodie_file_name" ? file.name : nil }
 
     /// All but the file name stays as it was.
     func appendCopied(_ batch: Batch, rows: UnsafePointer<Int32>, count n: Int) throws {
@@ -109,8 +127,9 @@ final class HudiMarks: FileMarks {
     }
 
     /// Adds keys to the bloom filter and to the range of keys.
-    private func note(_ keys: TextColumn) {
+    func note(_ keys: TextColumn) {
         guard keys.count > 0 else { return }
+        hasKeys = true
         bloom.add(keys)
         var low = 0, high = 0
         for i in 1..<keys.count {
@@ -138,7 +157,8 @@ final class HudiMarks: FileMarks {
     }
 
     func footer() -> [(String, String)] {
-        var out = [("hoodie_bloom_filter_type_code", "DYNAMIC_V0"), ("org.apache.hudi.bloomfilter", bloom.encoded())]
+        let filter = inherited.map { hasKeys ? BloomFilter.joined($0, bloom.encoded()) : $0 } ?? bloom.encoded()
+        var out = [("hoodie_bloom_filter_type_code", "DYNAMIC_V0"), ("org.apache.hudi.bloomfilter", filter)]
         if let smallest {
             out.append(("hoodie_min_record_key", String(decoding: smallest, as: UTF8.self)))
             out.append(("hoodie_max_record_key", String(decoding: largest, as: UTF8.self)))

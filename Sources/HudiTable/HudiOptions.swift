@@ -28,7 +28,6 @@ enum HudiOption {
     static let cleanPolicy = "clean.policy"
     static let cleanEnabled = "clean.async.enabled"
     static let retainCommits = "clean.retain_commits"
-    static let nullForMissing = "hoodie.write.set.null.for.missing.columns"
     static let retainVersions = "clean.retain_file_versions"
     static let retainHours = "clean.retain_hours"
     static let clustering = "clustering.schedule.enabled"
@@ -36,6 +35,7 @@ enum HudiOption {
     static let clusteringTarget = "clustering.plan.strategy.target.file.max.bytes"
     static let clusteringLimit = "clustering.plan.strategy.small.file.limit"
     static let clusteringSort = "clustering.plan.strategy.sort.columns"
+    static let nullForMissing = "hoodie.write.set.null.for.missing.columns"
 
     static let all: Set<String> = Set([
         path, tableType, tableVersion, keyGeneratorClass, keyGeneratorType, tableName, databaseName, recordKey, partitionPath, hiveStyle, urlEncode, operation, codec, maxFileSize,

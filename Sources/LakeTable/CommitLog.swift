@@ -166,9 +166,25 @@ package protocol FileMarks: AnyObject {
     var builders: [ArrowArrayBuilder] { get }
     /// Rows that this commit inserts or changes.
     func appendFresh(_ keys: TextColumn) throws
+    /// Rows that this commit changes in a file whose keys were inherited.
+    func appendChanged(_ keys: TextColumn) throws
+    /// Takes over what the footer of the version before says of its keys.
+    /// - Returns: false when they have to be noted again.
+    func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool
+    /// Notes keys of rows of the version before.
+    func note(_ keys: TextColumn)
+    /// The text of a column in front of the data that is the same in all rows that are copied; nil = what the row has.
+    func constant(_ column: String) -> String?
     /// Rows of the version before.
     /// - Parameter batch: the kept columns come first.
     func appendCopied(_ batch: Batch, rows: UnsafePointer<Int32>, count n: Int) throws
     /// Entries of the footer, when all rows are there.
     func footer() -> [(String, String)]
+}
+
+extension FileMarks {
+    package func appendChanged(_ keys: TextColumn) throws { try appendFresh(keys) }
+    package func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool { true }
+    package func note(_ keys: TextColumn) {}
+    package func constant(_ column: String) -> String? { nil }
 }

@@ -54,14 +54,15 @@ package final class FileRouter {
     // MARK: Inserts
 
     /// Appends fresh rows to a partition's open file.
-    /// - Parameter assigned: called with the group number and positions `range` of the rows that went there.
+    /// - Parameter assigned: called with the group number, the number of the first row in its file, and positions `range` of the rows
+    ///   that went there.
     package func insert(_ columns: [Column], keys: TextColumn, rows: UnsafePointer<Int32>?, count n: Int, partition: Int,
-                assigned: (Int, Range<Int>) -> Void) throws {
+                assigned: (_ group: Int, _ firstRow: Int64, _ range: Range<Int>) -> Void) throws {
         var done = 0
         while done < n {
             let file = try openFile(partition)
             // The size is looked at after every chunk, so a file passes its limit by no more than that.
-            let part = min(n - done, DataFileContext.chunkRows)
+            let part = min(n - done, DataFileContext.chunkRows), firstRow = file.writer.stat.rows
             if let rows {
                 try file.writer.append(columns, keys: keys, rows: rows + done, count: part)
             } else if part == n {
@@ -71,7 +72,7 @@ package final class FileRouter {
                 try withExtendedLifetime(some) { try file.writer.append(columns, keys: keys, rows: some.rows, count: part) }
             }
             file.writer.count(inserts: Int64(part))
-            assigned(file.group, done..<done + part)
+            assigned(file.group, firstRow, done..<done + part)
             done += part
             if file.writer.estimatedBytes >= limits.maxFileBytes { try close(partition) }
         }
@@ -102,11 +103,22 @@ package final class FileRouter {
     }
 
     private func copyRows(of group: Int, to writer: DataFileWriter) throws {
-        let reader = try DataFileReader(path: context.files.absolute(groups.slices[group].path), wanted: context.mergeColumns)
+        let path = context.files.absolute(groups.slices[group].path), input = try ParquetReader(path: path)
+        if writer.canRewrite(input) {
+            return try writer.rewrite(input, path: path, rows: [], changes: []) { try noteKeys(path, writer) }
+        }
+        let reader = try DataFileReader(path: path, wanted: context.mergeColumns)
         while let batch = try reader.next() {
             let all = Selection.all(batch.physicalCount)
             try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
         }
+    }
+
+    /// Gives a writer the record keys of a file.
+    func noteKeys(_ path: String, _ writer: DataFileWriter) throws {
+        guard let key = context.marks.key else { return }
+        let reader = try DataFileReader(path: path, wanted: [Field(context.marks.kept[key], .string)])
+        while let batch = try reader.next() { writer.note(try TextColumn(batch.columns[0], null: "", empty: "", what: context.marks.kept[key])) }
     }
 
     /// Writes out the files that hold most, until half of the limit is left.
@@ -151,24 +163,23 @@ package final class FileRouter {
         if let stat = written[group] { writer.count(inserts: stat.inserts, updates: stat.updates, deletes: stat.deletes) }
     }
 
-    /// Keeps a new version open for inserts, when it is small and its partition has no open file; else closes it.
-    package func finish(_ writer: DataFileWriter, group: Int, partition: Int) throws {
-        if open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles {
-            open[partition] = OpenFile(writer: writer, group: group)
-        } else {
-            try record(writer, group: group)
-        }
+    /// Keeps a new version open for inserts, when it is small and its partition has no open file.
+    /// - Returns: false when it is to be closed and recorded.
+    func keepOpen(_ writer: DataFileWriter, group: Int, partition: Int) throws -> Bool {
+        guard open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles else { return false }
+        open[partition] = OpenFile(writer: writer, group: group)
+        return true
     }
 
     private func close(_ partition: Int) throws {
         guard let file = open.removeValue(forKey: partition) else { return }
-        try record(file.writer, group: file.group)
+        try record(file.writer, try file.writer.close(), group: file.group)
     }
 
-    private func record(_ writer: DataFileWriter, group: Int) throws {
+    /// Takes a closed file among those of the commit.
+    func record(_ writer: DataFileWriter, _ stat: WriteStat, group: Int) throws {
         let earlier = written[group] == nil ? nil : groups.slices[group]
         if earlier == nil, writer.stat.previous != nil { superseded[group] = groups.slices[group] }
-        let stat = try writer.close()
         written[group] = stat
         groups.replace(group, with: writer.slice, bytes: stat.bytes)
         if let earlier { try context.files.remove(earlier.path) }

@@ -51,6 +51,16 @@ package final class KeyGenerator {
         return partitions.count - 1
     }
 
+    /// The key columns alone.
+    package func keySchema(_ schema: Schema) -> Schema { rules.recordKeyFields.map { name in schema.first { $0.name == name }! } }
+
+    /// Makes the same record keys of batches that have the columns of `keySchema`.
+    package func ofKeysOnly(_ schema: Schema) -> KeyGenerator {
+        var rules = rules
+        rules.partitionFields = []
+        return KeyGenerator(rules, schema: keySchema(schema))
+    }
+
     /// The record keys of all physical rows of a batch.
     package func recordKeys(_ columns: [Column]) throws -> TextColumn {
         let complex = rules.namesKeys || keyColumns.count > 1

@@ -1,3 +1,4 @@
+import Foundation
 import StreamCore
 
 /// What a sink writes and how: the checked form of a table's options.
@@ -35,6 +36,8 @@ package struct WriteConfiguration: Sendable {
     package var rowColumn: Int?
     /// Columns of the table that the declaration lacks are written as NULL.
     package var nullForMissing: Bool
+    /// Threads that write file groups side by side at a merge.
+    package var threads = max(1, min(4, ProcessInfo.processInfo.activeProcessorCount))
     /// The partition that an overwrite replaces also when no row comes for it; nil = those that rows come for.
     package var overwrittenPartition: String?
     /// Small files are merged after so many commits; nil = never by itself.
@@ -113,6 +116,10 @@ package final class LakeSinkWriter: SinkWriter {
         try use(try state.schema.map {
             try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
         } ?? configuration.stored)
+        try loadGroups(state)
+    }
+
+    private func loadGroups(_ state: TableState) throws {
         known = state.commits
         if configuration.operation.replaces {
             replaceable = state.slices.lazy.map(\.slice).filter { !own.contains($0.fileId) }
@@ -157,21 +164,20 @@ package final class LakeSinkWriter: SinkWriter {
     /// Reads the keys of all live files.
     private func loadIndex() throws -> KeyIndex {
         let index = KeyIndex(), seeds = seeds
-        var wanted = configuration.keys.recordKeyFields.map { name in configuration.stored.first { $0.name == name }! }
-        var generator: KeyGenerator?
+        var wanted = keys.keySchema(schema), generator: KeyGenerator?
         if let column = log.markColumns.key {
             wanted = [Field(log.markColumns.kept[column], .string)]
         } else {
-            var rules = configuration.keys
-            rules.partitionFields = []
-            generator = KeyGenerator(rules, schema: wanted)
+            generator = keys.ofKeysOnly(schema)
         }
         for group in groups.slices.indices {
             let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted)
+            var first = 0
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {
                 let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])
-                for row in 0..<batch.physicalCount { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: group) }
+                for row in 0..<batch.physicalCount { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: group, row: first + row) }
+                first += batch.physicalCount
             }
         }
         return index
@@ -208,7 +214,10 @@ package final class LakeSinkWriter: SinkWriter {
     private func clusterIfDue() throws {
         guard let (commits, settings) = configuration.clustering, !configuration.operation.replaces, !log.hasOpenCommits,
               let since = try log.commitsSinceClustering(), since >= commits else { return }
-        if try FileClustering(log: log, keys: configuration.keys, codec: configuration.codec, settings: settings, jobID: jobID).run() != nil { try loadTable() }
+        if try FileClustering(log: log, keys: configuration.keys, codec: configuration.codec, settings: settings, jobID: jobID).run() != nil {
+            // Buffered rows may have columns already that the table gets with the next commit.
+            try loadGroups(try log.load())
+        }
     }
 
     // MARK: SinkWriter
@@ -239,7 +248,7 @@ package final class LakeSinkWriter: SinkWriter {
             try requireInserts(batch)
             let router = try currentRouter()
             if let partition {
-                try router.insert(columns, keys: texts, rows: nil, count: n, partition: partition) { _, _ in }
+                try router.insert(columns, keys: texts, rows: nil, count: n, partition: partition) { _, _, _ in }
             } else {
                 try insertByPartition(columns, texts, numbers, n, router)
             }
@@ -269,7 +278,7 @@ package final class LakeSinkWriter: SinkWriter {
             next[p] += 1
         }
         for p in 0..<keys.partitions.count where starts[p + 1] > starts[p] {
-            try router.insert(columns, keys: texts, rows: rows + starts[p], count: starts[p + 1] - starts[p], partition: p) { _, _ in }
+            try router.insert(columns, keys: texts, rows: rows + starts[p], count: starts[p + 1] - starts[p], partition: p) { _, _, _ in }
         }
     }
 
@@ -279,7 +288,7 @@ package final class LakeSinkWriter: SinkWriter {
         if router == nil, let index, !buffer.entries.contains(where: { !$0.isDelete || index.find($0.hash) >= 0 }) { return buffer.clear() }
         let router = try currentRouter()
         try UpsertMerge(buffer: buffer, index: index!, groups: groups, router: router, context: context!, keyGenerator: keys,
-                        orderingColumn: orderingColumn, globalKeys: configuration.globalKeys).run()
+                        orderingColumn: orderingColumn, globalKeys: configuration.globalKeys, threads: configuration.threads).run()
         buffer.clear()
     }
 

@@ -66,6 +66,23 @@ package final class ParquetWriter {
         guard sw_parquet_writer_write(handle, &rows, &error) else { throw failure("write", path, error) }
     }
 
+    /// Writes the rows of another file, some of them changed; see `sw_parquet_rewrite`.
+    /// - Parameters:
+    ///   - columns: for each column of this file: the top-level column of the other one, or nil; and a text that stands in for it.
+    ///   - rows: ascending rows of the other file.
+    ///   - changes: what becomes of them: a row of `patch`, or -1 = it goes.
+    /// - Returns: rows written.
+    package func rewrite(_ other: String, columns: [(input: Int?, constant: String?)], rows: [Int64], changes: [Int32], patch: ArrowArray) throws -> Int64 {
+        let texts = columns.map { $0.constant.map { strdup($0)! } }
+        defer { for text in texts { free(text) } }
+        let list = zip(columns, texts).map { sw_rewrite_column(input: Int32($0.input ?? -1), constant: $1.map { UnsafePointer($0) }) }
+        var patch = patch, written: Int64 = 0, error: UnsafeMutablePointer<CChar>?
+        guard sw_parquet_rewrite(other, handle, list, rows, changes, Int64(rows.count), &patch, &written, &error) else {
+            throw failure("write a new version of \(other) to", path, error)
+        }
+        return written
+    }
+
     package func endRowGroup() throws {
         var error: UnsafeMutablePointer<CChar>?
         guard sw_parquet_writer_end_row_group(handle, &error) else { throw failure("write", path, error) }
@@ -123,6 +140,9 @@ package final class ParquetReader {
     }
 
     package var rows: Int64 { sw_parquet_reader_rows(handle) }
+
+    /// Whether all values of a top-level column refer to dictionaries.
+    package func usesDictionary(_ column: Int) -> Bool { sw_parquet_reader_uses_dictionary(handle, Int32(column)) }
 
     package func metadata(_ key: String) -> String? {
         var length: Int64 = 0

@@ -62,6 +62,8 @@ int64_t sw_parquet_reader_rows(const sw_parquet_reader *reader);
 bool sw_parquet_reader_schema(sw_parquet_reader *reader, struct ArrowSchema *out, char **error);
 /// A value of the footer, or NULL; it belongs to the reader.
 const char *sw_parquet_reader_metadata(const sw_parquet_reader *reader, const char *key, int64_t *length);
+/// Whether all pages of a top-level column refer to dictionaries, so that its values repeat; true for nested columns.
+bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *reader, int32_t column);
 int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *reader);
 int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *reader, int32_t group);
 
@@ -88,6 +90,20 @@ bool sw_parquet_reader_start(sw_parquet_reader *reader, const int32_t *columns, 
 /// 1: `out` holds a struct array that the caller releases; 0: no more rows; -1: error.
 int sw_parquet_reader_next(sw_parquet_reader *reader, struct ArrowArray *out, char **error);
 void sw_parquet_reader_free(sw_parquet_reader *reader);
+
+/// Where a column of the new version comes from for rows that are copied.
+typedef struct sw_rewrite_column {
+  /// Top-level column of the input, of the same type; -1 = it has none: NULL.
+  int32_t input;
+  /// This text instead of what the input has; NULL = what the input has.
+  const char *constant;
+} sw_rewrite_column;
+
+/// Writes all rows of the file `path` to `writer`, some of them changed: row `rows[i]` of the file (ascending, each once) becomes
+/// row `changes[i]` of `patch`, or is left out when that is -1. The others keep their order. `columns` has one entry for each
+/// column of the writer, and `patch` is a struct array of them; it is released in any case. `*written` = rows written.
+bool sw_parquet_rewrite(const char *path, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
+                        const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int64_t *written, char **error);
 
 #ifdef __cplusplus
 }
