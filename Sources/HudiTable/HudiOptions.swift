@@ -298,8 +298,9 @@ struct HudiOptions {
             mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
             upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)), rowColumn: RowColumns.position(in: table),
             nullForMissing: try bool(HudiOption.nullForMissing, default: false))
+        configuration.moreOrderingFields = Array(properties?.effectiveOrderingFields.dropFirst() ?? [])
         // What a delete names goes, however new it is.
-        if configuration.operation == .delete { configuration.orderingField = nil }
+        if configuration.operation == .delete { (configuration.orderingField, configuration.moreOrderingFields) = (nil, []) }
         let settings = FileClustering.Settings(
             targetBytes: try bytes(HudiOption.clusteringTarget) ?? limits.maxFileBytes,
             smallFileBytes: table.options[HudiOption.clusteringLimit] != nil ? try mebibytes(HudiOption.clusteringLimit, default: 0) : limits.smallFileBytes,

@@ -31,7 +31,11 @@ package final class KeyGenerator {
     package private(set) var partitions: [String]
     /// Partition path -> the text of each partition column, nil = NULL, of the partitions that rows were seen of.
     package private(set) var values: [String: [String?]] = [:]
+    /// Numbers of partitions that rows come to whose partition columns are NULL.
+    package private(set) var unknownPartitions: Set<Int32> = []
     private var numbers: [String: Int] = [:]
+    /// The path of NULL times.
+    private let nullTime: String?
     private var lookup: PartitionLookup
 
     package init(_ rules: KeyRules, schema: Schema) {
@@ -41,6 +45,10 @@ package final class KeyGenerator {
         partitionColumns = rules.partitionFields.map { name in schema.firstIndex { $0.name == name }! }
         lookup = PartitionLookup()
         partitions = []
+        nullTime = rules.timestamps.flatMap { times in
+            let type: DataType = if case .text = times.input { .string } else { .bigint }
+            return (try? times.texts(.nulls(type: type, count: 1), name: "")).map { String(decoding: $0.value(0), as: UTF8.self) }
+        }
         if partitionColumns.isEmpty { _ = number(ofPath: "") }
     }
 
@@ -116,13 +124,14 @@ package final class KeyGenerator {
             let length = Int(key[at..<at + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
             let text = String(decoding: key[at + 4..<at + 4 + length], as: UTF8.self)
             parts.append(try PartitionPath.level(field: field, value: text, rules))
-            texts.append(text == PartitionPath.defaultName ? nil : text)
+            texts.append(text == PartitionPath.defaultName || text == nullTime ? nil : text)
             at += 4 + length
         }
         let path = parts.joined(separator: "/")
         values[path] = texts
         let number = Int32(number(ofPath: path))
         lookup.add(key, number)
+        if texts.contains(nil) { unknownPartitions.insert(number) }
         return number
     }
 }
