@@ -24,11 +24,12 @@ struct sw_parquet_writer {
 };
 
 struct sw_parquet_reader {
+  std::shared_ptr<arrow::io::RandomAccessFile> file;
   std::unique_ptr<parquet::arrow::FileReader> reader;
   std::shared_ptr<arrow::Schema> schema;
   std::shared_ptr<arrow::RecordBatchReader> batches;
   /// Of the statistics that were asked for last.
-  std::string lower, upper;
+  std::string lower, upper, leaf_lower, leaf_upper;
 };
 
 namespace sw {

@@ -271,14 +271,12 @@ ArrayPtr constant_text(const char *text, int64_t count) {
 }
 }  // namespace
 
-extern "C" bool sw_parquet_rewrite(const char *path, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
+extern "C" bool sw_parquet_rewrite(sw_parquet_reader *source, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
                                    const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int64_t *written,
                                    char **error) {
   bool done = guarded(error, false, [&] {
     auto patches = check(arrow::ImportRecordBatch(patch, writer->schema));
-    auto file = check(arrow::io::ReadableFile::Open(path));
-    auto parquet_reader = parquet::ParquetFileReader::Open(file);
-    auto metadata = parquet_reader->metadata();
+    auto metadata = source->reader->parquet_reader()->metadata();
     parquet::ArrowReaderProperties properties(false);
     properties.set_pre_buffer(false);
     properties.set_batch_size(kManyRows);
@@ -292,7 +290,7 @@ extern "C" bool sw_parquet_rewrite(const char *path, sw_parquet_writer *writer, 
     }
     std::unique_ptr<parquet::arrow::FileReader> reader;
     parquet::arrow::FileReaderBuilder builder;
-    check(builder.Open(file, parquet::ReaderProperties(arrow::default_memory_pool()), metadata));
+    check(builder.Open(source->file, parquet::ReaderProperties(arrow::default_memory_pool()), metadata));
     builder.properties(properties);
     check(builder.Build(&reader));
 

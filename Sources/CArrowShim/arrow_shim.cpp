@@ -30,6 +30,7 @@ extern "C" void sw_error_free(char *error) { std::free(error); }
 #include <parquet/properties.h>
 #include <parquet/statistics.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <stdexcept>
@@ -142,6 +143,74 @@ extern "C" sw_parquet_reader *sw_parquet_reader_open(const char *path, char **er
     arrow_properties.set_pre_buffer(false);
     parquet::arrow::FileReaderBuilder builder;
     check(builder.Open(file, properties));
+    reader->file = file;
+    builder.properties(arrow_properties);
+    check(builder.Build(&reader->reader));
+    check(reader->reader->GetSchema(&reader->schema));
+    return reader.release();
+  });
+}
+
+namespace {
+/// A file behind calls.
+class CalledFile : public arrow::io::RandomAccessFile {
+ public:
+  explicit CalledFile(const sw_parquet_source &source) : source_(source) {}
+  ~CalledFile() override { source_.release(source_.context); }
+
+  arrow::Status Close() override {
+    closed_ = true;
+    return arrow::Status::OK();
+  }
+  bool closed() const override { return closed_; }
+  arrow::Result<int64_t> Tell() const override { return position_; }
+  arrow::Status Seek(int64_t position) override {
+    position_ = position;
+    return arrow::Status::OK();
+  }
+  arrow::Result<int64_t> GetSize() override { return source_.bytes; }
+  arrow::Result<int64_t> ReadAt(int64_t position, int64_t count, void *out) override {
+    int64_t done = source_.read(source_.context, position, count, out);
+    if (done < 0) return arrow::Status::IOError("the read failed");
+    return done;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position, int64_t count) override {
+    count = std::max<int64_t>(0, std::min(count, source_.bytes - position));
+    ARROW_ASSIGN_OR_RAISE(auto buffer, arrow::AllocateResizableBuffer(count));
+    ARROW_ASSIGN_OR_RAISE(int64_t done, ReadAt(position, count, buffer->mutable_data()));
+    ARROW_RETURN_NOT_OK(buffer->Resize(done));
+    return std::shared_ptr<arrow::Buffer>(std::move(buffer));
+  }
+  arrow::Result<int64_t> Read(int64_t count, void *out) override {
+    ARROW_ASSIGN_OR_RAISE(int64_t done, ReadAt(position_, count, out));
+    position_ += done;
+    return done;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t count) override {
+    ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(position_, count));
+    position_ += buffer->size();
+    return buffer;
+  }
+
+ private:
+  sw_parquet_source source_;
+  int64_t position_ = 0;
+  bool closed_ = false;
+};
+}  // namespace
+
+extern "C" sw_parquet_reader *sw_parquet_reader_open_source(const sw_parquet_source *source, char **error) {
+  return guarded(error, static_cast<sw_parquet_reader *>(nullptr), [&] {
+    auto file = std::make_shared<CalledFile>(*source);
+    auto reader = std::make_unique<sw_parquet_reader>();
+    parquet::ReaderProperties properties(arrow::default_memory_pool());
+    parquet::ArrowReaderProperties arrow_properties(false);
+    // Neighbouring column chunks come with one read, when the first of them is needed.
+    arrow_properties.set_pre_buffer(true);
+    arrow_properties.set_cache_options(arrow::io::CacheOptions::LazyDefaults());
+    parquet::arrow::FileReaderBuilder builder;
+    check(builder.Open(file, properties));
+    reader->file = file;
     builder.properties(arrow_properties);
     check(builder.Build(&reader->reader));
     check(reader->reader->GetSchema(&reader->schema));
@@ -183,6 +252,31 @@ void collect_leaves(const parquet::arrow::SchemaField &field, std::vector<int> *
   for (const auto &child : field.children) collect_leaves(child, out);
 }
 }  // namespace
+
+extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, int32_t leaf, sw_parquet_leaf *out, char **error) {
+  return guarded(error, -1, [&] {
+    auto metadata = reader->reader->parquet_reader()->metadata();
+    if (group >= metadata->num_row_groups() || leaf >= metadata->num_columns()) return 0;
+    auto descriptor = metadata->schema()->Column(leaf);
+    auto chunk = metadata->RowGroup(group)->ColumnChunk(leaf);
+    out->field_id = descriptor->schema_node()->field_id();
+    out->compressed_bytes = chunk->total_compressed_size();
+    out->values = chunk->num_values();
+    out->repeated = descriptor->max_repetition_level() > 0;
+    // Not set where the order of the values is not the one that SQL compares by.
+    auto statistics = chunk->is_stats_set() ? chunk->statistics() : nullptr;
+    out->has_nulls = statistics && statistics->HasNullCount();
+    out->nulls = out->has_nulls ? statistics->null_count() : 0;
+    out->has_bounds = statistics && statistics->HasMinMax();
+    reader->leaf_lower = out->has_bounds ? statistics->EncodeMin() : std::string();
+    reader->leaf_upper = out->has_bounds ? statistics->EncodeMax() : std::string();
+    out->lower = reader->leaf_lower.data();
+    out->lower_length = static_cast<int64_t>(reader->leaf_lower.size());
+    out->upper = reader->leaf_upper.data();
+    out->upper_length = static_cast<int64_t>(reader->leaf_upper.size());
+    return 1;
+  });
+}
 
 namespace {
 enum sw_parquet_physical physical(parquet::Type::type type) {
@@ -326,15 +420,20 @@ extern "C" void sw_parquet_writer_free(sw_parquet_writer *) {}
 extern "C" sw_parquet_reader *sw_parquet_reader_open(const char *, char **error) {
   return missing(error, static_cast<sw_parquet_reader *>(nullptr));
 }
+extern "C" sw_parquet_reader *sw_parquet_reader_open_source(const sw_parquet_source *source, char **error) {
+  source->release(source->context);
+  return missing(error, static_cast<sw_parquet_reader *>(nullptr));
+}
 extern "C" int64_t sw_parquet_reader_rows(const sw_parquet_reader *) { return 0; }
 extern "C" bool sw_parquet_reader_schema(sw_parquet_reader *, struct ArrowSchema *, char **error) { return missing(error, false); }
 extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *, const char *, int64_t *) { return nullptr; }
 extern "C" bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *, int32_t) { return false; }
-extern "C" bool sw_parquet_rewrite(const char *, sw_parquet_writer *, const sw_rewrite_column *, const int64_t *, const int32_t *,
+extern "C" bool sw_parquet_rewrite(sw_parquet_reader *, sw_parquet_writer *, const sw_rewrite_column *, const int64_t *, const int32_t *,
                                    int64_t, struct ArrowArray *patch, int64_t *, char **error) {
   release(patch);
   return missing(error, false);
 }
+extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *, int32_t, int32_t, sw_parquet_leaf *, char **error) { return missing(error, -1); }
 extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *) { return 0; }
 extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *, int32_t) { return 0; }
 extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *, int32_t, int32_t, sw_parquet_statistics *, char **error) {

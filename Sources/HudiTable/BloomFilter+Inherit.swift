@@ -13,13 +13,16 @@ extension BloomFilter {
         return int(bytes, headerBytes + 8)
     }
 
-    /// Whether a filter of a file is worth keeping when rows are added: rows of few keys each make it slow and less sure.
-    static func isCompact(_ encoded: String, rows: Int64) -> Bool {
-        guard let data = Data(base64Encoded: encoded), let count = Self.rows(Array(data)) else { return false }
-        return count <= 16 + 2 * Int(rows) / keysPerRow
+    /// Whether rows can be added to the filter of a file, as all rows of a filter have one shape, and whether that is worth it: many
+    /// rows of few keys each make it slow and less sure.
+    static func canGrow(_ encoded: String, rows: Int64) -> Bool {
+        guard let bytes = Data(base64Encoded: encoded).map(Array.init), let count = Self.rows(bytes) else { return false }
+        let shape = shape(keys: keysPerRow)
+        return int(bytes, headerBytes) == keysPerRow && int(bytes, 4) == shape.hashes && int(bytes, 9) == shape.bits
+            && count <= 16 + 2 * Int(rows) / keysPerRow
     }
 
-    /// The rows of one filter, then those of another: it has the keys of both.
+    /// The rows of one filter, then those of another of the same shape: it has the keys of both.
     static func joined(_ first: String, _ second: String) -> String {
         guard let a = Data(base64Encoded: first).map(Array.init), let b = Data(base64Encoded: second).map(Array.init),
               let rowsOfA = rows(a), let rowsOfB = rows(b) else { return second }

@@ -48,10 +48,11 @@ struct BloomFilter {
     }
 
     /// The filter as base64 text for the Parquet footer.
-    mutating func encoded() -> String {
+    /// - Parameter growing: its rows are to be added to those of another filter: they have the full size, however few keys there are.
+    mutating func encoded(growing: Bool = false) -> String {
         let perRow: Int, inLast: Int
         let shape: (bits: Int, hashes: Int)
-        if rows.isEmpty {
+        if rows.isEmpty, !growing {
             inLast = pendingKeys
             perRow = max(pendingKeys, 1)
             shape = Self.shape(keys: perRow)

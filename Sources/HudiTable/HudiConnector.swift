@@ -13,7 +13,7 @@ import StreamCore
 //
 // Which rows go to which file is decided by LakeTable, for all formats.
 
-/// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk.
+/// Tables with `'connector' = 'hudi'`: Apache Hudi copy-on-write tables on a local disk or on S3.
 ///
 ///     read      bounded: the newest committed snapshot, fixed when the splits are first asked for; the one as of
 ///               'read.as-of-instant'; rows written after 'read.start-commit' until 'read.end-commit'
@@ -36,7 +36,7 @@ public struct HudiConnector: TableConnector {
         self.reached = reached
     }
 
-    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys) }
+    public func optionKeys(for table: TableDescriptor) -> Set<String> { HudiOption.all.union(ReadOption.all).union(LookupOptions.keys).union(TableFiles.storageOptions) }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
         Dictionary(uniqueKeysWithValues: AvroSchema.metaColumns.map { ($0, .string) } + [(RowColumns.metadataKey, .variant)])

@@ -88,7 +88,7 @@ final class HudiMarks: FileMarks {
 
     func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool {
         guard let filter = footer("org.apache.hudi.bloomfilter"), let least = footer("hoodie_min_record_key"), let greatest = footer("hoodie_max_record_key"),
-              BloomFilter.isCompact(filter, rows: rows) else { return rows == 0 }
+              BloomFilter.canGrow(filter, rows: rows) else { return rows == 0 }
         inherited = filter
         (smallest, largest) = (Array(least.utf8), Array(greatest.utf8))
         return true
@@ -157,7 +157,7 @@ final class HudiMarks: FileMarks {
     }
 
     func footer() -> [(String, String)] {
-        let filter = inherited.map { hasKeys ? BloomFilter.joined($0, bloom.encoded()) : $0 } ?? bloom.encoded()
+        let filter = inherited.map { hasKeys ? BloomFilter.joined($0, bloom.encoded(growing: true)) : $0 } ?? bloom.encoded()
         var out = [("hoodie_bloom_filter_type_code", "DYNAMIC_V0"), ("org.apache.hudi.bloomfilter", filter)]
         if let smallest {
             out.append(("hoodie_min_record_key", String(decoding: smallest, as: UTF8.self)))

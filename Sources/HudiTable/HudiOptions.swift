@@ -49,39 +49,24 @@ enum HudiOption {
 struct HudiOptions {
     let table: TableDescriptor
 
-    func error(_ option: String, _ problem: String, fix: String? = nil) -> StreamError {
-        StreamError(.validate, "table \(table.name): \(problem)", fix: fix, at: table.optionLocations[option])
-    }
+    private var lake: LakeOptions { LakeOptions(table) }
+
+    func error(_ option: String, _ problem: String, fix: String? = nil) -> StreamError { lake.error(option, problem, fix: fix) }
 
     private var read: TableOptions { TableOptions(table) }
 
     private func bool(_ option: String, default fallback: Bool) throws -> Bool { try read.bool(option) ?? fallback }
 
-    /// A bare number counts MiB, as in Hudi; a number with a unit is what it says.
-    private func mebibytes(_ option: String, default fallback: Int64) throws -> Int64 {
-        guard let text = table.options[option] else { return fallback << 20 }
-        if let n = Int64(text.trimmedSpaces) {
-            guard n > 0, n <= .max >> 20 else { throw read.error(option, "is not a size", fix: "write a number of MiB such as '120', or '1 gb'") }
-            return n << 20
-        }
-        return Int64(try read.bytes(option)!)
-    }
+    private func columns(_ option: String, _ text: String) throws -> [String] { try lake.columns(option, text) }
 
-    private func columns(_ option: String, _ text: String) throws -> [String] {
-        let names = text.split(separator: ",").map { $0.trimmedSpaces }
-        for name in names where !table.schema.contains(where: { $0.name == name }) {
-            throw error(option, "'\(option)' names column '\(name)', which the table does not have",
-                        fix: NearName.hint(for: name, in: table.schema.map(\.name)))
-        }
-        return names
-    }
+    private func mebibytes(_ option: String, default fallback: Int64) throws -> Int64 { try lake.mebibytes(option, default: fallback) }
 
     func files() throws -> TableFiles {
         let path = try read.require(HudiOption.path)
         if let type = table.options[HudiOption.tableType], type.uppercased() != "COPY_ON_WRITE" {
             throw error(HudiOption.tableType, "'table.type' = '\(type)' is not supported", fix: "write 'table.type' = 'COPY_ON_WRITE'")
         }
-        return try TableFiles(path: path)
+        return try TableFiles(path: path, table: table)
     }
 
     private func recordKeys() throws -> [String] {
@@ -140,7 +125,7 @@ struct HudiOptions {
 
     private func tableVersion() throws -> TableVersion? {
         guard let text = table.options[HudiOption.tableVersion] else { return nil }
-        guard let version = Int(text.trimmedSpaces).flatMap(TableVersion.init) else {
+        guard let version = Int(text.trimmed).flatMap(TableVersion.init) else {
             throw error(HudiOption.tableVersion, "'\(HudiOption.tableVersion)' = '\(text)' is not supported", fix: "write '6', '8' or '9'")
         }
         return version
@@ -193,23 +178,15 @@ struct HudiOptions {
         guard !keys.isEmpty else {
             throw error(HudiOption.recordKey, "a Hudi table needs a record key", fix: "declare PRIMARY KEY (...) NOT ENFORCED, or set '\(HudiOption.recordKey)'")
         }
-        for name in keys {
-            let field = table.schema.first { $0.name == name }!
-            guard TextColumn.canBeKey(field.type) else {
-                throw error(HudiOption.recordKey, "record key column \(name) has type \(field.type), whose text form differs between engines",
-                            fix: "use text, integers or dates as keys")
-            }
-        }
+        try lake.requireKeys(keys, option: HudiOption.recordKey)
         let isTimestamp = existing?.keyGenerator == .timestamp && table.options[HudiOption.keyGeneratorClass] == nil && table.options[HudiOption.keyGeneratorType] == nil
         let generator = isTimestamp ? KeyGeneratorKind.timestamp : try keyGenerator(keys: keys, partitions: partitions)
-        for name in partitions {
-            guard let field = table.schema.first(where: { $0.name == name }) else {
+        if generator == .timestamp {
+            for name in partitions where !table.schema.contains(where: { $0.name == name }) {
                 throw error(HudiOption.partitionPath, "partition column '\(name)' is not a column of the table", fix: NearName.hint(for: name, in: table.schema.map(\.name)))
             }
-            guard generator == .timestamp || field.type.isText || field.type.isInteger || field.type == .boolean || field.type == .date else {
-                throw error(HudiOption.partitionPath, "partition column \(name) has type \(field.type)",
-                            fix: "partition by text, integers, booleans or dates; by times with '\(HudiOption.keyGeneratorType)' = 'TIMESTAMP'")
-            }
+        } else {
+            try lake.requirePartitions(partitions, option: HudiOption.partitionPath)
         }
         let name = table.options[HudiOption.tableName] ?? table.name
         guard !name.isEmpty, name.utf8.allSatisfy({ $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) }) else {
@@ -285,18 +262,14 @@ struct HudiOptions {
 
     /// - Parameter properties: of the table that is going to be written.
     func writeConfiguration(_ properties: TableProperties?) throws -> WriteConfiguration {
-        let operation = try read.choice(HudiOption.operation, WriteConfiguration.Operation.allCases.map(\.rawValue)) ?? "upsert"
-        let codec = try read.choice(HudiOption.codec, ParquetCodec.allCases.map(\.rawValue) + ["uncompressed"]) ?? "zstd"
-        var limits = FileRouter.Limits()
-        limits.maxFileBytes = try mebibytes(HudiOption.maxFileSize, default: 120)
-        limits.smallFileBytes = min(try mebibytes(HudiOption.smallFileLimit, default: 100), limits.maxFileBytes)
+        let limits = try lake.limits(smallFileLimit: HudiOption.smallFileLimit)
         var configuration = WriteConfiguration(
-            operation: .init(rawValue: operation)!,
+            operation: try lake.operation(default: .upsert),
             keys: properties?.keyRules ?? KeyRules(tableName: table.name, recordKeyFields: [], partitionFields: [], namesKeys: false, hiveStyle: false, urlEncode: false),
-            orderingField: properties?.effectiveOrderingFields.first, stored: try StoredTypes.stored(table.schema), codec: ParquetCodec(rawValue: codec) ?? .none,
-            globalKeys: try bool(HudiOption.globalIndex, default: true), limits: limits,
-            mergeSmallFilesOnInsert: try bool(HudiOption.insertCluster, default: false),
-            upsertBufferBytes: Int(try mebibytes(HudiOption.taskMaxSize, default: 512)), rowColumn: RowColumns.position(in: table),
+            orderingField: properties?.effectiveOrderingFields.first, stored: try StoredTypes.stored(table.schema), codec: try lake.codec(HudiOption.codec),
+            globalKeys: try lake.globalKeys(), limits: limits,
+            mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(),
+            upsertBufferBytes: try lake.upsertBufferBytes(), rowColumn: RowColumns.position(in: table),
             nullForMissing: try bool(HudiOption.nullForMissing, default: false))
         configuration.moreOrderingFields = Array(properties?.effectiveOrderingFields.dropFirst() ?? [])
         // What a delete names goes, however new it is.
@@ -313,7 +286,7 @@ struct HudiOptions {
     /// A bare number counts bytes.
     private func bytes(_ option: String) throws -> Int64? {
         guard let text = table.options[option] else { return nil }
-        if let n = Int64(text.trimmedSpaces) {
+        if let n = Int64(text.trimmed) {
             guard n > 0 else { throw read.error(option, "is not a size", fix: "write a number of bytes, or for example '120 mb'") }
             return n
         }
@@ -330,18 +303,5 @@ struct HudiOptions {
         return try bool(HudiOption.cleanEnabled, default: true) ? policies.first { $0.name == name } : nil
     }
 
-    func commitInterval() throws -> Duration? {
-        let interval = try read.duration(HudiOption.commitInterval)
-        if let interval, interval <= .zero { throw read.error(HudiOption.commitInterval, "is not positive", fix: "write for example '10 s'") }
-        return interval
-    }
-}
-
-extension StringProtocol {
-    var trimmedSpaces: String {
-        var text = self[startIndex...]
-        while text.first?.isWhitespace == true { text = text.dropFirst() }
-        while text.last?.isWhitespace == true { text = text.dropLast() }
-        return String(text)
-    }
+    func commitInterval() throws -> Duration? { try lake.commitInterval() }
 }

@@ -141,11 +141,10 @@ struct TableProperties: Sendable, Equatable {
     /// - Returns: nil when there is no table.
     /// - Throws: `.validate` for tables that cannot be read or written here, saying why.
     static func load(_ files: TableFiles) throws -> TableProperties? {
-        let hasBackup = files.exists(backup)
-        guard files.exists(file) || hasBackup else { return nil }
+        let text = try files.readIfThere(file), backup = try files.readIfThere(backup)
         // An engine that changes the file keeps the old one as a backup until the new one is whole.
-        if hasBackup, try !(files.exists(file) && isWhole(files.read(file))) { return try parse(try files.read(backup), files) }
-        return try parse(try files.read(file), files)
+        if let backup, !(text.map(isWhole) ?? false) { return try parse(backup, files) }
+        return try text.map { try parse($0, files) }
     }
 
     private static func parse(_ bytes: [UInt8], _ files: TableFiles) throws -> TableProperties {
@@ -153,7 +152,7 @@ struct TableProperties: Sendable, Equatable {
         func refuse(_ problem: String, fix: String? = nil) -> StreamError {
             StreamError(.validate, "Hudi table \(files.root): \(problem)", fix: fix)
         }
-        func list(_ key: String) -> [String] { (p[key] ?? "").split(separator: ",").map { $0.trimmedSpaces } }
+        func list(_ key: String) -> [String] { (p[key] ?? "").split(separator: ",").map { String($0).trimmed } }
         guard let name = p["hoodie.table.name"] else { throw refuse("hoodie.properties has no hoodie.table.name") }
         let type = p["hoodie.table.type"] ?? "COPY_ON_WRITE"
         guard type == "COPY_ON_WRITE" else {
@@ -247,7 +246,7 @@ struct TableProperties: Sendable, Equatable {
     /// Refuses tables that only an engine which keeps Hudi's metadata table may write.
     private static func requireNoMetadataTable(_ files: TableFiles, _ p: [String: String]) throws {
         let partitions = p["hoodie.table.metadata.partitions"] ?? ""
-        guard partitions.isEmpty, !files.exists(TableFiles.metaFolder + "/metadata") else {
+        guard try partitions.isEmpty && !files.isThere(TableFiles.metaFolder + "/metadata") else {
             throw StreamError(.conflict, "Hudi table \(files.root) has a metadata table (\(partitions.isEmpty ? ".hoodie/metadata" : partitions)); "
                               + "commits that do not maintain it would be invisible to other engines",
                               fix: "disable it there with hoodie.metadata.enable=false and delete .hoodie/metadata")

@@ -50,7 +50,7 @@ enum TimestampOption {
             guard let formats = value(inputFormat) else {
                 throw error(inputFormat, "text needs '\(inputFormat)'", "set it to the form of the column's values, for example 'yyyy-MM-dd HH:mm:ss'")
             }
-            input = .text(try formats.split(separator: ",").map { try pattern(inputFormat, $0.trimmedSpaces) })
+            input = .text(try formats.split(separator: ",").map { try pattern(inputFormat, String($0).trimmed) })
         default:
             throw error(type, kind.isEmpty ? "the timestamp-based key generator needs '\(type)'" : "'\(type)' = '\(kind)' is not supported",
                         "write UNIX_TIMESTAMP, EPOCHMILLISECONDS, EPOCHMICROSECONDS, DATE_STRING or SCALAR")

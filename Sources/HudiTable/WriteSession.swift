@@ -275,7 +275,7 @@ final class WriteSession: CommitLog {
 
     private func requireFile(_ stat: WriteStat, _ time: String) throws {
         guard let path = stat.path else { return }
-        guard files.exists(path) else {
+        guard try files.isThere(path) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: \(path) is gone", fix: "restore from the newest checkpoint")
         }
         guard files.size(path) == stat.bytes else {

@@ -19,25 +19,10 @@ enum KafkaMetadata {
         "leader-epoch": .int, errorKey: .bytes,
     ].merging(BadInput.metadataKeys) { $1 }
 
-    /// How the keys of what a value's format tells begin.
-    static let formatPrefix = "value."
-
     /// The above, and what the format of the values tells beside their rows.
     static func readable(_ table: TableDescriptor) -> [String: DataType] {
         let name = table.options["value.format"] ?? table.options["format"] ?? ""
-        let ofFormat = FormatFactory.formats[name.lowercased()]?.metadataKeys ?? [:]
-        return readable.merging(ofFormat.map { (formatPrefix + $0.key, $0.value) }) { own, _ in own }
-    }
-
-    /// A column of the format's in the type that the table declares, which ``check(_:)`` let pass.
-    static func converted(_ column: Column, to type: DataType) -> Column {
-        if column.type == type { return column }
-        let flat = column.flat()
-        guard let from = flat.type.timeUnit, let to = type.timeUnit, from != to else { return flat.retyped(type) }
-        let values = Buffer(zeroed: max(flat.count, 1) * 8), out = values.pointer(as: Int64.self), given = flat.pointer(as: Int64.self)
-        let factor = to.perSecond / from.perSecond
-        for i in 0..<flat.count where flat.isValid(i) { out[i] = given[i].multipliedReportingOverflow(by: factor).partialValue }
-        return Column(type: type, count: flat.count, validity: flat.validity, values: values)
+        return FormatFactory.formats[name.lowercased()].map { FormatMetadata.readable($0, own: readable) } ?? readable
     }
 
     /// - Throws: `.validate` for a column whose type cannot hold what it stands for.
@@ -50,8 +35,7 @@ enum KafkaMetadata {
             case "timestamp": column.type.isTimestamp
             case errorKey: column.type.isBinary
             case "headers": if case .map(let key, let value) = column.type { key.isText && value.isBinary } else { false }
-            case _ where column.key.hasPrefix(formatPrefix):
-                column.type == type || column.type.isText && type.isText || column.type.isTimestamp && type.isTimestamp
+            case _ where Self.readable[column.key] == nil: FormatMetadata.fits(type, declared: column.type)
             default: column.type == type || column.type == .bigint
             }
             guard fits else {

@@ -90,9 +90,10 @@ final class KafkaRows {
         types = scan.projection.map { schema[$0].type }
         metadata = scan.metadata.map { kafka.table.metadata[$0] }
         var asked: [String] = [], places: [String: Int] = [:]
-        for wanted in metadata where wanted.key.hasPrefix(KafkaMetadata.formatPrefix) && places[wanted.key] == nil {
+        for wanted in metadata where places[wanted.key] == nil {
+            guard let key = FormatMetadata.key(wanted.key, of: kafka.valueFormat, own: KafkaMetadata.readable) else { continue }
             places[wanted.key] = valueProjection.count + asked.count
-            asked.append(String(wanted.key.dropFirst(KafkaMetadata.formatPrefix.count)))
+            asked.append(key)
         }
         formatMetadata = places
         nullValueGivesRow = kafka.valueFormat is RawFormat
@@ -197,7 +198,7 @@ final class KafkaRows {
 
     private func metadataColumn(_ wanted: TableDescriptor.MetadataColumn, _ values: Rows, _ messages: Messages, _ n: Int, _ picked: Picked?) -> Column {
         if let place = formatMetadata[wanted.key] {
-            let column = KafkaMetadata.converted(values.columns[place], to: wanted.type)
+            let column = FormatMetadata.converted(values.columns[place], to: wanted.type)
             return picked.map { column.gatherOrNull($0.value) } ?? column
         }
         if wanted.key == BadInput.recordKey || wanted.key == KafkaMetadata.errorKey { return errorColumn(wanted, values, messages, n, picked) }

@@ -38,8 +38,8 @@ final class KafkaSource: TableSource {
     }
 
     var isBounded: Bool { options.isBounded }
-    var producesChanges: Bool { kafka.isUpsert || kafka.valueFormat.producesChanges }
-    var changelogMode: ChangelogMode { kafka.isUpsert ? .upsert : kafka.valueFormat.producesChanges ? .all : .insertOnly }
+    var producesChanges: Bool { changelogMode != .insertOnly }
+    var changelogMode: ChangelogMode { kafka.isUpsert ? .upsert : kafka.valueFormat.changelogMode(kafka.valueTable) }
     var discoveryInterval: Duration? { options.discoveryInterval }
     var parallelism: Int? { options.parallelism }
     var readsAllSplitsAtOnce: Bool { true }

@@ -23,7 +23,9 @@ public struct KinesisConnector: TableConnector {
         KinesisOptions.keys.union(BadInput.optionKeys).union(FormatFactory.optionKeys(for: table.options["format"]))
     }
 
-    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KinesisMetadata.types.merging(BadInput.metadataKeys) { $1 } }
+    public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
+        (try? FormatFactory.format(of: table)).map { FormatMetadata.readable($0, own: KinesisMetadata.own) } ?? KinesisMetadata.own
+    }
 
     public func validate(_ table: TableDescriptor) throws {
         let options = try KinesisOptions(table)

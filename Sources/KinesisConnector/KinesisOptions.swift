@@ -1,6 +1,7 @@
 import Foundation
 import ShardLog
 import StreamCore
+import StreamFormats
 
 /// The options of a kinesis table, checked.
 struct KinesisOptions: Sendable {
@@ -191,6 +192,9 @@ enum KinesisMetadata {
 
     static let types: [String: DataType] = [timestamp: .timestampLTZ(3), shard: .varchar(128), number: .varchar(128), key: .varchar(256)]
 
+    /// Without what the format tells.
+    static let own = types.merging(BadInput.metadataKeys) { $1 }
+
     static func check(_ column: TableDescriptor.MetadataColumn, _ table: TableDescriptor) throws {
         let types = KinesisConnector().metadataKeys(for: table)
         guard let type = types[column.key] else {
@@ -198,6 +202,10 @@ enum KinesisMetadata {
                               fix: NearName.hint(for: column.key, in: types.keys))
         }
         if BadInput.metadataKeys[column.key] != nil { return }
+        if own[column.key] == nil {
+            let format = try FormatFactory.format(of: table)
+            if let key = FormatMetadata.key(column.key, of: format, own: own) { return try FormatMetadata.check(column, key: key, of: format, table: table) }
+        }
         guard column.key == timestamp ? column.type.isTimestamp : column.type.isText else {
             throw StreamError(.validate, "table \(table.name): metadata column \(column.name) of type \(column.type) cannot hold '\(column.key)'",
                               fix: "declare it as \(type)")

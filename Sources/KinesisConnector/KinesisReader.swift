@@ -22,6 +22,8 @@ final class KinesisReader: SplitReader {
     private let decoder: any RecordDecoder
     private let types: [DataType]
     private let metadata: [TableDescriptor.MetadataColumn]
+    /// Where the decoder gives what the format tells, by key.
+    private let formatMetadata: [String: Int]
     private let errors: ErrorRows
     private let metrics: OperatorMetrics
 
@@ -38,7 +40,7 @@ final class KinesisReader: SplitReader {
     private static let maxPause: Int64 = 20
 
     init(stream: String, split: SourceSplit, client: any KinesisClient, lineage: ShardLineage, isBounded: Bool, decoder: any RecordDecoder, types: [DataType],
-         metadata: [TableDescriptor.MetadataColumn], errors: ErrorRows, metrics: OperatorMetrics) {
+         metadata: [TableDescriptor.MetadataColumn], formatMetadata: [String: Int], errors: ErrorRows, metrics: OperatorMetrics) {
         self.stream = stream
         shard = split.id
         self.client = client
@@ -47,6 +49,7 @@ final class KinesisReader: SplitReader {
         self.decoder = decoder
         self.types = types
         self.metadata = metadata
+        self.formatMetadata = formatMetadata
         self.errors = errors
         self.metrics = metrics
         current = KinesisPosition(parsing: split.position)
@@ -141,7 +144,9 @@ final class KinesisReader: SplitReader {
         setLag(try feed!.recordsBehind().map { $0 + Int64(chunk.count - upTo) })
         guard !metadata.isEmpty else { return .batch(batch) }
         var result = batch
-        result.columns += metadata.map { column($0, chunk, first: first, recordOfRow) }
+        result.columns = batch.columns.prefix(types.count) + metadata.map { wanted in
+            formatMetadata[wanted.key].map { FormatMetadata.converted(batch.columns[$0], to: wanted.type) } ?? column(wanted, chunk, first: first, recordOfRow)
+        }
         return .batch(result)
     }
 

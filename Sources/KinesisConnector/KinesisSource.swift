@@ -28,7 +28,8 @@ final class KinesisSource: TableSource {
     }
 
     var isBounded: Bool { options.isBounded }
-    var producesChanges: Bool { format.producesChanges }
+    var producesChanges: Bool { changelogMode != .insertOnly }
+    var changelogMode: ChangelogMode { format.changelogMode(table) }
     /// Children wait for parents, which must not wait for their turn behind them.
     var readsAllSplitsAtOnce: Bool { true }
     var discoveryInterval: Duration? { isBounded ? nil : min(options.discoveryInterval, Self.lookInterval) }
@@ -83,11 +84,17 @@ final class KinesisSource: TableSource {
     }
 
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader {
-        let decoder = try FormatFactory.decoder(for: table, projection: scan.projection, metrics: metrics)
         let types = scan.projection.map { table.schema[$0].type }, metadata = scan.metadata.map { table.metadata[$0] }
-        let errors = try ErrorRows(options.onError, decoder, types: types, metrics: metrics)
+        var asked: [String] = [], places: [String: Int] = [:]
+        for wanted in metadata where places[wanted.key] == nil {
+            guard let key = FormatMetadata.key(wanted.key, of: format, own: KinesisMetadata.own) else { continue }
+            places[wanted.key] = types.count + asked.count
+            asked.append(key)
+        }
+        let decoder = try FormatFactory.decoder(for: table, projection: scan.projection, metadata: asked, metrics: metrics)
+        let errors = try ErrorRows(options.onError, decoder, types: types + asked.map { format.metadataKeys[$0]! }, metrics: metrics)
         return KinesisReader(stream: options.stream, split: split, client: client, lineage: lineage, isBounded: isBounded, decoder: decoder, types: types,
-                             metadata: metadata, errors: errors, metrics: metrics)
+                             metadata: metadata, formatMetadata: places, errors: errors, metrics: metrics)
     }
 
     func runEnded() {

@@ -12,7 +12,12 @@ package struct FileSlice: Sendable, Hashable {
     /// The commit that wrote it.
     package var instant: String
 
-    package var path: String { partition.isEmpty ? name : "\(partition)/\(name)" }
+    /// Where the file is relative to the table, when that is not the partition's folder.
+    package var location: String?
+    /// Columns that have one value in all rows, whatever the file says: partition columns that it need not hold.
+    package var constants: [String: Value] = [:]
+
+    package var path: String { location ?? (partition.isEmpty ? name : "\(partition)/\(name)") }
 
     package init(partition: String, fileId: String, name: String, instant: String) {
         (self.partition, self.fileId, self.name, self.instant) = (partition, fileId, name, instant)
@@ -90,6 +95,12 @@ package protocol CommitLog: AnyObject, Sendable {
     /// What the table is called in errors, for example "Hudi table /data/orders".
     var title: String { get }
     var markColumns: MarkColumns { get }
+    /// Ids of columns, where files name them by ids rather than names; nil = by name.
+    func fieldIDs(_ schema: Schema) -> [Int32?]?
+    /// The schema of the next commit.
+    /// - Parameter missing: the writer may lack columns of the table: its rows get NULL there.
+    /// - Throws: `.validate` for a change of columns that the format does not allow, naming the column.
+    func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws
@@ -121,6 +132,11 @@ extension CommitLog {
     }
 
     package func commitsSinceClustering() throws -> Int? { nil }
+    package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
+
+    package func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
+        try SchemaEvolution.merge(table: table, writer: writer, name: name, missing: missing)
+    }
 }
 
 /// The columns that a format keeps in front of the data columns, all text.
@@ -147,6 +163,12 @@ package protocol CommitFiles: AnyObject, Sendable {
     /// The name of a new file. `task` differs between the files of a commit, `attempt` between commits of a writer.
     func name(fileId: String, task: Int, attempt: Int) -> String
     func newFileId() -> String
+    /// Where a file is relative to the table; nil = in the folder that the partition is called after.
+    func location(partition: String, name: String) -> String?
+    /// How values look in Parquet.
+    var layout: ArrowLayout { get }
+    /// Ids of the columns, where files name them by ids rather than names; nil = by name.
+    func fieldIDs(_ schema: Schema) -> [Int32?]?
     /// Called before a file is begun, by one thread at a time: makes its folder and what must be there before it.
     func prepare(_ file: FileSlice, isNew: Bool) throws
     /// Called before a file gets its name.
@@ -157,6 +179,12 @@ package protocol CommitFiles: AnyObject, Sendable {
     func arrowSchema(_ fields: Schema, layout: ArrowLayout) -> ArrowSchema
     /// Footer entries beside those of the marks.
     func footer(_ schema: Schema) -> [(String, String)]
+}
+
+extension CommitFiles {
+    package var layout: ArrowLayout { .lake }
+    package func location(partition: String, name: String) -> String? { nil }
+    package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
 }
 
 /// The columns in front of the data columns of one file.

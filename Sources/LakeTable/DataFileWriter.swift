@@ -19,6 +19,12 @@ package struct DataFileContext: Sendable {
     /// What a new version reads of the one before: the columns that are kept, then the data columns.
     package var mergeColumns: Schema { marks.kept.map { Field($0, .string) } + schema }
 
+    /// Reads the version before.
+    package func reader(of slice: FileSlice) throws -> DataFileReader {
+        let ids = commit.fieldIDs(schema).map { Array(repeating: nil, count: marks.kept.count) + $0 }
+        return try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, ids: ids, constants: slice.constants)
+    }
+
     package static let rowGroupRows = 500_000
     package static let rowGroupBytes = 64 << 20
     /// Rows that are collected before they are handed to Parquet.
@@ -42,8 +48,6 @@ package final class DataFileWriter {
     private var bytesInGroup = 0
     private var closed = false
 
-    private static let layout = ArrowLayout.lake
-
     /// - Parameters:
     ///   - previous: the version that this one replaces; nil for a new file group.
     ///   - fileId: of a new file group that is written a second time; nil = a new one.
@@ -52,12 +56,14 @@ package final class DataFileWriter {
         self.context = context
         let commit = context.commit
         let fileId = fileId ?? previous?.fileId ?? commit.newFileId()
-        slice = FileSlice(partition: partition, fileId: fileId, name: commit.name(fileId: fileId, task: task, attempt: attempt), instant: commit.commit)
+        var slice = FileSlice(partition: partition, fileId: fileId, name: commit.name(fileId: fileId, task: task, attempt: attempt), instant: commit.commit)
+        slice.location = commit.location(partition: partition, name: slice.name)
+        self.slice = slice
         stat = WriteStat(fileId: fileId, path: slice.path, previous: previous?.instant, partition: partition)
         try commit.prepare(slice, isNew: previous == nil)
         marks = commit.marks(for: slice, task: task)
         meta = marks.builders
-        data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: Self.layout) }
+        data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: commit.layout) }
     }
 
     deinit {
@@ -73,7 +79,7 @@ package final class DataFileWriter {
         let fields = marks.names.map { Field($0, .string) } + context.schema.map { Field($0.name, $0.type) }
         let temporary = try context.files.temporaryName()
         try context.files.touch(temporary)
-        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: context.commit.arrowSchema(fields, layout: Self.layout),
+        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: context.commit.arrowSchema(fields, layout: context.commit.layout),
                                        codec: context.codec, plain: plain, rowGroupRows: DataFileContext.rowGroupRows)
         parquet = (writer, temporary)
         return writer
@@ -180,9 +186,17 @@ package final class DataFileWriter {
 
     private var changedRows = 0
 
-    /// Whether `rewrite` can make this file of another one: it must have the columns in the same types.
-    package func canRewrite(_ input: ParquetReader) -> Bool {
-        context.schema.allSatisfy { field in
+    /// Whether `rewrite` can make this file of another one: it must have the columns under the same names and ids, in the same types.
+    package func canRewrite(_ input: ParquetReader, of slice: FileSlice) -> Bool {
+        guard slice.constants.keys.allSatisfy({ name in input.schema.contains { $0.name == name } }) else { return false }
+        if let ids = context.commit.fieldIDs(context.schema) {
+            let stored = input.fieldIDs
+            for (field, id) in zip(context.schema, ids) {
+                let at = input.schema.firstIndex { $0.name == field.name }
+                guard at.map({ stored[$0] == id }) ?? !stored.contains(where: { $0 != nil && $0 == id }) else { return false }
+            }
+        }
+        return context.schema.allSatisfy { field in
             guard let held = input.schema.first(where: { $0.name == field.name })?.type else { return true }
             return SchemaEvolution.same(held, field.type) || held.isTimestamp && field.type.isTimestamp && held.timeUnit == field.type.timeUnit
                 || held.isText && field.type.isText || held.isBinary && field.type.isBinary
@@ -194,7 +208,7 @@ package final class DataFileWriter {
     ///   - rows: ascending rows of the version before.
     ///   - changes: what becomes of each: the number of a row given to `appendChanges`, or -1 = it goes.
     ///   - keys: gives the record keys of the version before, called when they have to be noted again.
-    package func rewrite(_ input: ParquetReader, path: String, rows: [Int64], changes: [Int32], keys: () throws -> Void) throws {
+    package func rewrite(_ input: ParquetReader, rows: [Int64], changes: [Int32], keys: () throws -> Void) throws {
         func position(_ name: String) -> Int? { input.schema.firstIndex { $0.name == name } }
         let columns = marks.names.map { (input: position($0), constant: marks.constant($0)) }
             + context.schema.map { (input: position($0.name), constant: nil) }
@@ -203,7 +217,7 @@ package final class DataFileWriter {
         let writer = try opened(plain: Set(plain))
         let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
         let patch = makeArrowArray(length: changedRows, nullCount: 0, buffers: [nil], owners: [], children: arrays)
-        stat.rows += try writer.rewrite(path, columns: columns, rows: rows, changes: changes, patch: patch)
+        stat.rows += try writer.rewrite(input, columns: columns, rows: rows, changes: changes, patch: patch)
         for builder in meta { builder.recycle() }
         for builder in data { builder.recycle() }
         changedRows = 0

@@ -103,11 +103,11 @@ package final class FileRouter {
     }
 
     private func copyRows(of group: Int, to writer: DataFileWriter) throws {
-        let path = context.files.absolute(groups.slices[group].path), input = try ParquetReader(path: path)
-        if writer.canRewrite(input) {
-            return try writer.rewrite(input, path: path, rows: [], changes: []) { try noteKeys(path, writer) }
+        let slice = groups.slices[group], path = context.files.absolute(slice.path), input = try ParquetReader(path: path)
+        if writer.canRewrite(input, of: slice) {
+            return try writer.rewrite(input, rows: [], changes: []) { try noteKeys(path, writer) }
         }
-        let reader = try DataFileReader(path: path, wanted: context.mergeColumns)
+        let reader = try context.reader(of: slice)
         while let batch = try reader.next() {
             let all = Selection.all(batch.physicalCount)
             try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
@@ -193,7 +193,7 @@ package final class FileRouter {
     /// Flushes the folders and tells what the commit wrote and what that replaces.
     package func finish() throws -> (stats: [WriteStat], superseded: [FileSlice]) {
         try closeAll()
-        try context.files.flush(folders: Set(written.values.map(\.partition)))
+        try context.files.flush(folders: Set(written.values.compactMap { $0.path.map(TableFiles.folder) }))
         return (written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) },
                 superseded.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) })
     }

@@ -12,6 +12,8 @@ package struct KeyRules: Sendable, Equatable {
     package var urlEncode: Bool
     /// The one partition column's values become paths by the time that they stand for.
     package var timestamps: TimestampPartition?
+    /// The empty text and NULL belong to one partition, as in Hive.
+    package var emptyIsNull = true
 
     package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool,
                  timestamps: TimestampPartition? = nil) {
@@ -76,6 +78,8 @@ package final class KeyGenerator {
             (name: name, values: try TextColumn(columns[c], null: complex ? "__null__" : nil, empty: complex ? "__empty__" : nil,
                                                what: "table \(table): record key column \(name)"))
         }
+        // A table without keys: all rows have the empty one, which nobody looks for.
+        guard !parts.isEmpty else { return TextColumn(empty: columns.first?.count ?? 0) }
         return complex ? TextColumn(named: parts) : parts[0].values
     }
 
@@ -90,7 +94,7 @@ package final class KeyGenerator {
             // A constant column needs only one text.
             let column = columns[c].isConstant && columns[c].validity == nil ? columns[c].dictionary! : columns[c]
             if let timestamps = rules.timestamps { return try timestamps.texts(column, name: name) }
-            return try TextColumn(column, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: "partition column \(name)")
+            return try TextColumn(column, null: PartitionPath.defaultName, empty: rules.emptyIsNull ? PartitionPath.defaultName : "", what: "partition column \(name)")
         }
         var key: [UInt8] = [], previous: [UInt8] = []
         var last: Int32 = -1, single = true

@@ -117,7 +117,7 @@ package final class LakeSinkWriter: SinkWriter {
     private func loadTable() throws {
         let state = try log.load()
         try use(try state.schema.map {
-            try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
+            try log.evolve(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
         } ?? configuration.stored)
         try loadGroups(state)
     }
@@ -157,7 +157,11 @@ package final class LakeSinkWriter: SinkWriter {
         let images = configuration.rowColumn.map { batch.columns[$0].flat() }
         let kinds = batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) }
         func isAdded(_ row: Int) -> Bool { kinds.map { RowKind(rawValue: $0[row])!.isAdd } ?? true }
-        if let images { try use(try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)) }
+        if let images {
+            let grown = try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)
+            // The format has a say in it.
+            if grown != schema { try use(try log.evolve(table: schema, writer: grown, name: configuration.keys.tableName, missing: false)) }
+        }
         return try zip(schema, sources).map { field, source in
             if let source { return try ColumnConversion.convert(batch.columns[source], to: field.type, name: field.name) }
             return try images.map { try rowColumns.column(field, of: $0, count: n, isWanted: isAdded) } ?? .nulls(type: field.type, count: n)
@@ -173,8 +177,9 @@ package final class LakeSinkWriter: SinkWriter {
         } else {
             generator = keys.ofKeysOnly(schema)
         }
+        let ids = log.markColumns.key == nil ? log.fieldIDs(wanted) : nil
         for group in groups.slices.indices {
-            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted)
+            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, ids: ids, constants: groups.slices[group].constants)
             var first = 0
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {
@@ -408,6 +413,8 @@ package struct LakeSink: TableSink {
     /// Lake tables have one writer.
     package var maxParallelism: Int? { 1 }
     package var acceptsChanges: Bool { configuration.operation == .upsert }
+    /// With keys that are unique in a partition only, a row that moves must be taken from the partition where it was.
+    package var takesUpserts: Bool { configuration.operation == .upsert && configuration.globalKeys }
 
     package func writer(_ context: SinkContext) throws -> any SinkWriter {
         precondition(context.parallelism == 1, "a lake sink has one writer, not \(context.parallelism)")

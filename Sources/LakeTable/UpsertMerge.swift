@@ -82,8 +82,8 @@ package struct UpsertMerge {
 
     /// Looks for stored rows that are newer than what has come for their keys.
     private func findLosers(_ plan: Plan) throws {
-        let path = context.files.absolute(groups.slices[plan.group].path)
-        let reader = try DataFileReader(path: path, wanted: orderingColumns.map { context.schema[$0] })
+        let slice = groups.slices[plan.group], wanted = orderingColumns.map { context.schema[$0] }
+        let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: context.commit.fieldIDs(wanted), constants: slice.constants)
         var first: Int64 = 0, next = 0
         while next < plan.hits.count, let batch = try reader.next() {
             let end = first + Int64(batch.physicalCount), stored = batch.columns.map { $0.flat() }
@@ -140,11 +140,11 @@ package struct UpsertMerge {
             throw StreamError(.corrupt, "\(path) has \(input.rows) rows, but row \(last) of it was to be changed", fix: "start the job again")
         }
         plan.changed = try countChanged(plan, path)
-        guard writer.canRewrite(input) else { return try writeSlowly(plan, path) }
+        guard writer.canRewrite(input, of: groups.slices[plan.group]) else { return try writeSlowly(plan) }
         try forEachPart(plan.updates) { part, rows in
             try writer.appendChanges(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
         }
-        try writer.rewrite(input, path: path, rows: plan.rows, changes: plan.changes) { try router.noteKeys(path, writer) }
+        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) { try router.noteKeys(path, writer) }
     }
 
     /// Changed rows of the commits before: those that this very commit wrote are counted already.
@@ -165,8 +165,8 @@ package struct UpsertMerge {
     }
 
     /// For files that are older than a column's type: every row is read and written in the new types.
-    private func writeSlowly(_ plan: Plan, _ path: String) throws {
-        let writer = plan.writer!, reader = try DataFileReader(path: path, wanted: context.mergeColumns)
+    private func writeSlowly(_ plan: Plan) throws {
+        let writer = plan.writer!, reader = try context.reader(of: groups.slices[plan.group])
         var first: Int64 = 0, next = 0
         while let batch = try reader.next() {
             // Runs of rows that stay, and between them those that change, at their places.
@@ -199,7 +199,9 @@ package struct UpsertMerge {
         } else {
             generator = keyGenerator.ofKeysOnly(context.schema)
         }
-        let reader = try DataFileReader(path: context.files.absolute(groups.slices[plan.group].path), wanted: wanted)
+        let slice = groups.slices[plan.group]
+        let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: generator == nil ? nil : context.commit.fieldIDs(wanted),
+                                        constants: slice.constants)
         var first: Int64 = 0, next = 0, gone: Int64 = 0
         while let batch = try reader.next() {
             let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])

@@ -59,6 +59,10 @@ struct Slot {
     var prefixValue: Int64 = 0
     /// Field names of a ROW, for formats that look them up.
     var names: UnsafeMutablePointer<FieldNames>?
+    /// Of a ROW: its last part has no name, and takes the whole object as a VARIANT.
+    var keepsWhole = false
+    /// Of a ROW: the values of its object are attribute values of DynamoDB.
+    var areAttributes = false
     /// A bit per value that an object did not name, where that is asked for: null and left out are not the same.
     var missing: UnsafeMutableRawPointer?
 

@@ -19,14 +19,20 @@ public protocol RecordDecoder: AnyObject {
     func decode(records: [Range<Int>], in chunk: Buffer) throws -> (batch: Batch, recordOfRow: [Int32])
 
     /// The next byte is the first of a file: a header line may follow.
-    func startFile()
+    ///
+    /// - Parameter name: the file's name, without its folder.
+    func startFile(_ name: String)
+
+    /// Reading goes on within a file. `head` gives the file's first bytes, as many as its argument says, for what a header line tells.
+    func resumeFile(_ name: String, head: (Int) throws -> Buffer) throws
 
     /// When set, a record that cannot be decoded is given to it and skipped, whatever the format's options say.
     var onBadRecord: ((BadRecord) throws -> Void)? { get set }
 }
 
 extension RecordDecoder {
-    public func startFile() {}
+    public func startFile(_ name: String) {}
+    public func resumeFile(_ name: String, head: (Int) throws -> Buffer) throws {}
 }
 
 /// A record that could not be decoded.

@@ -8,6 +8,10 @@ public protocol Format: Sendable {
     var optionKeys: Set<String> { get }
     /// Rows come as a changelog (with row kinds) rather than inserts only.
     var producesChanges: Bool { get }
+    /// What rows of a table do to rows before; see ``TableSource/changelogMode``.
+    func changelogMode(_ table: TableDescriptor) -> ChangelogMode
+    /// In which order the files of a table are read, one behind the other; nil = side by side.
+    func fileOrder(_ table: TableDescriptor) -> FileOrder?
     /// Parts of ROW columns are found by their names: a table declared with fewer of them reads the same data.
     var findsRowPartsByName: Bool { get }
     /// Records have no ends of their own: only connectors of messages can use the format, files cannot.
@@ -29,6 +33,8 @@ public protocol Format: Sendable {
 
 extension Format {
     public var producesChanges: Bool { false }
+    public func changelogMode(_ table: TableDescriptor) -> ChangelogMode { producesChanges ? .all : .insertOnly }
+    public func fileOrder(_ table: TableDescriptor) -> FileOrder? { nil }
     public var findsRowPartsByName: Bool { false }
     public var needsMessages: Bool { false }
     public var metadataKeys: [String: DataType] { [:] }
@@ -48,7 +54,7 @@ extension Format {
 /// pass `"value."`. All functions throw `.validate` errors that name the table, the option and what to write.
 public enum FormatFactory {
     private static let all = Mutex<[String: any Format]>(Dictionary(
-        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat(), AvroFormat(), ProtobufFormat()] as [any Format]
+        uniqueKeysWithValues: ([JSONFormat(), CSVFormat(), RawFormat(), AvroFormat(), ProtobufFormat(), DynamoDBFormat(), DMSFormat()] as [any Format]
             + ChangeCaptureFormat.allCases.map { $0 as any Format }).map { ($0.name, $0) }))
 
     /// All formats, by name.

@@ -3,7 +3,7 @@ import StreamSQL
 import Yams
 
 extension TopologyCompiler {
-    private typealias Body = (inout SQLComposer) -> Void
+    typealias Body = (inout SQLComposer) -> Void
 
     /// A view for each named step, what delivery streams read and write, and one statement that writes everything.
     mutating func steps(_ node: Node?, delivering delivery: [(stream: DeliveryStream, at: SourceSpan)]) throws -> [Statement] {
@@ -158,16 +158,18 @@ extension TopologyCompiler {
                 sql.addName(sources[0].0, at: sources[0].1)
                 filter?(&sql)
             }
+        case "flatten": return try flatten(step, given, name, sources[0])
+        case "deduplicate": return try deduplicate(step, given, name, sources[0])
         default: return try aggregate(step, given, name, sources[0])
         }
     }
 
-    private func required(_ given: [String: Node], _ key: String, _ name: String, _ step: Node) throws -> Node {
+    func required(_ given: [String: Node], _ key: String, _ name: String, _ step: Node) throws -> Node {
         guard let node = given[key] else { throw document.error("\(name) has no \(key)", fix: "add \(key): to it", at: step) }
         return node
     }
 
-    private func clause(_ word: String, _ node: Node, _ name: String) throws -> Body {
+    func clause(_ word: String, _ node: Node, _ name: String) throws -> Body {
         let expr = try expression(node, "\(word.lowercased()) of \(name)"), span = document.span(node)
         return { sql in
             sql.add(" \(word) ", at: span)
@@ -176,7 +178,7 @@ extension TopologyCompiler {
     }
 
     /// `alias: expression` lines, or a list of expressions.
-    private func columns(_ node: Node, _ name: String) throws -> Body {
+    func columns(_ node: Node, _ name: String) throws -> Body {
         var parts: [(Body, String?, SourceSpan)] = []
         if let sequence = node.sequence {
             for item in sequence {

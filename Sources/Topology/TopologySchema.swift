@@ -7,7 +7,7 @@ extension Topology {
           "title": "Swiftwater topology",
           "description": "Tables, views and the steps between them. ${NAME} and ${NAME:-default} are replaced by variables before the file is read; $${ stands for ${.",
           "type": "object",
-          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}],
+          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}, {"required": ["replications"]}],
           "additionalProperties": false,
           "properties": {
             "name": {"type": "string", "description": "Name of the job."},
@@ -24,6 +24,11 @@ extension Topology {
               "type": "object",
               "description": "By name: records that are delivered in batches, as by Amazon Data Firehose.",
               "additionalProperties": {"$ref": "#/$defs/delivery"}
+            },
+            "replications": {
+              "type": "object",
+              "description": "By name: many tables of one source, each replicated by a job of its own into a table of its own.",
+              "additionalProperties": {"$ref": "#/$defs/replication"}
             }
           },
           "$defs": {
@@ -191,6 +196,46 @@ extension Topology {
                 "backup": {"$ref": "#/$defs/delivery-files", "description": "All records as they came."}
               }
             },
+            "replication": {
+              "type": "object",
+              "required": ["source", "sink"],
+              "additionalProperties": false,
+              "properties": {
+                "description": {"type": "string"},
+                "source": {"$ref": "#/$defs/options", "description": "connector: and its options; {schema} and {table} in path, topic or stream find the tables."},
+                "initial": {"$ref": "#/$defs/options", "description": "What is read to its end before the source: an export of the tables."},
+                "table-from": {"type": "string", "description": "Metadata of records that names their table, when one source holds many tables."},
+                "schema-from": {"type": "string"},
+                "defaults": {"$ref": "#/$defs/replicated-table"},
+                "tables": {
+                  "type": "object",
+                  "description": "By schema.table, or by a regular expression over that. Left out: all tables of the source.",
+                  "additionalProperties": {"$ref": "#/$defs/replicated-table"}
+                },
+                "config": {"type": "string", "description": "A JSON file with an object per schema.table: primaryKey, domain, partitionCols."},
+                "sink": {"$ref": "#/$defs/options", "description": "connector: and its options, with {domain}, {schema} and {table}."},
+                "bounded": {"$ref": "#/$defs/flag", "description": "true: read what there is now, then end."},
+                "discovery-interval": {"$ref": "#/$defs/duration"},
+                "tables-at-once": {"$ref": "#/$defs/count"},
+                "schema-evolution": {"$ref": "#/$defs/flag", "description": "Fields that are not declared become columns by themselves."}
+              }
+            },
+            "options": {"type": "object", "required": ["connector"], "additionalProperties": {"$ref": "#/$defs/scalar"}},
+            "columns-or-none": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "replicated-table": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "key": {"$ref": "#/$defs/columns-or-none", "description": "Columns of the primary key."},
+                "partitioned-by": {"$ref": "#/$defs/columns-or-none"},
+                "ordering": {"type": "string", "description": "The column that tells the newest version of a row."},
+                "domain": {"type": "string", "description": "The table's database in the catalog."},
+                "columns": {"type": "object", "additionalProperties": {"type": "string", "description": "A SQL type."}},
+                "exclude": {"$ref": "#/$defs/flag"},
+                "source": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}},
+                "sink": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}}
+              }
+            },
             "delivery-files": {
               "type": "object",
               "required": ["files"],
@@ -319,6 +364,42 @@ extension Topology {
                     "description": {"type": "string"},
                     "transform": {"const": "union"},
                     "from": {"$ref": "#/$defs/names"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "column"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "flatten"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "column": {"type": "string"},
+                    "separator": {"type": "string"},
+                    "depth": {"type": "integer", "minimum": 1},
+                    "lists": {"enum": ["json", "index", "keep"]},
+                    "as": {"type": "string"},
+                    "columns": {"$ref": "#/$defs/selection"},
+                    "where": {"$ref": "#/$defs/scalar"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from", "keys", "order-by", "columns"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "deduplicate"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "keys": {"$ref": "#/$defs/names"},
+                    "order-by": {"$ref": "#/$defs/names"},
+                    "keep": {"enum": ["last", "first"]},
+                    "deleted": {"$ref": "#/$defs/scalar"},
+                    "columns": {"$ref": "#/$defs/selection"},
                     "into": {"$ref": "#/$defs/names"}
                   }
                 }

@@ -134,8 +134,8 @@ final class RunningJob {
         var error: (any Error)?
     }
 
-    init(_ graph: JobGraph) throws {
-        let execution = try JobExecution(graph), result = Handed()
+    init(_ graph: JobGraph, options: JobOptions = JobOptions(), recovery: JobRecovery? = nil) throws {
+        let execution = try JobExecution(graph, options: options, recovery: recovery), result = Handed()
         self.execution = execution
         self.result = result
         thread = WorkerThread {

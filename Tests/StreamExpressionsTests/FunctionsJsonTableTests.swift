@@ -209,3 +209,18 @@ import Testing
         JSON_QUERY('{"a":{"b":1}}', 'lax $.a')  =>  '{"b":1}'
         """##).check()
 }
+
+/// Objects of several levels as ones of a single level.
+@Test func flattenedVariants() {
+    FunctionTable(##"""
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{"id":1,"home":{"city":"Rome","geo":{"lat":41.9}},"tags":["a",{"b":2}],"none":{}}')))  =>  '{"home_city":"Rome","home_geo_lat":41.9,"id":1,"tags":"[\"a\",{\"b\":2}]"}'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{"a":{"b":{"c":1}},"d":null}'), '.'))  =>  '{"a.b.c":1,"d":null}'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{"a":{"b":{"c":1}}}'), '_', 2))  =>  '{"a_b":"{\"c\":1}"}'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{"a":{"b":1}}'), '_', 1))  =>  '{"a":"{\"b\":1}"}'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{"a":[1,{"b":[2]}]}'), '_', 9, 'index'))  =>  '{"a_0":1,"a_1_b_0":2}'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{"a":{"l":[1,[2]]}}'), '_', 9, 'keep'))  =>  '{"a_l":[1,[2]]}'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('[1]')))  =>  '[1]'
+        JSON_STRING(FLATTEN_VARIANT(PARSE_JSON('{}'), ''))  =>  '{}'
+        FLATTEN_VARIANT(TRY_PARSE_JSON('x'))  =>  NULL
+        """##).check()
+}

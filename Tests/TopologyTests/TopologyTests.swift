@@ -362,7 +362,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("- {sql: SELECT 1, into: [a, b]}", "step 1 has no name and more than one target", "give it a name"),
             (
                 "- {name: s, into: b}", "step s has neither sql, transform nor mirror",
-                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, filter, select, union"
+                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, deduplicate, filter, flatten, select, union"
             ),
             ("- {name: s, mirror: {to: {bootstrap.servers: b}}}", "mirror of step s has no from", "add from: with bootstrap.servers: host:9092"),
             (
@@ -372,7 +372,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("- {name: s, slq: SELECT 1, into: b}", "unknown key \"slq\" in step s", "write \"sql\""),
             (
                 "- {name: s, sql: SELECT 1, transform: filter, into: b}", "step s has both sql and transform",
-                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, filter, select, union"
+                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, deduplicate, filter, flatten, select, union"
             ),
             ("- {name: s, transform: fliter, from: a, into: b}", "there is no transform \"fliter\"", "write \"filter\""),
             ("- {name: s, transform: filter, from: a, were: v > 1, into: b}", "unknown key \"were\" in step s", "write \"where\""),

@@ -57,6 +57,19 @@ void sw_parquet_writer_free(sw_parquet_writer *writer);
 typedef struct sw_parquet_reader sw_parquet_reader;
 
 sw_parquet_reader *sw_parquet_reader_open(const char *path, char **error);
+
+/// A file that is read by calls, from any number of threads at a time.
+typedef struct sw_parquet_source {
+  void *context;
+  int64_t bytes;
+  /// Bytes read, fewer than asked for at the end only; -1: error, which the caller of the reader knows how to find.
+  int64_t (*read)(void *context, int64_t offset, int64_t count, void *out);
+  /// Called once, when nobody reads any more.
+  void (*release)(void *context);
+} sw_parquet_source;
+
+/// As sw_parquet_reader_open; what is going to be needed is read in few large parts. The source is released in any case.
+sw_parquet_reader *sw_parquet_reader_open_source(const sw_parquet_source *source, char **error);
 int64_t sw_parquet_reader_rows(const sw_parquet_reader *reader);
 /// The top-level columns as a struct; the caller releases it.
 bool sw_parquet_reader_schema(sw_parquet_reader *reader, struct ArrowSchema *out, char **error);
@@ -64,6 +77,25 @@ bool sw_parquet_reader_schema(sw_parquet_reader *reader, struct ArrowSchema *out
 const char *sw_parquet_reader_metadata(const sw_parquet_reader *reader, const char *key, int64_t *length);
 /// Whether all pages of a top-level column refer to dictionaries, so that its values repeat; true for nested columns.
 bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *reader, int32_t column);
+/// What the footer says of one leaf column in one row group. The bounds are encoded plainly: numbers little-endian, bytes without a
+/// length, and belong to the reader until the next call.
+typedef struct sw_parquet_leaf {
+  /// -1 = the file has no ids.
+  int32_t field_id;
+  int64_t compressed_bytes;
+  /// Nulls included.
+  int64_t values;
+  bool has_nulls, has_bounds;
+  /// Within a list or a map.
+  bool repeated;
+  int64_t nulls;
+  const char *lower, *upper;
+  int64_t lower_length, upper_length;
+} sw_parquet_leaf;
+
+/// 1: `out` is filled; 0: there is no such leaf or row group; -1: error.
+int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, int32_t leaf, sw_parquet_leaf *out, char **error);
+
 int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *reader);
 int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *reader, int32_t group);
 
@@ -99,10 +131,10 @@ typedef struct sw_rewrite_column {
   const char *constant;
 } sw_rewrite_column;
 
-/// Writes all rows of the file `path` to `writer`, some of them changed: row `rows[i]` of the file (ascending, each once) becomes
+/// Writes all rows of the file of `reader` to `writer`, some of them changed: row `rows[i]` of the file (ascending, each once) becomes
 /// row `changes[i]` of `patch`, or is left out when that is -1. The others keep their order. `columns` has one entry for each
 /// column of the writer, and `patch` is a struct array of them; it is released in any case. `*written` = rows written.
-bool sw_parquet_rewrite(const char *path, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
+bool sw_parquet_rewrite(sw_parquet_reader *reader, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
                         const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int64_t *written, char **error);
 
 #ifdef __cplusplus

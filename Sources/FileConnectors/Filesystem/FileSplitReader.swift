@@ -9,8 +9,10 @@ import Darwin
 
 /// Where a column of the result comes from.
 enum FileColumn: Sendable {
-    /// Column number `Int` of what the decoder gives.
-    case decoded(Int)
+    /// Column number `Int` of what the decoder gives, as another type of the same form.
+    case decoded(Int, DataType? = nil)
+    /// Which row of all files it is: the file's place, then the row's.
+    case position(String)
     /// The same value in all rows of a file.
     case constant(Value, DataType)
     /// What `error` or `error.record` says, and where in the file the record starts.
@@ -35,6 +37,8 @@ final class FileSplitReader: SplitReader {
     private var chunkStart: Int
     private var used = 0, filled = 0
     private var isAtEnd = false
+    /// Rows of the file that were handed out.
+    private(set) var rowsBefore: Int
     private var bytesPerRow = 0.0
     private var pool: [Buffer] = []
 
@@ -47,13 +51,15 @@ final class FileSplitReader: SplitReader {
     /// - Parameters:
     ///   - range: bytes of the file; records belong to the range that their first byte is in. nil = the whole file.
     ///   - position: offset to go on from; nil = from the start.
-    init(path: String, range: Range<Int>?, position: Int?, decoder: any RecordDecoder, columns: [FileColumn], errors: ErrorRows,
+    ///   - rows: how many rows of the file lie before the position.
+    init(path: String, range: Range<Int>?, position: Int?, rows: Int = 0, decoder: any RecordDecoder, columns: [FileColumn], errors: ErrorRows,
          metrics: OperatorMetrics) throws {
         self.path = path
         self.decoder = decoder
         self.columns = columns
         self.errors = errors
         self.metrics = metrics
+        rowsBefore = rows
         let fd = open(path, O_RDONLY | O_CLOEXEC)
         self.fd = fd
         guard fd >= 0 else { throw FileListing.failure("read", path) }
@@ -82,7 +88,21 @@ final class FileSplitReader: SplitReader {
         #if canImport(Glibc)
         posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL)
         #endif
-        if chunkStart == 0 { decoder.startFile() }
+        let name = FileMetadata.name(path)
+        if chunkStart == 0 {
+            decoder.startFile(name)
+        } else {
+            do {
+                try decoder.resumeFile(name) { count in
+                    let piece = Buffer(capacity: count), n = try Self.readFully(fd, piece.base, count, 0, path)
+                    return n == count ? piece : Buffer(copying: UnsafeRawBufferPointer(start: piece.base, count: n))
+                }
+            } catch {
+                closeFile(fd)
+                isClosed = true
+                throw error
+            }
+        }
         errors.failure = { [unowned self] in failure($0) }
     }
 
@@ -179,7 +199,8 @@ final class FileSplitReader: SplitReader {
         var result = batch
         result.columns = columns.map {
             switch $0 {
-            case .decoded(let i): batch.columns[i]
+            case .decoded(let i, let type): type.map { FormatMetadata.converted(batch.columns[i], to: $0) } ?? batch.columns[i]
+            case .position(let place): Self.positions(place, from: rowsBefore, count: batch.physicalCount)
             case .constant(let value, let type): Column.constant(value, type: type, count: batch.physicalCount)
             case .error(let key, let type): errors.column(key, type: type, count: batch.physicalCount)
             case .errorOffset(let type):
@@ -187,7 +208,18 @@ final class FileSplitReader: SplitReader {
                 errors.column(type: type, count: batch.physicalCount) { $1.append(.int(Int64(chunkStart + $0.offset))) }
             }
         }
+        rowsBefore += batch.physicalCount
         return result
+    }
+
+    /// The numbers of rows have 12 digits, so that positions compare as texts.
+    static func positions(_ place: String, from first: Int, count: Int) -> Column {
+        let builder = ColumnBuilder(type: .string, capacity: count)
+        for row in first..<first + count {
+            let digits = String(row)
+            builder.append(string: place + "/" + String(repeating: "0", count: max(0, 12 - digits.utf8.count)) + digits)
+        }
+        return builder.finish()
     }
 
     // MARK: Bad records

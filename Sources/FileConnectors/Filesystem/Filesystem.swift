@@ -10,7 +10,8 @@ import Darwin
 
 /// `'connector' = 'filesystem'`: files of a directory (or one file, or a glob pattern) in one of the formats.
 ///
-/// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. Each file is a
+/// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. With
+/// `source.new-files-on-restore` a bounded job that goes on from a checkpoint reads what has come since. Each file is a
 /// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
 ///
 /// Of a partitioned table only the folders are read that a query's conditions leave; a catalog may give them.
@@ -29,7 +30,7 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
         let own: Set = [
-            "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size",
+            "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size", "source.new-files-on-restore",
             "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
             "compaction.file-size",
         ]
@@ -42,8 +43,7 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {
         if table.options[FilesystemDelivery.streamKey] != nil { return [FilesystemDelivery.arrivalKey: .timestampLTZ(3)] }
-        return ["file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3),
-         FileMetadata.errorOffset: .bigint].merging(BadInput.metadataKeys) { $1 }
+        return (try? FormatFactory.format(of: table)).map { FormatMetadata.readable($0, own: FileMetadata.own($0.fileOrder(table))) } ?? FileMetadata.own(nil)
     }
 
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool {
@@ -65,7 +65,7 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
         var bounded = table
         bounded.options["source.monitor-interval"] = nil
         let plan = try FilesystemPlan(bounded)
-        guard !plan.format.producesChanges else {
+        guard plan.format.changelogMode(plan.files) == .insertOnly else {
             throw TableOptions(table).error("format", "gives changes, which rows cannot be looked up in", fix: "use a table of rows")
         }
         guard plan.onError != .deadLetter else {
@@ -142,6 +142,8 @@ struct FilesystemPlan: Sendable {
     let monitorInterval: Duration?
     let pattern: PathPattern?
     let splitBytes: Int?
+    /// A bounded run that goes on from a checkpoint reads the files, too, that have come since.
+    let readsNewFilesOnRestore: Bool
     let rolling: RollingPolicy
     let partitionCommit: PartitionCommit?
     let shufflesByPartition: Bool
@@ -205,6 +207,10 @@ struct FilesystemPlan: Sendable {
         } else {
             splitBytes = nil
         }
+        readsNewFilesOnRestore = try options.bool("source.new-files-on-restore") ?? false
+        if readsNewFilesOnRestore, splitBytes != nil {
+            throw options.error("source.new-files-on-restore", "does not work with 'source.split-size': a file that has grown would be cut up anew", fix: "leave one of them out")
+        }
         delivery = try FilesystemDelivery(options, format: format)
         rolling = try delivery?.rolling ?? RollingPolicy(options)
         partitionCommit = try PartitionCommit(options)
@@ -215,7 +221,7 @@ struct FilesystemPlan: Sendable {
         onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(formatName).ignore-parse-errors") ?? false)
         if delivery == nil { for column in table.metadata { try FileMetadata.check(column, table: table) } }
         if case .errors = delivery?.use { return }
-        try FormatFactory.validate(files)
+        if let whole = format as? any FileFormat, whole.readsWholeFiles(files) { try whole.validateFiles(files) } else { try FormatFactory.validate(files) }
     }
 
     func listing(wanted: PartitionFilter = PartitionFilter()) -> FileListing {
@@ -246,9 +252,26 @@ enum FileMetadata {
     /// Where in its file a record that cannot be decoded starts; NULL in other rows.
     static let errorOffset = "error.offset"
 
+    /// Of formats whose files are read in order: the file's name, and which row of all files it is.
+    static let file = "file", position = "position"
+
+    /// What the connector tells without the format.
+    static func own(_ order: FileOrder?) -> [String: DataType] {
+        var all: [String: DataType] = [
+            "file.path": .string, "file.name": .string, "file.size": .bigint, "file.modification-time": .timestampLTZ(3), errorOffset: .bigint,
+        ]
+        if order != nil { (all[file], all[position]) = (.string, .string) }
+        return all.merging(BadInput.metadataKeys) { $1 }
+    }
+
+    static func name(_ path: String) -> String { path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path }
+
     static func check(_ column: TableDescriptor.MetadataColumn, table: TableDescriptor) throws {
+        let format = try FormatFactory.format(of: table), own = own(format.fileOrder(table))
+        if let key = FormatMetadata.key(column.key, of: format, own: own) { return try FormatMetadata.check(column, key: key, of: format, table: table) }
         let fits = switch column.key {
         case "file.path", "file.name": column.type.isText
+        case file, position: own[column.key] != nil && column.type.isText
         case "file.size", errorOffset: column.type == .bigint
         case _ where BadInput.metadataKeys[column.key] != nil: true
         case "file.modification-time": column.type.isTimestamp
@@ -266,7 +289,7 @@ enum FileMetadata {
     static func value(_ column: TableDescriptor.MetadataColumn, _ file: DataFile) -> Value {
         switch column.key {
         case "file.path": .string(file.path)
-        case "file.name": .string(file.path.lastIndex(of: "/").map { String(file.path[file.path.index(after: $0)...]) } ?? file.path)
+        case "file.name", Self.file: .string(name(file.path))
         case "file.size": .int(Int64(file.size))
         default: .int(file.modified * (column.type.timeUnit?.perMillisecond ?? 1))
         }
@@ -292,18 +315,20 @@ struct FilesystemSource: TableSource {
     }
 
     var isBounded: Bool { plan.monitorInterval == nil }
-    var producesChanges: Bool { plan.format.producesChanges }
-    var discoveryInterval: Duration? { plan.monitorInterval }
+    var producesChanges: Bool { changelogMode != .insertOnly }
+    var changelogMode: ChangelogMode { plan.format.changelogMode(plan.files) }
+    private var order: FileOrder? { plan.format.fileOrder(plan.files) }
+    /// Files that are read in order are one split, whose reader looks for more itself.
+    var discoveryInterval: Duration? { order == nil ? plan.monitorInterval : nil }
+    private var readsOn: Bool { plan.monitorInterval != nil || plan.readsNewFilesOnRestore }
+    var looksForNewSplitsOnRestore: Bool { order == nil && readsOn }
+    var readsOnInFinishedSplits: Bool { order != nil && readsOn }
+    var parallelism: Int? { order == nil ? nil : 1 }
 
     func splits() throws -> [SourceSplit] {
+        if order != nil { return [SourceSplit(id: plan.path)] }
         var splits: [SourceSplit] = []
-        let listed: [DataFile]
-        if let partitions = scan.partitions, !FileListing.isGlob(plan.path) {
-            listed = try listing.files(in: partitions())
-        } else {
-            listed = try isBounded || StreamCore.Host.exists(plan.path) ? listing.files() : []
-        }
-        for file in listed where try isWanted(file) {
+        for file in try files() {
             guard let size = plan.splitBytes, file.size > size else {
                 splits.append(SourceSplit(id: file.path))
                 continue
@@ -316,14 +341,34 @@ struct FilesystemSource: TableSource {
         return splits
     }
 
+    /// Those that are wanted, in the order of their paths.
+    private func files() throws -> [DataFile] {
+        let listed: [DataFile]
+        if let partitions = scan.partitions, !FileListing.isGlob(plan.path) {
+            listed = try listing.files(in: partitions())
+        } else {
+            listed = try isBounded || StreamCore.Host.exists(plan.path) ? listing.files() : []
+        }
+        return try listed.filter { try isWanted($0) }
+    }
+
     func reader(for split: SourceSplit, metrics: OperatorMetrics) throws -> any SplitReader {
+        if let order {
+            return try OrderedFilesReader(folder: plan.path, order: order, interval: plan.monitorInterval, position: split.position, files: files) { file, position, rows in
+                try reader(for: SourceSplit(id: file.path, position: position), file, rows: rows, metrics)
+            }
+        }
+        let (path, _) = Self.parse(split.id, hasRanges: plan.splitBytes != nil)
+        var file = DataFile(path: path, size: 0, modified: 0)
+        if !plan.partitionColumns.isEmpty || !scan.metadata.isEmpty { file = try listed(path) }
+        return try reader(for: split, file, rows: 0, metrics)
+    }
+
+    /// Reads one file, or a byte range of one, `rows` rows of which lie before the split's position.
+    private func reader(for split: SourceSplit, _ file: DataFile, rows: Int, _ metrics: OperatorMetrics) throws -> any FilePartReader {
         let (path, range) = Self.parse(split.id, hasRanges: plan.splitBytes != nil)
         guard let position = split.position.map({ Int($0) }) ?? .some(nil) else { throw badPosition(split) }
         if split.position != nil, position == nil { throw badPosition(split) }
-        var file = DataFile(path: path, size: 0, modified: 0)
-        if !plan.partitionColumns.isEmpty || !scan.metadata.isEmpty {
-            file = try listed(path)
-        }
         var next = 0
         var columns: [FileColumn] = try scan.projection.map { column in
             guard plan.partitionColumns.contains(column) else {
@@ -332,16 +377,32 @@ struct FilesystemSource: TableSource {
             }
             return .constant(try plan.partitionValue(column, file), plan.table.schema[column].type)
         }
+        let own = FileMetadata.own(order)
+        var asked: [String] = []
         for index in scan.metadata {
             let column = plan.table.metadata[index]
+            if let key = FormatMetadata.key(column.key, of: plan.format, own: own) {
+                columns.append(.decoded(decoded.count + asked.count, column.type))
+                asked.append(key)
+                continue
+            }
+            if column.key == FileMetadata.position {
+                columns.append(.position(order?.key(path) ?? path))
+                continue
+            }
             columns.append(
                 column.key == FileMetadata.errorOffset ? .errorOffset(column.type)
                     : BadInput.metadataKeys[column.key] != nil ? .error(key: column.key, column.type)
                     : .constant(FileMetadata.value(column, file), column.type))
         }
-        let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metrics: metrics)
-        let errors = try ErrorRows(plan.onError, decoder, types: decoded.map { plan.files.schema[$0].type }, metrics: metrics)
-        return try FileSplitReader(path: path, range: range, position: position, decoder: decoder, columns: columns, errors: errors,
+        if let whole = plan.format as? any FileFormat, whole.readsWholeFiles(plan.files) {
+            let rows = try whole.fileReader(path, table: plan.files, projection: decoded, metadata: asked, metrics: metrics)
+            return try WholeFileReader(rows, from: position ?? 0, columns: columns)
+        }
+        let decoder = try FormatFactory.decoder(for: plan.files, projection: decoded, metadata: asked, metrics: metrics)
+        let types = decoded.map { plan.files.schema[$0].type } + asked.map { plan.format.metadataKeys[$0]! }
+        let errors = try ErrorRows(plan.onError, decoder, types: types, metrics: metrics)
+        return try FileSplitReader(path: path, range: range, position: position, rows: rows, decoder: decoder, columns: columns, errors: errors,
                                    metrics: metrics)
     }
 

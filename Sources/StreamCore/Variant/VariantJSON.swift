@@ -39,8 +39,7 @@ public enum VariantJSON {
             case UInt8(ascii: "{"): try object(&out, depth)
             case UInt8(ascii: "["): try array(&out, depth)
             case UInt8(ascii: "\""):
-                let string = try string()
-                string.withUnsafeBytes { out.append(string: $0) }
+                if let plain = plainString() { out.append(string: plain) } else { try string().withUnsafeBytes { out.append(string: $0) } }
             case UInt8(ascii: "t"):
                 try word("true")
                 out.append(true)
@@ -89,20 +88,40 @@ public enum VariantJSON {
 
         private mutating func object(_ out: inout VariantWriter, _ depth: Int) throws(Failure) {
             var seen: Set<[UInt8]> = []
-            try out.object { (out, next) throws(Failure) in
-                if isEmpty(UInt8(ascii: "}")) { return }
+            let object = out.beginObject()
+            if !isEmpty(UInt8(ascii: "}")) {
                 repeat {
                     skipBlanks()
                     guard at < text.count, text[at] == UInt8(ascii: "\"") else { throw .malformed(at: at) }
-                    let key = try string()
-                    if !seen.insert(key).inserted, !allowsDuplicates { throw .duplicateKey(String(decoding: key, as: UTF8.self)) }
+                    let plain = plainString(), escaped = try plain == nil ? string() : []
+                    if !allowsDuplicates {
+                        let key = plain.map { Array($0) } ?? escaped
+                        if !seen.insert(key).inserted { throw .duplicateKey(String(decoding: key, as: UTF8.self)) }
+                    }
                     skipBlanks()
                     guard at < text.count, text[at] == UInt8(ascii: ":") else { throw .malformed(at: at) }
                     at += 1
                     try value(&out, depth + 1)
-                    next(&out, key)
+                    if let plain { out.endMember(key: plain) } else { escaped.withUnsafeBytes { out.endMember(key: $0) } }
                 } while try goesOn(UInt8(ascii: "}"))
             }
+            out.endObject(object)
+        }
+
+        /// A string without escapes, as it stands in the text; nil, and nothing is read, when it has some or does not end.
+        private mutating func plainString() -> UnsafeRawBufferPointer? {
+            let start = at + 1
+            var end = start
+            while end < text.count {
+                let c = text[end]
+                if c == UInt8(ascii: "\"") {
+                    at = end + 1
+                    return UnsafeRawBufferPointer(rebasing: text[start..<end])
+                }
+                if c == UInt8(ascii: "\\") || c < 0x20 { return nil }
+                end += 1
+            }
+            return nil
         }
 
         private mutating func string() throws(Failure) -> [UInt8] {

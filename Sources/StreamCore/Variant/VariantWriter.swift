@@ -1,10 +1,18 @@
 /// Puts a VARIANT together: the value that the `append` calls make, in the form that ``Variant`` describes.
 public struct VariantWriter {
     public private(set) var bytes: [UInt8] = []
+    /// Of the objects that are open, innermost last: the bytes of their keys so far, and where each key and value ends.
+    private var keys: [UInt8] = []
+    private var members: [(keyEnd: Int, valueEnd: Int)] = []
+    private var scratch: [UInt8] = []
 
     public init() {}
 
-    public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+    public mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        keys.removeAll(keepingCapacity: true)
+        members.removeAll(keepingCapacity: true)
+    }
 
     private mutating func put<T: BitwiseCopyable>(_ value: T) { withUnsafeBytes(of: value) { bytes.append(contentsOf: $0) } }
     private mutating func tag(_ kind: Variant.Kind) { bytes.append(kind.rawValue) }
@@ -88,32 +96,62 @@ public struct VariantWriter {
     public mutating func object<E: Error>(
         _ body: (inout VariantWriter, _ next: (inout VariantWriter, [UInt8]) -> Void) throws(E) -> Void
     ) throws(E) {
-        let start = bytes.count
-        var members: [(key: [UInt8], range: Range<Int>)] = []
-        var at = start
-        try body(&self) { writer, key in
-            members.append((key, at..<writer.bytes.count))
-            at = writer.bytes.count
+        let object = beginObject()
+        try body(&self) { writer, key in key.withUnsafeBytes { writer.endMember(key: $0) } }
+        endObject(object)
+    }
+
+    /// An object that is being written.
+    public struct OpenObject {
+        fileprivate let start: Int, keyStart: Int, firstMember: Int
+    }
+
+    /// Begins an object. For each member append its value and call ``endMember(key:)``, then ``endObject(_:)``.
+    public mutating func beginObject() -> OpenObject { OpenObject(start: bytes.count, keyStart: keys.count, firstMember: members.count) }
+
+    /// The value that was appended last is the one under `key`.
+    public mutating func endMember(key: UnsafeRawBufferPointer) {
+        keys.append(contentsOf: key)
+        members.append((keys.count, bytes.count))
+    }
+
+    /// Ends an object. Of equal keys the last one stays.
+    public mutating func endObject(_ object: OpenObject) {
+        let first = object.firstMember, count = members.count - first
+        func key(_ i: Int) -> Range<Int> { (i == 0 ? object.keyStart : members[first + i - 1].keyEnd)..<members[first + i].keyEnd }
+        func value(_ i: Int) -> Range<Int> { (i == 0 ? object.start : members[first + i - 1].valueEnd)..<members[first + i].valueEnd }
+        scratch.removeAll(keepingCapacity: true)
+        keys.withUnsafeBytes { keys in
+            func compare(_ i: Int, _ j: Int) -> Int {
+                ByteOrder.compare(UnsafeRawBufferPointer(rebasing: keys[key(i)]), UnsafeRawBufferPointer(rebasing: keys[key(j)]))
+            }
+            var order = Array(0..<count)
+            if (1..<max(count, 1)).contains(where: { compare($0 - 1, $0) >= 0 }) {
+                order.sort { i, j in
+                    let result = compare(i, j)
+                    return result == 0 ? i < j : result < 0
+                }
+                order = order.indices.filter { $0 + 1 == order.count || compare(order[$0], order[$0 + 1]) != 0 }.map { order[$0] }
+            }
+            scratch.append(Variant.Kind.object.rawValue)
+            Self.put(UInt32(order.count), &scratch)
+            var end: UInt32 = 0
+            for i in order {
+                end += UInt32(key(i).count)
+                Self.put(end, &scratch)
+            }
+            end = 0
+            for i in order {
+                end += UInt32(value(i).count)
+                Self.put(end, &scratch)
+            }
+            for i in order { scratch.append(contentsOf: keys[key(i)]) }
+            bytes.withUnsafeBytes { bytes in for i in order { scratch.append(contentsOf: bytes[value(i)]) } }
         }
-        let order = members.indices.sorted { i, j in
-            members[i].key == members[j].key ? i < j : members[i].key.lexicographicallyPrecedes(members[j].key)
-        }
-        let kept = order.indices.filter { $0 + 1 == order.count || members[order[$0]].key != members[order[$0 + 1]].key }.map { members[order[$0]] }
-        var made: [UInt8] = [Variant.Kind.object.rawValue]
-        Self.put(UInt32(kept.count), &made)
-        var end: UInt32 = 0
-        for member in kept {
-            end += UInt32(member.key.count)
-            Self.put(end, &made)
-        }
-        end = 0
-        for member in kept {
-            end += UInt32(member.range.count)
-            Self.put(end, &made)
-        }
-        for member in kept { made += member.key }
-        for member in kept { made += bytes[member.range] }
-        bytes.replaceSubrange(start..., with: made)
+        bytes.removeSubrange(object.start...)
+        bytes.append(contentsOf: scratch)
+        keys.removeSubrange(object.keyStart...)
+        members.removeSubrange(first...)
     }
 
     private static func put(_ value: UInt32, _ out: inout [UInt8]) { withUnsafeBytes(of: value) { out.append(contentsOf: $0) } }

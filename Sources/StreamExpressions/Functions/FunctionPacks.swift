@@ -22,5 +22,6 @@ extension FunctionRegistry {
         registry.registerArrayFunctions()
         registry.registerMapFunctions()
         registry.registerVariantFunctions()
+        registry.registerFlattenFunction()
     }
 }

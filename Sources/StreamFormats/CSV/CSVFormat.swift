@@ -14,12 +14,18 @@ public struct CSVOptions: Sendable {
     public var arrayDelimiter: [UInt8] = [UInt8(ascii: ";")]
     /// The first line of a file holds names: skipped when reading, written when writing.
     public var header = false
+    /// Columns are found by the names in the header; those that a file lacks are NULL. Else they are found by their places.
+    public var columnsByName = false
+    /// An empty field of a type other than text is NULL.
+    var emptyIsNull = false
+    /// Names that are left out of whole records.
+    var control: Set<String> = []
 
     public init() {}
 
     static let keys: Set<String> = [
         "csv.field-delimiter", "csv.quote-character", "csv.disable-quote-character", "csv.escape-character", "csv.null-literal",
-        "csv.ignore-parse-errors", "csv.allow-comments", "csv.array-element-delimiter", "csv.write-bigdecimal-in-scientific-notation", "csv.header",
+        "csv.ignore-parse-errors", "csv.allow-comments", "csv.array-element-delimiter", "csv.write-bigdecimal-in-scientific-notation", "csv.header", "csv.header.columns",
     ]
 
     init(_ options: FormatOptions) throws {
@@ -48,6 +54,10 @@ public struct CSVOptions: Sendable {
         // Decimals are always written plainly: the value is only checked.
         _ = try options.bool("csv.write-bigdecimal-in-scientific-notation", default: true)
         header = try options.bool("csv.header")
+        columnsByName = try options.choice("csv.header.columns", ["position", "name"]) == "name"
+        if columnsByName, !header {
+            throw options.error("option 'csv.header.columns' is 'name', but files have no header", fix: "set 'csv.header' = 'true'", key: "csv.header.columns")
+        }
         let special = [delimiter, quote, escape].compactMap { $0 }
         guard Set(special).count == special.count, !special.contains(10), !special.contains(13) else {
             throw options.error("delimiter, quote character and escape character of CSV must differ from each other and from line ends",
@@ -84,6 +94,13 @@ public struct CSVFormat: Format {
 
     public func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder {
         try CSVRecordDecoder(schema: table.schema, projection: projection, options: CSVOptions(FormatOptions(table: table)), metrics: metrics)
+    }
+
+    public var metadataKeys: [String: DataType] { [WholeRecord.key: .variant] }
+
+    public func decoder(_ table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any RecordDecoder {
+        let wanted = try WholeRecord.schema(table, projection, metadata, format: name)
+        return try CSVRecordDecoder(schema: wanted.schema, projection: wanted.projection, options: CSVOptions(FormatOptions(table: table)), metrics: metrics)
     }
 
     public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder {

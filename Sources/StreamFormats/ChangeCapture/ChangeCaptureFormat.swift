@@ -13,7 +13,13 @@ public enum ChangeCaptureFormat: String, CaseIterable, Format {
     public var producesChanges: Bool { true }
     public var findsRowPartsByName: Bool { true }
 
-    public var optionKeys: Set<String> { JSONOptions.sharedKeys(prefix: prefix).union(ownKeys) }
+    public var optionKeys: Set<String> { JSONOptions.sharedKeys(prefix: prefix).union(ownKeys).union([modeKey]) }
+
+    private var modeKey: String { prefix + "changelog-mode" }
+
+    public func changelogMode(_ table: TableDescriptor) -> ChangelogMode { ((try? mode(table)) ?? .all).changelogMode }
+
+    private func mode(_ table: TableDescriptor) throws -> ChangeMode { try ChangeMode(FormatOptions(table: table), key: modeKey, [.all, .append]) }
 
     var prefix: String { rawValue + "." }
 
@@ -54,7 +60,7 @@ public enum ChangeCaptureFormat: String, CaseIterable, Format {
         }
         let json = try JSONOptions(options, prefix: prefix)
         return try ChangeDecoder(
-            self, name: name, schema: table.schema, projection: projection, hasSchema: self == .debezium && options.bool("debezium-json.schema-include"),
+            self, mode: mode(table), name: name, schema: table.schema, primaryKey: table.primaryKey, projection: projection, hasSchema: self == .debezium && options.bool("debezium-json.schema-include"),
             filters: filters, metadata: wanted, ignoreErrorsOption: prefix + "ignore-parse-errors", ignoreErrors: json.ignoreParseErrors, metrics: metrics
         ) { fields in
             // Bad records are counted once they are known to be wanted.

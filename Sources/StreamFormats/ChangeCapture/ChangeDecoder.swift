@@ -18,6 +18,7 @@ final class ChangeDecoder: RecordDecoder {
     var onBadRecord: ((BadRecord) throws -> Void)?
 
     private let format: ChangeCaptureFormat
+    private let mode: ChangeMode
     private let name: String
     private let hasSchema: Bool
     private let ignoreErrors: Bool
@@ -28,6 +29,10 @@ final class ChangeDecoder: RecordDecoder {
     private let outputs: [Int]
     /// For each metadata column, where its field is among those behind the images, or else beside the payload.
     private let metadata: [(ChangeMetadata, field: Int)]
+    /// Where the whole image is in an image; nil when nobody wants it.
+    private let whole: Int?
+    /// Positions in an image that make up the primary key.
+    private let keys: [Int]
     private var filters: [NamePattern]
     /// Where the fields are that filters look at, behind the images.
     private let filterFields: [Int]
@@ -39,10 +44,12 @@ final class ChangeDecoder: RecordDecoder {
     /// - Parameters:
     ///   - ignoreErrorsOption: what a user sets to skip bad records, if there is such an option.
     ///   - makeReader: gives a decoder of messages with these fields.
-    init(_ format: ChangeCaptureFormat, name: String, schema: Schema, projection: [Int], hasSchema: Bool, filters: [NamePattern],
+    ///   - primaryKey: columns of the schema. An update that changes one of them is a delete and an insert.
+    init(_ format: ChangeCaptureFormat, mode: ChangeMode = .all, name: String, schema: Schema, primaryKey: [String], projection: [Int], hasSchema: Bool, filters: [NamePattern],
          metadata: [ChangeMetadata], ignoreErrorsOption: String?, ignoreErrors: Bool, metrics: OperatorMetrics,
          makeReader: (Schema) throws -> any EnvelopeDecoder) throws {
         self.format = format
+        self.mode = mode
         self.name = name
         self.hasSchema = hasSchema
         self.filters = filters
@@ -55,7 +62,9 @@ final class ChangeDecoder: RecordDecoder {
             wanted.append(column)
             return wanted.count - 1
         }
-        let image = DataType.row(wanted.map { Field(schema[$0].name, schema[$0].type) })
+        keys = wanted.indices.filter { primaryKey.contains(schema[wanted[$0]].name) }
+        whole = metadata.contains { $0.key == WholeRecord.key } ? wanted.count : nil
+        let image = DataType.row(wanted.map { Field(schema[$0].name, schema[$0].type) } + (whole == nil ? [] : [WholeRecord.field]))
         var fields: Schema
         switch format {
         case .debezium: fields = [Field("before", image), Field("after", image), Field("op", .string)]
@@ -71,7 +80,7 @@ final class ChangeDecoder: RecordDecoder {
         }
         let names = filters.map { Field($0.field, .string) }
         filterFields = names.map { place($0, in: &extra) }
-        self.metadata = metadata.map { ($0, $0.isOutside && hasSchema ? place($0.field, in: &outside) : place($0.field, in: &extra)) }
+        self.metadata = metadata.map { $0.key == WholeRecord.key || $0.key == ChangeMetadata.opKey ? ($0, -1) : ($0, $0.isOutside && hasSchema ? place($0.field, in: &outside) : place($0.field, in: &extra)) }
         fields += extra
         if hasSchema { fields = [Field("payload", .row(fields))] + outside }
         envelopes = try makeReader(fields)
@@ -137,16 +146,32 @@ final class ChangeDecoder: RecordDecoder {
             try bad(row, reason(problem, row, parts), chunk, span(row), recordOfEnvelope.map { Int($0[row]) }, before: rows.count)
         }
         let missing = oldImage?.parts?.fills.map(\.missing)
-        let columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
+        var columns = rows.columns(new: reading.new.children, old: reading.old.children, oldMissing: missing, newCount: reading.new.count)
+        if let whole, missing != nil { columns[whole] = rows.mergedWhole(new: reading.new.children[whole], old: reading.old.children[whole]) }
+        if !keys.isEmpty { replaceWhereKeysChange(&rows, keys.map { columns[$0] }) }
+        if mode == .append, let kept = rows.dropUpdateBefore() { columns = kept.withUnsafeBufferPointer { kept in columns.map { $0.gather(kept.baseAddress!, count: kept.count) } } }
         var all = outputs.map { columns[$0] }
         for (wanted, field) in metadata {
+            if wanted.key == ChangeMetadata.opKey {
+                all.append(rows.letters())
+                continue
+            }
+            if let whole, wanted.key == WholeRecord.key {
+                all.append(columns[whole])
+                continue
+            }
             let source = wanted.isOutside && hasSchema ? envelopes.columns[1 + field] : parts[3 + field]
             let column = wanted.column(source)
             all.append(rows.envelopes.withUnsafeBufferPointer { picks in
                 picks.baseAddress.map { column.gather($0, count: picks.count) } ?? ColumnBuilder(type: wanted.type).finish()
             })
         }
-        return (Batch(columns: all, physicalCount: rows.count, rowKinds: rows.kindBuffer()), rows.envelopes)
+        return (Batch(columns: all, physicalCount: rows.count, rowKinds: mode == .append ? nil : rows.kindBuffer()), rows.envelopes)
+    }
+
+    /// An update of the primary key takes one row away and adds another.
+    private func replaceWhereKeysChange(_ rows: inout ChangeRows, _ keys: [Column]) {
+        for row in rows.updates where keys.contains(where: { !$0.hasEqualValues(row, row + 1) }) { rows.makeReplacement(at: row) }
     }
 
     /// What is wrong with a message.
@@ -331,5 +356,20 @@ final class ChangeDecoder: RecordDecoder {
         let skip = ignoreErrorsOption.map { ", or set '\($0)' = 'true' to skip what cannot be read" } ?? ""
         throw StreamError(.runtime, "\(name) record at byte \(record.offset): \(record.reason); the record is \(excerpt)",
                           fix: "correct the record or the column types" + skip)
+    }
+}
+
+extension Column {
+    /// Whether two rows of a plain column are the same: both NULL, or equal values.
+    fileprivate func hasEqualValues(_ a: Int, _ b: Int) -> Bool {
+        guard isValid(a), isValid(b) else { return isValid(a) == isValid(b) }
+        switch type.physical {
+        case .view: return bytes(at: a).elementsEqual(bytes(at: b))
+        case .row, .list, .map, .null: return value(at: a) == value(at: b)
+        default:
+            let width = type.width
+            return UnsafeRawBufferPointer(start: values.base + a * width, count: width)
+                .elementsEqual(UnsafeRawBufferPointer(start: values.base + b * width, count: width))
+        }
     }
 }

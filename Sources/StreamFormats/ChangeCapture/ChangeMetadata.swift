@@ -8,6 +8,10 @@ struct ChangeMetadata {
         case milliseconds, seconds
         /// An entry of the field, which is a map; the second as milliseconds.
         case entry([String]), entryMilliseconds(String)
+        /// The image that a row came from.
+        case image
+        /// I, U or D.
+        case letter
     }
 
     let key: String
@@ -22,6 +26,9 @@ struct ChangeMetadata {
         (self.key, self.type, self.field, self.form, self.isOutside) = (key, type, field, form, isOutside)
     }
 
+    private static let row = ChangeMetadata(WholeRecord.key, .variant, WholeRecord.field, .image)
+    static let opKey = "op"
+    private static let op = ChangeMetadata(opKey, .string, Field("op", .string), .letter)
     private static let textMap = DataType.map(key: .string, value: .string)
 
     static func all(_ format: ChangeCaptureFormat) -> [ChangeMetadata] {
@@ -35,7 +42,7 @@ struct ChangeMetadata {
                 ChangeMetadata("source.database", .string, source, .entry(["db"])),
                 ChangeMetadata("source.schema", .string, source, .entry(["schema"])),
                 ChangeMetadata("source.table", .string, source, .entry(["table", "collection"])),
-                ChangeMetadata("source.properties", textMap, source, .asIs),
+                ChangeMetadata("source.properties", textMap, source, .asIs), row, op,
             ]
         case .canal:
             let types = DataType.map(key: .string, value: .int)
@@ -45,14 +52,14 @@ struct ChangeMetadata {
                 ChangeMetadata("sql-type", types, Field("sqlType", types), .asIs),
                 ChangeMetadata("pk-names", .array(.string), Field("pkNames", .array(.string)), .asIs),
                 ChangeMetadata("ingestion-timestamp", .timestampLTZ(3), Field("ts", .bigint), .milliseconds),
-                ChangeMetadata("event-timestamp", .timestampLTZ(3), Field("es", .bigint), .milliseconds),
+                ChangeMetadata("event-timestamp", .timestampLTZ(3), Field("es", .bigint), .milliseconds), row, op,
             ]
         case .maxwell:
             return [
                 ChangeMetadata("database", .string, Field("database", .string), .asIs),
                 ChangeMetadata("table", .string, Field("table", .string), .asIs),
                 ChangeMetadata("primary-key-columns", .array(.string), Field("primary_key_columns", .array(.string)), .asIs),
-                ChangeMetadata("ingestion-timestamp", .timestampLTZ(3), Field("ts", .bigint), .seconds),
+                ChangeMetadata("ingestion-timestamp", .timestampLTZ(3), Field("ts", .bigint), .seconds), row, op,
             ]
         }
     }
@@ -60,7 +67,7 @@ struct ChangeMetadata {
     /// One value for each message, from the column of the field.
     func column(_ source: Column) -> Column {
         switch form {
-        case .asIs: return source
+        case .asIs, .image, .letter: return source
         case .milliseconds: return source.retyped(type)
         case .seconds: return built(source) { Int64(clamping: Int128(source.pointer(as: Int64.self)[$0]) * 1_000) }
         case .entryMilliseconds(let name):

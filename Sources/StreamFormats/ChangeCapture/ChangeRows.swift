@@ -21,6 +21,36 @@ struct ChangeRows {
 
     var count: Int { picks.count }
 
+    /// The kinds of an update whose rows have different keys: the old row goes, another one comes.
+    mutating func makeReplacement(at row: Int) {
+        kinds[row] = RowKind.delete.rawValue
+        kinds[row + 1] = RowKind.insert.rawValue
+    }
+
+    /// Drops the rows before updates. Returns which rows stay; nil = all.
+    mutating func dropUpdateBefore() -> [Int32]? {
+        guard hasOld else { return nil }
+        let kept = kinds.indices.filter { kinds[$0] != RowKind.updateBefore.rawValue }
+        guard kept.count < kinds.count else { return nil }
+        (picks, pairs) = (kept.map { picks[$0] }, kept.map { pairs[$0] })
+        (kinds, envelopes) = (kept.map { kinds[$0] }, kept.map { envelopes[$0] })
+        return kept.map { Int32(truncatingIfNeeded: $0) }
+    }
+
+    /// I, U or D for each row: what becomes of it.
+    func letters() -> Column {
+        let values = Buffer(zeroed: max(count, 1) * MemoryLayout<StringView>.stride), views = values.pointer(as: StringView.self)
+        for i in 0..<count {
+            // +I, -U, +U, -D
+            let letter: StaticString = kinds[i] == 0 ? "I" : kinds[i] == 3 ? "D" : "U"
+            views[i] = .inline(letter.utf8Start, 1)
+        }
+        return Column(type: .string, count: count, values: values)
+    }
+
+    /// Rows that begin an update, each followed by its other half.
+    var updates: [Int] { hasOld ? kinds.indices.filter { kinds[$0] == RowKind.updateBefore.rawValue } : [] }
+
     mutating func add(new: Int, _ kind: RowKind, _ envelope: Int) {
         append(Int32(truncatingIfNeeded: new), pair: Int32(truncatingIfNeeded: new), kind, envelope)
     }
@@ -56,6 +86,36 @@ struct ChangeRows {
         }
     }
 
+    /// VARIANT columns: rows of old images have the members of the new one that they leave out.
+    func mergedWhole(new: Column, old: Column) -> Column {
+        let builder = ColumnBuilder(type: .variant, capacity: count)
+        var writer = VariantWriter()
+        for i in 0..<count {
+            let pick = Int(picks[i])
+            guard pick < 0 else {
+                if new.isValid(pick) { builder.append(bytes: new.bytes(at: pick)) } else { builder.appendNull() }
+                continue
+            }
+            guard old.isValid(~pick), new.isValid(Int(pairs[i])) else {
+                builder.appendNull()
+                continue
+            }
+            let (now, before) = (Variant(new.bytes(at: Int(pairs[i]))), Variant(old.bytes(at: ~pick)))
+            writer.removeAll()
+            writer.object { out, next in
+                // Of equal keys the last one stays.
+                for source in [now, before] {
+                    for j in 0..<source.count {
+                        out.append(source.value(j))
+                        next(&out, Array(source.key(j)))
+                    }
+                }
+            }
+            writer.bytes.withUnsafeBytes { builder.append(bytes: $0) }
+        }
+        return builder.finish()
+    }
+
     private static var none: UnsafePointer<Int32> { UnsafePointer(Buffer.empty.pointer(as: Int32.self)) }
 
     /// Indices into new images followed by old ones.
@@ -77,7 +137,7 @@ struct ChangeRows {
     }
 
     /// The values of `a`, then those of `b`. Both are plain columns of one type that were filled together.
-    private static func stacked(_ a: Column, _ b: Column) -> Column {
+    static func stacked(_ a: Column, _ b: Column) -> Column {
         let n = a.count + b.count
         var validity: Buffer?
         if a.validity != nil || b.validity != nil {

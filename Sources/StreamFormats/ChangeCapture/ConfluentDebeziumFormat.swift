@@ -18,7 +18,7 @@ public struct ConfluentDebeziumFormat: Format {
     public func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder {
         let options = try ConfluentOptions(table, name)
         let registry = access(options.registry)
-        return try ChangeDecoder(.debezium, name: name, schema: table.schema, projection: projection, hasSchema: false, filters: [], metadata: [],
+        return try ChangeDecoder(.debezium, name: name, schema: table.schema, primaryKey: table.primaryKey, projection: projection, hasSchema: false, filters: [], metadata: [],
                                  ignoreErrorsOption: nil, ignoreErrors: false, metrics: metrics) { fields in
             try AvroRecordDecoder(name: name, schema: fields, projection: Array(fields.indices), writers: .registry(registry), reader: options.reader,
                                   metrics: OperatorMetrics())

@@ -28,6 +28,11 @@ public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
     /// Whether `spans` is kept: which bytes of the chunk each row of the last batch of lines came from.
     var keepsSpans = false
     private(set) var spans: [Range<Int>] = []
+    /// An object that begins with this field, a list, stands for the objects in it.
+    var listField: [UInt8] = []
+    /// The slot that takes whole records, and how many slots there are before it.
+    private let whole: UnsafeMutablePointer<Slot>?
+    private let slotCount: Int
 
     private typealias Text = UnsafePointer<UInt8>
 
@@ -52,14 +57,20 @@ public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
         }
         func prepare(_ group: ColumnFillGroup) {
             for fill in group.fills {
-                if case .row(let fields) = fill.type { fill.slot.pointee.names = addNames(fields.map(\.name)) }
+                if case .row(let fields) = fill.type {
+                    fill.slot.pointee.keepsWhole = fields.last?.name == WholeRecord.name
+                    fill.slot.pointee.names = addNames(fields.map(\.name).filter { $0 != WholeRecord.name })
+                }
                 // A prefix that is true from the start, so that no other text can pass for one: see JSONReader.timestamp.
                 let epoch: StaticString = options.timestamps == .sql ? "1970-01-01 00:00" : "1970-01-01T00:00"
                 fill.slot.pointee.prefix = (JSONScan.word(epoch.utf8Start), JSONScan.word(epoch.utf8Start + 8))
                 if let parts = fill.parts { prepare(parts) }
             }
         }
-        _ = addNames(self.schema.map(\.name))
+        let keepsWhole = self.schema.last?.name == WholeRecord.name
+        slotCount = self.schema.count - (keepsWhole ? 1 : 0)
+        whole = keepsWhole ? fills.slots + slotCount : nil
+        _ = addNames(self.schema.prefix(slotCount).map(\.name))
         prepare(fills)
         names = all
         self.metrics = metrics
@@ -113,7 +124,7 @@ public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
                        offset: Int, _ base: UnsafePointer<UInt8>) throws {
         var reader = self.reader
         defer { self.reader = reader }
-        let slots = fills.slots, slotCount = fills.fills.count, top = names[0]
+        let slots = fills.slots, slotCount = slotCount, top = names[0], whole = whole, isList = !listField.isEmpty
         var p = position
         var row = rows
         var capacity = rowCapacity
@@ -128,8 +139,8 @@ public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
                 capacity = rowCapacity
             }
             var next: Text?
-            if p[0] == UInt8(ascii: "{") {
-                next = reader.object(slots, slotCount, top, row, p)
+            if p[0] == UInt8(ascii: "{"), !isList {
+                next = reader.record(slots, slotCount, top, whole: whole, row, p)
                 if next != nil { row += 1 }
             } else {
                 next = unusual(&reader, p, &row)
@@ -156,42 +167,77 @@ public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
     @inline(never)
     private func unusual(_ reader: inout JSONReader, _ start: UnsafePointer<UInt8>, _ row: inout Int) -> UnsafePointer<UInt8>? {
         let p = reader.skipSpace(start)
-        let slots = fills.slots, slotCount = fills.fills.count, top = names[0]
         switch p[0] {
         case UInt8(ascii: "{"):
-            let next = reader.object(slots, slotCount, top, row, p)
+            if !listField.isEmpty, let list = listStart(reader, p) { return wrapped(&reader, list, &row) }
+            let next = reader.record(fills.slots, slotCount, names[0], whole: whole, row, p)
             if next != nil { row += 1 }
             return next
         case 0x0A, 0: return p
         case UInt8(ascii: "n") where JSONScan.half(p) == JSONScan.wordNull: return p + 4
-        case UInt8(ascii: "["):
-            var at = reader.skipSpace(p + 1)
-            if at[0] == UInt8(ascii: "]") { return at + 1 }
-            while true {
-                if row >= rowCapacity { grow(row + 1) }
-                if at[0] == UInt8(ascii: "{") {
-                    guard let next = reader.object(slots, slotCount, top, row, at) else { return nil }
-                    row += 1
-                    at = next
-                } else if JSONScan.half(at) == JSONScan.wordNull {
-                    at += 4
-                } else {
-                    reader.failure = JSONFailure(reason: .notObject, position: at)
-                    return nil
-                }
-                at = reader.skipSpace(at)
-                if at[0] == UInt8(ascii: "]") { return at + 1 }
-                guard at[0] == UInt8(ascii: ",") else {
-                    reader.failure = JSONFailure(reason: .syntax, position: at)
-                    return nil
-                }
-                at = reader.skipSpace(at + 1)
-            }
+        case UInt8(ascii: "["): return list(&reader, p, &row)
         default:
             let isValue = reader.skip(p, depth: 1) != nil
             reader.failure = JSONFailure(reason: isValue ? .notObject : .syntax, position: isValue ? p : reader.failure.position)
             return nil
         }
+    }
+
+    /// A record for each object of the list whose bracket is at `p`.
+    private func list(_ reader: inout JSONReader, _ p: UnsafePointer<UInt8>, _ row: inout Int) -> UnsafePointer<UInt8>? {
+        var at = reader.skipSpace(p + 1)
+        if at[0] == UInt8(ascii: "]") { return at + 1 }
+        while true {
+            if row >= rowCapacity { grow(row + 1) }
+            if at[0] == UInt8(ascii: "{") {
+                guard let next = reader.record(fills.slots, slotCount, names[0], whole: whole, row, at) else { return nil }
+                row += 1
+                at = next
+            } else if JSONScan.half(at) == JSONScan.wordNull {
+                at += 4
+            } else {
+                reader.failure = JSONFailure(reason: .notObject, position: at)
+                return nil
+            }
+            at = reader.skipSpace(at)
+            if at[0] == UInt8(ascii: "]") { return at + 1 }
+            guard at[0] == UInt8(ascii: ",") else {
+                reader.failure = JSONFailure(reason: .syntax, position: at)
+                return nil
+            }
+            at = reader.skipSpace(at + 1)
+        }
+    }
+
+    /// The bracket of the list that the object at `p` begins with under ``listField``; nil when it begins with something else.
+    private func listStart(_ reader: JSONReader, _ p: UnsafePointer<UInt8>) -> UnsafePointer<UInt8>? {
+        var at = reader.skipSpace(p + 1)
+        guard at[0] == UInt8(ascii: "\"") else { return nil }
+        for byte in listField {
+            at += 1
+            guard at[0] == byte else { return nil }
+        }
+        guard at[1] == UInt8(ascii: "\"") else { return nil }
+        at = reader.skipSpace(at + 2)
+        guard at[0] == UInt8(ascii: ":") else { return nil }
+        at = reader.skipSpace(at + 1)
+        return at[0] == UInt8(ascii: "[") ? at : nil
+    }
+
+    /// The list of an object, and the fields behind it, which are passed over.
+    private func wrapped(_ reader: inout JSONReader, _ start: UnsafePointer<UInt8>, _ row: inout Int) -> UnsafePointer<UInt8>? {
+        guard let end = list(&reader, start, &row) else { return nil }
+        var at = reader.skipSpace(end)
+        while at[0] == UInt8(ascii: ",") {
+            at = reader.skipSpace(at + 1)
+            guard at[0] == UInt8(ascii: "\""), let name = reader.skip(at, depth: 1) else { break }
+            at = reader.skipSpace(name)
+            guard at[0] == UInt8(ascii: ":"), let value = reader.skip(reader.skipSpace(at + 1), depth: 1) else { break }
+            at = reader.skipSpace(value)
+        }
+        if at[0] == UInt8(ascii: "}") { return at + 1 }
+        reader.failure = JSONFailure(reason: .syntax, position: at)
+        return nil
     }
 
     // MARK: messages
@@ -299,6 +345,7 @@ public final class JSONRecordDecoder: RecordDecoder, EnvelopeDecoder {
             let name = failure.slot.flatMap { missing in schema.indices.first { fills.slots + $0 == missing }.map { schema[$0].name } }
             return "\(fieldText)field \"\(name ?? "of \(type)")\" is missing, and 'json.fail-on-missing-field' is true"
         case .depth: return "\(fieldText)it is nested deeper than \(JSONReader.depthMax) levels"
+        case .attribute: return "\(fieldText)\(near(position, end)) is not an attribute value of DynamoDB, such as {\"S\":\"text\"}"
         case .mapKey: return "\(fieldText)a key occurs twice in a \(type)"
         case .notObject: return "it is not an object but \(near(position, end))"
         case .trailing: return "something follows the record's end at its byte \(at): \(near(min(position, end), end))"

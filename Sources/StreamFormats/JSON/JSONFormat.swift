@@ -78,6 +78,13 @@ public struct JSONFormat: Format {
         try JSONRecordDecoder(schema: table.schema, projection: projection, options: JSONOptions(FormatOptions(table: table)), metrics: metrics)
     }
 
+    public var metadataKeys: [String: DataType] { [WholeRecord.key: .variant] }
+
+    public func decoder(_ table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any RecordDecoder {
+        let wanted = try WholeRecord.schema(table, projection, metadata, format: name)
+        return try JSONRecordDecoder(schema: wanted.schema, projection: wanted.projection, options: JSONOptions(FormatOptions(table: table)), metrics: metrics)
+    }
+
     public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder {
         try JSONRecordEncoder(schema: table.schema, options: JSONOptions(FormatOptions(table: table)))
     }

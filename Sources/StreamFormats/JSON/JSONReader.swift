@@ -2,7 +2,7 @@ import StreamCore
 
 /// Why a record was given up.
 struct JSONFailure {
-    enum Reason: UInt8 { case none, syntax, conversion, missingField, depth, trailing, notObject, mapKey }
+    enum Reason: UInt8 { case none, syntax, conversion, missingField, depth, trailing, notObject, mapKey, attribute }
     var reason = Reason.none
     var position: UnsafePointer<UInt8>?
     /// End of the value, for conversions.
@@ -44,7 +44,7 @@ struct JSONReader {
     }
 
     @inline(never)
-    private mutating func fail(_ reason: JSONFailure.Reason, _ p: Text, end: Text? = nil, slot: SlotPointer? = nil) -> Text? {
+    mutating func fail(_ reason: JSONFailure.Reason, _ p: Text, end: Text? = nil, slot: SlotPointer? = nil) -> Text? {
         failure = JSONFailure(reason: reason, position: p, end: end, slot: slot)
         return nil
     }
@@ -67,6 +67,24 @@ struct JSONReader {
 
     /// The object whose opening brace is at `start`, one slot per wanted field, at index `row` of each.
     mutating func object(_ slots: SlotPointer, _ slotCount: Int, _ names: UnsafeMutablePointer<FieldNames>, _ row: Int, _ start: Text) -> Text? {
+        members(slots, slotCount, names, row, start, areAttributes: false)
+    }
+
+    /// An object at the top of a record. The slot `whole` takes all of it as a VARIANT.
+    @inline(__always)
+    mutating func record(
+        _ slots: SlotPointer, _ slotCount: Int, _ names: UnsafeMutablePointer<FieldNames>, whole: SlotPointer?, _ row: Int, _ start: Text
+    ) -> Text? {
+        guard let next = object(slots, slotCount, names, row, start) else { return nil }
+        guard let whole else { return next }
+        return variant(whole, row, start)
+    }
+
+    /// - Parameter areAttributes: values are attribute values of DynamoDB.
+    @inline(__always)
+    mutating func members(
+        _ slots: SlotPointer, _ slotCount: Int, _ names: UnsafeMutablePointer<FieldNames>, _ row: Int, _ start: Text, areAttributes: Bool
+    ) -> Text? {
         objects &+= 1
         let stamp = objects
         var seen = 0
@@ -102,7 +120,7 @@ struct JSONReader {
                         slot.pointee.stamp = stamp
                         seen &+= 1
                     }
-                    guard let next = value(slot, row, p) else {
+                    guard let next = areAttributes ? attribute(slot, row, p) : value(slot, row, p) else {
                         failure.path.append(String(decoding: UnsafeBufferPointer(start: entries[guess].bytes, count: entries[guess].count), as: UTF8.self))
                         return nil
                     }
@@ -162,7 +180,7 @@ struct JSONReader {
     // MARK: values
 
     @inline(__always)
-    private mutating func value(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+    mutating func value(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
         switch slot.pointee.kind {
         case .int32:
             if let (value, next) = integer(p), let narrow = Int32(exactly: value) {
@@ -223,7 +241,7 @@ struct JSONReader {
         case .row where p[0] == UInt8(ascii: "{"):
             slot.markValid(row)
             if slot.pointee.childCount > 0, slot.pointee.children!.pointee.missing != nil { clearMissing(slot, row) }
-            return object(slot.pointee.children!, slot.pointee.childCount, slot.pointee.names!, row, p)
+            return image(slot, row, p)
         case .array where p[0] == UInt8(ascii: "["):
             return array(slot, row, p)
         case .map where p[0] == UInt8(ascii: "{"):
@@ -235,8 +253,19 @@ struct JSONReader {
         return convert(slot, row, p)
     }
 
+    /// The parts of a ROW, and in a hidden last part all of it.
+    private mutating func image(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+        let parts = slot.pointee.children!, count = slot.pointee.childCount
+        guard slot.pointee.keepsWhole || slot.pointee.areAttributes else { return object(parts, count, slot.pointee.names!, row, p) }
+        let named = slot.pointee.keepsWhole ? count - 1 : count, areAttributes = slot.pointee.areAttributes
+        guard let next = areAttributes ? attributes(parts, named, slot.pointee.names!, row, p) : object(parts, named, slot.pointee.names!, row, p)
+        else { return nil }
+        guard slot.pointee.keepsWhole else { return next }
+        return areAttributes ? wholeItem(parts + named, row, p) : variant(parts + named, row, p)
+    }
+
     /// Any value; of equal keys the last one counts.
-    private mutating func variant(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+    mutating func variant(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
         guard let next = skip(p, depth: 1) else { return nil }
         var writer = VariantWriter()
         do throws(VariantJSON.Failure) {
@@ -244,17 +273,22 @@ struct JSONReader {
         } catch {
             return fail(.syntax, p)
         }
+        keep(writer.bytes, slot, row)
+        return next
+    }
+
+    /// Stores bytes that lie nowhere else.
+    func keep(_ bytes: [UInt8], _ slot: SlotPointer, _ row: Int) {
         let heaps = heapList._withUnsafeGuaranteedRef { $0 }
-        let n = writer.bytes.count, out = heaps.reserve(n)
-        writer.bytes.withUnsafeBytes { UnsafeMutableRawPointer(out).copyMemory(from: $0.baseAddress!, byteCount: n) }
+        let n = bytes.count, out = heaps.reserve(n)
+        bytes.withUnsafeBytes { if let from = $0.baseAddress { UnsafeMutableRawPointer(out).copyMemory(from: from, byteCount: n) } }
         let (heap, offset) = heaps.commit(n > StringView.inlineLength ? n : 0)
         slot.store(inline: UnsafePointer(out), n, heap: heap, offset: offset, at: row)
-        return next
     }
 
     /// An integer of at most 18 digits without fraction or exponent.
     @inline(__always)
-    private func integer(_ start: Text) -> (Int64, Text)? {
+    func integer(_ start: Text) -> (Int64, Text)? {
         var p = start
         let negative = p[0] == UInt8(ascii: "-")
         if negative { p += 1 }
@@ -320,14 +354,14 @@ struct JSONReader {
 
     /// Up to 2^53 and 10^18 both operands are exact, so one division rounds correctly (Clinger's fast case).
     @inline(__always)
-    private func double(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+    func double(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
         guard let (negative, digits, scale, next) = fixedPoint(p) else { return nil }
         let magnitude = digits <= 1 << 53 ? Double(digits) / powers[scale] : NumberText.quotient(digits, scale: scale, as: Double.self)
         slot.store(negative ? -magnitude : magnitude, at: row)
         return next
     }
 
-    private func float(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+    func float(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
         guard let (negative, digits, scale, next) = fixedPoint(p) else { return nil }
         let magnitude = NumberText.quotient(digits, scale: scale, as: Float.self)
         slot.store(negative ? -magnitude : magnitude, at: row)
@@ -417,7 +451,26 @@ struct JSONReader {
 
     // MARK: lists
 
-    private mutating func array(_ slot: SlotPointer, _ row: Int, _ start: Text) -> Text? {
+    private mutating func array(_ slot: SlotPointer, _ row: Int, _ start: Text) -> Text? { elements(slot, row, start, .plain) }
+
+    private mutating func map(_ slot: SlotPointer, _ row: Int, _ start: Text) -> Text? { entries(slot, row, start, .plain) }
+
+    /// What stands in a list: JSON values, attribute values of DynamoDB, or the members of its sets.
+    enum ItemForm { case plain, attribute, text, number, binary }
+
+    @inline(__always)
+    private mutating func item(_ slot: SlotPointer, _ row: Int, _ p: Text, _ form: ItemForm) -> Text? {
+        switch form {
+        case .plain: value(slot, row, p)
+        case .attribute: attribute(slot, row, p)
+        case .text: attributeText(slot, row, p)
+        case .number: attributeNumber(slot, row, p)
+        case .binary: attributeBinary(slot, row, p)
+        }
+    }
+
+    @inline(__always)
+    mutating func elements(_ slot: SlotPointer, _ row: Int, _ start: Text, _ form: ItemForm) -> Text? {
         let element = slot.pointee.children!
         var at = slot.beginList(row)
         var p = skipSpace(start + 1)
@@ -427,7 +480,7 @@ struct JSONReader {
         }
         while true {
             element.ensure(at)
-            guard let next = value(element, at, p) else { return nil }
+            guard let next = item(element, at, p, form) else { return nil }
             at += 1
             p = skipSpace(next)
             if p[0] == UInt8(ascii: ",") {
@@ -440,8 +493,9 @@ struct JSONReader {
         }
     }
 
-    private mutating func map(_ slot: SlotPointer, _ row: Int, _ start: Text) -> Text? {
-        let key = slot.pointee.children!, item = key + 1
+    @inline(__always)
+    mutating func entries(_ slot: SlotPointer, _ row: Int, _ start: Text, _ form: ItemForm) -> Text? {
+        let key = slot.pointee.children!, entry = key + 1
         let begin = slot.beginList(row)
         var at = begin
         var keys = MapKeys()
@@ -453,14 +507,14 @@ struct JSONReader {
         while true {
             guard p[0] == UInt8(ascii: "\"") else { return fail(.syntax, p) }
             key.ensure(at)
-            item.ensure(at)
+            entry.ensure(at)
             guard let afterKey = value(key, at, p) else { return nil }
             let old = keys.find(key, begin, at, heapList)
             p = skipSpace(afterKey)
             guard p[0] == UInt8(ascii: ":") else { return fail(.syntax, p) }
             p = skipSpace(p + 1)
-            if old != nil, !item.pointee.allowsRewrite { return fail(.mapKey, afterKey, slot: key) }
-            guard let next = value(item, old ?? at, p) else { return nil }
+            if old != nil, !entry.pointee.allowsRewrite { return fail(.mapKey, afterKey, slot: key) }
+            guard let next = item(entry, old ?? at, p, form) else { return nil }
             if old == nil { at += 1 }
             p = skipSpace(next)
             if p[0] == UInt8(ascii: ",") {
@@ -517,7 +571,7 @@ struct JSONReader {
 
     /// Reads a value in any of the forms that Flink takes for the type.
     @inline(never)
-    private mutating func convert(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
+    mutating func convert(_ slot: SlotPointer, _ row: Int, _ p: Text) -> Text? {
         if JSONScan.half(p) == JSONScan.wordNull {
             slot.setNull(row)
             return p + 4

@@ -57,6 +57,14 @@ public enum TableChange: Sendable {
     case addPartitions([PartitionSpec], ifNotExists: Bool)
     case dropPartitions([PartitionSpec], ifExists: Bool)
     case recoverPartitions
+
+    /// It is about columns, keys or the watermark.
+    var isOfColumns: Bool {
+        switch self {
+        case .rename, .setOptions, .resetOptions, .addPartitions, .dropPartitions, .recoverPartitions: false
+        case .renameColumn, .add, .modify, .dropColumns, .dropPrimaryKey, .dropConstraint, .dropWatermark: true
+        }
+    }
 }
 
 /// Where a column goes.

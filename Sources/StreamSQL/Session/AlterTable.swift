@@ -14,6 +14,11 @@ extension SQLSession {
         let entry = try catalog.lookUp(name, script)
         try check(entry, is: "table", name, script, form: "ALTER")
         guard case .table(let old) = entry else { return .message("") }
+        if old.declaration.columns.isEmpty, change.isOfColumns {
+            throw script.error(
+                .validate, "table \(old.name) is declared without columns: it has those of its files", fix: "drop it and create it again with a list of columns",
+                at: name.span)
+        }
         let changed = try relocating(script, name.span) {
             var alteration = TableAlteration(name: old.name, declaration: old.declaration)
             try alteration.apply(change)

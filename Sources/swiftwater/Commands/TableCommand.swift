@@ -7,7 +7,7 @@ struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "table", abstract: "Look at a Hudi table: show, timeline, files, query, diff.",
         discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self])
+        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self])
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
