@@ -15,15 +15,15 @@ package struct UpsertMerge {
     package let context: DataFileContext
     /// Makes the keys of stored rows when the files do not hold them.
     package let keyGenerator: KeyGenerator
-    package let orderingColumn: Int?
+    package let orderingColumns: [Int]
     package let globalKeys: Bool
     /// Threads that write file groups side by side.
     package let threads: Int
 
     package init(buffer: UpsertBuffer, index: KeyIndex, groups: FileGroupTable, router: FileRouter, context: DataFileContext,
-                 keyGenerator: KeyGenerator, orderingColumn: Int?, globalKeys: Bool, threads: Int = 1) {
+                 keyGenerator: KeyGenerator, orderingColumns: [Int], globalKeys: Bool, threads: Int = 1) {
         (self.buffer, self.index, self.groups, self.router, self.context) = (buffer, index, groups, router, context)
-        (self.keyGenerator, self.orderingColumn, self.globalKeys, self.threads) = (keyGenerator, orderingColumn, globalKeys, threads)
+        (self.keyGenerator, self.orderingColumns, self.globalKeys, self.threads) = (keyGenerator, orderingColumns, globalKeys, threads)
     }
 
     private static let fewBytes: Int64 = 16 << 20
@@ -53,7 +53,7 @@ package struct UpsertMerge {
         let plans = makePlans()
         // Threads pay for files of some size; smaller ones are written in an order that does not change from run to run.
         let threads = plans.reduce(0) { $0 + groups.bytes(of: $1.group) } >= Self.fewBytes ? threads : 1
-        if orderingColumn != nil { try inParallel(plans.count, threads) { try findLosers(plans[$0]) } }
+        if !orderingColumns.isEmpty { try inParallel(plans.count, threads) { try findLosers(plans[$0]) } }
         for plan in plans { decide(plan, &fates) }
         let changing = plans.filter { !$0.rows.isEmpty }
         for plan in changing { plan.writer = try router.writer(replacing: plan.group) }
@@ -86,20 +86,26 @@ package struct UpsertMerge {
 
     /// Looks for stored rows that are newer than what has come for their keys.
     private func findLosers(_ plan: Plan) throws {
-        let c = orderingColumn!, slice = groups.slices[plan.group], wanted = [context.schema[c]]
+        let slice = groups.slices[plan.group], wanted = orderingColumns.map { context.schema[$0] }
         let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: context.commit.fieldIDs(wanted), constants: slice.constants)
         var first: Int64 = 0, next = 0
         while next < plan.hits.count, let batch = try reader.next() {
-            let end = first + Int64(batch.physicalCount), stored = batch.columns[0].flat()
+            let end = first + Int64(batch.physicalCount), stored = batch.columns.map { $0.flat() }
             while next < plan.hits.count, plan.hits[next].row < end {
-                let hit = plan.hits[next], entry = buffer.entries[hit.entry], new = buffer.column(c, of: entry), row = Int(entry.row)
-                // A delete that says nothing of its time is one of now.
-                let isNow = entry.isDelete && !new.isValid(row)
-                if !isNow, OrderingValue.compare(new, row, stored, Int(hit.row - first)) < 0 { plan.losers.insert(next) }
+                let hit = plan.hits[next], entry = buffer.entries[hit.entry]
+                if !buffer.isOfNow(entry), isOlder(entry, than: stored, Int(hit.row - first)) { plan.losers.insert(next) }
                 next += 1
             }
             first = end
         }
+    }
+
+    private func isOlder(_ entry: UpsertBuffer.Entry, than stored: [Column], _ row: Int) -> Bool {
+        for (i, c) in orderingColumns.enumerated() {
+            let order = OrderingValue.compare(buffer.column(c, of: entry), Int(entry.row), stored[i], row)
+            if order != 0 { return order < 0 }
+        }
+        return false
     }
 
     private func decide(_ plan: Plan, _ fates: inout [Fate]) {
