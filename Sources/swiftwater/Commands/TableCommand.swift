@@ -5,9 +5,9 @@ import StreamSQL
 
 struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "table", abstract: "Look at a Hudi table: show, timeline, query.",
+        commandName: "table", abstract: "Look at a Hudi table and maintain it: show, timeline, query, clean, cluster, rollback, savepoint, restore.",
         discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, QueryOf.self])
+        subcommands: [Show.self, TimelineOf.self, QueryOf.self] + maintenance)
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
