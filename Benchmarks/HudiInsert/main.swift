@@ -5,8 +5,11 @@ import StreamCore
 // Inserts five-column rows into a new Hudi table and prints rows per second and peak memory.
 //
 //     HudiInsert [rows] [codec] [partitions] [operation]        defaults: 5000000 zstd 1 insert
+//     KEEP=DIR keeps the table there
 //
-// With upsert the same rows are written twice: first as new keys, then as changes of all of them.
+// With upsert the same rows are written twice: first as new keys, then as changes of all of them. With changes the rows are inserted
+// first, then every twentieth of them is changed by one upsert. Then the table is read: three of its columns, three with a
+// condition that statistics answer in part, all columns, and single rows by their keys.
 
 #if canImport(Glibc)
 import Glibc
@@ -42,8 +45,9 @@ func run() throws {
     let codec = arguments.count > 2 ? arguments[2] : "zstd"
     let partitions = arguments.count > 3 ? Int(arguments[3])! : 1
     let operation = arguments.count > 4 ? arguments[4] : "insert"
-    let path = NSTemporaryDirectory() + "swiftwater-bench-" + UUID().uuidString
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let kept = ProcessInfo.processInfo.environment["KEEP"]
+    let path = kept ?? NSTemporaryDirectory() + "swiftwater-bench-" + UUID().uuidString
+    defer { if kept == nil { try? FileManager.default.removeItem(atPath: path) } }
     let schema = [Field("id", .bigint), Field("status", .string), Field("value", .double), Field("device", .string), Field("ts", .timestamp(3))]
     let table = TableDescriptor(name: "bench", schema: schema, primaryKey: ["id"], partitionKeys: partitions > 1 ? ["status"] : [], options: [
         "connector": "hudi", "path": path, "write.operation": operation, "hoodie.parquet.compression.codec": codec,
@@ -59,24 +63,77 @@ func run() throws {
         let ids = Buffer(capacity: Batch.targetRows * 8)
         for i in 0..<Batch.targetRows { ids.pointer(as: Int64.self)[i] = Int64(made + i) }
         batch.columns[0] = Column(type: .bigint, count: Batch.targetRows, values: ids)
-        batches.append(batch.slice(0..<n))
+        batches.append(batch.slice(0..<n).compacted())
         made += n
     }
-    for pass in 0..<(operation == "upsert" ? 2 : 1) {
+    for pass in 0..<(operation == "insert" ? 1 : 2) {
+        var table = table
+        if operation == "changes" {
+            table.options["write.operation"] = pass == 0 ? "insert" : "upsert"
+            if pass == 1 { batches = spread(batches, every: 20) }
+        }
+        let total = batches.reduce(0) { $0 + $1.count }
+        let before0 = pass == 1 ? try HudiTable.open(path).bytes : 0
         let sink = try HudiConnector().sink(for: table, timeZone: "UTC")
-        let start = Clock.monotonicNanoseconds(), before = cpuSeconds()
+        let opening = Clock.monotonicNanoseconds()
         let writer = try sink.writer(SinkContext(subtask: 0, parallelism: 1, metrics: OperatorMetrics()))
+        let start = Clock.monotonicNanoseconds(), before = cpuSeconds()
+        if pass == 1 { print("reading the keys of the table: \(Double(start - opening) / 1e9) s") }
         for batch in batches { try writer.write(batch) }
         let committer = try sink.committer(SinkContext())!
         try committer.commit(1, try writer.prepareCommit(1))
         let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9, used = cpuSeconds() - before
         try writer.close()
         committer.close()
+        if pass == 1 {
+            let written = try HudiTable.open(path).timeline.last { $0.action == "commit" }!.bytes
+            print("bytes written / bytes of the table before: \(Double(written) / Double(before0))")
+        }
         let opened = try HudiTable.open(path)
         var usage = rusage()
         getrusage(thisProcess, &usage)
-        print("\(operation) \(pass + 1)  rows \(opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.baseFiles.count)  bytes \(opened.bytes)")
+        print("\(operation) \(pass + 1)  rows \(try opened.rowCount)  codec \(codec)  partitions \(opened.partitions.count)  files \(opened.fileCount)  bytes \(opened.bytes)")
         print("rows/s \(Int(Double(total) / seconds))  rows/CPU-s \(Int(Double(total) / used))  wall \(seconds) s  CPU \(used) s  peak RSS \(usage.ru_maxrss / 1_024) MiB")
+    }
+    try scan("3 of 5 columns", table, ScanRequest(projection: [0, 2, 4]))
+    try scan("text and number", table, ScanRequest(projection: [1, 2]))
+    try scan("5 columns", table, ScanRequest(projection: [0, 1, 2, 3, 4]))
+    var last = ScanRequest(projection: [0, 2, 4])
+    last.filter = [ScanPredicate(column: 0, .compares(.greaterOrEqual, .int(Int64(total - total / 10))))]
+    try scan("newest tenth, by statistics", table, last)
+    for i in 0..<3 {
+        var point = ScanRequest(projection: [0, 1, 2, 3, 4])
+        point.filter = [ScanPredicate(column: 0, .compares(.equal, .int(Int64(total / 4 * (i + 1)))))]
+        try scan("one key", table, point)
+    }
+}
+
+/// Reads a table as a job with one subtask does.
+func scan(_ name: String, _ table: TableDescriptor, _ request: ScanRequest) throws {
+    let start = Clock.monotonicNanoseconds(), before = cpuSeconds(), metrics = OperatorMetrics()
+    let source = try HudiConnector().source(for: table, scan: request)
+    var rows = 0
+    for split in try source.splits() {
+        let reader = try source.reader(for: split, metrics: metrics)
+        reading: while true {
+            switch try reader.next(maxRows: Batch.targetRows) {
+            case .batch(let batch): rows += batch.count
+            case .waiting: continue
+            case .endOfSplit: break reading
+            }
+        }
+    }
+    let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9, used = cpuSeconds() - before
+    print("scan \(name): \(rows) rows  rows/s \(Int(Double(rows) / seconds))  rows/CPU-s \(Int(Double(rows) / used))  wall \(seconds) s  CPU \(used) s  \(metrics.gauges)")
+}
+
+/// One row of `every` from each batch.
+func spread(_ batches: [Batch], every: Int) -> [Batch] {
+    batches.map { batch in
+        let rows = stride(from: 0, to: batch.physicalCount, by: every).map { Int32($0) }
+        return rows.withUnsafeBufferPointer { rows in
+            Batch(columns: batch.columns.map { $0.gather(rows.baseAddress!, count: rows.count) }, physicalCount: rows.count)
+        }
     }
 }
 

@@ -8,6 +8,14 @@ public enum Digest {
         return out
     }
 
+    /// Against damage on the way only; nobody should rely on it for anything else.
+    public static func md5(_ bytes: [UInt8]) -> [UInt8] {
+        var out = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var length: UInt32 = 0
+        _ = EVP_Digest(bytes, bytes.count, &out, &length, EVP_md5(), nil)
+        return Array(out.prefix(Int(length)))
+    }
+
     public static func hmacSHA256(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
         var out = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var length: UInt32 = 0

@@ -18,6 +18,10 @@ public struct SignableRequest: Sendable {
     /// `Host` must be among them. Names in any case, several of one name in their order.
     public var headers: [(name: String, value: String)]
     public var body: [UInt8]
+    /// The hash of the body in hexadecimal digits, or `UNSIGNED-PAYLOAD` where a service takes that; nil = computed from the body.
+    public var payloadHash: String?
+    /// S3 has the path as it is sent; all other services without `.` and `..`, and encoded once more.
+    public var signsPathAsSent = false
 
     public init(method: String = "POST", target: String = "/", headers: [(name: String, value: String)], body: [UInt8]) {
         (self.method, self.target, self.headers, self.body) = (method, target, headers, body)
@@ -58,16 +62,32 @@ public enum SignatureV4 {
         return added
     }
 
+    /// The path and query of a request whose signature stands in its query, as services that have URLs with an expiry take it: whatever holds the request
+    /// up on its way, it is not carried out later than `lifetime` seconds after `seconds`.
+    ///
+    /// - Parameter request: `Host` and the `x-amz-` headers are signed. Its payload hash should be `UNSIGNED-PAYLOAD`.
+    public static func presigned(_ request: SignableRequest, _ credentials: AWSCredentials, region: String, service: String, at seconds: Int64, lifetime: Int64) -> String {
+        let time = basicTime(seconds), scope = "\(time.prefix(8))/\(region)/\(service)/aws4_request"
+        let names = Set(request.headers.map { $0.name.lowercased() }).subtracting(unsigned).sorted()
+        var query = [("X-Amz-Algorithm", algorithm), ("X-Amz-Credential", "\(credentials.accessKey)/\(scope)"), ("X-Amz-Date", time), ("X-Amz-Expires", String(lifetime)),
+                     ("X-Amz-SignedHeaders", names.joined(separator: ";"))]
+        if let token = credentials.sessionToken { query.append(("X-Amz-Security-Token", token)) }
+        var request = request
+        request.target += (request.target.contains("?") ? "&" : "?") + query.map { "\($0)=\(encode(Array($1.utf8)))" }.joined(separator: "&")
+        let text = stringToSign(canonical(request, signedHeaders: names), time: time, scope: scope)
+        return request.target + "&X-Amz-Signature=" + sign(text, with: key(credentials.secret, date: String(time.prefix(8)), region: region, service: service))
+    }
+
     // MARK: Steps
 
     /// The request in the form that both sides hash. `signedHeaders` in lower case and sorted.
     static func canonical(_ request: SignableRequest, signedHeaders: [String]) -> String {
         let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        var text = request.method.uppercased() + "\n" + path(parts[0]) + "\n" + (parts.count > 1 ? query(parts[1]) : "") + "\n"
+        var text = request.method.uppercased() + "\n" + (request.signsPathAsSent && !parts[0].isEmpty ? String(parts[0]) : path(parts[0])) + "\n" + (parts.count > 1 ? query(parts[1]) : "") + "\n"
         var values: [String: [String]] = [:]
         for (name, value) in request.headers { values[name.lowercased(), default: []].append(trimmed(value)) }
         for name in signedHeaders { text += "\(name):\((values[name] ?? []).joined(separator: ","))\n" }
-        return text + "\n" + signedHeaders.joined(separator: ";") + "\n" + Digest.hexadecimal(Digest.sha256(request.body))
+        return text + "\n" + signedHeaders.joined(separator: ";") + "\n" + (request.payloadHash ?? Digest.hexadecimal(Digest.sha256(request.body)))
     }
 
     static func stringToSign(_ canonical: String, time: String, scope: String) -> String {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+char *sw_copy_text(const std::string &text);
+
 namespace {
 char *copy_text(const std::string &text) {
   char *out = static_cast<char *>(std::malloc(text.size() + 1));
@@ -12,69 +14,32 @@ char *copy_text(const std::string &text) {
 }
 }  // namespace
 
+char *sw_copy_text(const std::string &text) { return copy_text(text); }
+
 extern "C" void sw_error_free(char *error) { std::free(error); }
 
 #if __has_include(<parquet/arrow/writer.h>)
 
-#include <arrow/c/bridge.h>
-#include <arrow/io/file.h>
-#include <arrow/record_batch.h>
-#include <arrow/type.h>
+#include "arrow_internal.hpp"
+
 #include <arrow/util/config.h>
 #include <arrow/util/key_value_metadata.h>
 #include <fcntl.h>
-#include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
-#include <parquet/arrow/writer.h>
 #include <parquet/file_reader.h>
 #include <parquet/properties.h>
+#include <parquet/statistics.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
-struct sw_parquet_writer {
-  std::shared_ptr<arrow::Schema> schema;
-  std::shared_ptr<arrow::io::FileOutputStream> file;
-  std::unique_ptr<parquet::arrow::FileWriter> writer;
-};
-
-struct sw_parquet_reader {
-  std::unique_ptr<parquet::arrow::FileReader> reader;
-  std::shared_ptr<arrow::Schema> schema;
-  std::shared_ptr<arrow::RecordBatchReader> batches;
-};
+using sw::check;
+using sw::guarded;
 
 namespace {
-/// The message, and the system's reason where Arrow keeps it apart.
-std::string text(const arrow::Status &status) {
-  return status.detail() ? status.message() + ": " + status.detail()->ToString() : status.message();
-}
-
-void check(const arrow::Status &status) {
-  if (!status.ok()) throw std::runtime_error(text(status));
-}
-
-template <typename T>
-T check(arrow::Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(text(result.status()));
-  return std::move(result).ValueOrDie();
-}
-
-/// Runs `body`; turns whatever it throws into `*error` and `failed`.
-template <typename R, typename F>
-R guarded(char **error, R failed, F body) noexcept {
-  try {
-    return body();
-  } catch (const std::exception &e) {
-    if (error) *error = copy_text(e.what());
-  } catch (...) {
-    if (error) *error = copy_text("unknown C++ exception");
-  }
-  return failed;
-}
-
 void release(struct ArrowSchema *schema) {
   if (schema && schema->release) schema->release(schema);
 }
@@ -178,6 +143,74 @@ extern "C" sw_parquet_reader *sw_parquet_reader_open(const char *path, char **er
     arrow_properties.set_pre_buffer(false);
     parquet::arrow::FileReaderBuilder builder;
     check(builder.Open(file, properties));
+    reader->file = file;
+    builder.properties(arrow_properties);
+    check(builder.Build(&reader->reader));
+    check(reader->reader->GetSchema(&reader->schema));
+    return reader.release();
+  });
+}
+
+namespace {
+/// A file behind calls.
+class CalledFile : public arrow::io::RandomAccessFile {
+ public:
+  explicit CalledFile(const sw_parquet_source &source) : source_(source) {}
+  ~CalledFile() override { source_.release(source_.context); }
+
+  arrow::Status Close() override {
+    closed_ = true;
+    return arrow::Status::OK();
+  }
+  bool closed() const override { return closed_; }
+  arrow::Result<int64_t> Tell() const override { return position_; }
+  arrow::Status Seek(int64_t position) override {
+    position_ = position;
+    return arrow::Status::OK();
+  }
+  arrow::Result<int64_t> GetSize() override { return source_.bytes; }
+  arrow::Result<int64_t> ReadAt(int64_t position, int64_t count, void *out) override {
+    int64_t done = source_.read(source_.context, position, count, out);
+    if (done < 0) return arrow::Status::IOError("the read failed");
+    return done;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position, int64_t count) override {
+    count = std::max<int64_t>(0, std::min(count, source_.bytes - position));
+    ARROW_ASSIGN_OR_RAISE(auto buffer, arrow::AllocateResizableBuffer(count));
+    ARROW_ASSIGN_OR_RAISE(int64_t done, ReadAt(position, count, buffer->mutable_data()));
+    ARROW_RETURN_NOT_OK(buffer->Resize(done));
+    return std::shared_ptr<arrow::Buffer>(std::move(buffer));
+  }
+  arrow::Result<int64_t> Read(int64_t count, void *out) override {
+    ARROW_ASSIGN_OR_RAISE(int64_t done, ReadAt(position_, count, out));
+    position_ += done;
+    return done;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t count) override {
+    ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(position_, count));
+    position_ += buffer->size();
+    return buffer;
+  }
+
+ private:
+  sw_parquet_source source_;
+  int64_t position_ = 0;
+  bool closed_ = false;
+};
+}  // namespace
+
+extern "C" sw_parquet_reader *sw_parquet_reader_open_source(const sw_parquet_source *source, char **error) {
+  return guarded(error, static_cast<sw_parquet_reader *>(nullptr), [&] {
+    auto file = std::make_shared<CalledFile>(*source);
+    auto reader = std::make_unique<sw_parquet_reader>();
+    parquet::ReaderProperties properties(arrow::default_memory_pool());
+    parquet::ArrowReaderProperties arrow_properties(false);
+    // Neighbouring column chunks come with one read, when the first of them is needed.
+    arrow_properties.set_pre_buffer(true);
+    arrow_properties.set_cache_options(arrow::io::CacheOptions::LazyDefaults());
+    parquet::arrow::FileReaderBuilder builder;
+    check(builder.Open(file, properties));
+    reader->file = file;
     builder.properties(arrow_properties);
     check(builder.Build(&reader->reader));
     check(reader->reader->GetSchema(&reader->schema));
@@ -205,6 +238,14 @@ extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *reade
   return pairs->value(at).data();
 }
 
+extern "C" bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *reader, int32_t column) {
+  return guarded(nullptr, false, [&] {
+    const auto &field = reader->reader->manifest().schema_fields.at(static_cast<size_t>(column));
+    if (!field.is_leaf()) return true;
+    return sw::is_dictionary_encoded(*reader->reader->parquet_reader()->metadata(), field.column_index);
+  });
+}
+
 namespace {
 void collect_leaves(const parquet::arrow::SchemaField &field, std::vector<int> *out) {
   if (field.column_index >= 0) out->push_back(field.column_index);
@@ -212,13 +253,92 @@ void collect_leaves(const parquet::arrow::SchemaField &field, std::vector<int> *
 }
 }  // namespace
 
+extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *reader, int32_t group, int32_t leaf, sw_parquet_leaf *out, char **error) {
+  return guarded(error, -1, [&] {
+    auto metadata = reader->reader->parquet_reader()->metadata();
+    if (group >= metadata->num_row_groups() || leaf >= metadata->num_columns()) return 0;
+    auto descriptor = metadata->schema()->Column(leaf);
+    auto chunk = metadata->RowGroup(group)->ColumnChunk(leaf);
+    out->field_id = descriptor->schema_node()->field_id();
+    out->compressed_bytes = chunk->total_compressed_size();
+    out->values = chunk->num_values();
+    out->repeated = descriptor->max_repetition_level() > 0;
+    // Not set where the order of the values is not the one that SQL compares by.
+    auto statistics = chunk->is_stats_set() ? chunk->statistics() : nullptr;
+    out->has_nulls = statistics && statistics->HasNullCount();
+    out->nulls = out->has_nulls ? statistics->null_count() : 0;
+    out->has_bounds = statistics && statistics->HasMinMax();
+    reader->leaf_lower = out->has_bounds ? statistics->EncodeMin() : std::string();
+    reader->leaf_upper = out->has_bounds ? statistics->EncodeMax() : std::string();
+    out->lower = reader->leaf_lower.data();
+    out->lower_length = static_cast<int64_t>(reader->leaf_lower.size());
+    out->upper = reader->leaf_upper.data();
+    out->upper_length = static_cast<int64_t>(reader->leaf_upper.size());
+    return 1;
+  });
+}
+
+namespace {
+enum sw_parquet_physical physical(parquet::Type::type type) {
+  switch (type) {
+    case parquet::Type::BOOLEAN: return SW_PARQUET_BOOLEAN;
+    case parquet::Type::INT32: return SW_PARQUET_INT32;
+    case parquet::Type::INT64: return SW_PARQUET_INT64;
+    case parquet::Type::INT96: return SW_PARQUET_INT96;
+    case parquet::Type::FLOAT: return SW_PARQUET_FLOAT;
+    case parquet::Type::DOUBLE: return SW_PARQUET_DOUBLE;
+    case parquet::Type::BYTE_ARRAY: return SW_PARQUET_BYTES;
+    case parquet::Type::FIXED_LEN_BYTE_ARRAY: return SW_PARQUET_FIXED;
+    default: throw std::runtime_error("unknown physical type");
+  }
+}
+}  // namespace
+
+extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *reader) { return reader->reader->num_row_groups(); }
+
+extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *reader, int32_t group) {
+  return reader->reader->parquet_reader()->metadata()->RowGroup(group)->num_rows();
+}
+
+extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *reader, int32_t group, int32_t column, sw_parquet_statistics *out,
+                                            char **error) {
+  return guarded(error, -1, [&] {
+    const auto &field = reader->reader->manifest().schema_fields.at(static_cast<size_t>(column));
+    if (field.column_index < 0 || !field.children.empty()) return 0;
+    auto metadata = reader->reader->parquet_reader()->metadata();
+    auto chunk = metadata->RowGroup(group)->ColumnChunk(field.column_index);
+    // Not set where the order of the values is not the one that SQL compares by.
+    if (!chunk->is_stats_set()) return 0;
+    auto statistics = chunk->statistics();
+    if (!statistics) return 0;
+    auto descriptor = metadata->schema()->Column(field.column_index);
+    out->physical = physical(descriptor->physical_type());
+    const auto &logical = descriptor->logical_type();
+    out->scale = logical && logical->is_decimal() ? static_cast<const parquet::DecimalLogicalType &>(*logical).scale() : 0;
+    out->has_bounds = statistics->HasMinMax();
+    out->has_nulls = statistics->HasNullCount();
+    out->nulls = out->has_nulls ? statistics->null_count() : 0;
+    reader->lower = out->has_bounds ? statistics->EncodeMin() : std::string();
+    reader->upper = out->has_bounds ? statistics->EncodeMax() : std::string();
+    out->lower = reader->lower.data();
+    out->lower_length = static_cast<int64_t>(reader->lower.size());
+    out->upper = reader->upper.data();
+    out->upper_length = static_cast<int64_t>(reader->upper.size());
+    return 1;
+  });
+}
+
 extern "C" bool sw_parquet_reader_start(sw_parquet_reader *reader, const int32_t *columns, int64_t column_count,
-                                        int64_t batch_rows, char **error) {
+                                        const int32_t *chosen, int64_t chosen_count, int64_t batch_rows, char **error) {
   return guarded(error, false, [&] {
     std::vector<int> leaves, groups;
     const auto &fields = reader->reader->manifest().schema_fields;
     for (int64_t i = 0; i < column_count; ++i) collect_leaves(fields.at(static_cast<size_t>(columns[i])), &leaves);
-    for (int i = 0; i < reader->reader->num_row_groups(); ++i) groups.push_back(i);
+    if (chosen) {
+      groups.assign(chosen, chosen + chosen_count);
+    } else {
+      for (int i = 0; i < reader->reader->num_row_groups(); ++i) groups.push_back(i);
+    }
     reader->reader->set_batch_size(batch_rows);
     reader->batches = check(reader->reader->GetRecordBatchReader(groups, leaves));
     return true;
@@ -300,10 +420,26 @@ extern "C" void sw_parquet_writer_free(sw_parquet_writer *) {}
 extern "C" sw_parquet_reader *sw_parquet_reader_open(const char *, char **error) {
   return missing(error, static_cast<sw_parquet_reader *>(nullptr));
 }
+extern "C" sw_parquet_reader *sw_parquet_reader_open_source(const sw_parquet_source *source, char **error) {
+  source->release(source->context);
+  return missing(error, static_cast<sw_parquet_reader *>(nullptr));
+}
 extern "C" int64_t sw_parquet_reader_rows(const sw_parquet_reader *) { return 0; }
 extern "C" bool sw_parquet_reader_schema(sw_parquet_reader *, struct ArrowSchema *, char **error) { return missing(error, false); }
 extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *, const char *, int64_t *) { return nullptr; }
-extern "C" bool sw_parquet_reader_start(sw_parquet_reader *, const int32_t *, int64_t, int64_t, char **error) {
+extern "C" bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *, int32_t) { return false; }
+extern "C" bool sw_parquet_rewrite(sw_parquet_reader *, sw_parquet_writer *, const sw_rewrite_column *, const int64_t *, const int32_t *,
+                                   int64_t, struct ArrowArray *patch, int64_t *, char **error) {
+  release(patch);
+  return missing(error, false);
+}
+extern "C" int sw_parquet_reader_leaf(sw_parquet_reader *, int32_t, int32_t, sw_parquet_leaf *, char **error) { return missing(error, -1); }
+extern "C" int32_t sw_parquet_reader_row_groups(const sw_parquet_reader *) { return 0; }
+extern "C" int64_t sw_parquet_reader_row_group_rows(const sw_parquet_reader *, int32_t) { return 0; }
+extern "C" int sw_parquet_reader_statistics(sw_parquet_reader *, int32_t, int32_t, sw_parquet_statistics *, char **error) {
+  return missing(error, -1);
+}
+extern "C" bool sw_parquet_reader_start(sw_parquet_reader *, const int32_t *, int64_t, const int32_t *, int64_t, int64_t, char **error) {
   return missing(error, false);
 }
 extern "C" int sw_parquet_reader_next(sw_parquet_reader *, struct ArrowArray *, char **error) { return missing(error, -1); }

@@ -48,10 +48,11 @@ struct BloomFilter {
     }
 
     /// The filter as base64 text for the Parquet footer.
-    mutating func encoded() -> String {
+    /// - Parameter growing: its rows are to be added to those of another filter: they have the full size, however few keys there are.
+    mutating func encoded(growing: Bool = false) -> String {
         let perRow: Int, inLast: Int
         let shape: (bits: Int, hashes: Int)
-        if rows.isEmpty {
+        if rows.isEmpty, !growing {
             inLast = pendingKeys
             perRow = max(pendingKeys, 1)
             shape = Self.shape(keys: perRow)
@@ -108,16 +109,26 @@ struct BloomFilter {
         return k &* m
     }
 
-    /// Sets the bits of one key: each hash is the seed of the next.
+    /// Sets the bits of one key.
+    private static func mark(_ key: UnsafeRawBufferPointer, _ shape: (bits: Int, hashes: Int), _ out: UnsafeMutableBufferPointer<UInt8>) {
+        _ = allPositions(of: key, shape) { position in
+            out[Int(position >> 3)] |= 1 << UInt8(position & 7)
+            return true
+        }
+    }
+
+    /// Calls `body` with the positions of a key's bits, until it gives false: each hash is the seed of the next.
     ///
     /// Hadoop's 32-bit Murmur2: bytes are signed where they are the top byte of a block or in the tail (only the tail
     /// makes a difference to the result), and the tail is read from the end of the key.
-    private static func mark(_ key: UnsafeRawBufferPointer, _ shape: (bits: Int, hashes: Int), _ out: UnsafeMutableBufferPointer<UInt8>) {
+    /// - Returns: whether it gave true for all.
+    @inline(__always)
+    private static func allPositions(of key: UnsafeRawBufferPointer, _ shape: (bits: Int, hashes: Int), _ body: (UInt32) -> Bool) -> Bool {
         let n = key.count, blocks = n / 4, bits = UInt32(shape.bits)
         var tail: UInt32 = 0
         for back in 0..<(n & 3) { tail ^= UInt32(bitPattern: Int32(Int8(bitPattern: key[n - 1 - back])) << Int32(8 * back)) }
         // A block's contribution does not depend on the seed: it is mixed once for all hashes of short keys.
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: max(blocks, 1)) { mix in
+        return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: max(blocks, 1)) { mix in
             for b in 0..<blocks { mix[b] = mixed(UInt32(littleEndian: key.loadUnaligned(fromByteOffset: 4 * b, as: UInt32.self))) }
             var seed: UInt32 = 0
             for _ in 0..<shape.hashes {
@@ -128,8 +139,56 @@ struct BloomFilter {
                 h = h &* m
                 h ^= h >> 15
                 seed = h
-                let position = Int32(bitPattern: h).magnitude % bits
-                out[Int(position >> 3)] |= 1 << UInt8(position & 7)
+                if !body(Int32(bitPattern: h).magnitude % bits) { return false }
+            }
+            return true
+        }
+    }
+
+    // MARK: Reading
+
+    /// A filter as it lies in a footer.
+    struct Stored {
+        private var rows: [(bits: Int, hashes: Int, bytes: ArraySlice<UInt8>)] = []
+
+        /// nil for text that is not such a filter: nothing is known of the keys then.
+        /// - Parameter typeCode: `DYNAMIC_V0`, or `SIMPLE`: one row without the dynamic part.
+        init?(_ text: String, typeCode: String) {
+            guard let data = Data(base64Encoded: text), typeCode == "DYNAMIC_V0" || typeCode == "SIMPLE" else { return nil }
+            let all = [UInt8](data)
+            var at = 0
+            func int() -> Int? {
+                guard at + 4 <= all.count else { return nil }
+                defer { at += 4 }
+                return Int(Int32(truncatingIfNeeded: all[at..<at + 4].reduce(0) { $0 << 8 | Int64($1) }))
+            }
+            func header() -> (bits: Int, hashes: Int)? {
+                // Version -1, the number of hashes, hash type 1 (Murmur), the number of bits.
+                guard int() == -1, let hashes = int(), at < all.count, all[at] == 1 else { return nil }
+                at += 1
+                guard let bits = int(), bits > 0, (1...1_000).contains(hashes) else { return nil }
+                return (bits, hashes)
+            }
+            var count = 1
+            if typeCode == "DYNAMIC_V0" {
+                guard header() != nil, int() != nil, int() != nil, let rows = int(), rows >= 0 else { return nil }
+                count = rows
+            }
+            for _ in 0..<count {
+                guard let shape = header(), case let size = (shape.bits + 7) / 8, at + size <= all.count else { return nil }
+                rows.append((shape.bits, shape.hashes, all[at..<at + size]))
+                at += size
+            }
+        }
+
+        /// False only for a key that the file does not have.
+        func mayContain(_ key: [UInt8]) -> Bool {
+            key.withUnsafeBytes { key in
+                rows.contains { row in
+                    row.bytes.withUnsafeBufferPointer { bytes in
+                        BloomFilter.allPositions(of: key, (row.bits, row.hashes)) { bytes[Int($0 >> 3)] & 1 << UInt8($0 & 7) != 0 }
+                    }
+                }
             }
         }
     }

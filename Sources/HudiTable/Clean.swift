@@ -1,12 +1,32 @@
 import LakeTable
 import StreamCore
 
+/// Which old versions of file groups are kept. The newest one always is, and so are those of savepoints.
+public enum CleanPolicy: Sendable, Hashable {
+    /// What a snapshot as of any of the newest n commits needs.
+    case commits(Int)
+    /// The newest n versions of each file group; groups that were replaced keep none.
+    case fileVersions(Int)
+    /// What a snapshot as of any moment of the last n hours needs.
+    case hours(Int)
+
+    public static let standard = CleanPolicy.commits(30)
+
+    /// As plans on the timeline call it.
+    var name: String {
+        switch self {
+        case .commits: "KEEP_LATEST_COMMITS"
+        case .fileVersions: "KEEP_LATEST_FILE_VERSIONS"
+        case .hours: "KEEP_LATEST_BY_HOURS"
+        }
+    }
+}
+
 /// What a clean is going to delete: the content of its requested and inflight files.
 struct CleanPlan: Equatable {
-    static let policy = "KEEP_LATEST_COMMITS"
-
-    /// The oldest instant that can still be read as of its time.
-    var earliest: Instant
+    var policy = CleanPolicy.standard.name
+    /// The oldest instant that can still be read as of its time; nil when versions are counted, not commits.
+    var earliest: Instant?
     /// Partition -> absolute paths.
     var files: [String: [String]]
 
@@ -17,11 +37,13 @@ struct CleanPlan: Equatable {
 
     func encoded() -> [UInt8] {
         var out = AvroWriter()
-        out.long(1)
-        out.string(earliest.time)
-        out.string(earliest.action)
-        out.string("COMPLETED")
-        out.string(Self.policy)
+        out.long(earliest == nil ? 0 : 1)
+        if let earliest {
+            out.string(earliest.time)
+            out.string(earliest.action)
+            out.string("COMPLETED")
+        }
+        out.string(policy)
         out.long(1)
         out.items([String]()) { $0.string($1) }
         out.long(0)
@@ -44,17 +66,17 @@ struct CleanPlan: Equatable {
     /// The metadata of the completed clean at `time`.
     func completed(at time: String, milliseconds: Int64, newestCommit: String) -> [UInt8] {
         var out = AvroWriter()
-        out.string(Self.policy)
+        out.string(policy)
         out.string(time)
         out.long(milliseconds)
         out.long(Int64(files.values.reduce(0) { $0 + $1.count }))
-        out.string(earliest.time)
+        out.string(earliest?.time ?? "")
         out.string(newestCommit)
         out.items(byPartition) { out, part in
             let names = part.value.map { path in path.split(separator: "/").last.map(String.init) ?? path }
             out.string(part.key)
             out.string(part.key)
-            out.string(Self.policy)
+            out.string(policy)
             out.items(names) { $0.string($1) }
             out.items(names) { $0.string($1) }
             out.items([String]()) { $0.string($1) }
@@ -70,12 +92,12 @@ struct CleanPlan: Equatable {
 
     static func parse(_ file: [UInt8]) throws -> CleanPlan {
         var reader = try AvroContainer.record(file)
-        var plan = CleanPlan(earliest: Instant(time: "", action: "", state: .completed), files: [:])
+        var plan = CleanPlan(files: [:])
         if try reader.long() == 1 {
             plan.earliest = Instant(time: try reader.string(), action: try reader.string(), state: .completed)
             _ = try reader.string()
         }
-        _ = try reader.string()
+        plan.policy = try reader.string()
         if try reader.long() == 1 {
             try reader.items { reader in
                 let partition = try reader.string()
@@ -98,55 +120,72 @@ struct CleanPlan: Equatable {
 
 /// Deletes versions of file groups that only readers of long past commits could want.
 struct Cleaner {
-    let files: TableFiles
-    let version: TableVersion
+    let timeline: WriterTimeline
+    private var files: TableFiles { timeline.files }
 
-    /// Every version that a snapshot as of one of the newest `retained` commits needs stays.
+    init(_ timeline: WriterTimeline) { self.timeline = timeline }
+
+    /// - Parameter retired: the versions that are not live; not called when nothing can be due yet.
     /// - Returns: nil when there is nothing to delete.
-    func plan(retaining retained: Int) throws -> CleanPlan? {
-        let timeline = try Timeline.load(files, version: version)
-        let completed = timeline.instants.filter(\.isCompletedWrite)
-        guard completed.count > retained else { return nil }
-        let earliest = completed[completed.count - retained]
-        var replaced: [String: String] = [:]
-        for instant in completed where instant.action == "replacecommit" {
-            let file = Timeline.fileName(instant.time, instant.action, .completed, version: version)
-            for (partition, ids) in try CommitMetadata.parse(try files.read(file), file: files.absolute(file)).replaced {
-                for id in ids { replaced[partition + "/" + id] = instant.time }
-            }
+    func plan(_ policy: CleanPolicy, _ retired: () throws -> [RetiredVersion]) throws -> CleanPlan? {
+        let now = try timeline.current()
+        if case .commits(let n) = policy, now.completedWrites.count <= n { return nil }
+        let savepoints = try SavepointMetadata.all(files, now)
+        return Self.plan(policy, writes: now.instants.filter(\.isCompletedWrite), retired: try retired(), kept: Set(savepoints.flatMap(\.metadata.paths)),
+                         now: files.host.now(), path: files.absolute)
+    }
+
+    /// - Parameters:
+    ///   - writes: completed ones, oldest first.
+    ///   - retired: committed versions on the disk that are not live.
+    ///   - kept: paths of base files that savepoints need.
+    ///   - now: milliseconds since 1970.
+    ///   - path: what a plan calls a base file.
+    static func plan(_ policy: CleanPolicy, writes: [Instant], retired: [RetiredVersion], kept: Set<String>, now: Int64,
+                     path: (String) -> String) -> CleanPlan? {
+        guard let newest = writes.last else { return nil }
+        let earliest: Instant?, old: [RetiredVersion]
+        switch policy {
+        case .commits(let n):
+            guard writes.count > n else { return nil }
+            earliest = writes[writes.count - n]
+        case .hours(let n):
+            let limit = InstantTime.format(milliseconds: now - Int64(n) * 3_600_000)
+            earliest = writes.first { $0.time >= limit } ?? newest
+        case .fileVersions: earliest = nil
         }
-        let committed = try TableListing.baseFiles(files).filter { timeline.isCommitted($0.instant) }
+        if let earliest {
+            // As of the earliest write there is a newer version, or the group is gone.
+            old = retired.filter { $0.by < earliest.time }
+        } else if case .fileVersions(let n) = policy {
+            old = Dictionary(grouping: retired) { FileGroupKey(partition: $0.slice.partition, fileId: $0.slice.fileId) }.values.flatMap { versions in
+                versions.contains(where: \.isReplaced) ? versions : Array(versions.sorted { $0.slice.instant < $1.slice.instant }.dropLast(n - 1))
+            }
+        } else {
+            old = []
+        }
         var doomed: [String: [String]] = [:]
-        for (group, versions) in Dictionary(grouping: committed, by: { $0.partition + "/" + $0.fileId }) {
-            var old = versions.filter { $0.instant < earliest.time }.sorted { $0.instant < $1.instant }
-            if replaced[group].map({ $0 < earliest.time }) ?? false {
-                old = versions
-            } else if !old.isEmpty {
-                old.removeLast()
-            }
-            for slice in old { doomed[slice.partition, default: []].append(files.absolute(slice.path)) }
-        }
-        return doomed.isEmpty ? nil : CleanPlan(earliest: earliest, files: doomed.mapValues { $0.sorted() })
+        for version in old where !kept.contains(version.slice.path) { doomed[version.slice.partition, default: []].append(path(version.slice.path)) }
+        return doomed.isEmpty ? nil : CleanPlan(policy: policy.name, earliest: earliest, files: doomed.mapValues { $0.sorted() })
     }
 
     func run(_ plan: CleanPlan, at time: String) throws {
-        try files.publish(Timeline.fileName(time, "clean", .requested, version: version), plan.encoded())
+        try timeline.publish(time, "clean", .requested, plan.encoded())
         try files.reached(.cleanRequested)
         try finish(plan, at: time)
     }
 
     /// Ends cleans that a writer which died left behind.
     func finishPending() throws {
-        for instant in try Timeline.load(files, version: version).instants where instant.action == "clean" && instant.state != .completed {
-            try finish(CleanPlan.parse(try files.read(Timeline.fileName(instant.time, "clean", .requested, version: version))), at: instant.time)
+        for instant in try timeline.look().instants where instant.action == "clean" && instant.state != .completed {
+            try finish(CleanPlan.parse(try timeline.read(instant.time, "clean", .requested)), at: instant.time)
         }
     }
 
     /// Every step may have been done already.
     private func finish(_ plan: CleanPlan, at time: String) throws {
         let started = files.host.now()
-        let inflight = Timeline.fileName(time, "clean", .inflight, version: version)
-        if !files.exists(inflight) { try files.publish(inflight, plan.encoded()) }
+        if !timeline.exists(time, "clean", .inflight) { try timeline.publish(time, "clean", .inflight, timeline.version.inflightClean(plan)) }
         try files.reached(.cleanInflight)
         for (partition, paths) in plan.files.sorted(by: { $0.key < $1.key }) {
             for path in paths {
@@ -156,8 +195,7 @@ struct Cleaner {
         }
         try files.flush(folders: Set(plan.files.keys))
         try files.reached(.cleanFilesDeleted)
-        let newest = try Timeline.load(files, version: version).newestCompletedWrite?.time ?? ""
-        try files.publish(Timeline.fileName(time, "clean", .completed, version: version),
-                          plan.completed(at: time, milliseconds: max(1, files.host.now() - started), newestCommit: newest))
+        let newest = try timeline.current().newestCompletedWrite?.time ?? ""
+        try timeline.publish(time, "clean", .completed, plan.completed(at: time, milliseconds: max(1, files.host.now() - started), newestCommit: newest))
     }
 }

@@ -25,7 +25,7 @@ final class CommitMarkers: Sendable {
             folder += "/" + level
             above.append(folder)
         }
-        if !files.exists(folder) {
+        if files.hasFolders, !files.exists(folder) {
             try files.makeFolder(folder, flushing: false)
             unflushed.withLock { [above] in $0.formUnion(above) }
         }

@@ -9,8 +9,6 @@ final class HudiFiles: CommitFiles {
     let commit: String
     private let files: TableFiles
     private let tableName: String
-    /// How many levels partition paths have.
-    private let partitionDepth: Int
     private let markers: CommitMarkers
 
     /// The first four meta columns, which a row keeps.
@@ -20,7 +18,6 @@ final class HudiFiles: CommitFiles {
         self.files = files
         commit = instant
         tableName = properties.name
-        partitionDepth = properties.partitionFields.count
         markers = CommitMarkers(files, instant: instant)
     }
 
@@ -34,6 +31,7 @@ final class HudiFiles: CommitFiles {
         try files.makeFolder(file.partition, flushing: false)
         let partitionFile = (file.partition.isEmpty ? "" : file.partition + "/") + ".hoodie_partition_metadata"
         if !files.exists(partitionFile) {
+            let partitionDepth = file.partition.isEmpty ? 0 : file.partition.utf8.reduce(1) { $1 == 0x2F ? $0 + 1 : $0 }
             try files.publish(partitionFile, PropertiesText.format(
                 [("commitTime", commit), ("partitionDepth", String(partitionDepth))], comment: "partition metadata"), flushingFolder: false)
         }
@@ -63,6 +61,8 @@ final class HudiMarks: FileMarks {
     private var smallest: [UInt8]?
     private var largest: [UInt8] = []
     private var freshRows: Int64 = 0
+    /// `bloom` has keys.
+    private var hasKeys = false
 
     init(_ file: FileSlice, task: Int) {
         (self.file, self.task) = (file, task)
@@ -70,6 +70,11 @@ final class HudiMarks: FileMarks {
     }
 
     func appendFresh(_ keys: TextColumn) throws {
+        try appendChanged(keys)
+        note(keys)
+    }
+
+    func appendChanged(_ keys: TextColumn) throws {
         let n = keys.count
         appendConstant(file.instant, to: builders[0], n)
         appendSequenceNumbers(n)
@@ -77,8 +82,19 @@ final class HudiMarks: FileMarks {
         appendConstant(file.partition, to: builders[3], n)
         appendConstant(file.name, to: builders[4], n)
         freshRows += Int64(n)
-        note(keys)
     }
+
+    private var inherited: String?
+
+    func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool {
+        guard let filter = footer("org.apache.hudi.bloomfilter"), let least = footer("hoodie_min_record_key"), let greatest = footer("hoodie_max_record_key"),
+              BloomFilter.canGrow(filter, rows: rows) else { return rows == 0 }
+        inherited = filter
+        (smallest, largest) = (Array(least.utf8), Array(greatest.utf8))
+        return true
+    }
+
+    func constant(_ column: String) -> String? { column == "_hoodie_file_name" ? file.name : nil }
 
     /// All but the file name stays as it was.
     func appendCopied(_ batch: Batch, rows: UnsafePointer<Int32>, count n: Int) throws {
@@ -111,8 +127,9 @@ final class HudiMarks: FileMarks {
     }
 
     /// Adds keys to the bloom filter and to the range of keys.
-    private func note(_ keys: TextColumn) {
+    func note(_ keys: TextColumn) {
         guard keys.count > 0 else { return }
+        hasKeys = true
         bloom.add(keys)
         var low = 0, high = 0
         for i in 1..<keys.count {
@@ -140,7 +157,8 @@ final class HudiMarks: FileMarks {
     }
 
     func footer() -> [(String, String)] {
-        var out = [("hoodie_bloom_filter_type_code", "DYNAMIC_V0"), ("org.apache.hudi.bloomfilter", bloom.encoded())]
+        let filter = inherited.map { hasKeys ? BloomFilter.joined($0, bloom.encoded(growing: true)) : $0 } ?? bloom.encoded()
+        var out = [("hoodie_bloom_filter_type_code", "DYNAMIC_V0"), ("org.apache.hudi.bloomfilter", filter)]
         if let smallest {
             out.append(("hoodie_min_record_key", String(decoding: smallest, as: UTF8.self)))
             out.append(("hoodie_max_record_key", String(decoding: largest, as: UTF8.self)))

@@ -1,5 +1,6 @@
 import LakeTable
 import StreamCore
+import Synchronization
 
 /// A Hudi table as it is on disk now, to look at: columns, timeline, partitions, files. It never writes.
 public struct HudiTable: Sendable {
@@ -13,8 +14,24 @@ public struct HudiTable: Sendable {
         public var state: String
         /// What a completed write did: `INSERT`, `UPSERT`, ...; nil for other actions and pending ones.
         public var operation: String?
+        /// When it was completed, in tables of version 8 and 9; nil when it is not.
+        public var completed: String?
         /// Files that it wrote, rows in them, and what happened to rows; 0 when not a completed write.
         public var files = 0, rows: Int64 = 0, inserted: Int64 = 0, updated: Int64 = 0, deleted: Int64 = 0, bytes: Int64 = 0
+
+        init(_ instant: Instant, _ metadata: CommitMetadata?) {
+            (self.instant, action, state, completed) = (instant.time, instant.action, instant.state.rawValue, instant.completion)
+            guard let metadata else { return }
+            operation = metadata.operation
+            files = metadata.stats.count
+            for stat in metadata.stats {
+                rows += stat.rows
+                inserted += stat.inserts
+                updated += stat.updates
+                deleted += stat.deletes
+                bytes += stat.bytes
+            }
+        }
     }
 
     /// The live version of one file group.
@@ -35,17 +52,25 @@ public struct HudiTable: Sendable {
     public var version: Int { properties.version.rawValue }
     public var recordKeyFields: [String] { properties.recordKeyFields }
     public var partitionFields: [String] { properties.partitionFields }
-    public var orderingField: String? { properties.orderingField }
+    /// Compared from left to right; none when the later row to arrive is the newer one.
+    public var orderingFields: [String] { properties.effectiveOrderingFields }
+    public var orderingField: String? { orderingFields.first }
     /// Columns of the newest commit, meta columns left out; timestamps are TIMESTAMP(6).
     public let schema: Schema
-    /// Oldest first.
-    public let timeline: [TimelineEntry]
-    /// Live files by partition.
-    public let baseFiles: [BaseFile]
 
-    private let files: TableFiles
-    private let properties: TableProperties
+    let files: TableFiles
+    let properties: TableProperties
+    private let snapshot: TableSnapshot
+    private let details = Details()
 
+    /// What takes a look at every commit, which not everybody wants: made when it is first asked for.
+    private final class Details: Sendable {
+        let timeline = Mutex<[TimelineEntry]?>(nil)
+        let baseFiles = Mutex<[BaseFile]?>(nil)
+        let commits = Mutex<[(instant: Instant, metadata: CommitMetadata)]?>(nil)
+    }
+
+    /// Looks at the table's names and at its newest commit; the other commits are read when their numbers are asked for.
     /// - Throws: `.validate` when there is no table or one of another version, `.io` and `.corrupt` when it cannot be read.
     public static func open(_ path: String) throws -> HudiTable {
         let files = try TableFiles(path: path)
@@ -56,35 +81,60 @@ public struct HudiTable: Sendable {
     }
 
     private init(_ files: TableFiles, _ properties: TableProperties) throws {
-        let snapshot = try TableSnapshot.load(files, properties)
+        snapshot = try TableSnapshot.load(files, properties, sizes: true)
         (self.files, self.properties) = (files, properties)
         schema = snapshot.schema ?? []
-        baseFiles = try snapshot.slices.map { slice in
-            let rows = try snapshot.stats[slice.path]?.rows ?? ParquetReader(path: files.absolute(slice.path)).rows
-            return BaseFile(path: slice.path, partition: slice.partition, fileId: slice.fileId, instant: slice.instant, rows: rows, bytes: files.size(slice.path))
-        }
-        timeline = try snapshot.timeline.instants.map { instant in
-            var entry = TimelineEntry(instant: instant.time, action: instant.action, state: instant.state.rawValue)
-            guard instant.isCompletedWrite else { return entry }
-            let file = Timeline.fileName(instant.time, instant.action, .completed, version: properties.version)
-            let metadata = try CommitMetadata.parse(try files.read(file), file: files.absolute(file))
-            entry.operation = metadata.operation
-            entry.files = metadata.stats.count
-            for stat in metadata.stats {
-                entry.rows += stat.rows
-                entry.inserted += stat.inserts
-                entry.updated += stat.updates
-                entry.deleted += stat.deletes
-                entry.bytes += stat.bytes
+    }
+
+    /// Oldest first.
+    /// - Throws: `.io` and `.corrupt` when a commit cannot be read.
+    public var timeline: [TimelineEntry] {
+        get throws {
+            try details.timeline.withLock { kept in
+                if let kept { return kept }
+                let commits = Dictionary(try commits.map { ($0.instant, $0.metadata) }) { a, _ in a }
+                let made = snapshot.timeline.instants.map { TimelineEntry($0, commits[$0]) }
+                kept = made
+                return made
             }
-            return entry
+        }
+    }
+
+    /// Live files by partition.
+    /// - Throws: `.io` and `.corrupt` when a commit or a file cannot be read.
+    public var baseFiles: [BaseFile] {
+        get throws {
+            try details.baseFiles.withLock { kept in
+                if let kept { return kept }
+                var rows: [String: Int64] = [:]
+                for (_, metadata) in try commits { for stat in metadata.stats { if let path = stat.path { rows[path] = stat.rows } } }
+                let made = try zip(snapshot.slices, snapshot.sizes).map { slice, bytes in
+                    let count = try rows[slice.path] ?? ParquetReader(path: files.absolute(slice.path)).rows
+                    return BaseFile(path: slice.path, partition: slice.partition, fileId: slice.fileId, instant: slice.instant, rows: count, bytes: bytes)
+                }
+                kept = made
+                return made
+            }
+        }
+    }
+
+    /// All completed writes, oldest first.
+    var commits: [(instant: Instant, metadata: CommitMetadata)] {
+        get throws {
+            try details.commits.withLock { kept in
+                if let kept { return kept }
+                let made = try snapshot.timeline.instants.filter(\.isCompletedWrite).map { ($0, try snapshot.timeline.metadata(of: $0, in: files)) }
+                kept = made
+                return made
+            }
         }
     }
 
     /// Partition paths that have live files, sorted; one empty path for a table without partitions.
-    public var partitions: [String] { Array(Set(baseFiles.map(\.partition))).sorted() }
-    public var rowCount: Int64 { baseFiles.reduce(0) { $0 + $1.rows } }
-    public var bytes: Int64 { baseFiles.reduce(0) { $0 + $1.bytes } }
+    public var partitions: [String] { Array(Set(snapshot.slices.lazy.map(\.partition))).sorted() }
+    public var fileCount: Int { snapshot.slices.count }
+    public var rowCount: Int64 { get throws { try baseFiles.reduce(0) { $0 + $1.rows } } }
+    public var bytes: Int64 { snapshot.sizes.reduce(0, +) }
 
     /// A declaration with which SQL can read the table.
     public func descriptor(name: String? = nil) -> TableDescriptor {

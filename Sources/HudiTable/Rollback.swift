@@ -8,10 +8,10 @@ struct RollbackPlan: Sendable, Equatable {
     /// Partition -> absolute paths.
     var files: [String: [String]]
 
-    private static let info = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieInstantInfo","fields":[{"name":"commitTime","type":"string"},{"name":"action","type":"string"}]}"#
+    static let info = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieInstantInfo","fields":[{"name":"commitTime","type":"string"},{"name":"action","type":"string"}]}"#
     private static let version = #"{"name":"version","type":["int","null"],"default":1}"#
     private static let planSchema = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackPlan","fields":[{"name":"instantToRollback","type":["null",\#(info)],"default":null},{"name":"RollbackRequests","type":["null",{"type":"array","items":{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackRequest","fields":[{"name":"partitionPath","type":"string"},{"name":"fileId","type":["null","string"],"default":null},{"name":"latestBaseInstant","type":["null","string"],"default":null},{"name":"filesToBeDeleted","type":{"type":"array","items":"string"},"default":[]},{"name":"logBlocksToBeDeleted","type":["null",{"type":"map","values":"long"}],"default":null}]}}],"default":null},\#(version)]}"#
-    private static let doneSchema = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackMetadata","fields":[{"name":"startRollbackTime","type":"string"},{"name":"timeTakenInMillis","type":"long"},{"name":"totalFilesDeleted","type":"int"},{"name":"commitsRollback","type":{"type":"array","items":"string"}},{"name":"partitionMetadata","type":{"type":"map","values":{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackPartitionMetadata","fields":[{"name":"partitionPath","type":"string"},{"name":"successDeleteFiles","type":{"type":"array","items":"string"}},{"name":"failedDeleteFiles","type":{"type":"array","items":"string"}},{"name":"rollbackLogFiles","type":["null",{"type":"map","values":"long"}],"default":null},{"name":"logFilesFromFailedCommit","type":["null",{"type":"map","values":"long"}],"default":null}]}}},\#(version),{"name":"instantsRollback","type":{"type":"array","items":\#(info)},"default":[]}]}"#
+    static let doneSchema = #"{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackMetadata","fields":[{"name":"startRollbackTime","type":"string"},{"name":"timeTakenInMillis","type":"long"},{"name":"totalFilesDeleted","type":"int"},{"name":"commitsRollback","type":{"type":"array","items":"string"}},{"name":"partitionMetadata","type":{"type":"map","values":{"type":"record","namespace":"org.apache.hudi.avro.model","name":"HoodieRollbackPartitionMetadata","fields":[{"name":"partitionPath","type":"string"},{"name":"successDeleteFiles","type":{"type":"array","items":"string"}},{"name":"failedDeleteFiles","type":{"type":"array","items":"string"}},{"name":"rollbackLogFiles","type":["null",{"type":"map","values":"long"}],"default":null},{"name":"logFilesFromFailedCommit","type":["null",{"type":"map","values":"long"}],"default":null}]}}},\#(version),{"name":"instantsRollback","type":{"type":"array","items":\#(info)},"default":[]}]}"#
 
     private var byPartition: [(key: String, value: [String])] { files.sorted { $0.key < $1.key } }
 
@@ -38,6 +38,10 @@ struct RollbackPlan: Sendable, Equatable {
 
     /// The metadata of the completed rollback at `time`.
     func completed(at time: String, milliseconds: Int64) -> [UInt8] {
+        AvroContainer.file(schema: Self.doneSchema, record: record(at: time, milliseconds: milliseconds))
+    }
+
+    func record(at time: String, milliseconds: Int64) -> [UInt8] {
         var out = AvroWriter()
         out.string(time)
         out.long(milliseconds)
@@ -56,7 +60,7 @@ struct RollbackPlan: Sendable, Equatable {
         out.long(0)
         out.long(1)
         out.items([(instant, action)]) { $0.string($1.0); $0.string($1.1) }
-        return AvroContainer.file(schema: Self.doneSchema, record: out.bytes)
+        return out.bytes
     }
 
     static func parse(_ file: [UInt8]) throws -> RollbackPlan {
@@ -77,12 +81,12 @@ struct RollbackPlan: Sendable, Equatable {
     }
 }
 
-/// Undoes writes that were begun and never completed, so that none of their files can ever show.
+/// Undoes writes that were begun and never completed, so that none of their files can ever show; completed ones when asked to.
 struct Rollback {
-    let files: TableFiles
-    let version: TableVersion
-    /// Gives the time of a new instant.
-    let newTime: () throws -> String
+    let timeline: WriterTimeline
+    private var files: TableFiles { timeline.files }
+
+    init(_ timeline: WriterTimeline) { self.timeline = timeline }
 
     /// Finishes rollbacks that were interrupted, then rolls back pending writes, oldest first.
     /// - Parameter keeping: instants of this process that are still going to be completed.
@@ -90,7 +94,7 @@ struct Rollback {
     @discardableResult
     func undoPending(keeping: Set<String>) throws -> [String] {
         var undone = try finishPending()
-        for instant in try Timeline.load(files, version: version).pendingWrites where !keeping.contains(instant.time) {
+        for instant in try timeline.current().pendingWrites where !keeping.contains(instant.time) {
             try undo(instant)
             undone.append(instant.time)
         }
@@ -102,10 +106,9 @@ struct Rollback {
     @discardableResult
     func finishPending() throws -> [String] {
         var undone: [String] = []
-        for rollback in try Timeline.load(files, version: version).pendingRollbacks {
-            let plan = try RollbackPlan.parse(try files.read(Timeline.fileName(rollback.time, "rollback", .requested, version: version)))
-            let inflight = Timeline.fileName(rollback.time, "rollback", .inflight, version: version)
-            if !files.exists(inflight) { try files.publish(inflight, []) }
+        for rollback in try timeline.look().pendingRollbacks {
+            let plan = try RollbackPlan.parse(try timeline.read(rollback.time, "rollback", .requested))
+            if !timeline.exists(rollback.time, "rollback", .inflight) { try timeline.publish(rollback.time, "rollback", .inflight, []) }
             try finish(plan, at: rollback.time)
             undone.append(plan.instant)
         }
@@ -113,22 +116,23 @@ struct Rollback {
     }
 
     /// Whether a rollback, finished or not, that is still on the timeline undoes an instant.
-    func undoes(_ instant: String, on timeline: Timeline) throws -> Bool {
-        try timeline.rollbacks.contains { rollback in
-            let file = Timeline.fileName(rollback.time, "rollback", .requested, version: version)
-            return try rollback.time > instant && files.exists(file) && RollbackPlan.parse(try files.read(file)).instant == instant
+    func undoes(_ instant: String) throws -> Bool {
+        try timeline.current().rollbacks.contains { rollback in
+            try rollback.time > instant && timeline.exists(rollback.time, "rollback", .requested)
+                && RollbackPlan.parse(try timeline.read(rollback.time, "rollback", .requested)).instant == instant
         }
     }
 
+    /// - Parameter instant: the newest write of the table, unless it is pending.
     func undo(_ instant: Instant) throws {
-        let time = try newTime()
+        let time = try timeline.newTime()
         var plan = RollbackPlan(instant: instant.time, action: instant.action, files: [:])
         for (partition, name) in try baseFiles(of: instant.time) {
             plan.files[partition, default: []].append(files.absolute(partition.isEmpty ? name : "\(partition)/\(name)"))
         }
-        try files.publish(Timeline.fileName(time, "rollback", .requested, version: version), plan.encoded())
+        try timeline.publish(time, "rollback", .requested, plan.encoded())
         try files.reached(.rollbackRequested)
-        try files.publish(Timeline.fileName(time, "rollback", .inflight, version: version), [])
+        try timeline.publish(time, "rollback", .inflight, [])
         try files.reached(.rollbackInflight)
         try finish(plan, at: time)
     }
@@ -136,6 +140,9 @@ struct Rollback {
     /// Every step may have been done already.
     private func finish(_ plan: RollbackPlan, at time: String) throws {
         let started = files.host.now()
+        // A completed write is hidden first: readers must not look for files that are on their way out.
+        if let completed = try timeline.current().completedWrite(plan.instant) { try timeline.hide(completed) }
+        try files.reached(.rollbackHidden)
         // The plan's paths are absolute and go stale when a table is copied: only their names count.
         for (partition, paths) in plan.files.sorted(by: { $0.key < $1.key }) {
             for path in paths {
@@ -153,11 +160,9 @@ struct Rollback {
         let markers = TableFiles.temporaryFolder + "/" + plan.instant
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.rollbackFilesDeleted)
-        for state in [InstantState.inflight, .requested] { try files.remove(Timeline.fileName(plan.instant, plan.action, state, version: version)) }
-        try files.flush(version.timelineFolder)
+        try timeline.removePending(plan.instant, plan.action)
         try files.reached(.rollbackInstantDeleted)
-        try files.publish(Timeline.fileName(time, "rollback", .completed, version: version),
-                          plan.completed(at: time, milliseconds: max(1, files.host.now() - started)))
+        try timeline.publish(time, "rollback", .completed, plan.completed(at: time, milliseconds: max(1, files.host.now() - started)))
         try files.reached(.rollbackCompleted)
     }
 

@@ -46,19 +46,29 @@ enum PropertiesText {
     }
 }
 
-/// The versions of the format that can be written and read: what differs between them is asked here.
-enum TableVersion: Int, Sendable {
-    case six = 6
-
-    var timelineLayout: Int { 1 }
-    var timelineFolder: String { TableFiles.metaFolder }
-}
-
-/// How record keys are made of key columns.
-enum KeyGeneratorKind: String, Sendable {
+/// How record keys are made of key columns, and paths of partition columns.
+enum KeyGeneratorKind: String, Sendable, CaseIterable {
     case nonpartitioned = "NonpartitionedKeyGenerator"
     case simple = "SimpleKeyGenerator"
     case complex = "ComplexKeyGenerator"
+    case timestamp = "TimestampBasedKeyGenerator"
+
+    /// Its name in tables of version 8 and 9.
+    var type: String {
+        switch self {
+        case .nonpartitioned: "NON_PARTITION"
+        case .simple: "SIMPLE"
+        case .complex: "COMPLEX"
+        case .timestamp: "TIMESTAMP"
+        }
+    }
+
+    /// - Parameter name: a type, or the name of a class with or without its package.
+    init?(named name: String) {
+        let last = name.split(separator: ".").last.map(String.init) ?? name
+        guard let kind = Self.allCases.first(where: { $0.rawValue == last || $0.type == name.uppercased() }) else { return nil }
+        self = kind
+    }
 
     init(keys: Int, partitions: Int) {
         self = partitions == 0 ? .nonpartitioned : keys == 1 && partitions == 1 ? .simple : .complex
@@ -72,17 +82,26 @@ struct TableProperties: Sendable, Equatable {
     var version = TableVersion.six
     var recordKeyFields: [String]
     var partitionFields: [String] = []
-    var orderingField: String?
+    /// Compared from left to right.
+    var orderingFields: [String] = []
+    /// Nil = one that is not known here.
+    var mergeMode: MergeMode? = .commitTime
     var hiveStylePartitioning = false
     var urlEncodePartitions = false
     var keyGenerator: KeyGeneratorKind
+    /// How the partition column's values become paths, with the timestamp-based key generator.
+    var timestamps: TimestampPartition?
     /// Avro JSON of the columns at creation; it makes an empty table readable.
     var createSchema: String?
 
     var keyRules: KeyRules {
         KeyRules(tableName: name, recordKeyFields: recordKeyFields, partitionFields: partitionFields, namesKeys: keyGenerator == .complex,
-                 hiveStyle: hiveStylePartitioning, urlEncode: urlEncodePartitions)
+                 hiveStyle: hiveStylePartitioning, urlEncode: urlEncodePartitions,
+                 timestamps: timestamps)
     }
+
+    /// The columns whose larger values tell the newer of two rows with one key; none = the later one to arrive.
+    var effectiveOrderingFields: [String] { mergeMode == .commitTime ? [] : orderingFields }
 
     static let file = TableFiles.metaFolder + "/hoodie.properties"
     static let backup = file + ".backup"
@@ -95,7 +114,7 @@ struct TableProperties: Sendable, Equatable {
             ("hoodie.table.version", String(version.rawValue)), ("hoodie.timeline.layout.version", String(version.timelineLayout)),
             ("hoodie.table.checksum", String(CRC32.checksum("\(database).\(name)"))),
             ("hoodie.table.recordkey.fields", recordKeyFields.joined(separator: ",")),
-            ("hoodie.table.keygenerator.class", Self.prefix + keyGenerator.rawValue),
+            version == .six ? ("hoodie.table.keygenerator.class", Self.prefix + keyGenerator.rawValue) : ("hoodie.table.keygenerator.type", keyGenerator.type),
             ("hoodie.datasource.write.hive_style_partitioning", String(hiveStylePartitioning)),
             ("hoodie.datasource.write.partitionpath.urlencode", String(urlEncodePartitions)),
             ("hoodie.datasource.write.drop.partition.columns", "false"),
@@ -103,13 +122,17 @@ struct TableProperties: Sendable, Equatable {
             ("hoodie.table.timeline.timezone", "UTC"), ("hoodie.archivelog.folder", "archived"),
         ]
         if !partitionFields.isEmpty { out.append(("hoodie.table.partition.fields", partitionFields.joined(separator: ","))) }
-        if let orderingField { out.append(("hoodie.table.precombine.field", orderingField)) }
+        if !orderingFields.isEmpty { out.append((version.orderingProperty, orderingFields.joined(separator: ","))) }
+        out += version.morePairs(mergesByEventTime: mergeMode == .eventTime)
+        // Version 6 has no such property; engines pass it over, and the next job here follows it.
+        if version == .six, !orderingFields.isEmpty, mergeMode == .commitTime { out.append(("hoodie.record.merge.mode", MergeMode.commitTime.rawValue)) }
+        if let timestamps { out += TimestampOption.pairs(timestamps) }
         if let createSchema { out.append(("hoodie.table.create.schema", createSchema)) }
         return out
     }
 
     func create(in files: TableFiles) throws {
-        for folder in [".temp", ".aux", ".schema", "archived"] { try files.makeFolder(TableFiles.metaFolder + "/" + folder) }
+        for folder in [".temp", ".aux", ".schema"].map({ TableFiles.metaFolder + "/" + $0 }) + [version.archiveFolder] { try files.makeFolder(folder) }
         // The last step: with this file there, the folders above it are known to be durable.
         try files.flushRoot()
         try files.publish(Self.file, PropertiesText.format(pairs, comment: "Properties saved by swiftwater"))
@@ -118,13 +141,18 @@ struct TableProperties: Sendable, Equatable {
     /// - Returns: nil when there is no table.
     /// - Throws: `.validate` for tables that cannot be read or written here, saying why.
     static func load(_ files: TableFiles) throws -> TableProperties? {
-        let file = files.exists(file) ? file : backup
-        guard files.exists(file) else { return nil }
-        let p = PropertiesText.parse(try files.read(file))
+        let text = try files.readIfThere(file), backup = try files.readIfThere(backup)
+        // An engine that changes the file keeps the old one as a backup until the new one is whole.
+        if let backup, !(text.map(isWhole) ?? false) { return try parse(backup, files) }
+        return try text.map { try parse($0, files) }
+    }
+
+    private static func parse(_ bytes: [UInt8], _ files: TableFiles) throws -> TableProperties {
+        let p = PropertiesText.parse(bytes)
         func refuse(_ problem: String, fix: String? = nil) -> StreamError {
             StreamError(.validate, "Hudi table \(files.root): \(problem)", fix: fix)
         }
-        func list(_ key: String) -> [String] { (p[key] ?? "").split(separator: ",").map(String.init) }
+        func list(_ key: String) -> [String] { (p[key] ?? "").split(separator: ",").map { String($0).trimmed } }
         guard let name = p["hoodie.table.name"] else { throw refuse("hoodie.properties has no hoodie.table.name") }
         let type = p["hoodie.table.type"] ?? "COPY_ON_WRITE"
         guard type == "COPY_ON_WRITE" else {
@@ -132,36 +160,93 @@ struct TableProperties: Sendable, Equatable {
         }
         let versionText = p["hoodie.table.version"] ?? ""
         guard let version = Int(versionText).flatMap(TableVersion.init) else {
-            throw refuse("its table version is \(versionText.isEmpty ? "not given" : versionText); only version 6 is supported",
+            throw refuse("its table version is \(versionText.isEmpty ? "not given" : versionText); only versions \(TableVersion.supported) are supported",
                          fix: "keep engines from upgrading it (hoodie.write.auto.upgrade=false, hoodie.write.table.version=6), or downgrade it")
         }
         guard p["hoodie.timeline.layout.version"] == String(version.timelineLayout) else {
-            throw refuse("timeline layout \(p["hoodie.timeline.layout.version"] ?? "not given") does not belong to version \(versionText)")
+            throw refuse("timeline layout \(p["hoodie.timeline.layout.version"] ?? "not given") does not belong to version \(versionText)",
+                         fix: "let the engine that began to upgrade the table finish it")
+        }
+        for (key, value) in [("hoodie.timeline.path", "timeline"), ("hoodie.timeline.history.path", "history")] where version.hasCompletionTimes {
+            guard p[key] ?? value == value else { throw refuse("\(key) is \(p[key]!); only '\(value)' is supported") }
         }
         guard p["hoodie.populate.meta.fields"] ?? "true" == "true" else { throw refuse("it has no meta columns (hoodie.populate.meta.fields=false)") }
         guard p["hoodie.table.base.file.format"]?.uppercased() ?? "PARQUET" == "PARQUET" else {
             throw refuse("its base files are \(p["hoodie.table.base.file.format"]!), not PARQUET")
         }
         let keys = list("hoodie.table.recordkey.fields"), partitions = list("hoodie.table.partition.fields")
-        let className = p["hoodie.table.keygenerator.class"].map { String($0.split(separator: ".").last ?? "") }
-        guard let generator = className.map({ KeyGeneratorKind(rawValue: $0) }) ?? KeyGeneratorKind(keys: keys.count, partitions: partitions.count) else {
-            throw refuse("key generator \(className ?? "") is not supported", fix: "use Simple-, Complex- or NonpartitionedKeyGenerator")
+        let generatorName = p["hoodie.table.keygenerator.type"] ?? p["hoodie.table.keygenerator.class"]
+        guard let generator = generatorName.map({ KeyGeneratorKind(named: $0) }) ?? KeyGeneratorKind(keys: keys.count, partitions: partitions.count) else {
+            throw refuse("key generator \(generatorName ?? "") is not supported",
+                         fix: "use one of \(KeyGeneratorKind.allCases.map(\.rawValue).joined(separator: ", "))")
         }
+        let timestamps = try generator == .timestamp ? TimestampOption.partition(p) { _, problem, fix in refuse(problem, fix: fix) } : nil
+        if timestamps != nil, partitions.count != 1 { throw refuse("key generator \(generator.rawValue) needs one partition column, not \(partitions.count)") }
+        var ordering = list(version.orderingProperty)
+        if ordering.isEmpty { ordering = list("hoodie.table.precombine.field") }
+        let mergeMode = p["hoodie.record.merge.mode"].map { MergeMode(rawValue: $0) } ?? (ordering.isEmpty ? .commitTime : .eventTime)
         return TableProperties(
             name: name, database: p["hoodie.database.name"] ?? "", version: version, recordKeyFields: keys,
-            partitionFields: generator == .nonpartitioned ? [] : partitions, orderingField: p["hoodie.table.precombine.field"],
+            partitionFields: generator == .nonpartitioned ? [] : partitions, orderingFields: ordering, mergeMode: mergeMode,
             hiveStylePartitioning: p["hoodie.datasource.write.hive_style_partitioning"] == "true",
             urlEncodePartitions: p["hoodie.datasource.write.partitionpath.urlencode"] == "true",
-            keyGenerator: generator, createSchema: p["hoodie.table.create.schema"])
+            keyGenerator: generator, timestamps: timestamps, createSchema: p["hoodie.table.create.schema"])
+    }
+
+    /// Finishes or undoes a change of the properties that an engine began and did not live to end: the file is there and whole,
+    /// or its backup takes its place. To be called with the table's lock held, before anything is written.
+    static func settleBackup(_ files: TableFiles) throws {
+        guard files.exists(backup) else { return }
+        if try !(files.exists(file) && isWhole(files.read(file))) {
+            let old = try files.read(backup)
+            guard isWhole(old) else {
+                throw StreamError(.corrupt, "Hudi table \(files.root): both hoodie.properties and its backup are damaged", fix: "restore .hoodie/hoodie.properties")
+            }
+            // Until the new one is there, readers go by the backup.
+            try files.remove(file)
+            try files.publish(file, old)
+        }
+        try files.remove(backup)
+        try files.flush(TableFiles.metaFolder)
+    }
+
+    private static func isWhole(_ bytes: [UInt8]) -> Bool {
+        let p = PropertiesText.parse(bytes)
+        guard bytes.last == 0x0A, let name = p["hoodie.table.name"], p["hoodie.table.version"] != nil, p["hoodie.timeline.layout.version"] != nil else { return false }
+        return p["hoodie.table.checksum"].map { $0 == String(CRC32.checksum("\(p["hoodie.database.name"] ?? "").\(name)")) } ?? true
+    }
+
+    /// The table is what it was when the job started. Reads the file again only when its bytes have changed.
+    /// - Parameter seen: the bytes that were found to be fine before.
+    /// - Throws: `.conflict` when another engine has changed it, has begun to, or keeps a metadata table.
+    func requireUnchanged(_ files: TableFiles, seen: inout [UInt8]) throws {
+        guard !files.exists(Self.backup) else {
+            throw StreamError(.conflict, "another engine is changing the properties of Hudi table \(files.root): hoodie.properties.backup is there",
+                              fix: "let it finish, then start the job again")
+        }
+        guard files.exists(Self.file) else {
+            throw StreamError(.conflict, "Hudi table \(files.root) has lost its hoodie.properties", fix: "restore the file or drop the table's folder")
+        }
+        let bytes = try files.read(Self.file)
+        try Self.requireNoMetadataTable(files, bytes == seen ? [:] : PropertiesText.parse(bytes))
+        if bytes == seen { return }
+        let now = try Self.parse(bytes, files)
+        var expected = self
+        (expected.createSchema, expected.database) = (now.createSchema, now.database)
+        guard now.version == version else {
+            throw StreamError(.conflict, "another engine has changed Hudi table \(files.root) from version \(version.rawValue) to \(now.version.rawValue)",
+                              fix: "start the job again; to keep the version, set hoodie.write.auto.upgrade=false and hoodie.write.table.version=\(version.rawValue) there")
+        }
+        guard now == expected else {
+            throw StreamError(.conflict, "the properties of Hudi table \(files.root) were changed while it was being written", fix: "start the job again")
+        }
+        seen = bytes
     }
 
     /// Refuses tables that only an engine which keeps Hudi's metadata table may write.
-    /// - Throws: `.conflict`.
-    static func requireNoMetadataTable(_ files: TableFiles) throws {
-        let file = files.exists(file) ? file : backup
-        let p = PropertiesText.parse(try files.read(file))
+    private static func requireNoMetadataTable(_ files: TableFiles, _ p: [String: String]) throws {
         let partitions = p["hoodie.table.metadata.partitions"] ?? ""
-        guard partitions.isEmpty, !files.exists(TableFiles.metaFolder + "/metadata") else {
+        guard try partitions.isEmpty && !files.isThere(TableFiles.metaFolder + "/metadata") else {
             throw StreamError(.conflict, "Hudi table \(files.root) has a metadata table (\(partitions.isEmpty ? ".hoodie/metadata" : partitions)); "
                               + "commits that do not maintain it would be invisible to other engines",
                               fix: "disable it there with hoodie.metadata.enable=false and delete .hoodie/metadata")

@@ -8,35 +8,52 @@ import Synchronization
 final class WriteSession: CommitLog {
     let files: TableFiles
     let properties: TableProperties
-    /// Snapshots as of this many newest commits stay readable; older file versions are deleted after a commit.
-    let retainedCommits: Int
+    /// Which old versions are deleted after a commit; nil = none.
+    let cleaning: CleanPolicy?
 
     private struct State {
         var lock: TableLock?
         var users = 0
         /// Instants of this process that are begun and neither completed nor undone.
         var open: Set<String> = []
-        var last: String?
+        /// Of prepared instants: the versions that are not live any more once they are completed.
+        var leaving: [String: (superseded: [FileSlice], removed: [FileSlice])] = [:]
+        /// What a clean may delete; nil = not known.
+        var retired: Retired?
+        /// The content of hoodie.properties that was found to be as expected.
+        var properties: [UInt8] = []
+    }
+
+    /// The committed versions on the disk that are not live.
+    private struct Retired {
+        var versions: [RetiredVersion]
+        /// The writes that they take account of.
+        var writes: Set<String>
     }
 
     private let state = Mutex(State())
+    let timeline: WriterTimeline
 
-    init(files: TableFiles, properties: TableProperties, retainedCommits: Int = 30) {
+    init(files: TableFiles, properties: TableProperties, cleaning: CleanPolicy? = .standard) {
         self.files = files
         self.properties = properties
-        self.retainedCommits = retainedCommits
+        self.cleaning = cleaning
+        timeline = WriterTimeline(files, version: properties.version)
     }
 
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws {
-        try state.withLock { state in
-            if state.lock == nil {
+        let isFirst = try state.withLock { state in
+            let isFirst = state.lock == nil
+            if isFirst {
                 try files.makeFolder(TableFiles.metaFolder)
                 state.lock = try TableLock(files)
                 do {
+                    try TableProperties.settleBackup(files)
                     if try TableProperties.load(files) == nil { try properties.create(in: files) }
-                    try requireUnchanged()
+                    state.properties = []
+                    try properties.requireUnchanged(files, seen: &state.properties)
                     try removeLeftovers()
                     try cleaner.finishPending()
                 } catch {
@@ -44,15 +61,22 @@ final class WriteSession: CommitLog {
                     throw error
                 }
                 // What earlier users prepared is completed by a recovery or not at all.
-                state.open = []
+                (state.open, state.leaving, state.retired) = ([], [:], nil)
             }
             state.users += 1
+            return isFirst
+        }
+        guard isFirst else { return }
+        do { try restore.finishPending() } catch {
+            release()
+            throw error
         }
     }
 
     /// Temporary files of writers that died, and markers of writes that are done.
     private func removeLeftovers() throws {
-        let pending = Set(try Timeline.load(files, version: properties.version).pendingWrites.map(\.time))
+        let now = try timeline.look(), pending = Set(now.pendingWrites.map(\.time))
+        for savepoint in now.instants where savepoint.action == "savepoint" && savepoint.state != .completed { try timeline.remove(savepoint) }
         for name in try files.names(in: TableFiles.temporaryFolder) {
             let path = TableFiles.temporaryFolder + "/" + name
             if name.utf8.count == 36, name.utf8.filter({ $0 == 0x2D }).count == 4 {
@@ -72,30 +96,35 @@ final class WriteSession: CommitLog {
 
     var hasOpenCommits: Bool { state.withLock { !$0.open.isEmpty } }
 
-    /// Properties may be changed by others between two commits; what we rely on must still hold.
-    private func requireUnchanged() throws {
-        guard let now = try TableProperties.load(files) else {
-            throw StreamError(.conflict, "Hudi table \(files.root) has lost its hoodie.properties", fix: "restore the file or drop the table's folder")
+    /// Others may change a table between two commits, or take its lock away; what we rely on must still hold.
+    func requireUnchanged() throws {
+        try state.withLock { state in
+            try state.lock?.require()
+            guard state.lock?.isHeld(files) ?? true else {
+                throw StreamError(.conflict, "the lock of Hudi table \(files.root) is gone: its file was deleted or replaced while this job held it",
+                                  fix: "start the job again, and do not delete .hoodie/.swiftwater.lock while one runs")
+            }
+            try properties.requireUnchanged(files, seen: &state.properties)
         }
-        var expected = properties
-        (expected.createSchema, expected.database) = (now.createSchema, now.database)
-        guard now == expected else {
-            throw StreamError(.conflict, "the properties of Hudi table \(files.root) were changed while it was being written", fix: "start the job again")
-        }
-        try TableProperties.requireNoMetadataTable(files)
     }
 
     /// Undoes what earlier writers left pending, then begins a write.
-    func begin(_ operation: String) throws -> any CommitFiles {
+    func begin(_ operation: String) throws -> any CommitFiles { try begin(operation, plan: []) }
+
+    func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles {
+        try begin(FileClustering.operation, plan: ClusteringPlan(groups: groups, sortColumns: sortColumns).encoded(files))
+    }
+
+    private func begin(_ operation: String, plan: [UInt8]) throws -> any CommitFiles {
         try requireUnchanged()
         try rollBackPending()
-        let time = try newTime()
+        let time = try timeline.newTime(), action = pendingAction(operation)
         state.withLock { _ = $0.open.insert(time) }
         do {
-            try files.publish(Timeline.fileName(time, "commit", .requested, version: properties.version), [])
+            try timeline.publish(time, action, .requested, plan)
             try files.reached(.requested)
             // Rows stream in, so the plan has no counts yet.
-            try files.publish(Timeline.fileName(time, "commit", .inflight, version: properties.version), CommitMetadata(operation: operation).json())
+            try timeline.publish(time, action, .inflight, version.encode(CommitMetadata(operation: operation)))
             try files.reached(.inflight)
         } catch {
             state.withLock { _ = $0.open.remove(time) }
@@ -108,20 +137,21 @@ final class WriteSession: CommitLog {
     var markColumns: MarkColumns { HudiFiles.markColumns }
 
     func load() throws -> TableState {
-        let snapshot = try TableSnapshot.load(files, properties)
-        return TableState(schema: snapshot.schema, slices: snapshot.slices.map { ($0, files.size($0.path)) },
-                          commits: Set(snapshot.timeline.instants.lazy.filter(\.isCompletedWrite).map(\.time)))
+        let snapshot = try TableSnapshot.load(files, properties, timeline: try timeline.look(), sizes: true)
+        let commits = snapshot.timeline.completedWrites
+        state.withLock { $0.retired = Retired(versions: snapshot.retired, writes: commits) }
+        return TableState(schema: snapshot.schema, slices: Array(zip(snapshot.slices, snapshot.sizes)).map { (slice: $0, bytes: $1) }, commits: commits)
     }
 
-    func completedCommits() throws -> Set<String> {
-        Set(try Timeline.load(files, version: properties.version).instants.lazy.filter(\.isCompletedWrite).map(\.time))
-    }
+    func completedCommits() throws -> Set<String> { try timeline.look().completedWrites }
 
     func prepared(_ commit: String, _ changes: CommitChanges) throws -> Committable {
         var metadata = CommitMetadata(operation: changes.operation)
         metadata.stats = changes.stats
+        metadata.replaced = Dictionary(grouping: changes.removed, by: \.partition).mapValues { $0.map(\.fileId).sorted() }
         metadata.extra = ["schema": AvroSchema.json(changes.schema, table: properties.name),
                           CommitMetadata.checkpointKey: String(changes.checkpoint), CommitMetadata.jobKey: changes.jobID]
+        state.withLock { $0.leaving[commit] = (changes.superseded, changes.removed) }
         return PreparedCommit(instant: commit, metadata: metadata).committable()
     }
 
@@ -131,17 +161,23 @@ final class WriteSession: CommitLog {
         for prepared in try PreparedCommit.all(committables) { try complete(prepared.instant, prepared.metadata) }
     }
 
-    /// A time for a new instant, later than all others; the writer's and the committer's threads never get the same.
-    private func newTime() throws -> String {
-        try state.withLock { state in
-            let time = try Timeline.load(files, version: properties.version).nextTime(now: files.host.now(), after: state.last)
-            state.last = time
-            return time
-        }
+    var rollback: Rollback { Rollback(timeline) }
+    var cleaner: Cleaner { Cleaner(timeline) }
+    var restore: Restore { Restore(timeline: timeline, rollback: rollback) }
+
+    private func pendingAction(_ operation: String) -> String {
+        version.pendingAction(CommitMetadata.action(of: operation), clustering: operation == FileClustering.operation)
     }
 
-    private var rollback: Rollback { Rollback(files: files, version: properties.version) { try self.newTime() } }
-    private var cleaner: Cleaner { Cleaner(files: files, version: properties.version) }
+    func commitsSinceClustering() throws -> Int? {
+        var count = 0
+        let now = try timeline.current()
+        for instant in now.instants.reversed() where instant.isCompletedWrite {
+            if instant.action == "replacecommit", try now.metadata(of: instant, in: files).operation == FileClustering.operation { return count }
+            count += 1
+        }
+        return count
+    }
 
     func rollBackPending() throws {
         let keeping = state.withLock { $0.open }
@@ -153,12 +189,12 @@ final class WriteSession: CommitLog {
     /// - Throws: `.conflict` when a named instant was rolled back or its files are gone, `.corrupt` when they are damaged.
     func recover(_ prepared: [PreparedCommit]) throws {
         // Whatever an earlier attempt in this process had open is decided on here.
-        state.withLock { $0.open = [] }
+        state.withLock { ($0.open, $0.leaving) = ([], [:]) }
         try requireUnchanged()
         // One that was begun is finished first: it may undo what is about to be completed, which must then be refused.
         try rollback.finishPending()
         let named = Set(prepared.map(\.instant))
-        let pending = try Timeline.load(files, version: properties.version).pendingWrites.map(\.time)
+        let pending = try timeline.current().pendingWrites.map(\.time)
         if let last = pending.last(where: named.contains), let missing = pending.first(where: { !named.contains($0) && $0 < last }) {
             throw StreamError(.conflict, "commit \(last) of Hudi table \(files.root) is built on commit \(missing), which is neither completed nor part of the checkpoint",
                               fix: "run one writer per table, and restore from another checkpoint")
@@ -170,41 +206,69 @@ final class WriteSession: CommitLog {
     /// The commit point. Does nothing when the instant is completed already.
     /// - Throws: `.conflict` when the instant was rolled back or its files are gone, `.corrupt` when they are damaged.
     func complete(_ time: String, _ metadata: CommitMetadata) throws {
-        let completed = Timeline.fileName(time, "commit", .completed, version: properties.version)
-        if files.exists(completed) {
+        if try timeline.look().completedWrite(time) != nil {
             // The attempt that made it may have failed before it was durable.
-            try files.flush(version.timelineFolder)
+            try timeline.flush()
         } else if try !isArchived(time) {
             try requireUnchanged()
-            try requirePending(time)
+            try requirePending(time, pendingAction(metadata.operation))
             for stat in metadata.stats { try requireFile(stat, time) }
-            try files.publish(completed, metadata.json())
+            try timeline.publish(time, metadata.action, .completed, version.encode(metadata))
+            noteRetired(by: time)
         }
         try files.reached(.committed)
         state.withLock { _ = $0.open.remove(time) }
         let markers = CommitMarkers.folder(of: time)
         if files.exists(markers) { try files.removeTree(markers) }
         try files.reached(.markersDeleted)
-        if let plan = try cleaner.plan(retaining: retainedCommits) { try cleaner.run(plan, at: try newTime()) }
+        if let cleaning, let plan = try cleaner.plan(cleaning, retiredVersions) { try clean(plan) }
+    }
+
+    /// Deletes what a plan names.
+    /// - Returns: the clean's instant.
+    @discardableResult
+    func clean(_ plan: CleanPlan) throws -> String {
+        let time = try timeline.newTime()
+        try cleaner.run(plan, at: time)
+        let gone = Set(plan.files.values.joined())
+        state.withLock { [files] in $0.retired?.versions.removeAll { gone.contains(files.absolute($0.slice.path)) } }
+        return time
     }
 
     private var version: TableVersion { properties.version }
 
+    /// What a commit of this process has put out of use, so that the table need not be listed again.
+    private func noteRetired(by time: String) {
+        state.withLock { state in
+            guard let leaving = state.leaving.removeValue(forKey: time) else { return state.retired = nil }
+            state.retired?.versions += leaving.superseded.map { RetiredVersion(slice: $0, by: time) }
+            state.retired?.versions += leaving.removed.map { RetiredVersion(slice: $0, by: time, isReplaced: true) }
+            state.retired?.writes.insert(time)
+        }
+    }
+
+    /// Committed versions on the disk that are not live.
+    func retiredVersions() throws -> [RetiredVersion] {
+        let now = try timeline.current()
+        if let retired = state.withLock({ $0.retired }), retired.writes == now.completedWrites { return retired.versions }
+        let snapshot = try TableSnapshot.load(files, properties, timeline: now)
+        state.withLock { $0.retired = Retired(versions: snapshot.retired, writes: now.completedWrites) }
+        return snapshot.retired
+    }
+
     /// Whether another engine has moved the completed instant off the timeline since. Those that were rolled back are missing
     /// there as well, but their rollback is not.
     private func isArchived(_ time: String) throws -> Bool {
-        let timeline = try Timeline.load(files, version: version)
-        return try !timeline.has(time) && timeline.isCommitted(time) && !files.names(in: TableFiles.metaFolder + "/archived").isEmpty
-            && !rollback.undoes(time, on: timeline)
+        let now = try timeline.current()
+        return try !now.has(time) && now.isCommitted(time) && !files.names(in: version.archiveFolder).isEmpty && !rollback.undoes(time)
     }
 
-    private func requirePending(_ time: String) throws {
+    private func requirePending(_ time: String, _ action: String) throws {
         if let earlier = state.withLock({ $0.open.min() }), earlier < time {
             throw StreamError(.runtime, "commit \(time) of Hudi table \(files.root) cannot be completed before commit \(earlier), which it is built on",
                               fix: "start the job again from its newest checkpoint")
         }
-        let timeline = try Timeline.load(files, version: version)
-        guard files.exists(Timeline.fileName(time, "commit", .inflight, version: version)), try !rollback.undoes(time, on: timeline) else {
+        guard timeline.exists(time, action, .inflight), try !rollback.undoes(time) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: it was rolled back",
                               fix: "run one writer per table, and restore from the newest checkpoint")
         }
@@ -212,7 +276,7 @@ final class WriteSession: CommitLog {
 
     private func requireFile(_ stat: WriteStat, _ time: String) throws {
         guard let path = stat.path else { return }
-        guard files.exists(path) else {
+        guard try files.isThere(path) else {
             throw StreamError(.conflict, "commit \(time) of Hudi table \(files.root) cannot be completed: \(path) is gone", fix: "restore from the newest checkpoint")
         }
         guard files.size(path) == stat.bytes else {
@@ -223,8 +287,8 @@ final class WriteSession: CommitLog {
 
     /// Gives an instant of this process up and removes its files.
     func abandon(_ time: String) throws {
-        let action = state.withLock { state in state.open.remove(time) }
-        guard action != nil, !files.exists(Timeline.fileName(time, "commit", .completed, version: properties.version)) else { return }
-        try rollback.undo(Instant(time: time, action: "commit", state: .inflight))
+        guard state.withLock({ $0.open.remove(time) }) != nil,
+              let instant = try timeline.look().pendingWrites.first(where: { $0.time == time }) else { return }
+        try rollback.undo(instant)
     }
 }

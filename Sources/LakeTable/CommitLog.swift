@@ -12,7 +12,12 @@ package struct FileSlice: Sendable, Hashable {
     /// The commit that wrote it.
     package var instant: String
 
-    package var path: String { partition.isEmpty ? name : "\(partition)/\(name)" }
+    /// Where the file is relative to the table, when that is not the partition's folder.
+    package var location: String?
+    /// Columns that have one value in all rows, whatever the file says: partition columns that it need not hold.
+    package var constants: [String: Value] = [:]
+
+    package var path: String { location ?? (partition.isEmpty ? name : "\(partition)/\(name)") }
 
     package init(partition: String, fileId: String, name: String, instant: String) {
         (self.partition, self.fileId, self.name, self.instant) = (partition, fileId, name, instant)
@@ -90,6 +95,12 @@ package protocol CommitLog: AnyObject, Sendable {
     /// What the table is called in errors, for example "Hudi table /data/orders".
     var title: String { get }
     var markColumns: MarkColumns { get }
+    /// Ids of columns, where files name them by ids rather than names; nil = by name.
+    func fieldIDs(_ schema: Schema) -> [Int32?]?
+    /// The schema of the next commit.
+    /// - Parameter missing: the writer may lack columns of the table: its rows get NULL there.
+    /// - Throws: `.validate` for a change of columns that the format does not allow, naming the column.
+    func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema
     /// Takes the table's lock, creating the table when there is none. Each call is undone by one `release`.
     /// - Throws: `.conflict` when another writer holds the table.
     func acquire() throws
@@ -101,6 +112,10 @@ package protocol CommitLog: AnyObject, Sendable {
     var hasOpenCommits: Bool { get }
     /// Begins a commit; what writers that died left behind is undone first.
     func begin(_ operation: String) throws -> any CommitFiles
+    /// Begins a commit that writes the rows of these file groups into new ones, those of each element together.
+    func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles
+    /// How many commits there are after the newest one that clustered; nil when the format does not count them.
+    func commitsSinceClustering() throws -> Int?
     /// Gives up a commit that was begun, and removes its files.
     func abandon(_ commit: String) throws
     /// Called when all files of a commit are durable. Nothing is visible yet.
@@ -109,6 +124,19 @@ package protocol CommitLog: AnyObject, Sendable {
     func recover(_ committables: [Committable]) throws
     /// The commit points, in the order in which the commits were begun. Those that are completed already are passed over.
     func complete(_ committables: [Committable]) throws
+}
+
+extension CommitLog {
+    package func begin(clustering groups: [[FileSlice]], sortColumns: [String]) throws -> any CommitFiles {
+        try begin(FileClustering.operation)
+    }
+
+    package func commitsSinceClustering() throws -> Int? { nil }
+    package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
+
+    package func evolve(table: Schema, writer: Schema, name: String, missing: Bool) throws -> Schema {
+        try SchemaEvolution.merge(table: table, writer: writer, name: name, missing: missing)
+    }
 }
 
 /// The columns that a format keeps in front of the data columns, all text.
@@ -135,6 +163,12 @@ package protocol CommitFiles: AnyObject, Sendable {
     /// The name of a new file. `task` differs between the files of a commit, `attempt` between commits of a writer.
     func name(fileId: String, task: Int, attempt: Int) -> String
     func newFileId() -> String
+    /// Where a file is relative to the table; nil = in the folder that the partition is called after.
+    func location(partition: String, name: String) -> String?
+    /// How values look in Parquet.
+    var layout: ArrowLayout { get }
+    /// Ids of the columns, where files name them by ids rather than names; nil = by name.
+    func fieldIDs(_ schema: Schema) -> [Int32?]?
     /// Called before a file is begun, by one thread at a time: makes its folder and what must be there before it.
     func prepare(_ file: FileSlice, isNew: Bool) throws
     /// Called before a file gets its name.
@@ -147,6 +181,12 @@ package protocol CommitFiles: AnyObject, Sendable {
     func footer(_ schema: Schema) -> [(String, String)]
 }
 
+extension CommitFiles {
+    package var layout: ArrowLayout { .lake }
+    package func location(partition: String, name: String) -> String? { nil }
+    package func fieldIDs(_ schema: Schema) -> [Int32?]? { nil }
+}
+
 /// The columns in front of the data columns of one file.
 package protocol FileMarks: AnyObject {
     /// The names and values of the columns, all text; the first ones are those that are kept.
@@ -154,9 +194,25 @@ package protocol FileMarks: AnyObject {
     var builders: [ArrowArrayBuilder] { get }
     /// Rows that this commit inserts or changes.
     func appendFresh(_ keys: TextColumn) throws
+    /// Rows that this commit changes in a file whose keys were inherited.
+    func appendChanged(_ keys: TextColumn) throws
+    /// Takes over what the footer of the version before says of its keys.
+    /// - Returns: false when they have to be noted again.
+    func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool
+    /// Notes keys of rows of the version before.
+    func note(_ keys: TextColumn)
+    /// The text of a column in front of the data that is the same in all rows that are copied; nil = what the row has.
+    func constant(_ column: String) -> String?
     /// Rows of the version before.
     /// - Parameter batch: the kept columns come first.
     func appendCopied(_ batch: Batch, rows: UnsafePointer<Int32>, count n: Int) throws
     /// Entries of the footer, when all rows are there.
     func footer() -> [(String, String)]
+}
+
+extension FileMarks {
+    package func appendChanged(_ keys: TextColumn) throws { try appendFresh(keys) }
+    package func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool { true }
+    package func note(_ keys: TextColumn) {}
+    package func constant(_ column: String) -> String? { nil }
 }

@@ -19,6 +19,12 @@ package struct DataFileContext: Sendable {
     /// What a new version reads of the one before: the columns that are kept, then the data columns.
     package var mergeColumns: Schema { marks.kept.map { Field($0, .string) } + schema }
 
+    /// Reads the version before.
+    package func reader(of slice: FileSlice) throws -> DataFileReader {
+        let ids = commit.fieldIDs(schema).map { Array(repeating: nil, count: marks.kept.count) + $0 }
+        return try DataFileReader(path: files.absolute(slice.path), wanted: mergeColumns, ids: ids, constants: slice.constants)
+    }
+
     package static let rowGroupRows = 500_000
     package static let rowGroupBytes = 64 << 20
     /// Rows that are collected before they are handed to Parquet.
@@ -42,8 +48,6 @@ package final class DataFileWriter {
     private var bytesInGroup = 0
     private var closed = false
 
-    private static let layout = ArrowLayout.lake
-
     /// - Parameters:
     ///   - previous: the version that this one replaces; nil for a new file group.
     ///   - fileId: of a new file group that is written a second time; nil = a new one.
@@ -52,12 +56,14 @@ package final class DataFileWriter {
         self.context = context
         let commit = context.commit
         let fileId = fileId ?? previous?.fileId ?? commit.newFileId()
-        slice = FileSlice(partition: partition, fileId: fileId, name: commit.name(fileId: fileId, task: task, attempt: attempt), instant: commit.commit)
+        var slice = FileSlice(partition: partition, fileId: fileId, name: commit.name(fileId: fileId, task: task, attempt: attempt), instant: commit.commit)
+        slice.location = commit.location(partition: partition, name: slice.name)
+        self.slice = slice
         stat = WriteStat(fileId: fileId, path: slice.path, previous: previous?.instant, partition: partition)
         try commit.prepare(slice, isNew: previous == nil)
         marks = commit.marks(for: slice, task: task)
         meta = marks.builders
-        data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: Self.layout) }
+        data = context.schema.map { ArrowArrayBuilder(type: $0.type, layout: commit.layout) }
     }
 
     deinit {
@@ -66,15 +72,43 @@ package final class DataFileWriter {
 
     package var isOpen: Bool { parquet != nil }
 
-    private func opened() throws -> ParquetWriter {
+    /// - Parameter plain: columns whose values hardly repeat, beside those of the format.
+    private func opened(plain: Set<String>? = nil) throws -> ParquetWriter {
         if let parquet { return parquet.writer }
+        let plain = context.commit.plainColumns + (plain ?? plainColumns).sorted()
         let fields = marks.names.map { Field($0, .string) } + context.schema.map { Field($0.name, $0.type) }
         let temporary = try context.files.temporaryName()
         try context.files.touch(temporary)
-        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: context.commit.arrowSchema(fields, layout: Self.layout),
-                                       codec: context.codec, plain: context.commit.plainColumns, rowGroupRows: DataFileContext.rowGroupRows)
+        let writer = try ParquetWriter(path: context.files.absolute(temporary), schema: context.commit.arrowSchema(fields, layout: context.commit.layout),
+                                       codec: context.codec, plain: plain, rowGroupRows: DataFileContext.rowGroupRows)
         parquet = (writer, temporary)
         return writer
+    }
+
+    /// Data columns of whose first rows most are different: a dictionary would be made and then given up.
+    private var plainColumns: Set<String> = []
+    private var sawRows = false
+
+    private func look(at columns: [Column], _ rows: UnsafePointer<Int32>?, _ n: Int) {
+        sawRows = true
+        // Of fewer rows nothing can be told.
+        guard n >= 1_024 else { return }
+        let n = min(n, 8_192)
+        var seen = Set<UInt64>(minimumCapacity: n)
+        for (field, column) in zip(context.schema, columns) where column.dictionary == nil && column.children.isEmpty && field.type != .boolean {
+            seen.removeAll(keepingCapacity: true)
+            let isText = column.type.physical == .view, width = column.type.width, base = column.values.base
+            for i in 0..<n {
+                let row = rows.map { Int($0[i]) } ?? i
+                if isText {
+                    let bytes = column.bytes(at: row)
+                    seen.insert(RowHash.bytes(bytes.baseAddress!, bytes.count))
+                } else {
+                    seen.insert(RowHash.bytes(base + row * width, width))
+                }
+            }
+            if seen.count * 4 > n * 3 { plainColumns.insert(field.name) }
+        }
     }
 
     private var writtenBytes: Int64 { parquet?.writer.bytes ?? 0 }
@@ -87,7 +121,10 @@ package final class DataFileWriter {
     private var bytesFlushed = 0
 
     /// Bytes on disk per byte in memory; a guess before the first row group is written.
-    private var compression: Double { bytesFlushed > 0 ? Double(writtenBytes) / Double(bytesFlushed) : 0.3 }
+    private var compression: Double { bytesFlushed > 0 ? Double(writtenBytes - rewrittenBytes) / Double(bytesFlushed) : 0.3 }
+
+    /// Bytes of row groups that were made from those of the version before.
+    private var rewrittenBytes: Int64 = 0
 
     /// Bytes that wait in memory, uncompressed: those not yet given to Parquet.
     package var bufferedBytes: Int { meta.reduce(0) { $0 + $1.byteCount } + data.reduce(0) { $0 + $1.byteCount } }
@@ -122,6 +159,7 @@ package final class DataFileWriter {
     }
 
     private func appendPart(_ columns: [Column], _ keys: TextColumn, _ rows: UnsafePointer<Int32>?, _ n: Int) throws {
+        if !sawRows { look(at: columns, rows, n) }
         for (builder, column) in zip(data, columns) { try builder.append(column, rows: rows, count: n) }
         try marks.appendFresh(rows.map { keys.gather($0, n) } ?? (n == keys.count ? keys : keys.prefix(n)))
         try added(n)
@@ -136,6 +174,58 @@ package final class DataFileWriter {
         for (i, builder) in data.enumerated() { try builder.append(batch.columns[first + i], rows: rows, count: n) }
         try added(n)
     }
+
+    // MARK: A version made from the one before
+
+    /// Rows that take the place of stored ones in the next `rewrite`, numbered in the order in which they come.
+    package func appendChanges(_ columns: [Column], keys: TextColumn, rows: UnsafePointer<Int32>, count n: Int) throws {
+        for (builder, column) in zip(data, columns) { try builder.append(column, rows: rows, count: n) }
+        try marks.appendChanged(keys.gather(rows, n))
+        changedRows += n
+    }
+
+    private var changedRows = 0
+
+    /// Whether `rewrite` can make this file of another one: it must have the columns under the same names and ids, in the same types.
+    package func canRewrite(_ input: ParquetReader, of slice: FileSlice) -> Bool {
+        guard slice.constants.keys.allSatisfy({ name in input.schema.contains { $0.name == name } }) else { return false }
+        if let ids = context.commit.fieldIDs(context.schema) {
+            let stored = input.fieldIDs
+            for (field, id) in zip(context.schema, ids) {
+                let at = input.schema.firstIndex { $0.name == field.name }
+                guard at.map({ stored[$0] == id }) ?? !stored.contains(where: { $0 != nil && $0 == id }) else { return false }
+            }
+        }
+        return context.schema.allSatisfy { field in
+            guard let held = input.schema.first(where: { $0.name == field.name })?.type else { return true }
+            return SchemaEvolution.same(held, field.type) || held.isTimestamp && field.type.isTimestamp && held.timeUnit == field.type.timeUnit
+                || held.isText && field.type.isText || held.isBinary && field.type.isBinary
+        }
+    }
+
+    /// Copies all rows of the version before, some of them changed; to be called before rows are appended.
+    /// - Parameters:
+    ///   - rows: ascending rows of the version before.
+    ///   - changes: what becomes of each: the number of a row given to `appendChanges`, or -1 = it goes.
+    ///   - keys: gives the record keys of the version before, called when they have to be noted again.
+    package func rewrite(_ input: ParquetReader, rows: [Int64], changes: [Int32], keys: () throws -> Void) throws {
+        func position(_ name: String) -> Int? { input.schema.firstIndex { $0.name == name } }
+        let columns = marks.names.map { (input: position($0), constant: marks.constant($0)) }
+            + context.schema.map { (input: position($0.name), constant: nil) }
+        // Without some of its keys, what is known of the file is no longer exact.
+        if changes.contains(-1) || !marks.inherit(rows: input.rows, { input.metadata($0) }) { try keys() }
+        let plain = context.schema.map(\.name).filter { name in position(name).map { !input.usesDictionary($0) } ?? false }
+        let writer = try opened(plain: Set(plain))
+        let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
+        let patch = makeArrowArray(length: changedRows, nullCount: 0, buffers: [nil], owners: [], children: arrays)
+        stat.rows += try writer.rewrite(input, columns: columns, rows: rows, changes: changes, patch: patch)
+        for builder in meta { builder.recycle() }
+        for builder in data { builder.recycle() }
+        changedRows = 0
+        rewrittenBytes = writtenBytes
+    }
+
+    package func note(_ keys: TextColumn) { marks.note(keys) }
 
     private func added(_ n: Int) throws {
         stat.rows += Int64(n)

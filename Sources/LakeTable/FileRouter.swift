@@ -54,14 +54,15 @@ package final class FileRouter {
     // MARK: Inserts
 
     /// Appends fresh rows to a partition's open file.
-    /// - Parameter assigned: called with the group number and positions `range` of the rows that went there.
+    /// - Parameter assigned: called with the group number, the number of the first row in its file, and positions `range` of the rows
+    ///   that went there.
     package func insert(_ columns: [Column], keys: TextColumn, rows: UnsafePointer<Int32>?, count n: Int, partition: Int,
-                assigned: (Int, Range<Int>) -> Void) throws {
+                assigned: (_ group: Int, _ firstRow: Int64, _ range: Range<Int>) -> Void) throws {
         var done = 0
         while done < n {
             let file = try openFile(partition)
             // The size is looked at after every chunk, so a file passes its limit by no more than that.
-            let part = min(n - done, DataFileContext.chunkRows)
+            let part = min(n - done, DataFileContext.chunkRows), firstRow = file.writer.stat.rows
             if let rows {
                 try file.writer.append(columns, keys: keys, rows: rows + done, count: part)
             } else if part == n {
@@ -71,7 +72,7 @@ package final class FileRouter {
                 try withExtendedLifetime(some) { try file.writer.append(columns, keys: keys, rows: some.rows, count: part) }
             }
             file.writer.count(inserts: Int64(part))
-            assigned(file.group, done..<done + part)
+            assigned(file.group, firstRow, done..<done + part)
             done += part
             if file.writer.estimatedBytes >= limits.maxFileBytes { try close(partition) }
         }
@@ -102,10 +103,32 @@ package final class FileRouter {
     }
 
     private func copyRows(of group: Int, to writer: DataFileWriter) throws {
-        let reader = try DataFileReader(path: context.files.absolute(groups.slices[group].path), wanted: context.mergeColumns)
+        let slice = groups.slices[group], path = context.files.absolute(slice.path), input = try ParquetReader(path: path)
+        if writer.canRewrite(input, of: slice) {
+            return try writer.rewrite(input, rows: [], changes: []) { try noteKeys(path, writer) }
+        }
+        let reader = try context.reader(of: slice)
         while let batch = try reader.next() {
             let all = Selection.all(batch.physicalCount)
             try withExtendedLifetime(all) { try writer.appendCopied(batch, rows: all.rows, count: batch.physicalCount) }
+        }
+    }
+
+    /// Gives a writer the record keys of a file, but for those of some rows.
+    /// - Parameter without: ascending rows.
+    func noteKeys(_ path: String, _ writer: DataFileWriter, without gone: [Int64] = []) throws {
+        guard let key = context.marks.key else { return }
+        let reader = try DataFileReader(path: path, wanted: [Field(context.marks.kept[key], .string)])
+        var first: Int64 = 0, next = 0
+        while let batch = try reader.next() {
+            var kept: [Int32] = []
+            kept.reserveCapacity(batch.physicalCount)
+            for row in 0..<batch.physicalCount {
+                if next < gone.count, gone[next] == first + Int64(row) { next += 1 } else { kept.append(Int32(row)) }
+            }
+            first += Int64(batch.physicalCount)
+            let column = kept.count == batch.physicalCount ? batch.columns[0] : batch.columns[0].gather(kept, count: kept.count)
+            writer.note(try TextColumn(column, null: "", empty: "", what: context.marks.kept[key]))
         }
     }
 
@@ -151,24 +174,23 @@ package final class FileRouter {
         if let stat = written[group] { writer.count(inserts: stat.inserts, updates: stat.updates, deletes: stat.deletes) }
     }
 
-    /// Keeps a new version open for inserts, when it is small and its partition has no open file; else closes it.
-    package func finish(_ writer: DataFileWriter, group: Int, partition: Int) throws {
-        if open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles {
-            open[partition] = OpenFile(writer: writer, group: group)
-        } else {
-            try record(writer, group: group)
-        }
+    /// Keeps a new version open for inserts, when it is small and its partition has no open file.
+    /// - Returns: false when it is to be closed and recorded.
+    func keepOpen(_ writer: DataFileWriter, group: Int, partition: Int) throws -> Bool {
+        guard open[partition] == nil, fillSmallFiles, writer.estimatedBytes < limits.smallFileBytes, open.count < limits.maxOpenFiles else { return false }
+        open[partition] = OpenFile(writer: writer, group: group)
+        return true
     }
 
     private func close(_ partition: Int) throws {
         guard let file = open.removeValue(forKey: partition) else { return }
-        try record(file.writer, group: file.group)
+        try record(file.writer, try file.writer.close(), group: file.group)
     }
 
-    private func record(_ writer: DataFileWriter, group: Int) throws {
+    /// Takes a closed file among those of the commit.
+    func record(_ writer: DataFileWriter, _ stat: WriteStat, group: Int) throws {
         let earlier = written[group] == nil ? nil : groups.slices[group]
         if earlier == nil, writer.stat.previous != nil { superseded[group] = groups.slices[group] }
-        let stat = try writer.close()
         written[group] = stat
         groups.replace(group, with: writer.slice, bytes: stat.bytes)
         if let earlier { try context.files.remove(earlier.path) }
@@ -182,7 +204,7 @@ package final class FileRouter {
     /// Flushes the folders and tells what the commit wrote and what that replaces.
     package func finish() throws -> (stats: [WriteStat], superseded: [FileSlice]) {
         try closeAll()
-        try context.files.flush(folders: Set(written.values.map(\.partition)))
+        try context.files.flush(folders: Set(written.values.compactMap { $0.path.map(TableFiles.folder) }))
         return (written.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) },
                 superseded.values.sorted { ($0.partition, $0.fileId) < ($1.partition, $1.fileId) })
     }
@@ -222,6 +244,7 @@ package final class FileGroupTable {
     }
 
     package func partition(of group: Int) -> Int { partitionOf[group] }
+    package func bytes(of group: Int) -> Int64 { sizes[group] }
 
     /// The smallest group of a partition below a size.
     package func smallest(in partition: Int, below limit: Int64, except: [Int: WriteStat]) -> Int? {

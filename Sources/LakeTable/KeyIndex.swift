@@ -41,14 +41,19 @@ package struct KeyHash: Hashable {
     }
 }
 
-/// Record key -> file group, for all live rows of a table: a cache built by reading the key columns of the live files.
-///
-/// About 33 bytes per key. It is never the truth: a merge looks for the key in the file again.
+/// Record key -> file group and row in its newest file, for all live rows of a table: a cache built by reading the key columns of
+/// the live files. About 40 bytes per key.
 package final class KeyIndex {
     private struct Slot {
         var hash: KeyHash
         /// `empty`, `removed`, or a group number.
         var group: Int32
+        var row: UInt32
+    }
+
+    /// Where the row of a key is; `group` is -1 when it is not in the table.
+    package struct Place {
+        package var group: Int32, row: UInt32
     }
 
     private static let empty: Int32 = -1, removed: Int32 = -2
@@ -68,7 +73,7 @@ package final class KeyIndex {
 
     private static func allocate(_ n: Int) -> UnsafeMutablePointer<Slot> {
         let slots = UnsafeMutablePointer<Slot>.allocate(capacity: n)
-        slots.initialize(repeating: Slot(hash: KeyHash(high: 0, low: 0), group: empty), count: n)
+        slots.initialize(repeating: Slot(hash: KeyHash(high: 0, low: 0), group: empty, row: 0), count: n)
         return slots
     }
 
@@ -85,7 +90,12 @@ package final class KeyIndex {
         return group == Self.removed ? -1 : Int(group)
     }
 
-    package func set(_ hash: KeyHash, group: Int) {
+    package func place(_ hash: KeyHash) -> Place {
+        let slot = slots[slot(of: hash)]
+        return Place(group: slot.group == Self.removed ? -1 : slot.group, row: slot.row)
+    }
+
+    package func set(_ hash: KeyHash, group: Int, row: Int) {
         let i = slot(of: hash)
         if slots[i].group == Self.empty {
             slots[i].hash = hash
@@ -93,6 +103,7 @@ package final class KeyIndex {
         }
         if slots[i].group < 0 { count += 1 }
         slots[i].group = Int32(truncatingIfNeeded: group)
+        slots[i].row = UInt32(truncatingIfNeeded: row)
         if used * 5 > capacity * 3 { rehash() }
     }
 

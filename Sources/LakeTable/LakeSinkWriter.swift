@@ -1,16 +1,31 @@
+import Foundation
 import StreamCore
 
 /// What a sink writes and how: the checked form of a table's options.
 package struct WriteConfiguration: Sendable {
     package enum Operation: String, Sendable, CaseIterable {
         case insert, upsert, bulkInsert = "bulk_insert"
-        package var commitName: String { self == .bulkInsert ? "BULK_INSERT" : rawValue.uppercased() }
+        /// Every row that comes takes the row with its key away.
+        case delete
+        /// What others wrote to the partitions that rows come for is replaced; or to the whole table.
+        case insertOverwrite = "insert_overwrite", insertOverwriteTable = "insert_overwrite_table"
+        /// The partitions that rows come for are emptied.
+        case deletePartition = "delete_partition"
+
+        package var commitName: String { rawValue.uppercased() }
+        /// Rows are found by their keys.
+        package var findsKeys: Bool { self == .upsert || self == .delete }
+        /// File groups leave the table with all of their rows.
+        package var replaces: Bool { self == .insertOverwrite || self == .insertOverwriteTable || self == .deletePartition }
     }
 
     package var operation: Operation
     package var keys: KeyRules
     /// The column whose larger value tells the newer of two rows with one key; nil = the later one to arrive.
     package var orderingField: String?
+    /// Those that decide where the ones before are equal.
+    package var moreOrderingFields: [String] = []
+    var orderingFields: [String] { (orderingField.map { [$0] } ?? []) + moreOrderingFields }
     /// The declared columns as the table stores them.
     package var stored: Schema
     package var codec: ParquetCodec
@@ -24,6 +39,12 @@ package struct WriteConfiguration: Sendable {
     package var rowColumn: Int?
     /// Columns of the table that the declaration lacks are written as NULL.
     package var nullForMissing: Bool
+    /// Threads that write file groups side by side at a merge.
+    package var threads = max(1, min(4, ProcessInfo.processInfo.activeProcessorCount))
+    /// The partition that an overwrite replaces also when no row comes for it; nil = those that rows come for.
+    package var overwrittenPartition: String?
+    /// Small files are merged after so many commits; nil = never by itself.
+    package var clustering: (commits: Int, settings: FileClustering.Settings)?
 
     package init(operation: Operation, keys: KeyRules, orderingField: String?, stored: Schema, codec: ParquetCodec, globalKeys: Bool,
                  limits: FileRouter.Limits, mergeSmallFilesOnInsert: Bool, upsertBufferBytes: Int = 512 << 20,
@@ -42,7 +63,7 @@ package final class LakeSinkWriter: SinkWriter {
     private let jobID: String
     private let seeds: KeyHash.Seeds
     private var keys: KeyGenerator
-    private var orderingColumn: Int?
+    private var orderingColumns: [Int] = []
     /// The columns of the table from the next commit on.
     private var schema: Schema
     /// Position of each column of `schema` among those that come; nil = it comes in the row's image, or not at all.
@@ -58,17 +79,26 @@ package final class LakeSinkWriter: SinkWriter {
     private var router: FileRouter?
     private var attempts = 0
     private var released = false
+    /// Of operations that replace: file groups that this job did not write, and that have not left the table yet.
+    private var replaceable: [FileSlice] = []
+    /// File groups that this job made, in earlier runs too: its own rows are not what an overwrite replaces, so the result does
+    /// not depend on where checkpoints fall.
+    private var own: Set<String> = []
+    /// Paths of partitions that are to be emptied.
+    private var emptied: Set<String> = []
+    private var finished = false
 
     package init(log: any CommitLog, configuration: WriteConfiguration, context: SinkContext) throws {
         self.log = log
         self.configuration = configuration
         (metrics, jobID) = (context.metrics, context.jobID)
+        for state in context.restoredStates { own.formUnion(String(decoding: state, as: UTF8.self).split(separator: "\n").map(String.init)) }
         seeds = KeyHash.Seeds(log.files.host)
         try log.acquire()
         keys = KeyGenerator(configuration.keys, schema: configuration.stored)
         rowColumns = RowColumns(tableName: configuration.keys.tableName, declared: configuration.stored.map(\.name))
         schema = configuration.stored
-        buffer = UpsertBuffer(orderingColumn: nil, seeds: seeds)
+        buffer = UpsertBuffer(orderingColumns: [], seeds: seeds)
         groups = FileGroupTable([], keys: keys)
         do { try loadTable() } catch {
             log.release()
@@ -87,11 +117,20 @@ package final class LakeSinkWriter: SinkWriter {
     private func loadTable() throws {
         let state = try log.load()
         try use(try state.schema.map {
-            try SchemaEvolution.merge(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
+            try log.evolve(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
         } ?? configuration.stored)
+        try loadGroups(state)
+    }
+
+    private func loadGroups(_ state: TableState) throws {
         known = state.commits
-        groups = FileGroupTable(state.slices, keys: keys)
-        if configuration.operation == .upsert { index = try loadIndex() }
+        if configuration.operation.replaces {
+            replaceable = state.slices.lazy.map(\.slice).filter { !own.contains($0.fileId) }
+            groups = FileGroupTable(state.slices.filter { own.contains($0.slice.fileId) }, keys: keys)
+        } else {
+            groups = FileGroupTable(state.slices, keys: keys)
+        }
+        if configuration.operation.findsKeys { index = try loadIndex() }
     }
 
     /// Goes over to a schema. Columns keep their positions, as new ones come at the end: only when the table is first seen do they
@@ -100,8 +139,8 @@ package final class LakeSinkWriter: SinkWriter {
         guard new != schema || sources.isEmpty else { return }
         if sources.isEmpty {
             keys = KeyGenerator(configuration.keys, schema: new)
-            orderingColumn = configuration.orderingField.flatMap { name in new.firstIndex { $0.name == name } }
-            buffer = UpsertBuffer(orderingColumn: orderingColumn, seeds: seeds)
+            orderingColumns = configuration.orderingFields.compactMap { name in new.firstIndex { $0.name == name } }
+            buffer = UpsertBuffer(orderingColumns: orderingColumns, seeds: seeds)
         }
         schema = new
         sources = new.map { field in configuration.stored.firstIndex { $0.name == field.name } }
@@ -118,7 +157,11 @@ package final class LakeSinkWriter: SinkWriter {
         let images = configuration.rowColumn.map { batch.columns[$0].flat() }
         let kinds = batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) }
         func isAdded(_ row: Int) -> Bool { kinds.map { RowKind(rawValue: $0[row])!.isAdd } ?? true }
-        if let images { try use(try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)) }
+        if let images {
+            let grown = try rowColumns.evolve(schema, images, count: n, isWanted: isAdded)
+            // The format has a say in it.
+            if grown != schema { try use(try log.evolve(table: schema, writer: grown, name: configuration.keys.tableName, missing: false)) }
+        }
         return try zip(schema, sources).map { field, source in
             if let source { return try ColumnConversion.convert(batch.columns[source], to: field.type, name: field.name) }
             return try images.map { try rowColumns.column(field, of: $0, count: n, isWanted: isAdded) } ?? .nulls(type: field.type, count: n)
@@ -128,21 +171,21 @@ package final class LakeSinkWriter: SinkWriter {
     /// Reads the keys of all live files.
     private func loadIndex() throws -> KeyIndex {
         let index = KeyIndex(), seeds = seeds
-        var wanted = configuration.keys.recordKeyFields.map { name in configuration.stored.first { $0.name == name }! }
-        var generator: KeyGenerator?
+        var wanted = keys.keySchema(schema), generator: KeyGenerator?
         if let column = log.markColumns.key {
             wanted = [Field(log.markColumns.kept[column], .string)]
         } else {
-            var rules = configuration.keys
-            rules.partitionFields = []
-            generator = KeyGenerator(rules, schema: wanted)
+            generator = keys.ofKeysOnly(schema)
         }
+        let ids = log.markColumns.key == nil ? log.fieldIDs(wanted) : nil
         for group in groups.slices.indices {
-            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted)
+            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, ids: ids, constants: groups.slices[group].constants)
+            var first = 0
             let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
             while let batch = try reader.next() {
                 let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])
-                for row in 0..<batch.physicalCount { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: group) }
+                for row in 0..<batch.physicalCount { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: group, row: first + row) }
+                first += batch.physicalCount
             }
         }
         return index
@@ -152,11 +195,12 @@ package final class LakeSinkWriter: SinkWriter {
     private func currentRouter() throws -> FileRouter {
         if let router { return router }
         try reloadIfOthersWrote()
+        try clusterIfDue()
         let commit = try log.begin(configuration.operation.commitName)
         known.insert(commit.commit)
         attempts += 1
         let context = DataFileContext(files: log.files, commit: commit, marks: log.markColumns, schema: schema, codec: configuration.codec)
-        let fill = configuration.operation == .upsert || configuration.mergeSmallFilesOnInsert
+        let fill = configuration.operation.findsKeys || configuration.mergeSmallFilesOnInsert
         let router = FileRouter(context, groups: groups, limits: configuration.limits, attempt: attempts, fillSmallFiles: fill)
         self.router = router
         self.context = context
@@ -174,6 +218,16 @@ package final class LakeSinkWriter: SinkWriter {
         try loadTable()
     }
 
+    /// Between two commits, as what it replaces must not be written to any more.
+    private func clusterIfDue() throws {
+        guard let (commits, settings) = configuration.clustering, !configuration.operation.replaces, !log.hasOpenCommits,
+              let since = try log.commitsSinceClustering(), since >= commits else { return }
+        if try FileClustering(log: log, keys: configuration.keys, codec: configuration.codec, settings: settings, jobID: jobID).run() != nil {
+            // Buffered rows may have columns already that the table gets with the next commit.
+            try loadGroups(try log.load())
+        }
+    }
+
     // MARK: SinkWriter
 
     package func write(_ batch: Batch) throws {
@@ -184,17 +238,44 @@ package final class LakeSinkWriter: SinkWriter {
         let n = batch.physicalCount
         let numbers = Buffer(capacity: n * 4)
         let partition = try keys.partitions(columns, count: n, into: numbers.pointer(as: Int32.self))
-        if configuration.operation == .upsert {
+        if configuration.operation == .deletePartition {
+            try requireInserts(batch)
+            for number in Set(UnsafeBufferPointer(start: numbers.pointer(as: Int32.self), count: n)) { emptied.insert(keys.partitions[Int(number)]) }
+        } else if configuration.operation == .delete {
+            try requireInserts(batch)
+            let kinds = Buffer(capacity: n)
+            kinds.pointer(as: UInt8.self).update(repeating: RowKind.delete.rawValue, count: n)
+            try requirePartitions(texts, UnsafePointer(kinds.pointer(as: UInt8.self)), numbers.pointer(as: Int32.self))
+            buffer.add(.init(columns: columns, keys: texts), kinds: UnsafePointer(kinds.pointer(as: UInt8.self)),
+                       partitions: numbers.pointer(as: Int32.self), globalKeys: configuration.globalKeys)
+            if buffer.bytes > configuration.upsertBufferBytes { try mergeBuffer() }
+        } else if configuration.operation == .upsert {
             let kinds = batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) }
+            if let kinds { try requirePartitions(texts, kinds, numbers.pointer(as: Int32.self)) }
             buffer.add(.init(columns: columns, keys: texts), kinds: kinds, partitions: numbers.pointer(as: Int32.self), globalKeys: configuration.globalKeys)
             if buffer.bytes > configuration.upsertBufferBytes { try mergeBuffer() }
         } else {
             try requireInserts(batch)
             let router = try currentRouter()
             if let partition {
-                try router.insert(columns, keys: texts, rows: nil, count: n, partition: partition) { _, _ in }
+                try router.insert(columns, keys: texts, rows: nil, count: n, partition: partition) { _, _, _ in }
             } else {
                 try insertByPartition(columns, texts, numbers, n, router)
+            }
+        }
+    }
+
+    /// Where keys are unique per partition only, a delete that leaves its partition open must not pass without finding its row.
+    private func requirePartitions(_ texts: TextColumn, _ kinds: UnsafePointer<UInt8>, _ partitions: UnsafePointer<Int32>) throws {
+        guard !configuration.globalKeys, !keys.unknownPartitions.isEmpty else { return }
+        var seen: Set<KeyHash> = []
+        for i in 0..<texts.count where keys.unknownPartitions.contains(partitions[i]) {
+            let hash = KeyHash(texts.value(i), salt: Int(partitions[i]) + 1, seeds: seeds)
+            // Rows can truly be in the partition of NULL.
+            if seen.insert(hash).inserted, kinds[i] == RowKind.delete.rawValue, index!.find(hash) < 0, buffer.find(hash) < 0 {
+                throw StreamError(.runtime, "table \(configuration.keys.tableName): a -D row of key '\(String(decoding: texts.value(i), as: UTF8.self))' has NULL in "
+                                  + "\(configuration.keys.partitionFields.joined(separator: ", ")), and keys are unique per partition: it does not say which row goes",
+                                  fix: "let deletes bring the partition columns, or make keys unique in the table with 'index.global.enabled' = 'true'")
             }
         }
     }
@@ -202,7 +283,7 @@ package final class LakeSinkWriter: SinkWriter {
     private func requireInserts(_ batch: Batch) throws {
         guard let kinds = batch.rowKinds else { return }
         for i in 0..<batch.physicalCount where kinds.pointer(as: UInt8.self)[i] != RowKind.insert.rawValue {
-            throw StreamError(.runtime, "table \(configuration.keys.tableName): a \(batch.kind(atPhysical: i)) row came to an operation that only inserts",
+            throw StreamError(.runtime, "table \(configuration.keys.tableName): a \(batch.kind(atPhysical: i)) row came to operation '\(configuration.operation.rawValue)', which takes only +I",
                               fix: "set 'write.operation' = 'upsert'")
         }
     }
@@ -222,7 +303,7 @@ package final class LakeSinkWriter: SinkWriter {
             next[p] += 1
         }
         for p in 0..<keys.partitions.count where starts[p + 1] > starts[p] {
-            try router.insert(columns, keys: texts, rows: rows + starts[p], count: starts[p + 1] - starts[p], partition: p) { _, _ in }
+            try router.insert(columns, keys: texts, rows: rows + starts[p], count: starts[p + 1] - starts[p], partition: p) { _, _, _ in }
         }
     }
 
@@ -232,21 +313,48 @@ package final class LakeSinkWriter: SinkWriter {
         if router == nil, let index, !buffer.entries.contains(where: { !$0.isDelete || index.find($0.hash) >= 0 }) { return buffer.clear() }
         let router = try currentRouter()
         try UpsertMerge(buffer: buffer, index: index!, groups: groups, router: router, context: context!, keyGenerator: keys,
-                        orderingColumn: orderingColumn, globalKeys: configuration.globalKeys).run()
+                        orderingColumns: orderingColumns, globalKeys: configuration.globalKeys, threads: configuration.threads).run()
         buffer.clear()
     }
 
     package func prepareCommit(_ checkpoint: UInt64) throws -> [Committable] {
         if !buffer.isEmpty { try mergeBuffer() }
+        // Rows make a commit; so does what leaves the table without any row coming.
+        if router == nil, configuration.operation.replaces, replaceable.contains(where: leaves) { _ = try currentRouter() }
         guard let router, let context else { return [] }
         let (stats, superseded) = try router.finish()
+        let removed = replaced(by: stats)
         try log.files.reached(.prepared)
         metrics.bytesOut.add(Int(stats.reduce(0) { $0 + $1.bytes }))
         self.router = nil
         self.context = nil
-        let changes = CommitChanges(operation: configuration.operation.commitName, schema: schema, stats: stats, superseded: superseded,
+        let changes = CommitChanges(operation: configuration.operation.commitName, schema: schema, stats: stats, superseded: superseded, removed: removed,
                                     partitionValues: keys.values, checkpoint: checkpoint, jobID: jobID)
         return [try log.prepared(context.commit.commit, changes)]
+    }
+
+    package func finish() throws { finished = true }
+
+    package func state() throws -> [UInt8]? { own.isEmpty ? nil : Array(own.sorted().joined(separator: "\n").utf8) }
+
+    /// Whether a file group leaves the table although no row was written in its place.
+    private func leaves(_ slice: FileSlice) -> Bool {
+        switch configuration.operation {
+        case .deletePartition: emptied.contains(slice.partition)
+        case .insertOverwriteTable: finished
+        default: finished && slice.partition == configuration.overwrittenPartition
+        }
+    }
+
+    /// The file groups that the current commit takes out of the table.
+    private func replaced(by stats: [WriteStat]) -> [FileSlice] {
+        guard configuration.operation.replaces else { return [] }
+        own.formUnion(stats.lazy.map(\.fileId))
+        let written = Set(stats.lazy.map(\.partition)), all = configuration.operation == .insertOverwriteTable && !stats.isEmpty
+        let removed = replaceable.filter { all || written.contains($0.partition) || leaves($0) }
+        replaceable.removeAll { all || written.contains($0.partition) || leaves($0) }
+        emptied = []
+        return removed
     }
 
     /// Undoes the open commit. Prepared ones stay pending: the checkpoint that the job resumes from decides on them.
@@ -305,6 +413,8 @@ package struct LakeSink: TableSink {
     /// Lake tables have one writer.
     package var maxParallelism: Int? { 1 }
     package var acceptsChanges: Bool { configuration.operation == .upsert }
+    /// With keys that are unique in a partition only, a row that moves must be taken from the partition where it was.
+    package var takesUpserts: Bool { configuration.operation == .upsert && configuration.globalKeys }
 
     package func writer(_ context: SinkContext) throws -> any SinkWriter {
         precondition(context.parallelism == 1, "a lake sink has one writer, not \(context.parallelism)")

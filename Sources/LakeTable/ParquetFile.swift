@@ -66,6 +66,26 @@ package final class ParquetWriter {
         guard sw_parquet_writer_write(handle, &rows, &error) else { throw failure("write", path, error) }
     }
 
+    /// Writes the rows of another file, some of them changed; see `sw_parquet_rewrite`.
+    /// - Parameters:
+    ///   - other: the file; it must not be read at the same time.
+    ///   - columns: for each column of this file: the top-level column of the other one, or nil; and a text that stands in for it.
+    ///   - rows: ascending rows of the other file.
+    ///   - changes: what becomes of them: a row of `patch`, or -1 = it goes.
+    /// - Returns: rows written.
+    package func rewrite(_ other: ParquetReader, columns: [(input: Int?, constant: String?)], rows: [Int64], changes: [Int32], patch: ArrowArray) throws -> Int64 {
+        let texts = columns.map { $0.constant.map { strdup($0)! } }
+        defer { for text in texts { free(text) } }
+        let list = zip(columns, texts).map { sw_rewrite_column(input: Int32($0.input ?? -1), constant: $1.map { UnsafePointer($0) }) }
+        var patch = patch, written: Int64 = 0, error: UnsafeMutablePointer<CChar>?
+        other.willReadAll()
+        guard sw_parquet_rewrite(other.handle, handle, list, rows, changes, Int64(rows.count), &patch, &written, &error) else {
+            let known = failure("write a new version of \(other.path) to", path, error)
+            throw other.object?.failure ?? known
+        }
+        return written
+    }
+
     package func endRowGroup() throws {
         var error: UnsafeMutablePointer<CChar>?
         guard sw_parquet_writer_end_row_group(handle, &error) else { throw failure("write", path, error) }
@@ -93,20 +113,31 @@ package final class ParquetWriter {
 
 /// Reads one Parquet file, some columns of it, batch by batch.
 package final class ParquetReader {
-    private let path: String
-    private let handle: OpaquePointer
+    fileprivate let path: String
+    fileprivate let handle: OpaquePointer
     /// All top-level columns of the file.
     package let schema: Schema
     private var arrowSchema: ArrowSchema
     private var selected: ArrowSchema?
+    /// Of a file on an object store.
+    fileprivate let object: ObjectReader?
 
+    /// - Parameter path: of a local file, or a URL that `TableFiles.absolute` gave.
     package init(path: String) throws {
         var error: UnsafeMutablePointer<CChar>?
-        guard let opened = sw_parquet_reader_open(path, &error) else { throw failure("read", path, error, .corrupt) }
+        object = try ObjectFolders.reader(path)
+        let made: OpaquePointer?
+        if let object {
+            var source = object.source()
+            made = sw_parquet_reader_open_source(&source, &error)
+        } else {
+            made = sw_parquet_reader_open(path, &error)
+        }
+        guard let opened = made else { throw Self.failed(path, error, object) }
         var read = ArrowSchema()
         guard sw_parquet_reader_schema(opened, &read, &error) else {
             sw_parquet_reader_free(opened)
-            throw failure("read", path, error, .corrupt)
+            throw Self.failed(path, error, object)
         }
         do { schema = try ArrowImport.fields(of: read) } catch {
             read.release(&read)
@@ -122,7 +153,44 @@ package final class ParquetReader {
         sw_parquet_reader_free(handle)
     }
 
+    /// The ids of the top-level columns, where the file has them.
+    package var fieldIDs: [Int32?] {
+        (0..<Int(arrowSchema.n_children)).map { i in
+            ArrowMetadata.value("PARQUET:field_id", of: arrowSchema.children[i]!.pointee).flatMap { Int32($0) }
+        }
+    }
+
+    /// Calls `body` with what the footer says of each leaf column that has an id, in each row group. The bounds live as long as the call.
+    package func forEachLeaf(_ body: (sw_parquet_leaf) throws -> Void) throws {
+        var group: Int32 = 0, leaf: Int32 = 0, error: UnsafeMutablePointer<CChar>?
+        while true {
+            var found = sw_parquet_leaf()
+            switch sw_parquet_reader_leaf(handle, group, leaf, &found, &error) {
+            case 1:
+                if found.field_id >= 0 { try body(found) }
+                leaf += 1
+            case 0 where leaf > 0: (group, leaf) = (group + 1, 0)
+            case 0: return
+            default: throw Self.failed(path, error, object)
+            }
+        }
+    }
+
+    /// What went wrong with the object is more than what Arrow was told.
+    private static func failed(_ path: String, _ error: UnsafeMutablePointer<CChar>?, _ object: ObjectReader?) -> StreamError {
+        let known = failure("read", path, error, .corrupt)
+        return object?.failure ?? known
+    }
+
     package var rows: Int64 { sw_parquet_reader_rows(handle) }
+
+    /// Of an object, one download is cheaper than many parts.
+    fileprivate func willReadAll() {
+        if let object, object.bytes > ObjectReader.memoryBytes { object.readWhole() }
+    }
+
+    /// Whether all values of a top-level column refer to dictionaries.
+    package func usesDictionary(_ column: Int) -> Bool { sw_parquet_reader_uses_dictionary(handle, Int32(column)) }
 
     package func metadata(_ key: String) -> String? {
         var length: Int64 = 0
@@ -134,13 +202,35 @@ package final class ParquetReader {
 
     private var selectedChildren: UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>?
 
-    /// - Parameter columns: ascending indices into `schema`; batches have these columns in this order.
-    package func start(columns: [Int], batchRows: Int) throws {
-        var error: UnsafeMutablePointer<CChar>?
-        let numbers = columns.map { Int32($0) }
-        guard sw_parquet_reader_start(handle, numbers, Int64(numbers.count), Int64(batchRows), &error) else {
-            throw failure("read", path, error, .corrupt)
+    /// Rows of each row group.
+    package var rowGroups: [Int64] { (0..<sw_parquet_reader_row_groups(handle)).map { sw_parquet_reader_row_group_rows(handle, $0) } }
+
+    /// Calls `body` with what the footer says of a column of `schema` in a row group; nil when it says nothing.
+    package func statistics<R>(group: Int, column: Int, _ body: (sw_parquet_statistics?) throws -> R) throws -> R {
+        var found = sw_parquet_statistics(), error: UnsafeMutablePointer<CChar>?
+        switch sw_parquet_reader_statistics(handle, Int32(group), Int32(column), &found, &error) {
+        case 0: return try body(nil)
+        case 1: return try body(found)
+        default: throw Self.failed(path, error, object)
         }
+    }
+
+    /// - Parameters:
+    ///   - columns: ascending indices into `schema`; batches have these columns in this order.
+    ///   - groups: ascending numbers of row groups; nil = all.
+    package func start(columns: [Int], groups: [Int]? = nil, batchRows: Int) throws {
+        var error: UnsafeMutablePointer<CChar>?
+        if groups == nil, columns.count == schema.count { willReadAll() }
+        let numbers = columns.map { Int32($0) }, chosen = groups.map { $0.map { Int32($0) } }
+        let started = (chosen ?? []).withUnsafeBufferPointer { list in
+            // An empty list is not the same as none.
+            var nothing: Int32 = 0
+            return withUnsafePointer(to: &nothing) { nothing in
+                sw_parquet_reader_start(handle, numbers, Int64(numbers.count), chosen == nil ? nil : list.baseAddress ?? nothing, Int64(list.count),
+                                        Int64(batchRows), &error)
+            }
+        }
+        guard started else { throw Self.failed(path, error, object) }
         // A view of the file's schema with the selected children only; it owns nothing but the list.
         selectedChildren?.deallocate()
         let children = UnsafeMutablePointer<UnsafeMutablePointer<ArrowSchema>?>.allocate(capacity: max(columns.count, 1))
@@ -160,7 +250,7 @@ package final class ParquetReader {
         switch sw_parquet_reader_next(handle, &array, &error) {
         case 0: return nil
         case 1: return try ArrowImport.batch(array, schema: selected)
-        default: throw failure("read", path, error, .corrupt)
+        default: throw Self.failed(path, error, object)
         }
     }
 }

@@ -7,6 +7,11 @@ package struct TextColumn {
     /// Int32 [count + 1]
     package let offsets: Buffer
 
+    /// Empty texts.
+    package init(empty n: Int) {
+        (count, bytes, offsets) = (n, Buffer(capacity: 1), Buffer(zeroed: (n + 1) * 4))
+    }
+
     @inline(__always)
     package func value(_ row: Int) -> UnsafeRawBufferPointer {
         let offsets = offsets.pointer(as: Int32.self)

@@ -1,7 +1,12 @@
+import Dispatch
 import StreamCore
+import Synchronization
 
 /// Brings the buffered rows of a commit into the table's files: new versions of the file groups that have their keys, and
 /// inserts for the rest.
+///
+/// The index tells at which row of which file a key is. A changed row takes the place of the old one, so that nothing else of
+/// the file has to be looked at: its columns are copied with the changes put in, file groups side by side on several threads.
 package struct UpsertMerge {
     package let buffer: UpsertBuffer
     package let index: KeyIndex
@@ -10,78 +15,251 @@ package struct UpsertMerge {
     package let context: DataFileContext
     /// Makes the keys of stored rows when the files do not hold them.
     package let keyGenerator: KeyGenerator
-    package let orderingColumn: Int?
+    package let orderingColumns: [Int]
     package let globalKeys: Bool
+    /// Threads that write file groups side by side.
+    package let threads: Int
 
     package init(buffer: UpsertBuffer, index: KeyIndex, groups: FileGroupTable, router: FileRouter, context: DataFileContext,
-                 keyGenerator: KeyGenerator, orderingColumn: Int?, globalKeys: Bool) {
+                 keyGenerator: KeyGenerator, orderingColumns: [Int], globalKeys: Bool, threads: Int = 1) {
         (self.buffer, self.index, self.groups, self.router, self.context) = (buffer, index, groups, router, context)
-        (self.keyGenerator, self.orderingColumn, self.globalKeys) = (keyGenerator, orderingColumn, globalKeys)
+        (self.keyGenerator, self.orderingColumns, self.globalKeys, self.threads) = (keyGenerator, orderingColumns, globalKeys, threads)
     }
 
+    private static let fewBytes: Int64 = 16 << 20
+
     private enum Fate: UInt8 { case undecided, done, insert }
+
+    /// What becomes of the rows of one file group.
+    private final class Plan {
+        let group: Int
+        let partition: Int
+        /// Entries whose keys are in the group, with their rows, ascending by row.
+        var hits: [(row: Int64, entry: Int)] = []
+        /// Of `hits`: the stored row is the newer one.
+        var losers: Set<Int> = []
+        /// Rows that change or go; `changes` counts those of `updates`, -1 = the row goes.
+        var rows: [Int64] = [], changes: [Int32] = []
+        var updates: [Int] = []
+        var changed: Int64 = 0, deleted: Int64 = 0
+        var writer: DataFileWriter?
+
+        init(group: Int, partition: Int) { (self.group, self.partition) = (group, partition) }
+    }
 
     package func run() throws {
         try router.closeAll()
         var fates = [Fate](repeating: .undecided, count: buffer.entries.count)
-        var touched: [Int: Int] = [:]
-        let target = buffer.entries.map { index.find($0.hash) }
-        for group in target where group >= 0 { touched[group, default: 0] += 1 }
-        for group in touched.keys.sorted() { try merge(group, target, &fates) }
+        let plans = makePlans()
+        // Threads pay for files of some size; smaller ones are written in an order that does not change from run to run.
+        let threads = plans.reduce(0) { $0 + groups.bytes(of: $1.group) } >= Self.fewBytes ? threads : 1
+        if !orderingColumns.isEmpty { try inParallel(plans.count, threads) { try findLosers(plans[$0]) } }
+        for plan in plans { decide(plan, &fates) }
+        let changing = plans.filter { !$0.rows.isEmpty }
+        for plan in changing { plan.writer = try router.writer(replacing: plan.group) }
+        try inParallel(changing.count, threads) { try write(changing[$0]) }
+        for plan in changing {
+            if plan.deleted > 0 { try moveUp(plan) }
+            plan.writer!.count(updates: plan.changed, deletes: plan.deleted)
+        }
+        try finish(changing, threads)
         try insertRest(fates)
     }
 
-    /// Writes a new version of one group; decides the fate of the entries whose keys it has.
-    private func merge(_ group: Int, _ target: [Int], _ fates: inout [Fate]) throws {
-        let partition = groups.partition(of: group)
-        let salt = globalKeys ? 0 : partition + 1, seeds = buffer.seeds
-        let path = context.files.absolute(groups.slices[group].path)
-        let reader = try DataFileReader(path: path, wanted: context.mergeColumns)
-        let writer = try router.writer(replacing: group)
-        var updates: [Int] = [], changed: Int64 = 0, deleted: Int64 = 0
-        let instant = Array(context.commit.commit.utf8)
-        while let batch = try reader.next() {
-            let keys = try StoredKeys(batch, context.marks, keyGenerator), times = context.marks.commit.map { batch.columns[$0] }
-            var kept: [Int32] = []
-            kept.reserveCapacity(batch.physicalCount)
-            for row in 0..<batch.physicalCount {
-                let hash = KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds)
-                let at = buffer.find(hash)
-                guard at >= 0, target[at] == group, wins(at, over: batch, row) else {
-                    if at >= 0, target[at] == group { fates[at] = .done }
-                    kept.append(Int32(row))
-                    continue
-                }
-                let entry = buffer.entries[at]
-                if entry.isDelete {
-                    fates[at] = .done
-                    deleted += 1
-                    index.remove(hash)
-                } else if Int(entry.partition) != partition {
-                    fates[at] = .insert
-                    deleted += 1
-                } else {
-                    fates[at] = .done
-                    updates.append(at)
-                    // A row that this commit wrote already is counted.
-                    if times.map({ !$0.bytes(at: row).elementsEqual(instant) }) ?? true { changed += 1 }
-                }
+    private func makePlans() -> [Plan] {
+        var plans: [Int32: Plan] = [:]
+        for i in buffer.entries.indices {
+            let place = index.place(buffer.entries[i].hash)
+            guard place.group >= 0 else { continue }
+            let plan: Plan
+            if let known = plans[place.group] {
+                plan = known
+            } else {
+                plan = Plan(group: Int(place.group), partition: groups.partition(of: Int(place.group)))
+                plans[place.group] = plan
             }
-            try writer.appendCopied(batch, rows: kept, count: kept.count)
+            plan.hits.append((Int64(place.row), i))
         }
-        try forEachPart(inOrderOfParts(updates)) { part, rows in
-            try writer.append(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
-        }
-        writer.count(updates: changed, deletes: deleted)
-        try router.finish(writer, group: group, partition: partition)
+        for plan in plans.values { plan.hits.sort { $0.row < $1.row } }
+        return plans.values.sorted { $0.group < $1.group }
     }
 
-    private func wins(_ at: Int, over stored: Batch, _ row: Int) -> Bool {
-        guard let orderingColumn else { return true }
-        let entry = buffer.entries[at]
-        // A delete that says nothing of its time is one of now.
-        if entry.isDelete, !buffer.column(orderingColumn, of: entry).isValid(Int(entry.row)) { return true }
-        return OrderingValue.compare(buffer.column(orderingColumn, of: entry), Int(entry.row), stored.columns[context.marks.kept.count + orderingColumn], row) >= 0
+    /// Looks for stored rows that are newer than what has come for their keys.
+    private func findLosers(_ plan: Plan) throws {
+        let slice = groups.slices[plan.group], wanted = orderingColumns.map { context.schema[$0] }
+        let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: context.commit.fieldIDs(wanted), constants: slice.constants)
+        var first: Int64 = 0, next = 0
+        while next < plan.hits.count, let batch = try reader.next() {
+            let end = first + Int64(batch.physicalCount), stored = batch.columns.map { $0.flat() }
+            while next < plan.hits.count, plan.hits[next].row < end {
+                let hit = plan.hits[next], entry = buffer.entries[hit.entry]
+                if !buffer.isOfNow(entry), isOlder(entry, than: stored, Int(hit.row - first)) { plan.losers.insert(next) }
+                next += 1
+            }
+            first = end
+        }
+    }
+
+    private func isOlder(_ entry: UpsertBuffer.Entry, than stored: [Column], _ row: Int) -> Bool {
+        for (i, c) in orderingColumns.enumerated() {
+            let order = OrderingValue.compare(buffer.column(c, of: entry), Int(entry.row), stored[i], row)
+            if order != 0 { return order < 0 }
+        }
+        return false
+    }
+
+    private func decide(_ plan: Plan, _ fates: inout [Fate]) {
+        // Changed rows are numbered in the order of their batches, from which they are gathered many at a time.
+        var inPlace: [(entry: Int, at: Int)] = []
+        for (i, hit) in plan.hits.enumerated() {
+            if plan.losers.contains(i) {
+                fates[hit.entry] = .done
+                continue
+            }
+            let entry = buffer.entries[hit.entry]
+            plan.rows.append(hit.row)
+            plan.changes.append(-1)
+            if entry.isDelete {
+                fates[hit.entry] = .done
+                plan.deleted += 1
+                index.remove(entry.hash)
+            } else if Int(entry.partition) != plan.partition {
+                fates[hit.entry] = .insert
+                plan.deleted += 1
+                index.remove(entry.hash)
+            } else {
+                fates[hit.entry] = .done
+                inPlace.append((hit.entry, plan.changes.count - 1))
+            }
+        }
+        inPlace.sort { (buffer.entries[$0.entry].batch, buffer.entries[$0.entry].row) < (buffer.entries[$1.entry].batch, buffer.entries[$1.entry].row) }
+        for (number, change) in inPlace.enumerated() { plan.changes[change.at] = Int32(truncatingIfNeeded: number) }
+        plan.updates = inPlace.map(\.entry)
+    }
+
+    private func write(_ plan: Plan) throws {
+        let writer = plan.writer!, path = context.files.absolute(groups.slices[plan.group].path)
+        let input = try ParquetReader(path: path)
+        if let last = plan.rows.last, last >= input.rows {
+            throw StreamError(.corrupt, "\(path) has \(input.rows) rows, but row \(last) of it was to be changed", fix: "start the job again")
+        }
+        plan.changed = try countChanged(plan, path)
+        guard writer.canRewrite(input, of: groups.slices[plan.group]) else { return try writeSlowly(plan) }
+        try forEachPart(plan.updates) { part, rows in
+            try writer.appendChanges(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
+        }
+        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) {
+            try router.noteKeys(path, writer, without: zip(plan.rows, plan.changes).filter { $1 < 0 }.map(\.0))
+        }
+    }
+
+    /// Changed rows of the commits before: those that this very commit wrote are counted already.
+    private func countChanged(_ plan: Plan, _ path: String) throws -> Int64 {
+        guard let column = context.marks.commit, groups.slices[plan.group].instant == context.commit.commit else { return Int64(plan.updates.count) }
+        let reader = try DataFileReader(path: path, wanted: [Field(context.marks.kept[column], .string)])
+        let instant = Array(context.commit.commit.utf8)
+        var first: Int64 = 0, next = 0, changed: Int64 = 0
+        while next < plan.rows.count, let batch = try reader.next() {
+            let end = first + Int64(batch.physicalCount)
+            while next < plan.rows.count, plan.rows[next] < end {
+                if plan.changes[next] >= 0, !batch.columns[0].bytes(at: Int(plan.rows[next] - first)).elementsEqual(instant) { changed += 1 }
+                next += 1
+            }
+            first = end
+        }
+        return changed
+    }
+
+    /// For files that are older than a column's type: every row is read and written in the new types.
+    private func writeSlowly(_ plan: Plan) throws {
+        let writer = plan.writer!, reader = try context.reader(of: groups.slices[plan.group])
+        var first: Int64 = 0, next = 0
+        while let batch = try reader.next() {
+            // Runs of rows that stay, and between them those that change, at their places.
+            let n = batch.physicalCount, all = Selection.all(n)
+            try withExtendedLifetime(all) {
+                var at = 0
+                while at < n {
+                    let stop = next < plan.rows.count ? min(n, Int(plan.rows[next] - first)) : n
+                    if stop > at { try writer.appendCopied(batch, rows: all.rows + at, count: stop - at) }
+                    at = stop
+                    guard at < n else { break }
+                    if plan.changes[next] >= 0 {
+                        let entry = buffer.entries[plan.updates[Int(plan.changes[next])]], part = buffer.parts[Int(entry.batch)]
+                        try withUnsafePointer(to: entry.row) { try writer.append(part.columns, keys: part.keys, rows: $0, count: 1) }
+                    }
+                    next += 1
+                    at += 1
+                }
+            }
+            first += Int64(n)
+        }
+    }
+
+    /// Rows behind one that went have moved up.
+    private func moveUp(_ plan: Plan) throws {
+        let salt = globalKeys ? 0 : plan.partition + 1, seeds = buffer.seeds
+        var wanted = keyGenerator.keySchema(context.schema), generator: KeyGenerator?
+        if let key = context.marks.key {
+            wanted = [Field(context.marks.kept[key], .string)]
+        } else {
+            generator = keyGenerator.ofKeysOnly(context.schema)
+        }
+        let slice = groups.slices[plan.group]
+        let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: generator == nil ? nil : context.commit.fieldIDs(wanted),
+                                        constants: slice.constants)
+        var first: Int64 = 0, next = 0, gone: Int64 = 0
+        while let batch = try reader.next() {
+            let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])
+            for row in 0..<batch.physicalCount {
+                let old = first + Int64(row)
+                if next < plan.rows.count, plan.rows[next] == old {
+                    next += 1
+                    if plan.changes[next - 1] < 0 {
+                        gone += 1
+                        continue
+                    }
+                }
+                if gone > 0 { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: plan.group, row: Int(old - gone)) }
+            }
+            first += Int64(batch.physicalCount)
+        }
+    }
+
+    /// Closes the new versions, but for one of each partition that is small enough to take up inserts.
+    private func finish(_ plans: [Plan], _ threads: Int) throws {
+        let closing = try plans.filter { try !router.keepOpen($0.writer!, group: $0.group, partition: $0.partition) }
+        let stats = Mutex([Int: WriteStat]())
+        try inParallel(closing.count, threads) { i in
+            let stat = try closing[i].writer!.close()
+            stats.withLock { $0[i] = stat }
+        }
+        for (i, plan) in closing.enumerated() { try router.record(plan.writer!, stats.withLock { $0[i]! }, group: plan.group) }
+    }
+
+    /// Calls `body` for each number on up to `threads` threads; throws the error of the smallest one that failed.
+    private func inParallel(_ n: Int, _ threads: Int, _ body: (Int) throws -> Void) throws {
+        if n <= 1 || threads <= 1 {
+            for i in 0..<n { try body(i) }
+            return
+        }
+        let next = Atomic<Int>(0), failed = Mutex<(at: Int, error: any Error)?>(nil)
+        // SAFETY: each number is taken by one thread, and the plans that `body` changes belong to one number each; the buffer and
+        // the index are only read meanwhile. concurrentPerform returns when all threads are done.
+        nonisolated(unsafe) let body = body
+        withoutActuallyEscaping(body) { body in
+            nonisolated(unsafe) let body = body
+            DispatchQueue.concurrentPerform(iterations: min(threads, n)) { _ in
+                while true {
+                    let i = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                    guard i < n, failed.withLock({ $0 == nil }) else { return }
+                    do { try body(i) } catch {
+                        failed.withLock { if $0.map({ i < $0.at }) ?? true { $0 = (i, error) } }
+                    }
+                }
+            }
+        }
+        if let failed = failed.withLock({ $0 }) { throw failed.error }
     }
 
     private func insertRest(_ fates: [Fate]) throws {
@@ -92,8 +270,10 @@ package struct UpsertMerge {
             let entries = inOrderOfParts(unordered)
             var position = 0
             try forEachPart(entries) { part, rows in
-                try router.insert(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count, partition: partition) { group, range in
-                    for i in range { index.set(buffer.entries[entries[position + i]].hash, group: group) }
+                try router.insert(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count, partition: partition) { group, firstRow, range in
+                    for i in range {
+                        index.set(buffer.entries[entries[position + i]].hash, group: group, row: Int(firstRow) + i - range.lowerBound)
+                    }
                 }
                 position += rows.count
             }

@@ -44,6 +44,9 @@ public struct ScanRequest: Sendable {
     public var partitionFilter: [String: Set<Value>]
     /// Bounds of partition keys, used like ``partitionFilter``.
     public var partitionRanges: [String: ValueRange] = [:]
+    /// Conditions that all hold for the rows wanted, on columns that ``TableConnector/usesFilter(on:of:)`` names. Their columns need not be
+    /// among the projected ones.
+    public var filter: [ScanPredicate] = []
     /// The partitions to read, kept by a catalog and filtered already; nil = those on the disk. Asked each time that splits
     /// are listed.
     public var partitions: (@Sendable () throws -> [TablePartition])?
@@ -63,6 +66,16 @@ public struct ScanRequest: Sendable {
     public var wantedPartitions: PartitionFilter { PartitionFilter(values: partitionFilter, ranges: partitionRanges) }
 }
 
+/// A table as its own files describe it.
+public struct StoredTable: Sendable {
+    public var schema: Schema
+    public var primaryKey: [String]
+    public var partitionKeys: [String]
+    public init(schema: Schema, primaryKey: [String] = [], partitionKeys: [String] = []) {
+        (self.schema, self.primaryKey, self.partitionKeys) = (schema, primaryKey, partitionKeys)
+    }
+}
+
 /// Makes sources and sinks for tables with `'connector' = identifier`.
 public protocol TableConnector: Sendable {
     var identifier: String { get }
@@ -71,6 +84,9 @@ public protocol TableConnector: Sendable {
     func optionKeys(for table: TableDescriptor) -> Set<String>
     /// Checks options and schema when the table is created or first used. Throws `.validate` errors.
     func validate(_ table: TableDescriptor) throws
+    /// What the storage itself says of a table that is declared without columns; nil = this connector's tables do not say.
+    /// - Throws: when there is no such table, or it cannot be read.
+    func storedTable(for table: TableDescriptor) throws -> StoredTable?
     func source(for table: TableDescriptor, scan: ScanRequest) throws -> any TableSource
     func sink(for table: TableDescriptor, timeZone: String) throws -> any TableSink
     /// Metadata keys it can deliver, with their types.
@@ -83,10 +99,23 @@ public protocol TableConnector: Sendable {
     /// Where broken records of a table go whose options do not name a table of the catalog for them; see ``BadInput``. Its physical
     /// columns and then its metadata columns are filled by their names, as those of such a table are.
     func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor?
+    /// Whether sources of the table can skip data by conditions on a column.
+    func usesFilter(on column: Int, of table: TableDescriptor) -> Bool
+}
+
+/// A connector whose tables can be read as they were: `FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '...'`.
+public protocol TimeTravelConnector: TableConnector {
+    /// The table, declared such that it is read as of a time.
+    ///
+    /// - Parameter milliseconds: since 1970, UTC.
+    /// - Throws: `.validate` when options of the table say otherwise.
+    func table(_ table: TableDescriptor, asOf milliseconds: Int64) throws -> TableDescriptor
 }
 
 extension TableConnector {
+    public func storedTable(for table: TableDescriptor) throws -> StoredTable? { nil }
     public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
+    public func usesFilter(on column: Int, of table: TableDescriptor) -> Bool { false }
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [:] }
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { [] }
     public func findsRowPartsByName(_ table: TableDescriptor) -> Bool { false }
@@ -118,6 +147,11 @@ public protocol TableSource: Sendable {
     /// checkpoint, for what came while the job was down. May block for seconds. While the job runs, an `.io` error is a warning, and
     /// the source is asked again soon.
     func newSplits(known: Set<String>) throws -> [SourceSplit]
+    /// At the start from a checkpoint ``newSplits(known:)`` is asked for what came while the job was down. The default: a source that
+    /// grows. One that ends may want it too, when each run of a job is to read what has come since the last.
+    var looksForNewSplitsOnRestore: Bool { get }
+    /// A split that an earlier run has read to its end may have grown since: its reader goes on from there. The default: it has not.
+    var readsOnInFinishedSplits: Bool { get }
     /// A run begins: these splits are to be read, beside those that it will ask for with ``newSplits(known:)``. What an earlier run
     /// has read to its end is not among them. Called once in a run, before readers are made; may block for as long as a start may take.
     func begins(_ splits: [SourceSplit]) throws
@@ -150,6 +184,8 @@ public enum ChangelogMode: Sendable {
 
 extension TableSource {
     public var discoveryInterval: Duration? { nil }
+    public var looksForNewSplitsOnRestore: Bool { discoveryInterval != nil }
+    public var readsOnInFinishedSplits: Bool { false }
     public func newSplits(known: Set<String>) throws -> [SourceSplit] { try splits().filter { !known.contains($0.id) } }
     public var parallelism: Int? { nil }
     public func begins(_ splits: [SourceSplit]) throws {}
@@ -191,6 +227,8 @@ public protocol TableSink: Sendable {
     var acceptsChanges: Bool { get }
     /// In what form it wants changes: an `.upsert` sink needs no -U. The default follows ``acceptsChanges``.
     var changelogMode: ChangelogMode { get }
+    /// Rows that an upsert source gives may come as they are: +I or +U whether or not the key is there, and -D of which only the key counts.
+    var takesUpserts: Bool { get }
     /// A commit is wanted this often (a barrier is sent through the job); nil = only at the end of input.
     var commitInterval: Duration? { get }
     /// ``commitInterval`` holds also when a longer time between checkpoints is set.
@@ -247,6 +285,7 @@ extension TableSink {
     public var distributionKeys: [Int] { [] }
     public var acceptsChanges: Bool { false }
     public var changelogMode: ChangelogMode { acceptsChanges ? .all : .insertOnly }
+    public var takesUpserts: Bool { false }
     public var commitInterval: Duration? { nil }
     public var commitsOnTime: Bool { false }
     public var keepsRows: Bool { true }

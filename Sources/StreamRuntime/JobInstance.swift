@@ -255,14 +255,14 @@ package final class JobInstance {
         // All subtasks of a vertex get theirs out of one list.
         if let known = splitLists[vertex.id] { return known }
         let known = restored?.splits(of: vertex.operatorID) ?? [:]
-        // How a source is cut up may depend on the parallelism; only one that grows can have splits that were never given out.
+        // How a source is cut up may depend on the parallelism; only one that says so can have splits that were never given out.
         let ids = Set(known.keys)
-        let grows = source.discoveryInterval != nil
-        let listed = grows && restored?.hasEntry(of: vertex.operatorID) == true ? try source.newSplits(known: ids) : known.isEmpty ? try source.splits() : []
+        let listed = source.looksForNewSplitsOnRestore && restored?.hasEntry(of: vertex.operatorID) == true ? try source.newSplits(known: ids) : known.isEmpty ? try source.splits() : []
         // A split that is gone before it was read to its end: its reader says what that means.
-        var starts = known.values.filter { !$0.isFinished }.sorted { $0.id < $1.id }.map(\.start)
+        func isOver(_ split: CheckpointManifest.SplitEntry) -> Bool { split.isFinished && !source.readsOnInFinishedSplits }
+        var starts = known.values.filter { !isOver($0) }.sorted { $0.id < $1.id }.map(\.start)
         starts += listed.filter { !ids.contains($0.id) }.map { SplitStart(split: $0) }
-        let finished = known.values.filter(\.isFinished).sorted { $0.id < $1.id }
+        let finished = known.values.filter(isOver).sorted { $0.id < $1.id }
         knownSplits[vertex.id] = ids.union(listed.map(\.id))
         try source.begins(starts.map(\.split))
         splitLists[vertex.id] = (starts, finished)

@@ -16,6 +16,8 @@ public struct Topology: Sendable {
     public var deliveryStreams: [DeliveryStream]
     /// ``statements`` without what delivery streams do, for where those run as jobs of their own; empty without a pipeline.
     public var pipelineStatements: [Statement]
+    /// Those of `replications:`; each table of theirs is a job of its own. ``statements`` are settings only then.
+    public var replications: [Replication] = []
 
     /// - Parameter pipelineStatements: nil = `statements`.
     public init(name: String, description: String? = nil, file: String? = nil, statements: [Statement], deliveryStreams: [DeliveryStream] = [],

@@ -32,6 +32,19 @@ struct TopologyCompiler {
             for (key, node) in try pairs(views, "views") { statements.append(try view(key, node)) }
         }
         let delivery = try root["delivery-streams"].map { try deliveryStreams($0, setup: statements.filter { if case .set = $0.node { false } else { true } }.map(\.text)) } ?? []
+        let sets = statements.filter { if case .set = $0.node { true } else { false } }
+        let replications = try root["replications"].map { try self.replications($0, settings: sets, file: file) } ?? []
+        if !replications.isEmpty {
+            guard root["pipeline"] == nil, delivery.isEmpty else {
+                throw document.error(
+                    "the topology has replications and \(root["pipeline"] == nil ? "delivery streams" : "a pipeline")", fix: "put the replications into a file of their own",
+                    at: root["replications"]!)
+            }
+            var topology = Topology(name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file, statements: sets,
+                                    pipelineStatements: [])
+            topology.replications = replications
+            return topology
+        }
         guard root["pipeline"] != nil || !delivery.isEmpty else {
             throw document.error(
                 "the topology has no pipeline", fix: "add pipeline: with at least one step that has sql: and into:", at: document.root)

@@ -1,6 +1,6 @@
 /// The keys of a topology file. The reader refuses all others; the JSON Schema lists the same.
 enum TopologyKeys {
-    static let root = ["name", "description", "settings", "tables", "views", "pipeline", "delivery-streams"]
+    static let root = ["name", "description", "settings", "tables", "views", "pipeline", "delivery-streams", "replications"]
     static let settings = ["parallelism", "max-parallelism", "checkpoint", "state", "time-zone", "idle-timeout"]
     static let settingPrefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy"]
     static let checkpoint = ["interval", "directory", "mode", "timeout"]
@@ -30,6 +30,11 @@ enum TopologyKeys {
     static let deliveryBuffer = ["size", "interval"]
     static let deliveryFiles = ["files", "prefix", "error-prefix", "compression", "file-extension", "time-zone", "record-delimiter"]
     static let deliveryTo = deliveryFiles + ["opensearch", "http"]
+    static let replication = [
+        "description", "source", "initial", "table-from", "schema-from", "defaults", "tables", "config", "sink", "bounded", "discovery-interval", "tables-at-once",
+        "schema-evolution",
+    ]
+    static let replicatedTable = ["key", "partitioned-by", "ordering", "domain", "columns", "exclude", "source", "sink"]
     static let window = ["type", "column", "size", "slide", "step", "gap", "offset"]
     static let windowParameters: [String: [String]] = [
         "tumble": ["size", "offset"], "hop": ["slide", "size", "offset"], "cumulate": ["step", "size", "offset"], "session": ["gap"],

@@ -7,7 +7,7 @@ extension Topology {
           "title": "Swiftwater topology",
           "description": "Tables, views and the steps between them. ${NAME} and ${NAME:-default} are replaced by variables before the file is read; $${ stands for ${.",
           "type": "object",
-          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}],
+          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}, {"required": ["replications"]}],
           "additionalProperties": false,
           "properties": {
             "name": {"type": "string", "description": "Name of the job."},
@@ -24,6 +24,11 @@ extension Topology {
               "type": "object",
               "description": "By name: records that are delivered in batches, as by Amazon Data Firehose.",
               "additionalProperties": {"$ref": "#/$defs/delivery"}
+            },
+            "replications": {
+              "type": "object",
+              "description": "By name: many tables of one source, each replicated by a job of its own into a table of its own.",
+              "additionalProperties": {"$ref": "#/$defs/replication"}
             }
           },
           "$defs": {
@@ -189,6 +194,46 @@ extension Topology {
                 },
                 "to": {"allOf": [{"$ref": "#/$defs/delivery-files"}], "properties": {"opensearch": {"type": "object"}, "http": {"type": "object"}}},
                 "backup": {"$ref": "#/$defs/delivery-files", "description": "All records as they came."}
+              }
+            },
+            "replication": {
+              "type": "object",
+              "required": ["source", "sink"],
+              "additionalProperties": false,
+              "properties": {
+                "description": {"type": "string"},
+                "source": {"$ref": "#/$defs/options", "description": "connector: and its options; {schema} and {table} in path, topic or stream find the tables."},
+                "initial": {"$ref": "#/$defs/options", "description": "What is read to its end before the source: an export of the tables."},
+                "table-from": {"type": "string", "description": "Metadata of records that names their table, when one source holds many tables."},
+                "schema-from": {"type": "string"},
+                "defaults": {"$ref": "#/$defs/replicated-table"},
+                "tables": {
+                  "type": "object",
+                  "description": "By schema.table, or by a regular expression over that. Left out: all tables of the source.",
+                  "additionalProperties": {"$ref": "#/$defs/replicated-table"}
+                },
+                "config": {"type": "string", "description": "A JSON file with an object per schema.table: primaryKey, domain, partitionCols."},
+                "sink": {"$ref": "#/$defs/options", "description": "connector: and its options, with {domain}, {schema} and {table}."},
+                "bounded": {"$ref": "#/$defs/flag", "description": "true: read what there is now, then end."},
+                "discovery-interval": {"$ref": "#/$defs/duration"},
+                "tables-at-once": {"$ref": "#/$defs/count"},
+                "schema-evolution": {"$ref": "#/$defs/flag", "description": "Fields that are not declared become columns by themselves."}
+              }
+            },
+            "options": {"type": "object", "required": ["connector"], "additionalProperties": {"$ref": "#/$defs/scalar"}},
+            "columns-or-none": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "replicated-table": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "key": {"$ref": "#/$defs/columns-or-none", "description": "Columns of the primary key."},
+                "partitioned-by": {"$ref": "#/$defs/columns-or-none"},
+                "ordering": {"type": "string", "description": "The column that tells the newest version of a row."},
+                "domain": {"type": "string", "description": "The table's database in the catalog."},
+                "columns": {"type": "object", "additionalProperties": {"type": "string", "description": "A SQL type."}},
+                "exclude": {"$ref": "#/$defs/flag"},
+                "source": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}},
+                "sink": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}}
               }
             },
             "delivery-files": {

@@ -18,6 +18,10 @@ final class ScriptRunner {
     var placement: JobPlacement?
     /// Stops the job under way, and all that follow; nil = SIGINT and SIGTERM do.
     var handover: Handover?
+    /// Told what each job goes through, from any of its threads.
+    var observer: (@Sendable (JobRunner.Event) -> Void)?
+    /// Called with each job that has ended, however it did.
+    var ended: ((JobRunner) -> Void)?
     /// Jobs with checkpoints so far.
     private var jobs = 0
 
@@ -62,7 +66,8 @@ final class ScriptRunner {
         }
         for statement in statements {
             if case .set(let key, _) = statement.node, fixed.contains(key) { continue }
-            if case .insert(let insert) = statement.node, session.settings.values["table.dml-sync"] != "true" {
+            // What overwrites a table is a job of its own: the others may read or write that table.
+            if case .insert(let insert) = statement.node, !insert.overwrite, session.settings.values["table.dml-sync"] != "true" {
                 inserts.append(insert)
                 first = first ?? statement
                 continue
@@ -115,7 +120,10 @@ final class ScriptRunner {
         let running = try job.map { try $0.serve(runner) }
         defer { running?.close() }
         let isLogged = job != nil
+        let observer = observer
+        defer { ended?(runner) }
         runner.onEvent { event in
+            observer?(event)
             if isLogged { log.note(event) } else if case .warning = event { log.note(event) }
             running?.note(event)
         }

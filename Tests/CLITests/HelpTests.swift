@@ -4,7 +4,7 @@ import Testing
 @Suite("Help, version, completions") struct HelpTests {
     @Test("the help of every command has an example", arguments: [
         "", "run", "validate", "plan", "sql", "stream", "stream create", "stream list", "stream describe", "stream put", "stream get", "stream tail",
-        "stream delete", "table", "table show", "table timeline", "table query", "generate", "generate sensors", "generate orders", "topology",
+        "stream delete", "table", "table show", "table timeline", "table query", "table files", "table diff", "generate", "generate sensors", "generate orders", "topology",
         "topology schema",
     ])
     func examples(command: String) throws {

@@ -6,8 +6,9 @@ import Testing
 @testable import LakeTable
 
 @Suite("Hudi sinks in jobs with checkpoints") struct CheckpointTests {
-    static func job(_ folder: TemporaryFolder, seed: UInt64 = 3, insert: Bool = false, options: [String: String] = [:]) -> CheckpointJob {
-        CheckpointJob.random(folder.path, seed: seed, connector: HudiConnector(), insert: insert, global: true, ordered: false, options: options)
+    static func job(_ folder: TemporaryFolder, seed: UInt64 = 3, insert: Bool = false, version: TableVersion = .six, options: [String: String] = [:]) -> CheckpointJob {
+        let options = options.merging(version.options) { a, _ in a }
+        return CheckpointJob.random(folder.path, seed: seed, connector: HudiConnector(), insert: insert, global: true, ordered: false, options: options)
     }
 
     /// Name and content of every timeline file.
@@ -16,16 +17,13 @@ import Testing
     }
 
     static func commits(_ folder: TemporaryFolder) throws -> [CommitMetadata] {
-        let files = try TableFiles(path: folder.path)
-        return try Timeline.load(files, version: .six).instants.filter(\.isCompletedWrite).map {
-            try CommitMetadata.parse(try files.read(".hoodie/\($0.time).commit"), file: $0.time)
-        }
+        try HudiTable.open(folder.path).commits.map(\.metadata)
     }
 
-    @Test("several prepared instants are committed in their order, each built on the one before", arguments: [true, false])
-    func severalPrepared(insert: Bool) throws {
+    @Test("several prepared instants are committed in their order, each built on the one before", arguments: [true, false], TableVersion.allCases)
+    func severalPrepared(insert: Bool, version: TableVersion) throws {
         let folder = try TemporaryFolder()
-        var job = Self.job(folder, insert: insert)
+        var job = Self.job(folder, insert: insert, version: version)
         try job.start()
         for _ in 0..<4 {
             for _ in 0..<3 { try job.write() }
@@ -101,10 +99,10 @@ import Testing
         #expect(try Self.timeline(folder).count == 1)
     }
 
-    @Test("a recovery completes what the checkpoint names and undoes the rest, before there is a writer, and may be repeated")
-    func recovery() throws {
+    @Test("a recovery completes what the checkpoint names and undoes the rest, before there is a writer, and may be repeated", arguments: TableVersion.allCases)
+    func recovery(version: TableVersion) throws {
         let folder = try TemporaryFolder()
-        var job = Self.job(folder)
+        var job = Self.job(folder, version: version)
         try job.start()
         for n in 0..<4 {
             try job.write()
@@ -130,10 +128,10 @@ import Testing
         try expectSound(folder.path, rows: job.expected.rows.count, globalKeys: true)
     }
 
-    @Test("what was committed long ago is left alone, also when its files were cleaned and its instant archived", arguments: [false, true])
-    func oldCheckpoint(archived: Bool) throws {
+    @Test("what was committed long ago is left alone, also when its files were cleaned and its instant archived", arguments: [false, true], TableVersion.allCases)
+    func oldCheckpoint(archived: Bool, version: TableVersion) throws {
         let folder = try TemporaryFolder()
-        var job = Self.job(folder, options: ["clean.retain_commits": "1"])
+        var job = Self.job(folder, version: version, options: ["clean.retain_commits": "1"])
         try job.start()
         for _ in 0..<5 {
             try job.write()
@@ -145,10 +143,10 @@ import Testing
         let first = try PreparedCommit(job.manifests[1].committables[0])
         #expect(first.metadata.stats.contains { !FileManager.default.fileExists(atPath: folder.path + "/" + $0.path!) }, "a file of it was cleaned")
         if archived {
-            for ending in ["commit", "inflight", "commit.requested"] {
-                try FileManager.default.moveItem(atPath: "\(folder.path)/.hoodie/\(first.instant).\(ending)",
-                                                 toPath: "\(folder.path)/.hoodie/archived/\(first.instant).\(ending)")
-            }
+            let from = folder.path + "/" + version.timelineFolder, to = folder.path + "/" + version.archiveFolder
+            let names = try FileManager.default.contentsOfDirectory(atPath: from).filter { $0.hasPrefix(first.instant) }
+            #expect(names.count == 3)
+            for name in names { try FileManager.default.moveItem(atPath: "\(from)/\(name)", toPath: "\(to)/\(name)") }
         }
         let before = try Self.timeline(folder)
         let sink = try job.table.sink(), committer = try #require(try sink.committer(SinkContext(isRecoverable: true, restoredCheckpoint: 1)))
@@ -161,10 +159,10 @@ import Testing
 
     enum Damage: CaseIterable { case deleted, cutShort, rolledBack, rolledBackAndFollowed, unnamed, committable }
 
-    @Test("a checkpoint whose instant is lost is refused by name, and nothing of it shows", arguments: Damage.allCases)
-    func damage(_ damage: Damage) throws {
+    @Test("a checkpoint whose instant is lost is refused by name, and nothing of it shows", arguments: Damage.allCases, [TableVersion.six, .nine])
+    func damage(_ damage: Damage, version: TableVersion) throws {
         let folder = try TemporaryFolder()
-        var job = Self.job(folder)
+        var job = Self.job(folder, version: version)
         try job.start()
         for _ in 0..<2 {
             try job.write()

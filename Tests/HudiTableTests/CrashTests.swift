@@ -10,7 +10,8 @@ import Testing
     static func expectSettled(_ folder: TemporaryFolder, _ job: CheckpointJob, _ rows: [[Value]], _ what: String,
                               sourceLocation: SourceLocation = #_sourceLocation) throws {
         #expect(try job.table.read().canonical == rows.canonical, "\(what)", sourceLocation: sourceLocation)
-        let files = try TableFiles(path: folder.path), timeline = try Timeline.load(files, version: .six)
+        let files = try TableFiles(path: folder.path), version = try #require(try TableProperties.load(files)).version
+        let timeline = try Timeline.load(files, version: version)
         let pending = timeline.instants.filter { $0.state != .completed }
         #expect(pending.isEmpty, "\(what)", sourceLocation: sourceLocation)
         let strays = try TableListing.baseFiles(files).filter { !timeline.isCommitted($0.instant) }
@@ -29,12 +30,13 @@ import Testing
 
     /// Runs the script up to where the disk dies; then the job is started again, and it too dies, a bit later each time. In the
     /// end all is there.
-    @Test("dying at any call, with and without a power cut, loses and repeats nothing", arguments: [false, true], [false, true])
-    func everyCall(powerCut: Bool, insert: Bool) throws {
+    @Test("dying at any call, with and without a power cut, loses and repeats nothing",
+          arguments: [(false, false, .six), (false, true, .eight), (true, false, .six), (true, true, .six), (true, false, .nine)] as [(Bool, Bool, TableVersion)])
+    func everyCall(powerCut: Bool, insert: Bool, version: TableVersion) throws {
         func run(dieAt: Int) throws -> Int {
             let folder = try TemporaryFolder(), disk = SimulatedDisk(folder.path, seed: UInt64(dieAt))
             var job = CheckpointJob.random(folder.path, seed: 5, connector: HudiConnector(host: disk.host), insert: insert, global: true,
-                                           ordered: !insert, options: ["clean.retain_commits": "1"])
+                                           ordered: !insert, options: version.options.merging(["clean.retain_commits": "1"]) { a, _ in a })
             disk.die(after: dieAt)
             var step = 0
             do {
@@ -80,7 +82,8 @@ import Testing
         var insert: Bool { seed % 4 == 1 }
         var global: Bool { insert || seed % 3 != 0 }
         var ordered: Bool { !insert && seed % 5 < 2 }
-        var testDescription: String { "seed \(seed)\(insert ? ", inserts" : "")\(global ? ", global keys" : "")\(ordered ? ", ordered" : "")" }
+        var version: TableVersion { TableVersion.allCases[Int(seed / 2 % 3)] }
+        var testDescription: String { "seed \(seed), version \(version.rawValue)\(insert ? ", inserts" : "")\(global ? ", global keys" : "")\(ordered ? ", ordered" : "")" }
     }
 
     @Test("random jobs with late, failed and overtaken checkpoints, crashes and power cuts give the rows of an undisturbed run",
@@ -93,7 +96,8 @@ import Testing
         let spills = !settings.ordered && below(2) == 0
         var job = CheckpointJob.random(folder.path, seed: settings.seed, connector: HudiConnector(host: disk.host), insert: settings.insert,
                                        global: settings.global, ordered: settings.ordered,
-                                       options: ["clean.retain_commits": String(1 + below(3)), "write.task.max.size": spills ? "6 kb" : "10"])
+                                       options: ["clean.retain_commits": String(1 + below(3)), "write.task.max.size": spills ? "6 kb" : "10"]
+                                           .merging(settings.version.options) { a, _ in a })
         // Rows of an older checkpoint are written again: only rows that replace each other come out the same.
         let mayGoBack = !settings.insert && !settings.ordered
         var reached = 0, runs = 0, running = false
@@ -147,15 +151,15 @@ import Testing
         if settings.seed % 6 < 2 { try expectSound(folder.path, rows: job.expected.rows.count, globalKeys: settings.global && !settings.insert) }
     }
 
-    @Test("the same seed makes the same calls and the same bytes", arguments: [false, true])
-    func determinism(insert: Bool) throws {
+    @Test("the same seed makes the same calls and the same bytes", arguments: [false, true], [TableVersion.six, .nine])
+    func determinism(insert: Bool, version: TableVersion) throws {
         let folder = try TemporaryFolder()
         func run() throws -> (files: [String: [UInt8]], trace: UInt64, calls: Int) {
             let path = folder.path + "/table"
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
             let disk = SimulatedDisk(path, seed: 9)
             var job = CheckpointJob.random(path, seed: 9, connector: HudiConnector(host: disk.host), insert: insert, global: true, ordered: !insert,
-                                           options: ["clean.retain_commits": "1", "write.insert.cluster": "true"])
+                                           options: version.options.merging(["clean.retain_commits": "1", "write.insert.cluster": "true"]) { a, _ in a })
             for step in Self.script { try step(&job) }
             var files: [String: [UInt8]] = [:]
             for name in try FileManager.default.subpathsOfDirectory(atPath: path) {

@@ -112,7 +112,7 @@ import Testing
     static let mistakes: [([String: String], [String], String)] = [
         (["table.type": "MERGE_ON_READ"], ["id"], "'table.type' = 'COPY_ON_WRITE'"),
         ([:], [], "declare PRIMARY KEY"),
-        (["write.operation": "delete"], ["id"], "use one of bulk_insert, insert, upsert"),
+        (["write.operation": "replicate"], ["id"], "use one of bulk_insert, delete, "),
         (["precombine.field": "tss"], ["id"], "write \"ts\""),
         (["hoodie.datasource.write.recordkey.field": "city"], ["id"], "give only one of them"),
         (["hoodie.parquet.compression.codec": "gzp"], ["id"], "write \"gzip\""),

@@ -138,3 +138,9 @@ extension Array where Element == [Value] {
     /// In an order that does not depend on where rows lie.
     var canonical: [String] { map { "\($0)" }.sorted() }
 }
+
+extension TableVersion: CustomTestStringConvertible {
+    public var testDescription: String { "version \(rawValue)" }
+    /// What makes a new table one of this version.
+    var options: [String: String] { self == .six ? [:] : ["hoodie.write.table.version": String(rawValue)] }
+}

@@ -236,7 +236,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("nam: x\n", "t.yaml:1:1: unknown key \"nam\" in the topology\n    nam: x\n    ^\nFix: write \"name\"."),
             (
                 "zzz: x\n",
-                "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline, delivery-streams."
+                "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline, delivery-streams, replications."
             ),
             (
                 "- a\n",

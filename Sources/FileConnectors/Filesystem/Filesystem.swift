@@ -10,7 +10,8 @@ import Darwin
 
 /// `'connector' = 'filesystem'`: files of a directory (or one file, or a glob pattern) in one of the formats.
 ///
-/// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. Each file is a
+/// Reading is bounded unless `source.monitor-interval` is set; then new files are found and read as they appear. With
+/// `source.new-files-on-restore` a bounded job that goes on from a checkpoint reads what has come since. Each file is a
 /// split, so that its rows keep their order; `source.split-size` cuts large files of line formats into several.
 ///
 /// Of a partitioned table only the folders are read that a query's conditions leave; a catalog may give them.
@@ -29,7 +30,7 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
         let own: Set = [
-            "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size",
+            "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size", "source.new-files-on-restore",
             "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
             "compaction.file-size",
         ]
@@ -150,6 +151,8 @@ struct FilesystemPlan: Sendable {
     let monitorInterval: Duration?
     let pattern: PathPattern?
     let splitBytes: Int?
+    /// A bounded run that goes on from a checkpoint reads the files, too, that have come since.
+    let readsNewFilesOnRestore: Bool
     let rolling: RollingPolicy
     let partitionCommit: PartitionCommit?
     let shufflesByPartition: Bool
@@ -212,6 +215,10 @@ struct FilesystemPlan: Sendable {
             splitBytes = size
         } else {
             splitBytes = nil
+        }
+        readsNewFilesOnRestore = try options.bool("source.new-files-on-restore") ?? false
+        if readsNewFilesOnRestore, splitBytes != nil {
+            throw options.error("source.new-files-on-restore", "does not work with 'source.split-size': a file that has grown would be cut up anew", fix: "leave one of them out")
         }
         delivery = try FilesystemDelivery(options, format: format)
         rolling = try delivery?.rolling ?? RollingPolicy(options)
@@ -322,6 +329,9 @@ struct FilesystemSource: TableSource {
     private var order: FileOrder? { plan.format.fileOrder(plan.files) }
     /// Files that are read in order are one split, whose reader looks for more itself.
     var discoveryInterval: Duration? { order == nil ? plan.monitorInterval : nil }
+    private var readsOn: Bool { plan.monitorInterval != nil || plan.readsNewFilesOnRestore }
+    var looksForNewSplitsOnRestore: Bool { order == nil && readsOn }
+    var readsOnInFinishedSplits: Bool { order != nil && readsOn }
     var parallelism: Int? { order == nil ? nil : 1 }
 
     func splits() throws -> [SourceSplit] {

@@ -37,6 +37,8 @@ public final class ArrowArrayBuilder {
     /// Bytes allocated.
     public var capacityBytes: Int { values.buffer.capacity + text.buffer.capacity + children.reduce(0) { $0 + $1.capacityBytes } }
 
+    private var isTime: Bool { if case .time = type { true } else { false } }
+
     private var hasOffsets: Bool { type.physical == .view || type.physical == .list || type.physical == .map }
 
     private func startOffsets() {
@@ -123,6 +125,7 @@ public final class ArrowArrayBuilder {
         case .int16 where layout.widenSmallIntegers: map(column, rows, n, Int16.self) { Int32($0) }
         case .int8: copy(column, rows, n, Int8.self)
         case .int16: copy(column, rows, n, Int16.self)
+        case .int32 where layout.timesAsMicros && isTime: map(column, rows, n, Int32.self) { Int64($0) &* 1_000 }
         case .int32, .float: copy(column, rows, n, UInt32.self)
         case .int64, .double: appendWide(column, rows, n)
         case .int128: copy(column, rows, n, Int128.self)

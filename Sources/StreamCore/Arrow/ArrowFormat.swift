@@ -8,6 +8,10 @@ public struct ArrowLayout: Hashable, Sendable {
     public var timestampsAsMicros: Bool
     /// TINYINT and SMALLINT as 32-bit integers.
     public var widenSmallIntegers: Bool
+    /// With ``timestampsAsMicros``: TIMESTAMP stays one without a zone, only TIMESTAMP_LTZ is UTC.
+    public var keepsLocalTimestamps = false
+    /// TIME as 64-bit microseconds rather than 32-bit milliseconds.
+    public var timesAsMicros = false
 
     public init(stringViews: Bool = false, timestampsAsMicros: Bool = false, widenSmallIntegers: Bool = false) {
         self.stringViews = stringViews
@@ -34,7 +38,8 @@ public struct ArrowLayout: Hashable, Sendable {
         case .char, .varchar: stringViews ? "vu" : "u"
         case .binary, .varbinary, .variant: stringViews ? "vz" : "z"
         case .date: "tdD"
-        case .time: "ttm"
+        case .time: timesAsMicros ? "ttu" : "ttm"
+        case .timestamp where timestampsAsMicros && keepsLocalTimestamps: "tsu:"
         case .timestamp where timestampsAsMicros, .timestampLTZ where timestampsAsMicros: "tsu:UTC"
         case .timestamp: "ts\(unitLetter(type)):"
         case .timestampLTZ: "ts\(unitLetter(type)):UTC"
@@ -75,9 +80,11 @@ public struct ArrowLayout: Hashable, Sendable {
 }
 
 /// Builds a schema node; it takes over the children and the dictionary.
+/// - Parameter metadata: keys and values, in Arrow's form: see ``ArrowMetadata``.
 package func makeArrowSchema(format: String, name: String, nullable: Bool, children: [ArrowSchema] = [],
-                     dictionary: ArrowSchema? = nil) -> ArrowSchema {
+                     dictionary: ArrowSchema? = nil, metadata: [(String, String)] = []) -> ArrowSchema {
     var out = ArrowSchema()
+    if !metadata.isEmpty { out.metadata = UnsafePointer(ArrowMetadata.encode(metadata)) }
     out.format = UnsafePointer(copyCString(format))
     out.name = UnsafePointer(copyCString(name))
     out.flags = nullable ? 2 : 0
@@ -98,6 +105,7 @@ package func makeArrowSchema(format: String, name: String, nullable: Bool, child
         guard let schema, schema.pointee.release != nil else { return }
         UnsafeMutablePointer(mutating: schema.pointee.format)?.deallocate()
         UnsafeMutablePointer(mutating: schema.pointee.name)?.deallocate()
+        UnsafeMutablePointer(mutating: schema.pointee.metadata)?.deallocate()
         for i in 0..<Int(schema.pointee.n_children) {
             let child = schema.pointee.children[i]!
             child.pointee.release?(child)
@@ -111,6 +119,44 @@ package func makeArrowSchema(format: String, name: String, nullable: Bool, child
         schema.pointee.release = nil
     }
     return out
+}
+
+/// Keys and values that belong to a schema node: a count, then lengths and bytes, all lengths 32 bits.
+package enum ArrowMetadata {
+    static func encode(_ pairs: [(String, String)]) -> UnsafeMutablePointer<CChar> {
+        var bytes: [UInt8] = []
+        func append(_ n: Int) { withUnsafeBytes(of: Int32(n)) { bytes += $0 } }
+        append(pairs.count)
+        for (key, value) in pairs {
+            for text in [key, value] {
+                append(text.utf8.count)
+                bytes += Array(text.utf8)
+            }
+        }
+        let out = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+        for (i, byte) in bytes.enumerated() { out[i] = CChar(bitPattern: byte) }
+        return out
+    }
+
+    /// The value of a key of a schema node; nil when it has none.
+    package static func value(_ key: String, of schema: ArrowSchema) -> String? {
+        guard let metadata = schema.metadata else { return nil }
+        var at = UnsafeRawPointer(metadata)
+        func length() -> Int {
+            defer { at += 4 }
+            return Int(at.loadUnaligned(as: Int32.self))
+        }
+        func text() -> String {
+            let n = length()
+            defer { at += n }
+            return String(decoding: UnsafeRawBufferPointer(start: at, count: n), as: UTF8.self)
+        }
+        for _ in 0..<length() {
+            let name = text(), value = text()
+            if name == key { return value }
+        }
+        return nil
+    }
 }
 
 private func copyCString(_ text: String) -> UnsafeMutablePointer<CChar> {

@@ -57,6 +57,14 @@ public enum TableChange: Sendable {
     case addPartitions([PartitionSpec], ifNotExists: Bool)
     case dropPartitions([PartitionSpec], ifExists: Bool)
     case recoverPartitions
+
+    /// It is about columns, keys or the watermark.
+    var isOfColumns: Bool {
+        switch self {
+        case .rename, .setOptions, .resetOptions, .addPartitions, .dropPartitions, .recoverPartitions: false
+        case .renameColumn, .add, .modify, .dropColumns, .dropPrimaryKey, .dropConstraint, .dropWatermark: true
+        }
+    }
 }
 
 /// Where a column goes.
@@ -122,6 +130,7 @@ public enum CatalogStatement: Sendable {
     case dropFunction(QualifiedName, ifExists: Bool, temporary: Bool, system: Bool)
     case truncate(QualifiedName)
     case delete(QualifiedName, filter: SyntaxExpr?)
+    case update(QualifiedName, [(column: QualifiedName, value: SyntaxExpr)], filter: SyntaxExpr?)
     case analyze(QualifiedName?)
 }
 

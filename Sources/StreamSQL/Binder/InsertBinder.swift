@@ -9,10 +9,13 @@ struct BoundInsert: Sendable {
     /// The statement's place, for errors that show only when the job is put together.
     var span: SourceSpan
     var script: ScriptText
+    /// What becomes of the rows that are there.
+    var write = TableWrite.insert
 
     /// Both write to the same table with the same options.
     func isSameSink(as other: BoundInsert) -> Bool {
         table.path == other.table.path && table.temporary == other.table.temporary && table.descriptor.options == other.table.descriptor.options
+            && write == other.write
     }
 }
 
@@ -30,11 +33,27 @@ struct InsertBinder {
             for key in insert.hints.keys { table.descriptor.optionLocations[key] = context.script.location(insert.target.span) }
             try TableChecks(context).options(of: table.descriptor, at: insert.target.span)
         }
-        return try bind(insert, into: table)
+        var bound = try bind(insert, into: table)
+        if insert.overwrite { bound.write = .overwrite(partition: try overwritten(insert, table)) }
+        return bound
+    }
+
+    /// The values of PARTITION (...) when it names one partition.
+    private func overwritten(_ insert: Insert, _ table: CatalogTable) throws -> [String: Value] {
+        let identifier = table.descriptor.options["connector"] ?? ""
+        guard context.catalog.connector(identifier) is any RowChangingConnector else {
+            throw context.unsupported("INSERT OVERWRITE on connector '\(identifier)'", fix: "use INSERT INTO, or a table with 'connector' = 'hudi'", at: insert.span)
+        }
+        var values: [String: Value] = [:]
+        for (key, syntax) in insert.partition?.entries ?? [] {
+            guard let syntax, let field = table.descriptor.schema.first(where: { $0.name == key }) else { continue }
+            let evaluation = EvaluationContext(timeZone: context.settings.timeZone, now: { 0 })
+            values[key] = try PartitionLiteral.value(syntax, as: field, context, evaluation).0
+        }
+        return table.descriptor.partitionKeys.allSatisfy { values[$0] != nil } ? values : [:]
     }
 
     func bind(_ insert: Insert, into table: CatalogTable) throws -> BoundInsert {
-        if insert.overwrite { throw context.unsupported("INSERT OVERWRITE", fix: "use INSERT INTO", at: insert.span) }
         let written = try writtenMetadata(table, insert.target.span)
         let sink = table.descriptor.schema + written.map(\.field)
         let fixed = try fixedValues(insert, sink, table)

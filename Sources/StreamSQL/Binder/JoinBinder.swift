@@ -12,7 +12,7 @@ extension QueryBinder {
             guard using.isEmpty else { throw context.unsupported("USING with a table function", fix: "use ON", at: ref.span) }
             return try correlated(try table(left), right, kindName, on, ref)
         }
-        if right.asOf != nil { return try temporalJoin(left, right, kindName, on, using, ref) }
+        if let asOf = right.asOf, try constantTime(asOf) == nil { return try temporalJoin(left, right, kindName, on, using, ref) }
         let kind = JoinKind(rawValue: kindName.lowercased()) ?? .inner
         let (leftPlan, leftScope) = try table(left)
         if right.lateral, case .query(let query) = right.node { return try lateral(leftPlan, leftScope, query, kind, on, right) }

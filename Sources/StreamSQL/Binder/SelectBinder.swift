@@ -167,9 +167,13 @@ extension QueryBinder {
 
     func table(_ ref: TableRef) throws -> (LogicalPlan, Scope) {
         if let asOf = ref.asOf {
-            throw context.error(
-                .validate, "FOR SYSTEM_TIME AS OF stands behind a table that is joined with another one",
-                fix: "write ... FROM t JOIN v FOR SYSTEM_TIME AS OF t.ts ON t.k = v.k", at: asOf.span)
+            guard let time = try constantTime(asOf) else {
+                throw context.error(
+                    .validate, "FOR SYSTEM_TIME AS OF a column stands behind a table that is joined with another one",
+                    fix: "write ... FROM t JOIN v FOR SYSTEM_TIME AS OF t.ts ON t.k = v.k, or give a constant time: TIMESTAMP '2026-01-31 12:00:00'",
+                    at: asOf.span)
+            }
+            return try table(ref, asOf: time)
         }
         switch ref.node {
         case .table(let name, let hints): return try named(name, hints, ref)
@@ -188,7 +192,7 @@ extension QueryBinder {
         }
     }
 
-    private func named(_ name: QualifiedName, _ hints: [String: String], _ ref: TableRef) throws -> (LogicalPlan, Scope) {
+    func named(_ name: QualifiedName, _ hints: [String: String], _ ref: TableRef) throws -> (LogicalPlan, Scope) {
         if name.parts.count == 1, let common = commonTables[name.parts[0]] {
             var inner = self
             inner.commonTables = common.outer

@@ -194,6 +194,8 @@ public final class Catalog {
         if let known = bound[path], known.version == object.version { return known.entry }
         guard let bind else { throw StreamError(.validate, "\(path) was made by another session; this catalog belongs to none") }
         let entry = try bind(object, path)
+        // A table without columns has those of its files, which change behind the catalog's back.
+        if case .table(let table) = entry, table.declaration.columns.isEmpty { return entry }
         bound[path] = (object.version, entry)
         return entry
     }
@@ -206,6 +208,7 @@ public final class Catalog {
         let path = entry.path, store = try store(path.catalog)
         guard try store.create(CatalogObject(name: path.name, declaration: declaration), in: path.database) else { return false }
         // Kept as it was bound, so that errors point into the script that made it.
+        if case .table(let table) = declaration, table.columns.isEmpty { return true }
         if let made = try store.object(path.name, in: path.database), made.declaration == declaration { bound[path] = (made.version, entry) }
         return true
     }
@@ -217,6 +220,7 @@ public final class Catalog {
             throw StreamError(.conflict, "\(path) was changed by another process in the meantime", fix: "look at it again, then repeat the statement")
         }
         bound[path] = nil
+        if case .table(let table) = object.declaration, table.columns.isEmpty { return }
         if let entry, let made = try store.object(object.name, in: path.database), made.declaration == object.declaration {
             bound[entry.path] = (made.version, entry)
         }

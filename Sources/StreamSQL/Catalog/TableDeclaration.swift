@@ -108,7 +108,7 @@ extension TableDeclaration {
                 "  CONSTRAINT \(SyntaxText.identifier(primaryKeyName)) "
                     + "PRIMARY KEY (\(primaryKey.map(SyntaxText.identifier).joined(separator: ", "))) NOT ENFORCED")
         }
-        return "CREATE \(temporary ? "TEMPORARY " : "")TABLE \(name) (\n" + lines.joined(separator: ",\n") + "\n)"
+        return "CREATE \(temporary ? "TEMPORARY " : "")TABLE \(name)" + (lines.isEmpty ? "" : " (\n" + lines.joined(separator: ",\n") + "\n)")
             + (comment.map { "\nCOMMENT \(SyntaxText.quoted($0))" } ?? "")
             + (partitionKeys.isEmpty ? "" : "\nPARTITIONED BY (\(partitionKeys.map(SyntaxText.identifier).joined(separator: ", ")))")
             + (options.isEmpty ? "" : "\nWITH " + SyntaxText.options(options))

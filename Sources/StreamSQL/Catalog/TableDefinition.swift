@@ -9,6 +9,14 @@ struct TableDefinition {
     var path: ObjectPath?
 
     func table() throws -> CatalogTable {
+        if create.columns.isEmpty, let stored = try stored() {
+            var filled = self
+            filled.create = stored
+            var table = try filled.table()
+            // The catalog keeps what was written: the columns are those that the files have when the table is used.
+            table.declaration = TableDeclaration(create)
+            return table
+        }
         let path = try self.path ?? context.catalog.path(of: create.name, context.script)
         let name = path.name
         try checkColumnNames(name)
@@ -48,6 +56,31 @@ struct TableDefinition {
         try checkKeys(table)
         try TableChecks(context).options(of: descriptor, at: create.name.span)
         return table
+    }
+
+    /// The statement with the columns and keys that the table's own files tell; nil when its connector does not look there.
+    private func stored() throws -> CreateTable? {
+        let options = Dictionary(create.options.map { ($0.key, $0.value) }) { $1 }
+        guard let identifier = options["connector"], let connector = context.catalog.connector(identifier) else { return nil }
+        let name = create.name.parts.last ?? ""
+        let descriptor = TableDescriptor(name: name, schema: [], options: options,
+                                         optionLocations: Dictionary(create.options.map { ($0.key, context.script.location($0.span)) }) { $1 })
+        guard let stored = try context.script.locating(create.name.span, { try connector.storedTable(for: descriptor) }) else { return nil }
+        guard !stored.schema.isEmpty else {
+            throw context.error(.validate, "table \(name) has no columns, and its files tell none", fix: "list them: CREATE TABLE \(name) (id INT, ...)", at: create.name.span)
+        }
+        func agree(_ declared: [String], _ stored: [String], _ clause: String) throws -> [String] {
+            guard declared.isEmpty || declared == stored else {
+                throw context.error(.validate, "\(clause) (\(declared.joined(separator: ", "))) of table \(name) differs from that of its files, (\(stored.joined(separator: ", ")))",
+                                    fix: "leave the clause out", at: create.name.span)
+            }
+            return stored
+        }
+        var filled = create
+        filled.primaryKey = try agree(create.primaryKey, stored.primaryKey, "PRIMARY KEY")
+        filled.partitionKeys = try agree(create.partitionKeys, stored.partitionKeys, "PARTITIONED BY")
+        filled.columns = stored.schema.map { ColumnDefinition(name: $0.name, kind: .physical($0.type, nullable: $0.nullable), span: create.name.span) }
+        return filled
     }
 
     private func checkColumnNames(_ table: String) throws {

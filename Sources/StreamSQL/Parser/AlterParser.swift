@@ -1,6 +1,6 @@
 import StreamCore
 
-/// ALTER, and what maintains the rows of a table: TRUNCATE, DELETE, ANALYZE.
+/// ALTER, and what maintains the rows of a table: TRUNCATE, DELETE, UPDATE, ANALYZE.
 extension TokenParser {
     mutating func alter() throws -> CatalogStatement {
         let start = token.start
@@ -117,6 +117,17 @@ extension TokenParser {
             try expectWord("FROM")
             let table = try qualifiedName("a table")
             return .delete(table, filter: acceptWord("WHERE") ? try expression() : nil)
+        }
+        if acceptWord("UPDATE") {
+            let table = try qualifiedName("a table")
+            try expectWord("SET")
+            var assignments: [(column: QualifiedName, value: SyntaxExpr)] = []
+            repeat {
+                let column = try qualifiedName("a column name")
+                try expect("=", " after the column")
+                assignments.append((column, try expression()))
+            } while accept(",")
+            return .update(table, assignments, filter: acceptWord("WHERE") ? try expression() : nil)
         }
         advance()
         if acceptWord("TABLES") {

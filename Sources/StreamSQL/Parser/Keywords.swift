@@ -53,7 +53,7 @@ enum Keywords {
     /// Words that begin a statement.
     static let statements = [
         "SELECT", "WITH", "VALUES", "INSERT", "CREATE", "DROP", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "EXECUTE", "BEGIN",
-        "HELP", "QUIT", "EXIT", "ALTER", "USE", "REPLACE", "TRUNCATE", "DELETE", "ANALYZE",
+        "HELP", "QUIT", "EXIT", "ALTER", "USE", "REPLACE", "TRUNCATE", "DELETE", "UPDATE", "ANALYZE",
     ]
 
     /// Flink statements that this engine does not run, and what to do in their place.
@@ -62,7 +62,7 @@ enum Keywords {
         "CALL": "write the steps as statements of their own", "COMPILE": "run the INSERT itself; a checkpoint keeps a job's state",
         "LOAD": "leave it out: all built-in functions are there", "MERGE": "write INSERT INTO a table with a primary key",
         "REMOVE": "leave it out: there are no JAR files", "STOP": "stop the job from the command line: swiftwater stop JOB",
-        "UNLOAD": "leave it out: all built-in functions are there", "UPDATE": "write INSERT INTO a table with a primary key",
+        "UNLOAD": "leave it out: all built-in functions are there",
     ]
 
     /// Functions that are written without parentheses.

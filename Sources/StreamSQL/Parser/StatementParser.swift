@@ -53,7 +53,7 @@ extension TokenParser {
         case "ALTER": return .catalog(try alter())
         case "USE": return .catalog(try use())
         case "REPLACE": return try create()
-        case "TRUNCATE", "DELETE", "ANALYZE": return .catalog(try maintenance())
+        case "TRUNCATE", "DELETE", "UPDATE", "ANALYZE": return .catalog(try maintenance())
         case let word where Keywords.foreignStatements[word] != nil:
             throw source.error(
                 .plan, "not supported yet: \(word)", fix: Keywords.foreignStatements[word], at: source.span(start.start, start.end))

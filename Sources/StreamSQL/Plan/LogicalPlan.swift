@@ -87,6 +87,8 @@ public indirect enum LogicalPlan: Sendable {
         public var used: [Int]
         public var partitionFilter: [String: Set<Value>] = [:]
         public var partitionRanges: [String: ValueRange] = [:]
+        /// Conditions for the connector to skip data by.
+        public var filter: [ScanPredicate] = []
 
         public var columns: [PlanColumn] { used.map { table.planColumn($0) } }
     }

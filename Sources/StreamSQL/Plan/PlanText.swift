@@ -27,7 +27,8 @@ extension LogicalPlan {
             }
             let ranges = s.partitionRanges.keys.sorted().map { Self.text($0, s.partitionRanges[$0]!) }
             let pruned = values.isEmpty && ranges.isEmpty ? "" : ", partitions: " + (values + ranges).joined(separator: ", ")
-            return "Scan(\(s.table.path.short): \(s.columns.map(\.name).joined(separator: ", "))\(pruned))"
+            let pushed = s.filter.isEmpty ? "" : ", skip by: " + s.filter.map { Self.text($0, s.table.descriptor.schema[$0.column]) }.joined(separator: " AND ")
+            return "Scan(\(s.table.path.short): \(s.columns.map(\.name).joined(separator: ", "))\(pruned)\(pushed))"
         case .values(let v):
             return "Values(\(v.rows.count) \(v.rows.count == 1 ? "row" : "rows"): \(v.columns.map(\.name).joined(separator: ", ")))"
         case .project(let input, let p): return "Project(\(ExprText.projection(p, input.columns)))"
@@ -82,6 +83,19 @@ extension LogicalPlan {
         let rest = aggregation(keys: a.keys, a.aggregates, input)
         let properties = a.properties.isEmpty ? [] : ["give: " + a.properties.map { "\($0)" }.joined(separator: ", ")]
         return ([window + ExprText.emission(a.emission)] + (rest.isEmpty ? [] : [rest]) + properties).joined(separator: ", ")
+    }
+
+    private static func text(_ predicate: ScanPredicate, _ field: Field) -> String {
+        func literal(_ value: Value) -> String {
+            if case .double = value { return ExprText.literal(value, .double) }
+            return ExprText.literal(value, field.type)
+        }
+        switch predicate.condition {
+        case .compares(let comparison, let value): return "\(field.name) \(comparison.rawValue) \(literal(value))"
+        case .isIn(let values): return "\(field.name) IN (" + values.map(literal).joined(separator: ", ") + ")"
+        case .isNull: return "\(field.name) IS NULL"
+        case .isNotNull: return "\(field.name) IS NOT NULL"
+        }
     }
 
     private static func text(_ key: String, _ range: ValueRange) -> String {

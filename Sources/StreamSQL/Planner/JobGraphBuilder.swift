@@ -362,6 +362,7 @@ public struct JobGraphBuilder: Sendable {
         var descriptor = table.descriptor
         if let metadata = BrokenRecords.metadata(of: &descriptor, brokenRecords[SharedScans.key(scan)]) { request.metadata += metadata }
         request.partitionRanges = scan.partitionRanges
+        request.filter = scan.filter
         request.partitions = try indexes.lookUp(table, connector, request.wantedPartitions)
         let source = try connector.source(for: descriptor, scan: request)
         sources[key] = source

@@ -61,13 +61,17 @@ struct Planner {
     var script: ScriptText
 
     /// The plans of one job, with what they share.
-    func optimize(_ plans: [LogicalPlan]) throws -> [LogicalPlan] {
+    ///
+    /// - Parameter direct: plans whose upserts reach their sink as the source gives them.
+    func optimize(_ plans: [LogicalPlan], direct: Set<Int> = []) throws -> [LogicalPlan] {
         let optimizer = Optimizer(
             context: evaluation, script: script,
             reordersJoins: settings.values["table.optimizer.join-reorder-enabled"]?.lowercased() == "true")
         let isOff = settings.values["table.optimizer.reuse-sub-plan-enabled"]?.lowercased() == "false"
         var sources = builder(name: "")
-        let plans = try plans.map { try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply($0) }
+        let plans = try plans.enumerated().map { i, plan in
+            direct.contains(i) ? plan : try ChangelogNormalization(settings: settings) { try sources.mode(of: $0) }.apply(plan)
+        }
         let marked = SubplanReuse(isOff: isOff).apply(plans)
         let limits = UnboundedLimits(
             isBounded: { try sources.isBounded($0) }, changes: { try sources.changelog(of: $0).modifications })
@@ -83,7 +87,8 @@ struct Planner {
     /// Rules that look at all plans of the job, and those that nothing is to be pushed through.
     private func finished(_ plans: [LogicalPlan]) -> [LogicalPlan] {
         let split = SplitDistinct(settings: settings.aggregation)
-        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(plans.map(split.apply)))
+        let filtered = plans.map { FilterIntoScan(connectors: catalog.connectors).apply(split.apply($0)) }
+        return NestedProjection(connectors: catalog.connectors).apply(SharedScans.widened(filtered))
     }
 
     func builder(name: String) -> JobGraphBuilder {
@@ -100,7 +105,7 @@ struct Planner {
     /// One job for one or several INSERTs. A table that several of them read is read once, and one that several of them
     /// write to has one sink. Broken records of the tables go where these say.
     func jobGraph(_ given: [BoundInsert], _ context: BindingContext) throws -> PlannedInserts {
-        let optimized = try located(given, given.map(\.plan))
+        let optimized = try located(given, given.map(\.plan), direct: try directUpserts(given))
         let letters = try DeadLetters(context: context).inserts(for: optimized)
         let inserts = given + letters.map(\.insert), plans = optimized + letters.map(\.insert.plan)
         var builder = builder(name: "INSERT INTO " + given.map(\.table.path.short).joined(separator: ", "))
@@ -115,7 +120,7 @@ struct Planner {
                 targets[known].members.append(i)
                 continue
             }
-            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert.table, builder.indexes) }
+            let sink = try insert.script.locating(insert.span) { try makeSink(for: insert, builder.indexes) }
             let table = insert.table.descriptor
             targets.append((insert.table, sink, table.primaryKey.compactMap { key in table.schema.firstIndex { $0.name == key } }, [i]))
         }
@@ -128,6 +133,11 @@ struct Planner {
         var streams: [JobGraphBuilder.Stream] = []
         for (insert, node) in zip(inserts, nodes) {
             var stream = try insert.script.locating(insert.span) { try builder.add(node) }
+            guard insert.write == .insert || stream.isBounded else {
+                throw insert.script.error(
+                    .validate, "table \(insert.table.name): rows can only be replaced or taken away by a query that ends, and this one goes on for ever",
+                    fix: "read its tables bounded", at: insert.span)
+            }
             stream.columns = zip(insert.plan.columns, stream.columns).map { PlanColumn($0.name, $1.type, nullable: $0.nullable) }
             streams.append(stream)
         }
@@ -145,16 +155,35 @@ struct Planner {
     }
 
     /// Errors of a plan stand at its INSERT.
-    private func located(_ inserts: [BoundInsert], _ plans: [LogicalPlan]) throws -> [LogicalPlan] {
-        do { return try optimize(plans) } catch {
+    private func located(_ inserts: [BoundInsert], _ plans: [LogicalPlan], direct: Set<Int>) throws -> [LogicalPlan] {
+        do { return try optimize(plans, direct: direct) } catch {
             for (insert, plan) in zip(inserts, plans) { try insert.script.locating(insert.span) { () throws -> Void in _ = try optimize([plan]) } }
             throw error
         }
     }
 
-    private func makeSink(for table: CatalogTable, _ indexes: PartitionIndexes) throws -> any TableSink {
+    /// The INSERTs that need no state to make a full changelog of an upsert source: what it gives passes projections alone, and a sink
+    /// that finds rows by the same key takes it as it is.
+    private func directUpserts(_ inserts: [BoundInsert]) throws -> Set<Int> {
+        var builder = builder(name: "")
+        return try Set(inserts.indices.filter { i in
+            let insert = inserts[i], table = insert.table.descriptor
+            guard !table.primaryKey.isEmpty, let scan = DirectUpserts.scan(of: insert.plan), !inserts.indices.contains(where: { $0 != i && inserts[$0].isSameSink(as: insert) }),
+                try insert.script.locating(insert.span, { try builder.mode(of: scan) }) == .upsert
+            else { return false }
+            let key = Set(table.primaryKey.compactMap { name in table.schema.firstIndex { $0.name == name } })
+            guard try builder.changelog(of: insert.plan).upsertKeys.contains(key) else { return false }
+            return try insert.script.locating(insert.span) { try makeSink(for: insert, builder.indexes).takesUpserts }
+        })
+    }
+
+    private func makeSink(for insert: BoundInsert, _ indexes: PartitionIndexes) throws -> any TableSink {
+        let table = insert.table
         guard let connector = catalog.connector(table.descriptor.options["connector"] ?? "") else {
             throw StreamError(.validate, "table \(table.name): its connector is not registered")
+        }
+        if insert.write != .insert, let changing = connector as? any RowChangingConnector {
+            return try changing.sink(for: table.descriptor, timeZone: settings.timeZone, write: insert.write)
         }
         return try indexes.sink(table, connector, timeZone: settings.timeZone)
     }

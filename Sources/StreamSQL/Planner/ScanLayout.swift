@@ -118,7 +118,7 @@ enum SharedScans {
         let partitions = scan.partitionFilter.sorted { $0.key < $1.key }.map { "\($0):\($1.map { "\($0)" }.sorted())" }
         let ranges = scan.partitionRanges.sorted { $0.key < $1.key }.map { "\($0):\($1)" }
         let name = "\(scan.table.path)" + (scan.table.temporary ? " temporary" : "")
-        return ([name] + options + ["|"] + partitions + ["|"] + ranges).joined(separator: ";")
+        return ([name] + options + ["|"] + partitions + ["|"] + ranges + ["|"] + scan.filter.map { "\($0)" }).joined(separator: ";")
     }
 
     /// Widens scans of the same table to the columns that any of them uses. One that puts broken records aside is read once, whatever
@@ -149,7 +149,7 @@ enum SharedScans {
     private static func unitingPartitions(_ plans: [LogicalPlan]) -> [LogicalPlan] {
         func whole(_ scan: LogicalPlan.Scan) -> LogicalPlan.Scan {
             var copy = scan
-            (copy.partitionFilter, copy.partitionRanges) = ([:], [:])
+            (copy.partitionFilter, copy.partitionRanges, copy.filter) = ([:], [:], [])
             return copy
         }
         var keys: [String: Set<String>] = [:]

@@ -6,13 +6,19 @@ extension SQLSession {
         switch change {
         case .rename(let new): return try rename(name, to: new, kind: "table", script)
         case .addPartitions(let specs, let ifNotExists): return try addPartitions(name, specs, ifNotExists, script)
-        case .dropPartitions(let specs, let ifExists): return try dropPartitions(name, specs, ifExists, script)
+        case .dropPartitions(let specs, let ifExists):
+            return try dropRows(name, specs, ifExists, script) ?? dropPartitions(name, specs, ifExists, script)
         case .recoverPartitions: return try recoverPartitions(name, script)
         default: break
         }
         let entry = try catalog.lookUp(name, script)
         try check(entry, is: "table", name, script, form: "ALTER")
         guard case .table(let old) = entry else { return .message("") }
+        if old.declaration.columns.isEmpty, change.isOfColumns {
+            throw script.error(
+                .validate, "table \(old.name) is declared without columns: it has those of its files", fix: "drop it and create it again with a list of columns",
+                at: name.span)
+        }
         let changed = try relocating(script, name.span) {
             var alteration = TableAlteration(name: old.name, declaration: old.declaration)
             try alteration.apply(change)

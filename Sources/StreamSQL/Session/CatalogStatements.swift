@@ -76,8 +76,9 @@ extension SQLSession {
         case .createFunction(let definition): return try createFunction(definition, script)
         case .alterFunction(let definition): return try alterFunction(definition, script)
         case .dropFunction(let name, let ifExists, let temporary, let system): return try dropFunction(name, ifExists, temporary, system, script)
-        case .truncate(let name): throw try unsupportedRowChange("TRUNCATE TABLE", name, script)
-        case .delete(let name, _): throw try unsupportedRowChange("DELETE FROM", name, script)
+        case .truncate(let name): return try truncate(name, script)
+        case .delete(let name, let filter): return try delete(name, filter, script)
+        case .update(let name, let assignments, let filter): return try update(name, assignments, filter, script)
         case .analyze(let name):
             if let name { _ = try catalog.lookUp(name, script) }
             return .message("no statistics are needed: plans do not depend on them")
@@ -138,19 +139,6 @@ extension SQLSession {
         }
         try store.dropDatabase(space.database)
         return .message("database \(space.database) dropped")
-    }
-
-    // MARK: rows
-
-    /// No connector changes rows in place.
-    private func unsupportedRowChange(_ form: String, _ name: QualifiedName, _ script: ScriptText) throws -> StreamError {
-        guard case .table(let table) = try catalog.lookUp(name, script) else {
-            return script.error(.validate, "\(name.text) is a view; its rows cannot be changed", at: name.span)
-        }
-        let connector = table.descriptor.options["connector"] ?? ""
-        return script.error(
-            .plan, "not supported yet: \(form) on connector '\(connector)', which cannot take rows away",
-            fix: "write the rows that are to stay into another table, or use a table with a primary key and -D rows", at: name.span)
     }
 
     // MARK: functions

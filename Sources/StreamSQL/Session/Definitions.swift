@@ -15,9 +15,6 @@ extension SQLSession {
 
     /// A table from its declaration. Errors point into the statement that SHOW CREATE TABLE gives.
     func table(_ declaration: TableDeclaration, _ path: ObjectPath, temporary: Bool = false) throws -> CatalogTable {
-        guard !declaration.columns.isEmpty else {
-            throw StreamError(.validate, "table \(path.name) has no columns", fix: "list them: CREATE TABLE \(path.name) (id INT, ...)")
-        }
         let source = SourceText(declaration.statement(name: path.sql, temporary: temporary), file: "SHOW CREATE TABLE \(path)")
         guard case .createTable(let create) = try SQLParser(source: source).parseStatement().node else {
             throw StreamError(.corrupt, "the catalog has no table under \(path)", fix: "drop it and create it again")

@@ -57,6 +57,11 @@ enum DescribeText {
     /// A statement that makes the table again, its expressions normalised.
     static func create(_ table: CatalogTable) -> String {
         var declaration = table.declaration
+        if declaration.columns.isEmpty {
+            declaration.columns = table.columns.map { .init(name: $0.name, type: SyntaxText.type($0.type), nullable: $0.nullable) }
+            declaration.primaryKey = table.descriptor.primaryKey
+            declaration.partitionKeys = table.descriptor.partitionKeys
+        }
         for (i, column) in table.columns.enumerated() {
             if case .computed(_, let syntax) = column.kind, case .computed(let text) = declaration.columns[i].kind {
                 declaration.columns[i].kind = .computed(normalised(text, syntax))

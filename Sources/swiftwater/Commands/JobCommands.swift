@@ -26,14 +26,24 @@ struct JobsCommand: ParsableCommand {
             for job in running { print(String(decoding: try encoder.encode(job), as: UTF8.self)) }
         case .table:
             print(TextTable(
-                columns: ["job", "process", "since", "rows in", "restarts", "checkpoint", "at", "bytes"],
-                alignRight: [false, true, false, true, true, true, false, true], rows: running.map { job in
-                    [job.name, "\(job.process)", JobLog.time(job.startedAt),
+                columns: ["job", "process", "state", "since", "rows in", "restarts", "checkpoint", "at", "bytes"],
+                alignRight: [false, true, false, false, true, true, true, false, true], rows: running.map { job in
+                    [job.name, "\(job.process)", state(job), JobLog.time(job.startedAt),
                      grouped(job.operators.reduce(0) { $0 + ($1.rowsIn == 0 ? $1.rowsOut : 0) }), "\(job.restarts)",
                      job.checkpoint.map { "\($0)" } ?? "-", job.checkpointAt.map(JobLog.time) ?? "-",
                      job.checkpointBytes.map { grouped(Int64($0)) } ?? "-"]
                 }).boxed())
+            for job in running {
+                for table in job.tables ?? [] where table.error != nil { print("\(job.name): table \(table.table) \(table.state.rawValue): \(table.error!)") }
+                if let failure = job.failure { print("\(job.name): \(failure)") }
+            }
         }
+    }
+
+    private func state(_ job: JobStatus) -> String {
+        guard let tables = job.tables else { return job.failure == nil ? "running" : "retrying" }
+        let failing = tables.count { $0.state == .retrying || $0.state == .failed }
+        return "\(tables.count) table\(tables.count == 1 ? "" : "s")" + (failing > 0 ? ", \(failing) failing" : "")
     }
 }
 

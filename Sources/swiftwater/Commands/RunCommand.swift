@@ -27,6 +27,7 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Leave state behind that belongs to operators which the job no longer has.") var allowNonRestoredState = false
     @Flag(help: "Forget the job's checkpoints and start from the beginning.") var fresh = false
     @Option(help: "Directory of the checkpoints of all jobs; default 'execution.checkpointing.dir', else DATA/checkpoints.") var checkpointDir: String?
+    @Option(name: .customLong("table"), help: "Of a replication: this table alone; may be repeated.") var tables: [String] = []
     @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
 
@@ -53,7 +54,40 @@ struct RunCommand: ParsableCommand {
         runner.placement = JobPlacement(
             data: data.path, checkpoints: checkpointDir, startFrom: fromSavepoint, allowsNonRestoredState: allowNonRestoredState, startsAnew: fresh)
         let topology = try Topology.load(path: file)
+        guard topology.replications.isEmpty else { return try replicate(topology, runner.placement!, stopAfter: runner.stopAfter) }
+        guard tables.isEmpty else {
+            throw StreamError(.validate, "--table is for replications, and \(file) has none", fix: "leave it out")
+        }
         try runner.run(topology.ownStatements, name: topology.name)
+    }
+}
+
+extension RunCommand {
+    /// Runs the file's replications side by side.
+    private func replicate(_ topology: Topology, _ placement: JobPlacement, stopAfter: Duration?) throws {
+        guard fromSavepoint == nil else {
+            throw StreamError(.validate, "a replication has a job for each table, and none starts from a savepoint", fix: "leave --from-savepoint out")
+        }
+        let catalogPath = catalog.path, settings = settings, parallelism = parallelism
+        let jobs = topology.replications.map { replication in
+            HostedReplication(
+                replication, placement: placement, only: Set(tables), catalogFile: catalogPath, fixed: Engine.keys(settings: settings, parallelism: parallelism),
+                workers: workers, output: output == .json ? .json : quiet ? .silent : .text
+            ) { try Engine.session(settings: settings, parallelism: parallelism, catalogFile: catalogPath) }
+        }
+        // Before the workers start: they inherit the signal mask.
+        Signals.onStop { for job in jobs { job.stop() } }
+        defer { Signals.forget() }
+        for job in jobs { try job.start() }
+        if let stopAfter {
+            Background.run {
+                pause(milliseconds: Int(stopAfter / .milliseconds(1)))
+                for job in jobs { job.stop() }
+            }
+        }
+        let failures = jobs.compactMap { $0.wait() }
+        for failure in failures.dropLast() { Terminal.error("error: \(failure)") }
+        if let last = failures.last { throw last }
     }
 }
 
@@ -68,6 +102,14 @@ struct ValidateCommand: ParsableCommand {
     func run() throws {
         data.apply()
         let topology = try Topology.load(path: file)
+        guard topology.replications.isEmpty else {
+            for replication in topology.replications {
+                let tables = try HostedReplication.plan(replication) { try Engine.session(catalogFile: catalog.path, scratch: true) }
+                let names = tables.map(\.table.name).joined(separator: ", ")
+                print("\(file): ok, replication \(replication.name), \(tables.count) table\(tables.count == 1 ? "" : "s")" + (names.isEmpty ? "" : ": \(names)"))
+            }
+            return
+        }
         let graphs = try ScriptRunner(session: try Engine.session(catalogFile: catalog.path, scratch: true)).plan(topology.ownStatements)
         let operators = graphs.reduce(0) { $0 + $1.vertices.count }
         print("\(file): ok, \(topology.statements.count) statements, \(graphs.count) job\(graphs.count == 1 ? "" : "s"), \(operators) operators")
@@ -89,6 +131,12 @@ struct PlanCommand: ParsableCommand {
         let topology = try Topology.load(path: file)
         let runner = ScriptRunner(session: try Engine.session(parallelism: parallelism, catalogFile: catalog.path, scratch: true))
         runner.fixed = Engine.keys(settings: [], parallelism: parallelism)
+        for replication in topology.replications {
+            for (_, graphs) in try HostedReplication.plan(replication, { try Engine.session(parallelism: parallelism, catalogFile: catalog.path, scratch: true) }) {
+                for graph in graphs { print(dot ? graph.dot() : graph.text) }
+            }
+        }
+        if !topology.replications.isEmpty { return }
         for graph in try runner.plan(topology.ownStatements) {
             print(dot ? graph.dot() : graph.text)
         }

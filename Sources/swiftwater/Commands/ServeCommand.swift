@@ -68,6 +68,11 @@ struct ServeCommand: ParsableCommand {
         defer { endpoint?.stop() }
         let jobs = hosted.filter { !$0.pipelineStatements.isEmpty }.map { HostedTopology($0, data: data.path) }
         for job in jobs { job.start() }
+        let replications = hosted.flatMap(\.replications).map { replication in
+            HostedReplication(replication, placement: JobPlacement(data: data.path), output: .text) { try Engine.session() }
+        }
+        defer { for replication in replications { replication.stop() } }
+        for replication in replications { try replication.start() }
         let sweep = RetentionSweep(log, report: report)
         sweep.start()
         Terminal.write(ready(endpoint) + "\n")
@@ -75,6 +80,8 @@ struct ServeCommand: ParsableCommand {
         Terminal.error("stopping")
         sweep.stop()
         for job in jobs { job.stop() }
+        for replication in replications { replication.stop() }
+        for replication in replications { if let failure = replication.wait() { Terminal.error("error: \(failure)") } }
     }
 
     private func deliveryOptions(_ report: @escaping @Sendable (String) -> Void) -> DeliveryRunner.Options {

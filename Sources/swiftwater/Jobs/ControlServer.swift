@@ -1,4 +1,5 @@
 import Foundation
+import TableReplication
 import StreamCore
 import struct StreamCore.Host
 import StreamRuntime
@@ -57,6 +58,10 @@ struct JobStatus: Codable, Sendable {
     var checkpointBytes: Int?
     var failedCheckpoints: Int
     var operators: [Operator]
+    /// What the job failed with last, until it has completed a checkpoint again.
+    var failure: String?
+    /// Of a replication, whose tables are jobs of their own.
+    var tables: [TableState]?
 }
 
 /// Answers requests at a job's socket, each on a thread of its own.

@@ -18,7 +18,7 @@ import Darwin
 /// A job's id lives as long as its checkpoints: sinks mark by it what they prepared and committed, so that a job that starts
 /// again from nothing, or from a place that the user names, must be another one to them. A job that has no checkpoint yet keeps
 /// its id over crashes, so that sinks find what it left.
-final class JobHome {
+final class JobHome: Sendable {
     let name: String
     let directory: String
     private let host: Host

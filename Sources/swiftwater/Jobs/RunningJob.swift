@@ -51,6 +51,8 @@ final class RunningJob: Sendable {
         var checkpointBytes: Int?
         var failed = 0
         var restarts = 0
+        /// The last failure, until a checkpoint has been completed since.
+        var failure: String?
         var savepoint: String?
         /// Requests to stop with a savepoint that have not been told yet what became of it.
         var savepointsUnderWay = 0
@@ -88,9 +90,12 @@ final class RunningJob: Sendable {
             // A savepoint is nothing that the next run goes on from by itself.
             case .checkpointCompleted(let manifest, _) where manifest.kind == .savepoint: break
             case .checkpointCompleted(let manifest, let bytes):
+                state.failure = nil
                 (state.checkpoint, state.checkpointAt, state.checkpointBytes) = (manifest.checkpoint, manifest.completedAt, bytes)
             case .checkpointFailed: state.failed += 1
-            case .restarting: state.restarts += 1
+            case .restarting(_, _, let error):
+                state.restarts += 1
+                state.failure = "\(error)"
             case .started, .passedOver, .warning: break
             }
         }
@@ -167,7 +172,7 @@ final class RunningJob: Sendable {
             JobStatus(
                 name: name, id: id, directory: LocalSocket.realPath(directory), process: getpid(), startedAt: startedAt, restarts: state.restarts,
                 checkpoint: state.checkpoint, checkpointAt: state.checkpointAt, checkpointBytes: state.checkpointBytes,
-                failedCheckpoints: state.failed, operators: operators)
+                failedCheckpoints: state.failed, operators: operators, failure: state.failure)
         }
     }
 }

@@ -1,0 +1,1 @@
+../HudiTableTests/SimulatedDisk.swift
