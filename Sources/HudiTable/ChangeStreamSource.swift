@@ -183,12 +183,14 @@ final class ChangeStreamReader: SplitReader {
         let pruning = try PartitionPruning(source.scan.partitionFilter, table: source.table, history.properties)
         let changelog = source.options.changelog
         var deletes: [any ChangeRows] = [], writes: [any ChangeRows] = []
-        var listed: [String: [FileSlice]] = [:]
+        var listed: [String: [String: [FileSlice]]] = [:]
         /// The newest version of a group before the commit.
         func version(before time: String, _ partition: String, _ fileId: String) throws -> FileSlice? {
-            let slices = try listed[partition] ?? source.files.names(in: partition).compactMap { FileSlice(partition: partition, name: $0) }
-            listed[partition] = slices
-            return slices.filter { $0.fileId == fileId && $0.instant < time && history.timeline.isCommitted($0.instant) }.max { $0.instant < $1.instant }
+            if listed[partition] == nil {
+                let slices = try source.files.names(in: partition).compactMap { FileSlice(partition: partition, name: $0) }
+                listed[partition] = Dictionary(grouping: slices, by: \.fileId)
+            }
+            return listed[partition]![fileId]?.filter { $0.instant < time && history.timeline.isCommitted($0.instant) }.max { $0.instant < $1.instant }
         }
         func cleaned(_ what: String) -> StreamError {
             StreamError(.runtime, "table \(source.table.name): the changes of commit \(instant.time) cannot be told any more: cleaning has removed \(what) from \(source.files.root)",

@@ -13,8 +13,7 @@ struct RecordKeyLookup: Sendable {
     /// nil when the filter leaves the key open, or when writers disagree about the text of such a key.
     init?(_ filter: [ScanPredicate], table: TableDescriptor, _ properties: TableProperties) {
         let fields = properties.recordKeyFields
-        // Releases of Java's Hudi name the column in a complex key of one column, or do not.
-        guard !fields.isEmpty, !(properties.keyGenerator == .complex && fields.count == 1) else { return nil }
+        guard Self.canFind(properties) else { return nil }
         var combinations: [[Value]] = [[]], schema: Schema = []
         for name in fields {
             guard let column = table.schema.firstIndex(where: { $0.name == name }), case let type = table.schema[column].type, Self.hasOneText(type),
@@ -33,8 +32,13 @@ struct RecordKeyLookup: Sendable {
         keys = (0..<text.count).map { Array(text.value($0)) }.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
+    /// The text of keys is known. Releases of Java's Hudi name the column in a complex key of one column, or do not.
+    static func canFind(_ properties: TableProperties) -> Bool {
+        !properties.recordKeyFields.isEmpty && !(properties.keyGenerator == .complex && properties.recordKeyFields.count == 1)
+    }
+
     /// Engines agree about the text that a value has in a key.
-    private static func hasOneText(_ type: DataType) -> Bool {
+    static func hasOneText(_ type: DataType) -> Bool {
         switch type {
         case .varchar, .tinyint, .smallint, .int, .bigint, .date, .boolean: true
         default: false
@@ -42,16 +46,32 @@ struct RecordKeyLookup: Sendable {
     }
 
     /// The keys that a file may have, as its footer tells.
-    func candidates(in file: ParquetReader) -> [[UInt8]] {
-        var left = keys
+    func candidates(in file: ParquetReader) -> [[UInt8]] { RecordKeyFooter(file).candidates(keys) }
+}
+
+/// What the footer of a base file says of its record keys.
+struct RecordKeyFooter: Sendable {
+    private let range: (low: [UInt8], high: [UInt8])?
+    private let bloom: BloomFilter.Stored?
+    /// Memory that it takes, roughly.
+    let bytes: Int
+
+    init(_ file: ParquetReader) {
         if let smallest = file.metadata("hoodie_min_record_key"), let largest = file.metadata("hoodie_max_record_key") {
-            let (low, high) = (Array(smallest.utf8), Array(largest.utf8))
-            left = left.filter { !$0.lexicographicallyPrecedes(low) && !high.lexicographicallyPrecedes($0) }
+            range = (Array(smallest.utf8), Array(largest.utf8))
+        } else {
+            range = nil
         }
-        if !left.isEmpty, let text = file.metadata("org.apache.hudi.bloomfilter"),
-           let bloom = BloomFilter.Stored(text, typeCode: file.metadata("hoodie_bloom_filter_type_code") ?? "SIMPLE") {
-            left = left.filter { bloom.mayContain($0) }
+        let text = file.metadata("org.apache.hudi.bloomfilter")
+        bloom = text.flatMap { BloomFilter.Stored($0, typeCode: file.metadata("hoodie_bloom_filter_type_code") ?? "SIMPLE") }
+        bytes = (text?.utf8.count ?? 0) * 3 / 4 + 256
+    }
+
+    /// Those of the keys that the file may have.
+    func candidates(_ keys: [[UInt8]]) -> [[UInt8]] {
+        keys.filter { key in
+            if let range, key.lexicographicallyPrecedes(range.low) || range.high.lexicographicallyPrecedes(key) { return false }
+            return bloom?.mayContain(key) ?? true
         }
-        return left
     }
 }

@@ -314,9 +314,10 @@ package final class TableLock: Sendable {
 
     /// Whether the file that is locked still is the one that others would lock.
     package func isHeld(_ files: TableFiles) -> Bool {
+        // A lease is checked by each write.
         if lease != nil { return true }
         var held = stat(), named = stat()
-        return fstat(descriptor, &held) == 0 && stat(files.absolute(TableFiles.metaFolder + "/.swiftwater.lock"), &named) == 0
+        return fstat(descriptor, &held) == 0 && stat(files.absolute(files.metaFolder + "/.swiftwater.lock"), &named) == 0
             && held.st_ino == named.st_ino && held.st_dev == named.st_dev
     }
 

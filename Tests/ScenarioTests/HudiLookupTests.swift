@@ -56,6 +56,28 @@ import Testing
         try harness.check(table: harness.directory + "/customers", key: "id")
     }
 
+    @Test("with a partial cache rows are looked for by record key, files without them left out") func byKey() throws {
+        let harness = try Harness()
+        for part in 0..<4 {
+            let rows = (0..<20).map { "(\(part * 20 + $0), 'name \(part * 20 + $0)', \($0).25, DATE '2020-01-02', '\(["north", "south"][$0 % 2])')" }
+            try customers(harness, rows.joined(separator: ", "), options: ", 'hoodie.parquet.small.file.limit' = '1'")
+        }
+        try customers(harness, "(7, CAST(NULL AS STRING), 0.00, DATE '2020-01-02', 'south')")
+        try orders(harness, (0..<60).map { "\($0),\($0 * 7 % 90),\(["north", "south"][$0 % 2])" } + ["99,,north"])
+        for condition in ["o.customer = c.id", "o.customer = c.id AND o.area = c.area"] {
+            let query = "SELECT n, name, balance, c.area, c.id FROM orders o LEFT JOIN customers %@ FOR SYSTEM_TIME AS OF o.p AS c ON \(condition)"
+            let whole = try texts(harness, query.replacing("%@", with: ""))
+            #expect(whole.count == 61 && whole.contains { $0.hasSuffix("- - - -") })
+            for cache in ["PARTIAL", "NONE"] {
+                #expect(try texts(harness, query.replacing("%@", with: "/*+ OPTIONS('lookup.cache' = '\(cache)') */")) == whole, "\(cache), \(condition)")
+            }
+        }
+        let error = #expect(throws: StreamError.self) {
+            try harness.query("SELECT n FROM orders o JOIN customers /*+ OPTIONS('lookup.cache' = 'PARTIAL') */ FOR SYSTEM_TIME AS OF o.p AS c ON o.area = c.area")
+        }
+        #expect(error.map { "\($0)".contains("does not fix column id") } == true, "\(error.map { "\($0)" } ?? "")")
+    }
+
     @Test("a job that runs sees commits of other jobs after the reload interval") func reloads() throws {
         let harness = try Harness()
         try customers(harness, "(1, 'Ann', 1.00, DATE '2020-01-02', 'north')", options: ", 'lookup.full-cache.periodic-reload.interval' = '1 ms'")
@@ -98,7 +120,11 @@ import Testing
             CREATE TABLE missing (\(Self.columns)) WITH ('connector' = 'hudi', 'path' = '\(harness.directory)/nothing');
             CREATE TABLE cached (\(Self.columns)) WITH ('connector' = 'hudi', 'path' = '\(harness.directory)/nothing', 'lookup.cache' = 'PARTIAL')
             """)
-        for (table, part) in [("missing", "there is no Hudi table at \(harness.directory)/nothing"), ("cached", "lookup.cache")] {
+        try customers(harness, "(1, 'Ann', 1.00, DATE '2020-01-02', 'north')")
+        for (table, part) in [
+            ("missing", "there is no Hudi table at \(harness.directory)/nothing"), ("cached", "there is no Hudi table at \(harness.directory)/nothing"),
+            ("customers /*+ OPTIONS('lookup.cache' = 'LRU') */", "lookup.cache"),
+        ] {
             let error = #expect(throws: StreamError.self) {
                 try harness.query("SELECT n FROM orders o JOIN \(table) FOR SYSTEM_TIME AS OF o.p AS c ON o.customer = c.id")
             }
