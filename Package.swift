@@ -65,8 +65,12 @@ let package = Package(
         .target(name: "KinesisConnector", dependencies: ["AWSProtocol", "StreamCore", "StreamFormats", "ShardLog"], swiftSettings: ours),
         .target(name: "SchemaRegistry", dependencies: ["StreamCore", "StreamFormats"], swiftSettings: ours),
         .target(name: "KafkaConnector", dependencies: ["StreamCore", "StreamFormats", "CRdKafka", "COpenSSL"], swiftSettings: ours),
-        .target(name: "LakeTable", dependencies: ["StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
+        .target(name: "ObjectStore", dependencies: ["AWSProtocol", "COpenSSL", "StreamCore"], swiftSettings: ours),
+        .target(name: "LakeTable", dependencies: ["ObjectStore", "StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
         .target(name: "HudiTable", dependencies: ["LakeTable", "StreamCore", "CArrowData"], swiftSettings: ours),
+        .target(name: "DeltaTable", dependencies: ["LakeTable", "StreamCore", "CArrowShim", "CArrowData"], swiftSettings: ours),
+        .target(name: "IcebergTable", dependencies: ["LakeTable", "StreamCore", "CArrowShim", "CArrowData", "CZlib"], swiftSettings: ours),
+        .target(name: "ParquetFormat", dependencies: ["LakeTable", "StreamCore", "StreamFormats", "CArrowShim", "CArrowData"], swiftSettings: ours),
 
         // The AWS services on one port.
         .target(name: "AWSProtocol", dependencies: ["StreamCore", "COpenSSL"], swiftSettings: ours),
@@ -89,11 +93,12 @@ let package = Package(
             swiftSettings: ours),
 
         .target(name: "Topology", dependencies: ["StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
+        .target(name: "TableReplication", dependencies: ["StreamCore", "StreamRuntime", "StreamSQL", "Topology"], swiftSettings: ours),
         .executableTarget(
             name: "swiftwater",
             dependencies: [
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
-                "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
+                "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "DeltaTable", "IcebergTable", "ParquetFormat", "TableReplication", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
                 "Topology", "CLibEdit", "HTTPConnector", "OpenSearchConnector", "AWSProtocol", "AWSEndpoint", "KinesisService", "DynamoDBService",
                 "FirehoseService",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -168,7 +173,9 @@ let package = Package(
             name: "RestConnectorTests", dependencies: ["RestConnector", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(name: "PythonFunctionsTests", dependencies: ["PythonFunctions", "StreamSQL", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
-        .testTarget(name: "FileConnectorsTests", dependencies: ["FileConnectors", "StreamTesting"], swiftSettings: ours),
+        .testTarget(
+            name: "FileConnectorsTests", dependencies: ["FileConnectors", "ParquetFormat", "StreamFormats", "StreamTesting", "TestScripts", "CZlib"], swiftSettings: ours,
+            linkerSettings: arrowPath),
         .testTarget(name: "AWSEndpointTests", dependencies: ["AWSEndpoint", "AWSProtocol", "HTTPServer", "TestScripts"], swiftSettings: ours),
         .testTarget(name: "ShardLogTests", dependencies: ["ShardLog", "CChecksum", "StreamTesting"], swiftSettings: ours),
         .testTarget(
@@ -209,12 +216,25 @@ let package = Package(
             name: "KafkaConnectorTests",
             dependencies: ["KafkaConnector", "SchemaRegistry", "StreamSQL", "StreamFormats", "FileConnectors", "StreamTesting", "CRdKafka"], swiftSettings: ours),
         .testTarget(
-            name: "HudiTableTests", dependencies: ["HudiTable", "LakeTable", "StreamCore", "CArrowShim"], swiftSettings: ours, linkerSettings: arrowPath),
+            name: "HudiTableTests", dependencies: ["HudiTable", "LakeTable", "ObjectStore", "StreamCore", "CArrowShim", "TestScripts"], swiftSettings: ours,
+            linkerSettings: arrowPath),
+        .testTarget(name: "ObjectStoreTests", dependencies: ["ObjectStore", "StreamCore", "TestScripts"], swiftSettings: ours),
+        .testTarget(
+            name: "DeltaTableTests",
+            dependencies: ["DeltaTable", "LakeTable", "StreamCore", "StreamRuntime", "StreamSQL", "StreamTesting", "FileConnectors", "TestScripts"],
+            swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(
+            name: "IcebergTableTests",
+            dependencies: ["IcebergTable", "LakeTable", "StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "StreamTesting", "FileConnectors", "TestScripts"],
+            swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",
-            dependencies: ["StreamSQL", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable"],
+            dependencies: [
+                "StreamSQL", "StreamState", "StreamFormats", "StreamTesting", "FileConnectors", "KinesisConnector", "ShardLog", "HudiTable", "ParquetFormat",
+                "TableReplication", "TestScripts", "Topology",
+            ],
             swiftSettings: ours, linkerSettings: arrowPath),
     ],
     cxxLanguageStandard: .cxx20

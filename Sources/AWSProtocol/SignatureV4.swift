@@ -62,6 +62,22 @@ public enum SignatureV4 {
         return added
     }
 
+    /// The path and query of a request whose signature stands in its query, as services that have URLs with an expiry take it: whatever holds the request
+    /// up on its way, it is not carried out later than `lifetime` seconds after `seconds`.
+    ///
+    /// - Parameter request: `Host` and the `x-amz-` headers are signed. Its payload hash should be `UNSIGNED-PAYLOAD`.
+    public static func presigned(_ request: SignableRequest, _ credentials: AWSCredentials, region: String, service: String, at seconds: Int64, lifetime: Int64) -> String {
+        let time = basicTime(seconds), scope = "\(time.prefix(8))/\(region)/\(service)/aws4_request"
+        let names = Set(request.headers.map { $0.name.lowercased() }).subtracting(unsigned).sorted()
+        var query = [("X-Amz-Algorithm", algorithm), ("X-Amz-Credential", "\(credentials.accessKey)/\(scope)"), ("X-Amz-Date", time), ("X-Amz-Expires", String(lifetime)),
+                     ("X-Amz-SignedHeaders", names.joined(separator: ";"))]
+        if let token = credentials.sessionToken { query.append(("X-Amz-Security-Token", token)) }
+        var request = request
+        request.target += (request.target.contains("?") ? "&" : "?") + query.map { "\($0)=\(encode(Array($1.utf8)))" }.joined(separator: "&")
+        let text = stringToSign(canonical(request, signedHeaders: names), time: time, scope: scope)
+        return request.target + "&X-Amz-Signature=" + sign(text, with: key(credentials.secret, date: String(time.prefix(8)), region: region, service: service))
+    }
+
     // MARK: Steps
 
     /// The request in the form that both sides hash. `signedHeaders` in lower case and sorted.

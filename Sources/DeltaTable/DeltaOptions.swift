@@ -105,7 +105,7 @@ struct DeltaOptions {
     private var read: TableOptions { TableOptions(table) }
 
     func files() throws -> TableFiles {
-        var files = try TableFiles(path: try read.require(LakeOptions.path))
+        var files = try TableFiles(path: try read.require(LakeOptions.path), table: table)
         files.metaFolder = LogListing.folder
         return files
     }

@@ -3,12 +3,14 @@ import LakeTable
 import StreamCore
 
 /// The content of a completed commit: JSON in version 6, Avro in 8 and 9.
-struct CommitMetadata: Sendable, Hashable {
-    var operation: String
-    var stats: [WriteStat] = []
+package struct CommitMetadata: Sendable, Hashable {
+    package var operation: String
+    package var stats: [WriteStat] = []
     /// Partition -> file ids that a replacecommit removes from the snapshot.
-    var replaced: [String: [String]] = [:]
-    var extra: [String: String] = [:]
+    package var replaced: [String: [String]] = [:]
+    package var extra: [String: String] = [:]
+
+    package init(operation: String) { self.operation = operation }
 
     /// Keys of `extra`: which checkpoint of which job the commit belongs to.
     static let checkpointKey = "swiftwater.checkpoint"
@@ -31,7 +33,7 @@ struct CommitMetadata: Sendable, Hashable {
 
     // MARK: JSON
 
-    func json() -> [UInt8] {
+    package func json() -> [UInt8] {
         var text = "{\n  \"partitionToWriteStats\" : {"
         text += byPartition.map { partition, stats in
             "\n    \(JSONText.quote(partition)) : [" + stats.map(Self.json).joined(separator: ",") + " ]"
@@ -81,7 +83,7 @@ struct CommitMetadata: Sendable, Hashable {
         return #"{"type":"record",\#(space),"name":"\#(replace ? "HoodieReplaceCommitMetadata" : "HoodieCommitMetadata")","fields":[\#(all.joined(separator: ","))]}"#
     }
 
-    func avro() -> [UInt8] {
+    package func avro() -> [UInt8] {
         var out = AvroWriter()
         out.long(1)
         out.items(byPartition) { out, part in
@@ -115,7 +117,7 @@ struct CommitMetadata: Sendable, Hashable {
     // MARK: Reading
 
     /// - Throws: `.corrupt` when it is not the metadata of a commit.
-    static func parse(_ bytes: [UInt8], file: String) throws -> CommitMetadata {
+    package static func parse(_ bytes: [UInt8], file: String) throws -> CommitMetadata {
         var out = CommitMetadata(operation: "UNKNOWN")
         do {
             if AvroContainer.isContainer(bytes) { try out.readAvro(bytes) } else { try bytes.withUnsafeBufferPointer { try out.readJSON($0) } }

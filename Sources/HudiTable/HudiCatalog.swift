@@ -6,8 +6,11 @@ import StreamCore
 extension HudiConnector: PartitionedConnector {
     public func storedTable(for table: TableDescriptor) throws -> StoredTable? {
         try Parquet.require()
-        let stored = try HudiTable.open(try HudiOptions(table: table).files().root)
-        return StoredTable(schema: stored.schema, primaryKey: stored.recordKeyFields, partitionKeys: stored.partitionFields)
+        let files = try HudiOptions(table: table).files()
+        guard let properties = try TableProperties.load(files) else {
+            throw StreamError(.validate, "there is no Hudi table at \(files.root)", fix: "check 'path', or list the columns of a new table", at: table.optionLocations[HudiOption.path])
+        }
+        return StoredTable(schema: try TableSnapshot.load(files, properties).schema ?? [], primaryKey: properties.recordKeyFields, partitionKeys: properties.partitionFields)
     }
 
     /// The timeline knows them: no catalog need keep them.

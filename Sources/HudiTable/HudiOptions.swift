@@ -42,7 +42,7 @@ enum HudiOption {
         smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, cleanPolicy,
         cleanEnabled, retainCommits, retainVersions, retainHours, clustering, clusteringCommits, clusteringTarget, clusteringLimit, clusteringSort,
         nullForMissing,
-    ] + ordering + mergeMode)
+    ] + ordering + mergeMode).union(TimestampOption.all)
 }
 
 /// Reads the options of one table; every error names the option, its value and what to write instead.
@@ -125,7 +125,7 @@ struct HudiOptions {
 
     private func tableVersion() throws -> TableVersion? {
         guard let text = table.options[HudiOption.tableVersion] else { return nil }
-        guard let version = Int(text.trimmedSpaces).flatMap(TableVersion.init) else {
+        guard let version = Int(text.trimmed).flatMap(TableVersion.init) else {
             throw error(HudiOption.tableVersion, "'\(HudiOption.tableVersion)' = '\(text)' is not supported", fix: "write '6', '8' or '9'")
         }
         return version
@@ -146,6 +146,7 @@ struct HudiOptions {
         case .nonpartitioned: partitions.isEmpty
         case .simple: keys.count == 1 && partitions.count == 1
         case .complex: !partitions.isEmpty
+        case .timestamp: keys.count == 1 && partitions.count == 1
         }
         guard fits else {
             throw error(option, "key generator \(kind.rawValue) does not go with \(keys.count) key and \(partitions.count) partition columns",
@@ -154,20 +155,44 @@ struct HudiOptions {
         return kind
     }
 
+    private func timestamps(_ generator: KeyGeneratorKind, _ partitions: [String]) throws -> TimestampPartition? {
+        guard generator == .timestamp else {
+            if let option = TimestampOption.all.sorted().first(where: { table.options[$0] != nil }) {
+                throw error(option, "'\(option)' is only for the timestamp-based key generator", fix: "set '\(HudiOption.keyGeneratorType)' = 'TIMESTAMP'")
+            }
+            return nil
+        }
+        let field = table.schema.first { $0.name == partitions[0] }!
+        let partition = try TimestampOption.partition(table.options, column: field.type) { error($0, $1, fix: $2) }
+        guard partition.accepts(field.type) else {
+            throw error(TimestampOption.type, "column \(field.name) of type \(field.type) does not hold what '\(TimestampOption.type)' says",
+                        fix: "write DATE_STRING for text, and another type for numbers, dates and timestamps")
+        }
+        return partition
+    }
+
     /// What a new table would be.
-    /// - Parameter existing: the version of the table that is there.
-    func properties(stored: Schema, existing: TableVersion? = nil) throws -> TableProperties {
+    /// - Parameter existing: the table that is there; it says what the options leave open.
+    func properties(stored: Schema, existing: TableProperties? = nil) throws -> TableProperties {
         let keys = try recordKeys(), partitions = try partitions()
         guard !keys.isEmpty else {
             throw error(HudiOption.recordKey, "a Hudi table needs a record key", fix: "declare PRIMARY KEY (...) NOT ENFORCED, or set '\(HudiOption.recordKey)'")
         }
         try lake.requireKeys(keys, option: HudiOption.recordKey)
-        try lake.requirePartitions(partitions, option: HudiOption.partitionPath)
+        let isTimestamp = existing?.keyGenerator == .timestamp && table.options[HudiOption.keyGeneratorClass] == nil && table.options[HudiOption.keyGeneratorType] == nil
+        let generator = isTimestamp ? KeyGeneratorKind.timestamp : try keyGenerator(keys: keys, partitions: partitions)
+        if generator == .timestamp {
+            for name in partitions where !table.schema.contains(where: { $0.name == name }) {
+                throw error(HudiOption.partitionPath, "partition column '\(name)' is not a column of the table", fix: NearName.hint(for: name, in: table.schema.map(\.name)))
+            }
+        } else {
+            try lake.requirePartitions(partitions, option: HudiOption.partitionPath)
+        }
         let name = table.options[HudiOption.tableName] ?? table.name
         guard !name.isEmpty, name.utf8.allSatisfy({ $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) }) else {
             throw error(HudiOption.tableName, "'\(name)' cannot be the name of a Hudi table", fix: "set 'hoodie.table.name' to letters, digits and underscores")
         }
-        let version = try tableVersion() ?? existing ?? .six, ordering = try orderingFields(version), mode = try mergeMode()
+        let version = try tableVersion() ?? existing?.version ?? .six, ordering = try orderingFields(version), mode = try mergeMode()
         if mode == .eventTime, ordering.isEmpty {
             throw error(HudiOption.mergeMode.first { table.options[$0] != nil }!, "ordering by event time needs an ordering field",
                         fix: "set '\(HudiOption.ordering[0])' to a column")
@@ -177,14 +202,14 @@ struct HudiOptions {
             orderingFields: ordering, mergeMode: mode ?? (ordering.isEmpty ? .commitTime : .eventTime),
             hiveStylePartitioning: try bool(HudiOption.hiveStyle, default: false),
             urlEncodePartitions: try bool(HudiOption.urlEncode, default: false),
-            keyGenerator: try keyGenerator(keys: keys, partitions: partitions),
+            keyGenerator: generator, timestamps: isTimestamp && TimestampOption.all.allSatisfy { table.options[$0] == nil } ? existing?.timestamps : try timestamps(generator, partitions),
             createSchema: AvroSchema.json(stored, table: name))
     }
 
     /// What the table is: an existing one decides, and the options must agree with it.
     func agreedProperties(_ files: TableFiles, stored: Schema) throws -> TableProperties {
         let found = try TableProperties.load(files)
-        let wanted = try properties(stored: stored, existing: found?.version)
+        let wanted = try properties(stored: stored, existing: found)
         guard let existing = found else { return wanted }
         func differs(_ option: String, _ what: String, _ is_: String, _ declared: String) -> StreamError {
             error(option, "the Hudi table at \(files.root) has \(what) '\(is_)', but the declaration says '\(declared)'",
@@ -208,6 +233,10 @@ struct HudiOptions {
         }
         if table.options[HudiOption.keyGeneratorClass] ?? table.options[HudiOption.keyGeneratorType] != nil, existing.keyGenerator != wanted.keyGenerator {
             throw differs(HudiOption.keyGeneratorClass, "the key generator", existing.keyGenerator.rawValue, wanted.keyGenerator.rawValue)
+        }
+        if existing.keyGenerator == .timestamp, wanted.keyGenerator == .timestamp, existing.timestamps != wanted.timestamps {
+            func text(_ p: TableProperties) -> String { p.timestamps.map { TimestampOption.pairs($0).map { "\($0.0)=\($0.1)" }.joined(separator: " ") } ?? "" }
+            throw differs(TimestampOption.outputFormat, "the partitioning by time", text(existing), text(wanted))
         }
         if table.options[HudiOption.hiveStyle] != nil, existing.hiveStylePartitioning != wanted.hiveStylePartitioning {
             throw differs(HudiOption.hiveStyle, "hive style partitioning", String(existing.hiveStylePartitioning), String(wanted.hiveStylePartitioning))
@@ -242,8 +271,9 @@ struct HudiOptions {
             mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(),
             upsertBufferBytes: try lake.upsertBufferBytes(), rowColumn: RowColumns.position(in: table),
             nullForMissing: try bool(HudiOption.nullForMissing, default: false))
+        configuration.moreOrderingFields = Array(properties?.effectiveOrderingFields.dropFirst() ?? [])
         // What a delete names goes, however new it is.
-        if configuration.operation == .delete { configuration.orderingField = nil }
+        if configuration.operation == .delete { (configuration.orderingField, configuration.moreOrderingFields) = (nil, []) }
         let settings = FileClustering.Settings(
             targetBytes: try bytes(HudiOption.clusteringTarget) ?? limits.maxFileBytes,
             smallFileBytes: table.options[HudiOption.clusteringLimit] != nil ? try mebibytes(HudiOption.clusteringLimit, default: 0) : limits.smallFileBytes,
@@ -256,7 +286,7 @@ struct HudiOptions {
     /// A bare number counts bytes.
     private func bytes(_ option: String) throws -> Int64? {
         guard let text = table.options[option] else { return nil }
-        if let n = Int64(text.trimmedSpaces) {
+        if let n = Int64(text.trimmed) {
             guard n > 0 else { throw read.error(option, "is not a size", fix: "write a number of bytes, or for example '120 mb'") }
             return n
         }

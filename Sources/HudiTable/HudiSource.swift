@@ -185,27 +185,46 @@ final class HudiSplitReader: SplitReader {
 
 /// Leaves out partitions that a query cannot want.
 struct PartitionPruning {
-    /// Level of the path -> names that are wanted.
-    private var wanted: [Int: Set<String>] = [:]
+    /// First level of a column in paths -> what it can be called there, level by level.
+    private var wanted: [Int: Set<[String]>] = [:]
 
     init(_ filter: [String: Set<Value>], table: TableDescriptor, _ properties: TableProperties) throws {
         for (level, name) in properties.partitionFields.enumerated() {
             guard let values = filter[name], let type = table.schema.first(where: { $0.name == name })?.type else { continue }
-            var names: Set<String> = []
+            // Engines differ in where NULL goes.
+            if properties.timestamps != nil, values.contains(.null) { continue }
+            var names: Set<[String]>? = []
             for value in values {
                 let builder = ColumnBuilder(type: type, capacity: 1)
                 builder.append(value)
                 let stored = try ColumnConversion.convert(builder.finish(), to: try StoredTypes.stored(type, column: name), name: name)
-                let text = try TextColumn(stored, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: name)
+                let text: TextColumn
+                if let timestamps = properties.timestamps {
+                    guard timestamps.accepts(stored.type), let path = try? timestamps.texts(stored, name: name) else {
+                        names = nil
+                        break
+                    }
+                    text = path
+                } else {
+                    text = try TextColumn(stored, null: PartitionPath.defaultName, empty: PartitionPath.defaultName, what: name)
+                }
                 // A value that cannot be a folder's name is in no partition.
-                if let folder = try? PartitionPath.level(field: name, value: String(decoding: text.value(0), as: UTF8.self), properties.keyRules) { names.insert(folder) }
+                guard let folder = try? PartitionPath.level(field: name, value: String(decoding: text.value(0), as: UTF8.self), properties.keyRules) else { continue }
+                names?.insert(folder.split(separator: "/", omittingEmptySubsequences: false).map(String.init))
             }
             wanted[level] = names
         }
     }
 
     func mayMatch(_ path: String) -> Bool {
+        if wanted.isEmpty { return true }
         let levels = path.split(separator: "/", omittingEmptySubsequences: false)
-        return wanted.allSatisfy { level, names in level >= levels.count || names.contains(String(levels[level])) }
+        return wanted.allSatisfy { first, names in
+            // Of a folder further up, what there is of its path decides.
+            let found = levels.dropFirst(first)
+            return found.isEmpty || names.contains { name in
+                zip(name, found).allSatisfy { $0 == $1 }
+            }
+        }
     }
 }

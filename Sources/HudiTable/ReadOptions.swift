@@ -71,7 +71,7 @@ extension HudiOptions {
         var interval = Duration.seconds(1)
         if let text = table.options[ReadOption.checkInterval] {
             // A bare number counts seconds, as in Hudi.
-            if let seconds = Int64(text.trimmedSpaces), seconds > 0, seconds < 1 << 40 {
+            if let seconds = Int64(text.trimmed), seconds > 0, seconds < 1 << 40 {
                 interval = .seconds(seconds)
             } else {
                 interval = try options.duration(ReadOption.checkInterval)!
@@ -89,7 +89,7 @@ extension HudiOptions {
     private static let instantFix = "write an instant such as '20260131120000000', a time in UTC such as '2026-01-31 12:00:00.000', 'earliest' or 'latest'"
 
     private func instant(_ option: String) throws -> Given? {
-        guard let text = table.options[option]?.trimmedSpaces else { return nil }
+        guard let text = table.options[option]?.trimmed else { return nil }
         switch text.lowercased() {
         case "earliest": return .earliest
         case "latest": return .latest

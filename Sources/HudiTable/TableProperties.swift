@@ -51,6 +51,7 @@ enum KeyGeneratorKind: String, Sendable, CaseIterable {
     case nonpartitioned = "NonpartitionedKeyGenerator"
     case simple = "SimpleKeyGenerator"
     case complex = "ComplexKeyGenerator"
+    case timestamp = "TimestampBasedKeyGenerator"
 
     /// Its name in tables of version 8 and 9.
     var type: String {
@@ -58,6 +59,7 @@ enum KeyGeneratorKind: String, Sendable, CaseIterable {
         case .nonpartitioned: "NON_PARTITION"
         case .simple: "SIMPLE"
         case .complex: "COMPLEX"
+        case .timestamp: "TIMESTAMP"
         }
     }
 
@@ -87,12 +89,15 @@ struct TableProperties: Sendable, Equatable {
     var hiveStylePartitioning = false
     var urlEncodePartitions = false
     var keyGenerator: KeyGeneratorKind
+    /// How the partition column's values become paths, with the timestamp-based key generator.
+    var timestamps: TimestampPartition?
     /// Avro JSON of the columns at creation; it makes an empty table readable.
     var createSchema: String?
 
     var keyRules: KeyRules {
         KeyRules(tableName: name, recordKeyFields: recordKeyFields, partitionFields: partitionFields, namesKeys: keyGenerator == .complex,
-                 hiveStyle: hiveStylePartitioning, urlEncode: urlEncodePartitions)
+                 hiveStyle: hiveStylePartitioning, urlEncode: urlEncodePartitions,
+                 timestamps: timestamps)
     }
 
     /// The columns whose larger values tell the newer of two rows with one key; none = the later one to arrive.
@@ -121,6 +126,7 @@ struct TableProperties: Sendable, Equatable {
         out += version.morePairs(mergesByEventTime: mergeMode == .eventTime)
         // Version 6 has no such property; engines pass it over, and the next job here follows it.
         if version == .six, !orderingFields.isEmpty, mergeMode == .commitTime { out.append(("hoodie.record.merge.mode", MergeMode.commitTime.rawValue)) }
+        if let timestamps { out += TimestampOption.pairs(timestamps) }
         if let createSchema { out.append(("hoodie.table.create.schema", createSchema)) }
         return out
     }
@@ -146,7 +152,7 @@ struct TableProperties: Sendable, Equatable {
         func refuse(_ problem: String, fix: String? = nil) -> StreamError {
             StreamError(.validate, "Hudi table \(files.root): \(problem)", fix: fix)
         }
-        func list(_ key: String) -> [String] { (p[key] ?? "").split(separator: ",").map { $0.trimmedSpaces } }
+        func list(_ key: String) -> [String] { (p[key] ?? "").split(separator: ",").map { String($0).trimmed } }
         guard let name = p["hoodie.table.name"] else { throw refuse("hoodie.properties has no hoodie.table.name") }
         let type = p["hoodie.table.type"] ?? "COPY_ON_WRITE"
         guard type == "COPY_ON_WRITE" else {
@@ -174,6 +180,8 @@ struct TableProperties: Sendable, Equatable {
             throw refuse("key generator \(generatorName ?? "") is not supported",
                          fix: "use one of \(KeyGeneratorKind.allCases.map(\.rawValue).joined(separator: ", "))")
         }
+        let timestamps = try generator == .timestamp ? TimestampOption.partition(p) { _, problem, fix in refuse(problem, fix: fix) } : nil
+        if timestamps != nil, partitions.count != 1 { throw refuse("key generator \(generator.rawValue) needs one partition column, not \(partitions.count)") }
         var ordering = list(version.orderingProperty)
         if ordering.isEmpty { ordering = list("hoodie.table.precombine.field") }
         let mergeMode = p["hoodie.record.merge.mode"].map { MergeMode(rawValue: $0) } ?? (ordering.isEmpty ? .commitTime : .eventTime)
@@ -182,7 +190,7 @@ struct TableProperties: Sendable, Equatable {
             partitionFields: generator == .nonpartitioned ? [] : partitions, orderingFields: ordering, mergeMode: mergeMode,
             hiveStylePartitioning: p["hoodie.datasource.write.hive_style_partitioning"] == "true",
             urlEncodePartitions: p["hoodie.datasource.write.partitionpath.urlencode"] == "true",
-            keyGenerator: generator, createSchema: p["hoodie.table.create.schema"])
+            keyGenerator: generator, timestamps: timestamps, createSchema: p["hoodie.table.create.schema"])
     }
 
     /// Finishes or undoes a change of the properties that an engine began and did not live to end: the file is there and whole,

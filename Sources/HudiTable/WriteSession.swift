@@ -99,6 +99,7 @@ final class WriteSession: CommitLog {
     /// Others may change a table between two commits, or take its lock away; what we rely on must still hold.
     func requireUnchanged() throws {
         try state.withLock { state in
+            try state.lock?.require()
             guard state.lock?.isHeld(files) ?? true else {
                 throw StreamError(.conflict, "the lock of Hudi table \(files.root) is gone: its file was deleted or replaced while this job held it",
                                   fix: "start the job again, and do not delete .hoodie/.swiftwater.lock while one runs")

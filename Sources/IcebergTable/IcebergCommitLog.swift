@@ -20,8 +20,10 @@ final class IcebergCommitLog: CommitLog {
     let files: TableFiles
     private let draft: TableDraft
     private let upkeep: Upkeep
-    /// Rows are found by their keys, so every live file must be one that can be replaced.
-    private let isKeyed: Bool
+    /// How rows are found by their keys; nil when they are not.
+    private let keys: KeyRules?
+    /// Every live file must be one that can be replaced.
+    private let replacesFiles: Bool
     private let folder: MetadataFolder
     private let store: ManifestStore
 
@@ -42,8 +44,8 @@ final class IcebergCommitLog: CommitLog {
 
     private let state = Mutex(State())
 
-    init(files: TableFiles, draft: TableDraft, upkeep: Upkeep, isKeyed: Bool) {
-        (self.files, self.draft, self.upkeep, self.isKeyed) = (files, draft, upkeep, isKeyed)
+    init(files: TableFiles, draft: TableDraft, upkeep: Upkeep, keys: KeyRules?, replacesFiles: Bool) {
+        (self.files, self.draft, self.upkeep, self.keys, self.replacesFiles) = (files, draft, upkeep, keys, replacesFiles || keys != nil)
         folder = MetadataFolder(files: files)
         store = ManifestStore(files)
     }
@@ -135,7 +137,7 @@ final class IcebergCommitLog: CommitLog {
             if let snapshot = metadata.currentSnapshot {
                 for (entry, specID) in try store.liveFiles(snapshot, metadata, location) {
                     guard specID == metadata.defaultSpecID else {
-                        if isKeyed {
+                        if replacesFiles {
                             throw StreamError(.validate, "\(title) has files of an older partition spec (\(entry.file.path)), whose rows cannot be replaced",
                                               fix: "rewrite the table's files by the current spec, or write with 'write.operation' = 'insert'")
                         }
@@ -146,7 +148,8 @@ final class IcebergCommitLog: CommitLog {
                     }
                     let path = try location.relative(entry.file.path), partition = try tuple.path(entry.file.partition)
                     state.partitions[partition] = tuple.texts(entry.file.partition)
-                    var slice = FileSlice(partition: partition, fileId: path, name: path.split(separator: "/").last.map(String.init) ?? path, instant: String(entry.snapshot))
+                    let name = path.split(separator: "/").last.map(String.init) ?? path
+                    var slice = FileSlice(partition: partition, fileId: IcebergFiles.fileID(name) ?? path, name: name, instant: String(entry.snapshot))
                     slice.location = path
                     slices.append((slice, entry.file.bytes))
                 }
@@ -233,7 +236,12 @@ final class IcebergCommitLog: CommitLog {
             guard let open = state.open.first(where: { String($0.id) == commit }) else { preconditionFailure("commit \(commit) was not begun") }
             let metadata = try newest(&state).metadata
             // Found here, the conflict costs the job this checkpoint; found at the commit point, its rows would be part of a durable one.
-            if let current = metadata.currentSnapshotID, !state.known.contains(current) { throw conflict(open.id, current, metadata) }
+            if let current = metadata.currentSnapshotID, !state.known.contains(current) {
+                state.open.removeAll { $0.id == open.id }
+                state.tip = open.parent
+                try undo(open.id, metadata)
+                throw conflict(open.id, current, metadata)
+            }
             let book = try book(&state)
             var prepared = PreparedSnapshot(id: open.id, parent: open.parent, sequence: open.sequence, schema: book.schema, lastColumnID: book.lastColumnID,
                                             specID: metadata.defaultSpecID)
@@ -244,6 +252,7 @@ final class IcebergCommitLog: CommitLog {
             prepared.removed = (changes.superseded + changes.removed).map(\.path)
             prepared.updated = changes.stats.reduce(0) { $0 + $1.updates }
             prepared.deleted = changes.stats.reduce(0) { $0 + $1.deletes }
+            prepared.isRearrangement = changes.operation == FileClustering.operation
             (prepared.checkpoint, prepared.job) = (changes.checkpoint, changes.jobID)
             return prepared.committable()
         }
@@ -264,7 +273,7 @@ final class IcebergCommitLog: CommitLog {
         try state.withLock { state in
             // Whatever an earlier attempt in this process had open is decided on here.
             state.open = []
-            for prepared in all { try complete(prepared, &state) }
+            for prepared in all { try complete(prepared, &state, mayFollowOthers: true) }
             let metadata = try newest(&state).metadata
             try undoPending(state, metadata)
             state.tip = metadata.currentSnapshotID
@@ -272,15 +281,16 @@ final class IcebergCommitLog: CommitLog {
     }
 
     /// The commit point. Does nothing when the snapshot is there already.
-    private func complete(_ prepared: PreparedSnapshot, _ state: inout State) throws {
+    /// - Parameter mayFollowOthers: another engine's snapshots may have come between, if they have nothing to do with these rows.
+    private func complete(_ prepared: PreparedSnapshot, _ state: inout State, mayFollowOthers: Bool = false) throws {
         let (path, version, metadata) = try newest(&state)
         let marker = "\(Self.pending)/\(prepared.id)"
         if metadata.snapshot(prepared.id) != nil {
             // The attempt that made it may have failed before it was durable.
             try files.flush(MetadataFolder.folder)
             try folder.publishHint(version)
-        } else if files.exists(marker) {
-            guard metadata.currentSnapshotID == prepared.parent else {
+        } else if try files.isThere(marker) {
+            if metadata.currentSnapshotID != prepared.parent, try !mayFollowOthers || !isApart(prepared, metadata) {
                 guard let current = metadata.currentSnapshotID else {
                     throw StreamError(.conflict, "\(title) has lost snapshot \(prepared.parent!), which commit \(prepared.id) is built on", fix: "restore the table, or start the job anew")
                 }
@@ -310,8 +320,44 @@ final class IcebergCommitLog: CommitLog {
         try files.reached(.markersDeleted)
     }
 
+    /// Whether what other engines did since a commit was begun leaves its files alone and has none of its keys. The rows of a checkpoint that
+    /// is durable come from nowhere else again, so that such a commit is completed on top of theirs.
+    private func isApart(_ prepared: PreparedSnapshot, _ metadata: TableMetadata) throws -> Bool {
+        guard let current = metadata.currentSnapshot else { return false }
+        let location = TableLocation(metadata, files)
+        let history = metadata.ancestors(of: current.id)
+        guard prepared.parent == nil || history.contains(where: { $0.id == prepared.parent }) else { return false }
+        func paths(_ snapshot: Snapshot) throws -> Set<String> {
+            Set(try store.liveFiles(snapshot, metadata, location).map { try location.relative($0.entry.file.path) })
+        }
+        let now = try paths(current), before = try prepared.parent.flatMap { metadata.snapshot($0) }.map(paths) ?? []
+        guard now.isSuperset(of: prepared.removed) else { return false }
+        guard let keys else { return true }
+        let seeds = KeyHash.Seeds(files.host), ours = try keyHashes(prepared.added.map(\.path), keys, prepared.schema, seeds)
+        return try keyHashes(now.subtracting(before).sorted(), keys, metadata.schema, seeds).isDisjoint(with: ours)
+    }
+
+    private func keyHashes(_ paths: [String], _ keys: KeyRules, _ schema: IcebergSchema, _ seeds: KeyHash.Seeds) throws -> Set<KeyHash> {
+        var out: Set<KeyHash> = []
+        let fields = try keys.recordKeyFields.map { name in
+            guard let field = schema.field(named: name) else { throw StreamError(.conflict, "\(title) has lost its key column \(name)", fix: "start the job anew") }
+            return field
+        }
+        var rules = keys
+        rules.partitionFields = []
+        let wanted = fields.map { Field($0.name, $0.type.dataType) }, generator = KeyGenerator(rules, schema: wanted)
+        for path in paths {
+            let reader = try DataFileReader(path: files.absolute(path), wanted: wanted, ids: fields.map { Int32($0.id) })
+            while let batch = try reader.next() {
+                let texts = try generator.recordKeys(batch.columns)
+                for row in 0..<texts.count { out.insert(KeyHash(texts.value(row), salt: 0, seeds: seeds)) }
+            }
+        }
+        return out
+    }
+
     private func requireFile(_ file: PreparedSnapshot.Added, _ id: Int64) throws {
-        guard files.exists(file.path) else {
+        guard try files.isThere(file.path) else {
             throw StreamError(.conflict, "commit \(id) of \(title) cannot be completed: \(file.path) is gone", fix: "restore from the newest checkpoint")
         }
         guard files.size(file.path) == file.bytes else {

@@ -66,7 +66,7 @@ public struct IcebergConnector: TableConnector {
         files.reached = reached
         let metadata = try metadata(files)
         let configuration = try options.writeConfiguration(metadata)
-        let log = IcebergCommitLog(files: files, draft: try options.draft(), upkeep: try options.upkeep(metadata), isKeyed: configuration.operation == .upsert)
+        let log = IcebergCommitLog(files: files, draft: try options.draft(), upkeep: try options.upkeep(metadata), keys: configuration.operation.findsKeys ? configuration.keys : nil, replacesFiles: configuration.operation.replaces)
         return LakeSink(log: log, configuration: configuration, commitInterval: try options.commitInterval())
     }
 

@@ -63,7 +63,16 @@ final class IcebergFiles: CommitFiles {
 
     func name(fileId: String, task: Int, attempt: Int) -> String {
         let digits = String(task)
-        return String(repeating: "0", count: max(0, 5 - digits.count)) + "\(digits)-\(attempt)-\(commit)-\(files.host.uuid()).parquet"
+        // Files of other engines have no id of ours; their next version gets one.
+        let id = fileId.contains("/") ? files.host.uuid() : fileId
+        return String(repeating: "0", count: max(0, 5 - digits.count)) + "\(digits)-\(attempt)-\(commit)-\(id).parquet"
+    }
+
+    /// The id of the file group in a name that we gave.
+    static func fileID(_ name: String) -> String? {
+        let parts = name.split(separator: "-", maxSplits: 3)
+        guard name.hasSuffix(".parquet"), parts.count == 4, parts[..<3].allSatisfy({ $0.allSatisfy(\.isNumber) }), parts[3].utf8.count == 44 else { return nil }
+        return String(parts[3].dropLast(8))
     }
 
     func newFileId() -> String { files.host.uuid() }

@@ -32,7 +32,7 @@ enum IcebergOption {
     static let all: Set<String> = properties.union([
         LakeOptions.path, LakeOptions.operation, LakeOptions.insertCluster, LakeOptions.taskMaxSize, LakeOptions.commitInterval, LakeOptions.globalIndex, LakeOptions.nullForMissing,
         catalogType, catalogName, warehouse, catalogDatabase, catalogTable, formatVersion, smallFileLimit, upsertEnabled, snapshotID, asOfTimestamp,
-    ]).union(LakeOptions.ordering)
+    ]).union(LakeOptions.ordering).union(TableFiles.storageOptions)
 }
 
 /// Reads the options of one table; every error names the option, its value and what to write instead.
@@ -63,7 +63,7 @@ struct IcebergOptions {
         guard let path else {
             throw lake.error(LakeOptions.path, "connector 'iceberg' needs 'path', or 'warehouse'", fix: "add 'path' = '...' to its WITH options")
         }
-        var files = try TableFiles(path: path)
+        var files = try TableFiles(path: path, table: table)
         files.metaFolder = MetadataFolder.own
         return files
     }
@@ -155,7 +155,7 @@ struct IcebergOptions {
                                  fix: "declare PARTITIONED BY (\(tuple.columns.joined(separator: ", ")))")
             }
             partitions = tuple.columns
-            _ = try SchemaEvolution.merge(table: metadata.schema.columns.map { Field($0.name, $0.type) }, writer: stored, name: table.name, missing: try lake.nullForMissing(),
+            _ = try SchemaEvolution.merge(table: metadata.schema.columns.map { Field($0.name, $0.type) }, writer: stored, name: table.name, missing: try lake.nullForMissing() || RowColumns.position(in: table) != nil,
                                           widening: IcebergTypes.promotes, allowed: IcebergCommitLog.allowedChanges)
         } else {
             _ = try draft()
@@ -163,8 +163,8 @@ struct IcebergOptions {
         var fallback: WriteConfiguration.Operation = keys.isEmpty ? .insert : .upsert
         if let wanted = try read.bool(IcebergOption.upsertEnabled) { fallback = wanted ? .upsert : .insert }
         let operation = try lake.operation(default: fallback)
-        if operation == .upsert, keys.isEmpty {
-            throw lake.error(LakeOptions.operation, "an upsert needs a primary key", fix: "declare PRIMARY KEY (...) NOT ENFORCED, or write with 'write.operation' = 'insert'")
+        if operation.findsKeys, keys.isEmpty {
+            throw lake.error(LakeOptions.operation, "'write.operation' = '\(operation.rawValue)' needs a primary key", fix: "declare PRIMARY KEY (...) NOT ENFORCED, or write with 'write.operation' = 'insert'")
         }
         let options = merged(metadata)
         var limits = FileRouter.Limits()
@@ -172,7 +172,7 @@ struct IcebergOptions {
         guard limits.maxFileBytes > 0 else { throw options.read.error(IcebergOption.targetFileSize, "is not positive") }
         limits.smallFileBytes = min(try options.mebibytes(IcebergOption.smallFileLimit, default: 100), limits.maxFileBytes)
         return WriteConfiguration(
-            operation: operation, keys: PartitionTuple.rules(table: table.name, keys: operation == .upsert ? keys : [], partitions: partitions),
+            operation: operation, keys: PartitionTuple.rules(table: table.name, keys: operation.findsKeys ? keys : [], partitions: partitions),
             orderingField: try lake.orderingField(), stored: stored, codec: try options.codec(IcebergOption.codec), globalKeys: try lake.globalKeys(),
             limits: limits, mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(), upsertBufferBytes: try lake.upsertBufferBytes(), rowColumn: RowColumns.position(in: table),
             nullForMissing: try lake.nullForMissing())

@@ -15,8 +15,8 @@ struct MetadataFolder: Sendable {
     /// The newest metadata file: its path, and its number; nil without one that can be written after, as other catalogs keep their own record of
     /// which file is the newest.
     func newest() throws -> (path: String, version: Int?)? {
-        if var version = try hinted(), files.exists(Self.name(version)) {
-            while files.exists(Self.name(version + 1)) { version += 1 }
+        if var version = try hinted(), try files.isThere(Self.name(version)) {
+            while try files.isThere(Self.name(version + 1)) { version += 1 }
             return (Self.name(version), version)
         }
         let names = try files.names(in: Self.folder)
@@ -32,8 +32,7 @@ struct MetadataFolder: Sendable {
     }
 
     private func hinted() throws -> Int? {
-        guard files.exists(Self.hint) else { return nil }
-        return Int(String(decoding: try files.read(Self.hint), as: UTF8.self).filter { !$0.isWhitespace })
+        try files.readIfThere(Self.hint).flatMap { Int(String(decoding: $0, as: UTF8.self).filter { !$0.isWhitespace }) }
     }
 
     private static func version(_ name: String) -> Int? {

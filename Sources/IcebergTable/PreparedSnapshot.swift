@@ -22,6 +22,8 @@ struct PreparedSnapshot: Equatable {
     var schema: IcebergSchema
     var lastColumnID: Int
     var specID: Int
+    /// The same rows in other files.
+    var isRearrangement = false
     var updated: Int64 = 0, deleted: Int64 = 0
     var checkpoint: UInt64 = 0
     var job: String = ""
@@ -36,7 +38,7 @@ struct PreparedSnapshot: Equatable {
             })),
             .init("removed", .array(removed.map { .string($0) })), .init("schema", schema.json), .init("last-column-id", .int(Int64(lastColumnID))),
             .init("spec-id", .int(Int64(specID))),
-            .init("updated", .int(updated)), .init("deleted", .int(deleted)), .init("checkpoint", .string("\(checkpoint)")), .init("job", .string(job)),
+            .init("rearranges", .bool(isRearrangement)), .init("updated", .int(updated)), .init("deleted", .int(deleted)), .init("checkpoint", .string("\(checkpoint)")), .init("job", .string(job)),
         ]
         return Committable(Array(JSON.object(members).text().utf8))
     }
@@ -57,6 +59,7 @@ struct PreparedSnapshot: Equatable {
             return Added(path: path, bytes: parts[1].int ?? 0, rows: parts[2].int ?? 0, partition: (parts[3].array ?? []).map(\.string))
         }
         removed = (json["removed"]?.array ?? []).compactMap(\.string)
+        isRearrangement = json["rearranges"]?.bool ?? false
         (updated, deleted) = (json["updated"]?.int ?? 0, json["deleted"]?.int ?? 0)
         checkpoint = json["checkpoint"]?.string.flatMap { UInt64($0) } ?? 0
         job = json["job"]?.string ?? ""

@@ -172,7 +172,7 @@ struct SnapshotProducer {
         let added = entries.filter { $0.status == .added }.map(\.file), removed = entries.filter { $0.status == .deleted }.map(\.file)
         func sum(_ files: [DataFile], _ value: (DataFile) -> Int64) -> Int64 { files.reduce(0) { $0 + value($1) } }
         var out: [(String, String)] = [
-            ("operation", removed.isEmpty ? "append" : added.isEmpty ? "delete" : "overwrite"), ("engine-name", "swiftwater"),
+            ("operation", prepared.isRearrangement ? "replace" : removed.isEmpty ? "append" : added.isEmpty ? "delete" : "overwrite"), ("engine-name", "swiftwater"),
             (Snapshot.jobKey, prepared.job), (Snapshot.checkpointKey, "\(prepared.checkpoint)"),
             ("added-data-files", "\(added.count)"), ("added-records", "\(sum(added, \.rows))"), ("added-files-size", "\(sum(added, \.bytes))"),
         ]

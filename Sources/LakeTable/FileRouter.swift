@@ -114,11 +114,22 @@ package final class FileRouter {
         }
     }
 
-    /// Gives a writer the record keys of a file.
-    func noteKeys(_ path: String, _ writer: DataFileWriter) throws {
+    /// Gives a writer the record keys of a file, but for those of some rows.
+    /// - Parameter without: ascending rows.
+    func noteKeys(_ path: String, _ writer: DataFileWriter, without gone: [Int64] = []) throws {
         guard let key = context.marks.key else { return }
         let reader = try DataFileReader(path: path, wanted: [Field(context.marks.kept[key], .string)])
-        while let batch = try reader.next() { writer.note(try TextColumn(batch.columns[0], null: "", empty: "", what: context.marks.kept[key])) }
+        var first: Int64 = 0, next = 0
+        while let batch = try reader.next() {
+            var kept: [Int32] = []
+            kept.reserveCapacity(batch.physicalCount)
+            for row in 0..<batch.physicalCount {
+                if next < gone.count, gone[next] == first + Int64(row) { next += 1 } else { kept.append(Int32(row)) }
+            }
+            first += Int64(batch.physicalCount)
+            let column = kept.count == batch.physicalCount ? batch.columns[0] : batch.columns[0].gather(kept, count: kept.count)
+            writer.note(try TextColumn(column, null: "", empty: "", what: context.marks.kept[key]))
+        }
     }
 
     /// Writes out the files that hold most, until half of the limit is left.
@@ -233,6 +244,7 @@ package final class FileGroupTable {
     }
 
     package func partition(of group: Int) -> Int { partitionOf[group] }
+    package func bytes(of group: Int) -> Int64 { sizes[group] }
 
     /// The smallest group of a partition below a size.
     package func smallest(in partition: Int, below limit: Int64, except: [Int: WriteStat]) -> Int? {

@@ -48,6 +48,7 @@ package struct NameFingerprint: Sendable, Equatable {
 extension TableFiles {
     /// What is in a folder, in no order and with as few calls as the system allows; nothing when it is missing.
     package func entries(in relative: String, sizes: Bool = false) throws -> [FolderEntry] {
+        if let objects { return try objects.entries(in: relative).map { FolderEntry(name: $0.name, isFolder: $0.isFolder, size: $0.bytes) } }
         var out: [FolderEntry] = []
         try forEachEntry(in: relative) { folder, entry, name in
             var kind = entry.pointee.d_type, size: Int64 = 0
@@ -66,6 +67,10 @@ extension TableFiles {
     /// The names in a folder, as a number.
     package func fingerprint(of relative: String) throws -> NameFingerprint {
         var out = NameFingerprint()
+        if let objects {
+            for entry in try objects.entries(in: relative) { out.add(entry.name) }
+            return out
+        }
         try forEachEntry(in: relative) { _, _, name in out.add(name) }
         return out
     }

@@ -10,10 +10,14 @@ package struct KeyRules: Sendable, Equatable {
     /// Folders are called `field=value`.
     package var hiveStyle: Bool
     package var urlEncode: Bool
+    /// The one partition column's values become paths by the time that they stand for.
+    package var timestamps: TimestampPartition?
     /// The empty text and NULL belong to one partition, as in Hive.
     package var emptyIsNull = true
 
-    package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool) {
+    package init(tableName: String, recordKeyFields: [String], partitionFields: [String], namesKeys: Bool, hiveStyle: Bool, urlEncode: Bool,
+                 timestamps: TimestampPartition? = nil) {
+        self.timestamps = timestamps
         (self.tableName, self.recordKeyFields, self.partitionFields) = (tableName, recordKeyFields, partitionFields)
         (self.namesKeys, self.hiveStyle, self.urlEncode) = (namesKeys, hiveStyle, urlEncode)
     }
@@ -29,7 +33,11 @@ package final class KeyGenerator {
     package private(set) var partitions: [String]
     /// Partition path -> the text of each partition column, nil = NULL, of the partitions that rows were seen of.
     package private(set) var values: [String: [String?]] = [:]
+    /// Numbers of partitions that rows come to whose partition columns are NULL.
+    package private(set) var unknownPartitions: Set<Int32> = []
     private var numbers: [String: Int] = [:]
+    /// The path of NULL times.
+    private let nullTime: String?
     private var lookup: PartitionLookup
 
     package init(_ rules: KeyRules, schema: Schema) {
@@ -39,6 +47,10 @@ package final class KeyGenerator {
         partitionColumns = rules.partitionFields.map { name in schema.firstIndex { $0.name == name }! }
         lookup = PartitionLookup()
         partitions = []
+        nullTime = rules.timestamps.flatMap { times in
+            let type: DataType = if case .text = times.input { .string } else { .bigint }
+            return (try? times.texts(.nulls(type: type, count: 1), name: "")).map { String(decoding: $0.value(0), as: UTF8.self) }
+        }
         if partitionColumns.isEmpty { _ = number(ofPath: "") }
     }
 
@@ -81,6 +93,7 @@ package final class KeyGenerator {
         let values = try zip(rules.partitionFields, partitionColumns).map { name, c in
             // A constant column needs only one text.
             let column = columns[c].isConstant && columns[c].validity == nil ? columns[c].dictionary! : columns[c]
+            if let timestamps = rules.timestamps { return try timestamps.texts(column, name: name) }
             return try TextColumn(column, null: PartitionPath.defaultName, empty: rules.emptyIsNull ? PartitionPath.defaultName : "", what: "partition column \(name)")
         }
         var key: [UInt8] = [], previous: [UInt8] = []
@@ -115,13 +128,14 @@ package final class KeyGenerator {
             let length = Int(key[at..<at + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
             let text = String(decoding: key[at + 4..<at + 4 + length], as: UTF8.self)
             parts.append(try PartitionPath.level(field: field, value: text, rules))
-            texts.append(text == PartitionPath.defaultName ? nil : text)
+            texts.append(text == PartitionPath.defaultName || text == nullTime ? nil : text)
             at += 4 + length
         }
         let path = parts.joined(separator: "/")
         values[path] = texts
         let number = Int32(number(ofPath: path))
         lookup.add(key, number)
+        if texts.contains(nil) { unknownPartitions.insert(number) }
         return number
     }
 }
@@ -176,7 +190,7 @@ package enum PartitionPath {
         }
         if value == "." || value == ".." { throw refuse("which is no name for a folder", fix: "replace it in the query, for example with CASE WHEN") }
         if text.utf8.contains(0) { throw refuse("which has a zero byte", fix: "replace it in the query") }
-        if text.contains("/") {
+        if text.contains("/"), rules.timestamps == nil {
             throw refuse("which has a '/'", fix: "create the table with 'hoodie.datasource.write.partitionpath.urlencode' = 'true'")
         }
         if !rules.hiveStyle, text.hasPrefix(".") {

@@ -19,7 +19,7 @@ package struct LakeOptions {
 
     package static let all: Set<String> = Set([
         path, operation, codec, maxFileSize, smallFileLimit, insertCluster, taskMaxSize, commitInterval, globalIndex, retainCommits, nullForMissing,
-    ] + ordering)
+    ] + ordering).union(TableFiles.storageOptions)
 
     package let table: TableDescriptor
 

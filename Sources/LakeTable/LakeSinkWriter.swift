@@ -23,6 +23,9 @@ package struct WriteConfiguration: Sendable {
     package var keys: KeyRules
     /// The column whose larger value tells the newer of two rows with one key; nil = the later one to arrive.
     package var orderingField: String?
+    /// Those that decide where the ones before are equal.
+    package var moreOrderingFields: [String] = []
+    var orderingFields: [String] { (orderingField.map { [$0] } ?? []) + moreOrderingFields }
     /// The declared columns as the table stores them.
     package var stored: Schema
     package var codec: ParquetCodec
@@ -60,7 +63,7 @@ package final class LakeSinkWriter: SinkWriter {
     private let jobID: String
     private let seeds: KeyHash.Seeds
     private var keys: KeyGenerator
-    private var orderingColumn: Int?
+    private var orderingColumns: [Int] = []
     /// The columns of the table from the next commit on.
     private var schema: Schema
     /// Position of each column of `schema` among those that come; nil = it comes in the row's image, or not at all.
@@ -95,7 +98,7 @@ package final class LakeSinkWriter: SinkWriter {
         keys = KeyGenerator(configuration.keys, schema: configuration.stored)
         rowColumns = RowColumns(tableName: configuration.keys.tableName, declared: configuration.stored.map(\.name))
         schema = configuration.stored
-        buffer = UpsertBuffer(orderingColumn: nil, seeds: seeds)
+        buffer = UpsertBuffer(orderingColumns: [], seeds: seeds)
         groups = FileGroupTable([], keys: keys)
         do { try loadTable() } catch {
             log.release()
@@ -136,8 +139,8 @@ package final class LakeSinkWriter: SinkWriter {
         guard new != schema || sources.isEmpty else { return }
         if sources.isEmpty {
             keys = KeyGenerator(configuration.keys, schema: new)
-            orderingColumn = configuration.orderingField.flatMap { name in new.firstIndex { $0.name == name } }
-            buffer = UpsertBuffer(orderingColumn: orderingColumn, seeds: seeds)
+            orderingColumns = configuration.orderingFields.compactMap { name in new.firstIndex { $0.name == name } }
+            buffer = UpsertBuffer(orderingColumns: orderingColumns, seeds: seeds)
         }
         schema = new
         sources = new.map { field in configuration.stored.firstIndex { $0.name == field.name } }
@@ -242,11 +245,13 @@ package final class LakeSinkWriter: SinkWriter {
             try requireInserts(batch)
             let kinds = Buffer(capacity: n)
             kinds.pointer(as: UInt8.self).update(repeating: RowKind.delete.rawValue, count: n)
+            try requirePartitions(texts, UnsafePointer(kinds.pointer(as: UInt8.self)), numbers.pointer(as: Int32.self))
             buffer.add(.init(columns: columns, keys: texts), kinds: UnsafePointer(kinds.pointer(as: UInt8.self)),
                        partitions: numbers.pointer(as: Int32.self), globalKeys: configuration.globalKeys)
             if buffer.bytes > configuration.upsertBufferBytes { try mergeBuffer() }
         } else if configuration.operation == .upsert {
             let kinds = batch.rowKinds.map { UnsafePointer($0.pointer(as: UInt8.self)) }
+            if let kinds { try requirePartitions(texts, kinds, numbers.pointer(as: Int32.self)) }
             buffer.add(.init(columns: columns, keys: texts), kinds: kinds, partitions: numbers.pointer(as: Int32.self), globalKeys: configuration.globalKeys)
             if buffer.bytes > configuration.upsertBufferBytes { try mergeBuffer() }
         } else {
@@ -256,6 +261,21 @@ package final class LakeSinkWriter: SinkWriter {
                 try router.insert(columns, keys: texts, rows: nil, count: n, partition: partition) { _, _, _ in }
             } else {
                 try insertByPartition(columns, texts, numbers, n, router)
+            }
+        }
+    }
+
+    /// Where keys are unique per partition only, a delete that leaves its partition open must not pass without finding its row.
+    private func requirePartitions(_ texts: TextColumn, _ kinds: UnsafePointer<UInt8>, _ partitions: UnsafePointer<Int32>) throws {
+        guard !configuration.globalKeys, !keys.unknownPartitions.isEmpty else { return }
+        var seen: Set<KeyHash> = []
+        for i in 0..<texts.count where keys.unknownPartitions.contains(partitions[i]) {
+            let hash = KeyHash(texts.value(i), salt: Int(partitions[i]) + 1, seeds: seeds)
+            // Rows can truly be in the partition of NULL.
+            if seen.insert(hash).inserted, kinds[i] == RowKind.delete.rawValue, index!.find(hash) < 0, buffer.find(hash) < 0 {
+                throw StreamError(.runtime, "table \(configuration.keys.tableName): a -D row of key '\(String(decoding: texts.value(i), as: UTF8.self))' has NULL in "
+                                  + "\(configuration.keys.partitionFields.joined(separator: ", ")), and keys are unique per partition: it does not say which row goes",
+                                  fix: "let deletes bring the partition columns, or make keys unique in the table with 'index.global.enabled' = 'true'")
             }
         }
     }
@@ -293,7 +313,7 @@ package final class LakeSinkWriter: SinkWriter {
         if router == nil, let index, !buffer.entries.contains(where: { !$0.isDelete || index.find($0.hash) >= 0 }) { return buffer.clear() }
         let router = try currentRouter()
         try UpsertMerge(buffer: buffer, index: index!, groups: groups, router: router, context: context!, keyGenerator: keys,
-                        orderingColumn: orderingColumn, globalKeys: configuration.globalKeys, threads: configuration.threads).run()
+                        orderingColumns: orderingColumns, globalKeys: configuration.globalKeys, threads: configuration.threads).run()
         buffer.clear()
     }
 

@@ -181,7 +181,9 @@ package final class ObjectFolder: Sendable {
     // MARK: Writing
 
     /// Makes sure that this process still is the writer; what was listed before a change is not good after it.
-    private func beforeChange(_ relative: String) throws {
+    /// - Returns: until when it is, by the store's clock; nil when no lock was taken.
+    @discardableResult
+    private func beforeChange(_ relative: String) throws -> Int64? {
         try tellFailure()
         let lease = state.withLock { state in
             (state.sweep, state.sweepEnd) = ([:], 0)
@@ -189,12 +191,13 @@ package final class ObjectFolder: Sendable {
             if state.seen?.path == relative { state.seen = nil }
             return state.lease
         }
-        try lease?.require()
+        return try lease?.require()
     }
 
     func publish(_ relative: String, _ bytes: [UInt8], _ host: Host) throws {
-        try beforeChange(relative)
-        guard try client.put(key(relative), bytes, .absent(token: host.uuid())) != nil else { throw taken(relative) }
+        // A writer that is held up for longer than its lock lasts, be it by its machine or on the network, commits nothing: the store refuses it.
+        let deadline = try beforeChange(relative)
+        guard try client.put(key(relative), bytes, .absent(token: host.uuid()), before: deadline) != nil else { throw taken(relative) }
     }
 
     func replace(_ relative: String, _ bytes: [UInt8]) throws {

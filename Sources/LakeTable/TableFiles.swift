@@ -198,6 +198,7 @@ package struct TableFiles: Sendable {
 
     /// Creates a file, or puts a new one in the place of the one that is there, all at once.
     package func replace(_ relative: String, _ bytes: [UInt8]) throws {
+        if let objects { return try objects.replace(relative, bytes) }
         let temporary = try temporaryName()
         try publish(temporary, bytes, flushingFolder: false)
         if host.rename(absolute(temporary), absolute(relative)) != 0 { throw Self.failure("replace", absolute(relative)) }
@@ -307,10 +308,16 @@ package final class TableLock: Sendable {
         }
     }
 
+    /// Makes sure, on an object store, that nobody has taken the lock over.
+    /// - Throws: `.conflict` when somebody has, saying who.
+    package func require() throws { try lease?.lease.require() }
+
     /// Whether the file that is locked still is the one that others would lock.
     package func isHeld(_ files: TableFiles) -> Bool {
+        // A lease is checked by each write.
+        if lease != nil { return true }
         var held = stat(), named = stat()
-        return fstat(descriptor, &held) == 0 && stat(files.absolute(TableFiles.metaFolder + "/.swiftwater.lock"), &named) == 0
+        return fstat(descriptor, &held) == 0 && stat(files.absolute(files.metaFolder + "/.swiftwater.lock"), &named) == 0
             && held.st_ino == named.st_ino && held.st_dev == named.st_dev
     }
 

@@ -60,11 +60,12 @@ package final class UpsertBuffer {
     /// Memory that the rows take, those that were replaced included.
     package private(set) var bytes = 0
     private var slots: [Int32] = []
-    private let orderingColumn: Int?
+    /// Compared from left to right.
+    private let orderingColumns: [Int]
     package let seeds: KeyHash.Seeds
 
-    package init(orderingColumn: Int?, seeds: KeyHash.Seeds) {
-        self.orderingColumn = orderingColumn
+    package init(orderingColumns: [Int], seeds: KeyHash.Seeds) {
+        self.orderingColumns = orderingColumns
         self.seeds = seeds
         clear()
     }
@@ -116,10 +117,19 @@ package final class UpsertBuffer {
     }
 
     private func replaces(_ new: Entry, _ old: Entry) -> Bool {
-        guard let orderingColumn, !old.isRetraction else { return true }
-        // A delete that says nothing of its time is one of now.
-        if new.isDelete, !column(orderingColumn, of: new).isValid(Int(new.row)) { return true }
-        return OrderingValue.compare(column(orderingColumn, of: new), Int(new.row), column(orderingColumn, of: old), Int(old.row)) >= 0
+        if orderingColumns.isEmpty || old.isRetraction || isOfNow(new) { return true }
+        for c in orderingColumns {
+            let order = OrderingValue.compare(column(c, of: new), Int(new.row), column(c, of: old), Int(old.row))
+            if order != 0 { return order > 0 }
+        }
+        return true
+    }
+
+    /// A delete that says nothing of its time is one of now.
+    package func isOfNow(_ entry: Entry) -> Bool {
+        guard entry.isDelete else { return false }
+        for c in orderingColumns where column(c, of: entry).isValid(Int(entry.row)) { return false }
+        return true
     }
 
     /// Gives the rows the columns of a schema that has the same ones at the start, of the same or wider types.

@@ -15,16 +15,18 @@ package struct UpsertMerge {
     package let context: DataFileContext
     /// Makes the keys of stored rows when the files do not hold them.
     package let keyGenerator: KeyGenerator
-    package let orderingColumn: Int?
+    package let orderingColumns: [Int]
     package let globalKeys: Bool
     /// Threads that write file groups side by side.
     package let threads: Int
 
     package init(buffer: UpsertBuffer, index: KeyIndex, groups: FileGroupTable, router: FileRouter, context: DataFileContext,
-                 keyGenerator: KeyGenerator, orderingColumn: Int?, globalKeys: Bool, threads: Int = 1) {
+                 keyGenerator: KeyGenerator, orderingColumns: [Int], globalKeys: Bool, threads: Int = 1) {
         (self.buffer, self.index, self.groups, self.router, self.context) = (buffer, index, groups, router, context)
-        (self.keyGenerator, self.orderingColumn, self.globalKeys, self.threads) = (keyGenerator, orderingColumn, globalKeys, threads)
+        (self.keyGenerator, self.orderingColumns, self.globalKeys, self.threads) = (keyGenerator, orderingColumns, globalKeys, threads)
     }
+
+    private static let fewBytes: Int64 = 16 << 20
 
     private enum Fate: UInt8 { case undecided, done, insert }
 
@@ -49,16 +51,18 @@ package struct UpsertMerge {
         try router.closeAll()
         var fates = [Fate](repeating: .undecided, count: buffer.entries.count)
         let plans = makePlans()
-        if orderingColumn != nil { try inParallel(plans.count) { try findLosers(plans[$0]) } }
+        // Threads pay for files of some size; smaller ones are written in an order that does not change from run to run.
+        let threads = plans.reduce(0) { $0 + groups.bytes(of: $1.group) } >= Self.fewBytes ? threads : 1
+        if !orderingColumns.isEmpty { try inParallel(plans.count, threads) { try findLosers(plans[$0]) } }
         for plan in plans { decide(plan, &fates) }
         let changing = plans.filter { !$0.rows.isEmpty }
         for plan in changing { plan.writer = try router.writer(replacing: plan.group) }
-        try inParallel(changing.count) { try write(changing[$0]) }
+        try inParallel(changing.count, threads) { try write(changing[$0]) }
         for plan in changing {
             if plan.deleted > 0 { try moveUp(plan) }
             plan.writer!.count(updates: plan.changed, deletes: plan.deleted)
         }
-        try finish(changing)
+        try finish(changing, threads)
         try insertRest(fates)
     }
 
@@ -82,20 +86,26 @@ package struct UpsertMerge {
 
     /// Looks for stored rows that are newer than what has come for their keys.
     private func findLosers(_ plan: Plan) throws {
-        let c = orderingColumn!, slice = groups.slices[plan.group], wanted = [context.schema[c]]
+        let slice = groups.slices[plan.group], wanted = orderingColumns.map { context.schema[$0] }
         let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: context.commit.fieldIDs(wanted), constants: slice.constants)
         var first: Int64 = 0, next = 0
         while next < plan.hits.count, let batch = try reader.next() {
-            let end = first + Int64(batch.physicalCount), stored = batch.columns[0].flat()
+            let end = first + Int64(batch.physicalCount), stored = batch.columns.map { $0.flat() }
             while next < plan.hits.count, plan.hits[next].row < end {
-                let hit = plan.hits[next], entry = buffer.entries[hit.entry], new = buffer.column(c, of: entry), row = Int(entry.row)
-                // A delete that says nothing of its time is one of now.
-                let isNow = entry.isDelete && !new.isValid(row)
-                if !isNow, OrderingValue.compare(new, row, stored, Int(hit.row - first)) < 0 { plan.losers.insert(next) }
+                let hit = plan.hits[next], entry = buffer.entries[hit.entry]
+                if !buffer.isOfNow(entry), isOlder(entry, than: stored, Int(hit.row - first)) { plan.losers.insert(next) }
                 next += 1
             }
             first = end
         }
+    }
+
+    private func isOlder(_ entry: UpsertBuffer.Entry, than stored: [Column], _ row: Int) -> Bool {
+        for (i, c) in orderingColumns.enumerated() {
+            let order = OrderingValue.compare(buffer.column(c, of: entry), Int(entry.row), stored[i], row)
+            if order != 0 { return order < 0 }
+        }
+        return false
     }
 
     private func decide(_ plan: Plan, _ fates: inout [Fate]) {
@@ -138,7 +148,9 @@ package struct UpsertMerge {
         try forEachPart(plan.updates) { part, rows in
             try writer.appendChanges(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
         }
-        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) { try router.noteKeys(path, writer) }
+        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) {
+            try router.noteKeys(path, writer, without: zip(plan.rows, plan.changes).filter { $1 < 0 }.map(\.0))
+        }
     }
 
     /// Changed rows of the commits before: those that this very commit wrote are counted already.
@@ -215,10 +227,10 @@ package struct UpsertMerge {
     }
 
     /// Closes the new versions, but for one of each partition that is small enough to take up inserts.
-    private func finish(_ plans: [Plan]) throws {
+    private func finish(_ plans: [Plan], _ threads: Int) throws {
         let closing = try plans.filter { try !router.keepOpen($0.writer!, group: $0.group, partition: $0.partition) }
         let stats = Mutex([Int: WriteStat]())
-        try inParallel(closing.count) { i in
+        try inParallel(closing.count, threads) { i in
             let stat = try closing[i].writer!.close()
             stats.withLock { $0[i] = stat }
         }
@@ -226,7 +238,7 @@ package struct UpsertMerge {
     }
 
     /// Calls `body` for each number on up to `threads` threads; throws the error of the smallest one that failed.
-    private func inParallel(_ n: Int, _ body: (Int) throws -> Void) throws {
+    private func inParallel(_ n: Int, _ threads: Int, _ body: (Int) throws -> Void) throws {
         if n <= 1 || threads <= 1 {
             for i in 0..<n { try body(i) }
             return

@@ -102,15 +102,19 @@ package final class ObjectLease: Sendable {
 
     /// Makes sure that the lock is ours and will be for a while: to be called before every write that must not happen otherwise.
     ///
+    /// - Returns: until when it is ours at least, milliseconds since 1970-01-01 by the store's clock.
     /// - Throws: `.conflict` when somebody else took it over, `.io` when it cannot be renewed in time.
-    package func require() throws {
+    @discardableResult
+    package func require() throws -> Int64 {
         try state.withLock { state in
             switch state {
             case .released: throw StreamError(.runtime, "the lock of \(what) was given back already")
             case .lost(let error): throw error
             case .held(_, let until):
-                if until - client.now(now()) > client.options.lease / 3 { return }
+                if until - client.now(now()) > client.options.lease / 3 { return until }
                 try renew(&state)
+                guard case .held(_, let until) = state else { preconditionFailure("a lock that was renewed is held") }
+                return until
             }
         }
     }

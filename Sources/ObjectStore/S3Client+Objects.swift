@@ -118,9 +118,12 @@ extension S3Client {
 
     /// Writes an object as a whole.
     ///
+    /// - Parameter deadline: milliseconds since 1970-01-01 by the store's clock; the store itself refuses what comes later.
     /// - Returns: its ETag; nil when the condition does not hold. A write whose answer was lost and that is repeated counts as the one write that it is.
-    package func put(_ key: String, _ bytes: [UInt8], _ condition: PutCondition = .always) throws -> String? {
-        try putResult(key, condition, start(putRequest(key, bytes, condition)))
+    package func put(_ key: String, _ bytes: [UInt8], _ condition: PutCondition = .always, before deadline: Int64? = nil) throws -> String? {
+        var request = putRequest(key, bytes, condition)
+        request.deadline = deadline
+        return try putResult(key, condition, start(request))
     }
 
     func putRequest(_ key: String, _ bytes: [UInt8], _ condition: PutCondition) -> Request {

@@ -42,6 +42,8 @@ package final class S3Client: Sendable {
         var body: [UInt8]?
         /// `read s3://bucket/key`, for errors.
         var doing: String
+        /// Milliseconds since 1970-01-01 by the store's clock: later than this the request must not be carried out, whatever holds it up.
+        var deadline: Int64?
     }
 
     /// A request whose first try is under way.
@@ -88,6 +90,11 @@ package final class S3Client: Sendable {
     }
 
     private func exchange(_ request: Request) throws -> HTTPExchange {
+        // The whole seconds that are left; a signature cannot say less.
+        let lifetime = request.deadline.map { ($0 - now(Clock.milliseconds())) / 1_000 }
+        if let lifetime, lifetime < 1 {
+            throw StreamError(.conflict, "cannot \(request.doing): the lock that it needs has run out meanwhile", fix: "start the job again")
+        }
         let scheme = options.endpoint.scheme!, port = options.endpoint.port.map { ":\($0)" } ?? ""
         let host = (options.isPathStyle ? "" : bucket + ".") + options.endpoint.host! + port
         var target = options.isPathStyle ? "/" + Self.encoded(bucket) : ""
@@ -100,12 +107,19 @@ package final class S3Client: Sendable {
         var signable = SignableRequest(method: request.method, target: target, headers: signed, body: [])
         (signable.payloadHash, signable.signsPathAsSent) = (hash, true)
         let seconds = (Clock.milliseconds() + skew.load(ordering: .relaxed)) / 1_000
+        sent.add(1, ordering: .relaxed)
+        if let lifetime {
+            signable.headers.removeAll { $0.name == "x-amz-content-sha256" }
+            signable.payloadHash = "UNSIGNED-PAYLOAD"
+            let target = SignatureV4.presigned(signable, try credentials(), region: options.region, service: "s3", at: seconds, lifetime: lifetime)
+            let rest = request.headers.filter { !$0.name.hasPrefix("x-amz-") } + [(name: "Content-Type", value: "application/octet-stream")]
+            return transport.start(request.method, target, headers: signable.headers + rest, body: request.body)
+        }
         let added = SignatureV4.sign(signable, try credentials(), region: options.region, service: "s3", at: seconds)
         var headers = signed + request.headers.filter { !$0.name.hasPrefix("x-amz-") } + added
         headers.append((name: "Accept-Encoding", value: "identity"))
         if request.body != nil { headers.append((name: "Content-Type", value: "application/octet-stream")) }
-        sent.add(1, ordering: .relaxed)
-        return transport.start(request.method, target, headers: Array(headers), body: request.body)
+        return transport.start(request.method, target, headers: headers, body: request.body)
     }
 
     private func noteDate(_ answer: HTTPAnswer) {

@@ -9,7 +9,7 @@ public struct ParquetFormat: FileFormat {
     public init() {}
 
     public var name: String { "parquet" }
-    public var optionKeys: Set<String> { [] }
+    public var optionKeys: Set<String> { [ParquetFileEncoder.compressionKey, ParquetFileEncoder.rowGroupKey] }
     public var findsRowPartsByName: Bool { true }
     public var metadataKeys: [String: DataType] { [Self.row: .variant] }
 
@@ -17,7 +17,10 @@ public struct ParquetFormat: FileFormat {
 
     public func readsWholeFiles(_ table: TableDescriptor) -> Bool { true }
 
-    public func validateFiles(_ table: TableDescriptor) throws { try Parquet.require() }
+    public func validateFiles(_ table: TableDescriptor) throws {
+        try Parquet.require()
+        _ = try ParquetFileEncoder.options(table)
+    }
 
     public func fileReader(_ path: String, table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any FileReader {
         for key in metadata where key != Self.row {
@@ -26,12 +29,14 @@ public struct ParquetFormat: FileFormat {
         return try ParquetFileReader(path, wanted: projection.map { table.schema[$0] }, wholeRows: metadata.count, metrics: metrics)
     }
 
+    public func fileEncoder(_ table: TableDescriptor) throws -> any FileEncoder { try ParquetFileEncoder(table) }
+
     public func decoder(_ table: TableDescriptor, projection: [Int], metrics: OperatorMetrics) throws -> any RecordDecoder { throw messages(table) }
 
     public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder { throw messages(table) }
 
     private func messages(_ table: TableDescriptor) -> StreamError {
-        StreamError(.validate, "table \(table.name): format 'parquet' is for files that are read", fix: "use it with the connector 'filesystem' as a source, or a table format such as 'hudi' to write",
+        StreamError(.validate, "table \(table.name): format 'parquet' is for files", fix: "use it with the connector 'filesystem'",
                     at: table.optionLocations["format"])
     }
 }

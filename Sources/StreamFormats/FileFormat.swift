@@ -10,6 +10,17 @@ public protocol FileFormat: Format {
     ///   - projection: indices into the schema, in the order in which columns are wanted.
     ///   - metadata: keys of ``Format/metadataKeys``; their columns come behind the projected ones.
     func fileReader(_ path: String, table: TableDescriptor, projection: [Int], metadata: [String], metrics: OperatorMetrics) throws -> any FileReader
+    /// Makes one file of rows with the columns of `table.schema`. Throws `.validate` for tables that cannot be written.
+    func fileEncoder(_ table: TableDescriptor) throws -> any FileEncoder
+}
+
+/// Makes the bytes of one file. One thread at a time. One that is let go of before its end leaves nothing behind.
+public protocol FileEncoder: AnyObject {
+    func write(_ batch: Batch) throws
+    /// About how long the file is so far.
+    var bytes: Int { get }
+    /// Hands out the whole file, piece by piece. No more is written.
+    func finish(_ take: (UnsafeRawBufferPointer) throws -> Void) throws
 }
 
 /// Reads the rows of one file in their order. One thread at a time.

@@ -136,7 +136,7 @@ public struct ReplicatedTable: Sendable {
     public func registration(directory: String) throws -> [Statement] {
         var options = ["connector": sink["connector"] ?? ""]
         if let path = sink["path"] { options["path"] = path.hasPrefix("/") || path.contains("://") ? path : directory + "/" + path }
-        for (key, value) in sink where key.hasPrefix("s3.") || key.hasPrefix("fs.") || key.hasPrefix("catalog-") { options[key] = value }
+        for (key, value) in sink where key.hasPrefix("s3.") || key.hasPrefix("fs.") || key.hasPrefix("catalog-") || key == "warehouse" { options[key] = value }
         var texts: [String] = []
         if let domain { texts.append("CREATE DATABASE IF NOT EXISTS \(q(domain))") }
         let name = (domain.map { q($0) + "." } ?? "") + q(table.table)

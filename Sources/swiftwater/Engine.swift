@@ -1,15 +1,19 @@
+import DeltaTable
 import FileConnectors
 import HTTPConnector
 import HudiTable
+import IcebergTable
 import KafkaConnector
 import KinesisConnector
 import OpenSearchConnector
+import ParquetFormat
 import PythonFunctions
 import RestConnector
 import RocksDBState
 import SchemaRegistry
 import SQLiteCatalog
 import StreamCore
+import StreamFormats
 import StreamRuntime
 import StreamSQL
 #if canImport(Glibc)
@@ -22,8 +26,8 @@ import Darwin
 enum Engine {
     static let connectors: [any TableConnector] = [
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), UpsertKafkaConnector(),
-        MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(),
-        RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(),
+        MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(), DeltaConnector(),
+        IcebergConnector(), RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
     private static let python = PythonFunctions()
@@ -33,6 +37,7 @@ enum Engine {
     ///   - scratch: works on copies of catalog files: nothing that is done reaches them.
     static func session(settings: [String] = [], parallelism: Int? = nil, catalogFile: String? = nil, scratch: Bool = false) throws -> SQLSession {
         SchemaRegistryFormats.register()
+        FormatFactory.register([ParquetFormat()])
         let store: any CatalogStore = try catalogFile.map { try SQLiteCatalogStore(path: $0, scratch: scratch) } ?? MemoryCatalogStore()
         let session = SQLSession(catalog: try Catalog(connectors: connectors, factories: [SQLiteCatalogFactory(scratch: scratch)], store: store))
         python.install(on: session)

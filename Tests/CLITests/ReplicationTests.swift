@@ -162,6 +162,87 @@ import Testing
         #expect(try again.objects().filter { $0["state"] as? String == "finished" }.map { $0["rows_read"] as? Int } == [0, 0, 0], "\(again)")
     }
 
+    @Test("a Kafka topic per table: topics are found by their names, also those that are made later")
+    func topics() throws {
+        let workspace = try Workspace(), judge = try Broker.shared.judge, prefix = Broker.fresh("cli-replicated")
+        func change(_ table: String, _ id: Int, _ name: String) throws {
+            try judge.produce("\(prefix).shop.\(table)", [#"{"before": null, "after": {"id": \#(id), "name": "\#(name)"}, "op": "c"}"#])
+        }
+        try judge.create("\(prefix).shop.orders", partitions: 1, settings: [:])
+        try change("orders", 1, "first")
+        try workspace.write("""
+            name: shop
+            replications:
+              shop:
+                source:
+                  connector: kafka
+                  properties.bootstrap.servers: \(try Broker.shared.bootstrap)
+                  topic: \(prefix).{schema}.{table}
+                  scan.startup.mode: earliest-offset
+                  format: debezium-json
+                defaults: {key: id, columns: {id: BIGINT}}
+                sink: {connector: hudi, path: "lake/{schema}/{table}"}
+                bounded: false
+                discovery-interval: 200 ms
+            settings:
+              checkpoint: {interval: 200 ms}
+            """, to: "shop.yaml")
+        func names(_ table: String) throws -> [String] {
+            let outcome = try workspace.run("table", "query", "lake/shop/\(table)", "SELECT name FROM t ORDER BY id", "--output", "csv")
+            return outcome.status == 0 ? Array(outcome.lines.dropFirst()) : []
+        }
+        let run = try workspace.start(["run", "shop.yaml"])
+        try eventually("the first table") { try names("orders") == ["first"] }
+        try judge.create("\(prefix).shop.items", partitions: 1, settings: [:])
+        try change("items", 7, "later")
+        try change("orders", 2, "second")
+        try eventually("both tables") { try names("orders") == ["first", "second"] && names("items") == ["later"] }
+        run.signal(SIGINT)
+        #expect(try run.end().status == 0)
+        try workspace.check(table: workspace.path("lake/shop/items"), key: "id")
+    }
+
+    @Test("tables of the other formats: read by their own readers, known to the catalog", arguments: ["delta", "iceberg"])
+    func formats(format: String) throws {
+        let workspace = try Workspace()
+        try workspace.write("""
+            name: many
+            replications:
+              many:
+                source: {connector: filesystem, path: raw, format: dms, dms.csv.header: true, dms.timestamp-column: at}
+                defaults: {key: id, columns: {id: BIGINT}, ordering: at, domain: lake}
+                sink: {connector: \(format), path: "lake/{table}"}
+            """, to: "many.yaml")
+        for table in ["a", "b"] {
+            try FileManager.default.createDirectory(atPath: workspace.path("raw/db/\(table)"), withIntermediateDirectories: true)
+            try workspace.write("at,id,v\n2024-01-01 00:00:00,1,one\n2024-01-01 00:00:00,2,two\n", to: "raw/db/\(table)/LOAD00000001.csv")
+        }
+        try workspace.ok("run", "many.yaml", "--catalog", "lake.catalog")
+        try workspace.write("Op,at,id,v\nU,2024-01-02 00:00:00,1,uno\nD,2024-01-02 00:00:00,2,two\nI,2024-01-02 00:00:00,3,three\n", to: "raw/db/a/20240102-000000000.csv")
+        let second = try workspace.ok("run", "many.yaml", "--catalog", "lake.catalog")
+        #expect(second.errors.contains("table db.a: finished, 3 rows read") && second.errors.contains("table db.b: finished, 0 rows read") && !second.errors.contains("warning"), "\(second)")
+        let code = """
+            import glob, sys
+            def rows(path):
+                if sys.argv[1] == "delta":
+                    from deltalake import DeltaTable
+                    t = DeltaTable(path).to_pyarrow_table()
+                else:
+                    from pyiceberg.table import StaticTable
+                    t = StaticTable.from_metadata(max(glob.glob(path + "/metadata/*.metadata.json"), key=lambda f: int("".join(c for c in f.rsplit("/", 1)[1].split(".")[0].split("-")[0] if c.isdigit())))).scan().to_arrow()
+                return sorted((r["id"], r["v"]) for r in t.to_pylist())
+            print(rows("lake/a"), rows("lake/b"))
+            """
+        let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? Workspace.root + "/.venv/bin/python"
+        let judged = try workspace.start(["-c", code, format], program: python).end()
+        #expect(judged.out == "[(1, 'uno'), (3, 'three')] [(1, 'one'), (2, 'two')]\n", "\(judged)")
+        let read = try workspace.ok("sql", "--catalog", "lake.catalog", "--output", "csv", "-e", "SELECT v FROM lake.a WHERE id = 3; SHOW CREATE TABLE lake.b")
+        #expect(read.out.contains("three") && read.out.contains("`id` BIGINT NOT NULL"), "\(read)")
+        #expect(try workspace.ok("table", "ddl", "lake/a", "--engine", "trino", "--database", "d").out
+            == "CALL \(format).system.register_table(schema_name => 'd', table_name => 'a', table_location => '\(workspace.path("lake/a"))');\n")
+        #expect(try workspace.ok("table", "ddl", "lake/a", "--engine", "duckdb").out.contains("\(format)_scan('"))
+    }
+
     @Test("the shipped example runs as its comments say")
     func example() throws {
         let workspace = try Workspace()

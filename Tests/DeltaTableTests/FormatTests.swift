@@ -33,7 +33,8 @@ import Testing
         try table.commit(rows)
         #expect(try table.read().canonical == rows.canonical)
         let judged = try Judge.read(folder.path)
-        #expect(judged.rows == rows.judged(schema) && judged.duckDB == 3)
+        #expect(judged.rows == rows.judged(schema))
+        #expect(judged.duckDB == 3)
         // Merged files keep them.
         rows[1] = [.int(.max), .bool(true)] + Array(repeating: .null, count: schema.count - 2)
         try table.commit([rows[1]])
@@ -80,7 +81,7 @@ import Testing
         let snapshot = try #require(try DeltaSnapshot.load(files))
         // An hour are 6 commits: what was removed before version 14 is gone from the disk.
         #expect(Set(try dataFiles(folder.path)) == Set(snapshot.files.keys).union(snapshot.removed.keys))
-        #expect(snapshot.removed.count < 20 && snapshot.removed.values.allSatisfy { $0.deletionTimestamp! > 1_790_000_000_000 + 13 * 600_000 - 600_000 })
+        #expect(snapshot.removed.count == 20 && snapshot.removed.values.allSatisfy { $0.deletionTimestamp! >= 1_790_000_000_000 + 13 * 600_000 })
         for (i, judged) in try Judge.read(folder.path, versions: Array(15...23)).enumerated() { #expect(judged.rows == versions[15 + i]) }
         for version in 15...23 { #expect(try table.read(options: ["versionAsOf": "\(version)"]).judged(table.descriptor.schema) == versions[version]) }
         let error = #expect(throws: StreamError.self) { try table.read(options: ["versionAsOf": "3"]) }
@@ -139,7 +140,7 @@ import Testing
         #expect(try files { $0.filter = [ScanPredicate(column: 2, .compares(.greaterOrEqual, .int(30)))] } == 2)
         #expect(try files { $0.filter = [ScanPredicate(column: 2, .compares(.equal, .int(12))), ScanPredicate(column: 3, .compares(.equal, .int(1_000)))] } == 2)
         #expect(try files { $0.filter = [ScanPredicate(column: 3, .compares(.greater, .int(3_000)))] } == 0)
-        #expect(try files { $0.filter = [ScanPredicate(column: 0, .compares(.less, .string("order-1")))] } == 2)
+        #expect(try files { $0.filter = [ScanPredicate(column: 0, .compares(.less, .string("order-1")))] } == 1)
         #expect(try files { $0.filter = [ScanPredicate(column: 2, .isNull)] } == 0)
     }
 

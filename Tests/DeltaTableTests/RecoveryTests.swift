@@ -88,7 +88,7 @@ import Testing
             return (0..<20).map { TestTable.row(upsert ? random.below(40) : n * 100 + $0, ["oslo", "a b"][upsert ? random.below(2) : n % 2], random.below(100), n) }
         }
         let steps: [SinkStep] = [
-            .write(subtask: 0, rows: block(1)), .checkpoint, .write(subtask: 0, rows: block(2)), .checkpointWithoutCommit, .write(subtask: 0, rows: block(3)),
+            .write(subtask: 0, rows: block(1)), .checkpoint, .write(subtask: 0, rows: block(2)), .checkpointWithoutCommit, .fail, .write(subtask: 0, rows: block(3)),
             .abortedCheckpoint, .write(subtask: 0, rows: block(4)), .checkpoint, .restart(parallelism: 1), .write(subtask: 0, rows: block(5)), .fail,
             .write(subtask: 0, rows: block(6)), .checkpoint, .wait(milliseconds: 10), .write(subtask: 0, rows: block(7)), .checkpoint, .write(subtask: 0, rows: block(8)), .finish,
         ]
@@ -117,6 +117,56 @@ import Testing
         #expect(calls > 200)
         let step = ProcessInfo.processInfo.environment["SWIFTWATER_THOROUGH"] == nil ? 17 : 1
         for call in stride(from: 0, to: calls, by: step) { _ = try run(dyingAt: call) }
+    }
+
+    @Test("random jobs that die at random calls give the rows of an undisturbed run", arguments: (1...8).map { UInt64($0) })
+    func randomJobs(seed: UInt64) throws {
+        var random = SeededGenerator(seed)
+        let upsert = seed % 4 != 0, ordered = upsert && seed % 3 == 0
+        var steps: [SinkStep] = [], blocks = 0
+        for _ in 0..<24 {
+            switch random.below(9) {
+            case 0, 1, 2, 3:
+                blocks += 1
+                let n = random.below(30)
+                steps.append(.write(subtask: 0, rows: (0..<n).map { i in
+                    // Rows of a block are newer than those before, so that the last one of a key wins either way.
+                    TestTable.row(upsert ? random.below(50) : blocks * 100 + i, ["oslo", "a b", nil][random.below(3)], random.below(1_000), blocks * 100 + i)
+                }))
+            case 4, 5: steps.append(.checkpoint)
+            case 6: steps.append(.abortedCheckpoint)
+            case 7: steps += [.checkpointWithoutCommit, [.fail, .restart(parallelism: 1)][random.below(2)]]
+            default: steps.append([.fail, .restart(parallelism: 1), .wait(milliseconds: 5_000)][random.below(3)])
+            }
+        }
+        steps.append(.finish)
+        for powerCut in [false, true] {
+            var call: Int?
+            for turn in 0..<4 {
+                let folder = try TemporaryFolder(), disk = powerCut ? try SimulatedDisk(seed: seed &+ UInt64(turn)) : nil
+                let path = (disk?.root ?? folder.path) + "/table"
+                var options = ["write.parquet.max.file.size": "6 kb", "write.parquet.small.file.limit": "4 kb", "delta.checkpointInterval": "3",
+                               "clean.retain_commits": "2", "write.task.max.size": ordered || seed % 2 == 0 ? "10" : "4 kb"]
+                if ordered { options["ordering.field"] = "ts" }
+                var table = TestTable(path, key: upsert ? ["id"] : [], partitions: ["city"], options: options)
+                var history = SinkHistory(steps: steps, schema: TestTable.orders, sink: {
+                    table.connector = DeltaConnector(host: $0)
+                    return try table.sink()
+                })
+                history.seed = seed
+                history.disk = disk
+                let reader = TestTable(path, key: upsert ? ["id"] : [], partitions: ["city"])
+                history.check = { rows in
+                    let expected = upsert ? Array(Dictionary(rows.map { ($0[0], $0) }, uniquingKeysWith: { $1 }).values) : rows
+                    let there = try LogListing(try DeltaOptions(table: reader.descriptor).files()).versions.isEmpty ? [] : try reader.read()
+                    #expect(there.canonical == expected.canonical, "seed \(seed), died at call \(call ?? -1), power cut \(powerCut)")
+                }
+                let calls = try history.run(dyingAt: call)
+                try Self.expectSettled(path, "seed \(seed), died at call \(call ?? -1)")
+                if powerCut, turn == 3, seed == 1 { #expect(try Judge.read(path).rows == (try reader.read()).judged(TestTable.orders)) }
+                call = random.below(max(calls, 1))
+            }
+        }
     }
 
     @Test("a second writer is told that there is one")

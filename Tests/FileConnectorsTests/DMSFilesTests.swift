@@ -226,5 +226,48 @@ private func source(_ table: TableDescriptor) throws -> any TableSource {
         }
         #expect(seen == 50)
     }
+
+    @Test("part files of a sink are Parquet that others read, folder by folder")
+    func sink() throws {
+        FormatFactory.register([ParquetFormat()])
+        let temporary = TemporaryDirectory()
+        let schema: Schema = [
+            Field("id", .int), Field("small", .smallint), Field("name", .string), Field("price", .decimal(precision: 20, scale: 3)), Field("at", .timestamp(3)),
+            Field("tags", .array(.string)), Field("area", .string),
+        ]
+        let table = TableDescriptor(name: "t", schema: schema, partitionKeys: ["area"], options: [
+            "connector": "filesystem", "path": temporary.path, "format": "parquet", "parquet.compression": "zstd", "parquet.row-group.rows": "7",
+        ])
+        try FilesystemConnector().validate(table)
+        let sink = try FilesystemConnector().sink(for: table, timeZone: "UTC"), context = SinkContext()
+        let writer = try sink.writer(context)
+        let rows: [[Value]] = (Int64(0)..<50).map { i -> [Value] in
+            let small: Value = i % 5 == 0 ? .null : .int(i), area: Value = .string(i % 2 == 0 ? "even" : "odd")
+            let time: Value = .int(1_700_000_000_000 + i), price: Value = .decimal(Int128(i) * 1_001)
+            return [.int(i), small, .string("name \(i), longer than twelve"), price, time, .array([.string("x"), .null]), area]
+        }
+        for i in 0..<5 { try writer.write(Batch(schema: schema, rows: Array(rows[i * 10..<i * 10 + 10]))) }
+        let committables = try writer.prepareCommit(1)
+        #expect(temporary.files().allSatisfy { $0.contains("/.") })
+        try sink.committer(context)?.commit(1, committables)
+        try writer.close()
+        #expect(Set(temporary.files().map { $0.split(separator: "/")[0] }) == ["area=even", "area=odd"])
+        let reader = try FilesystemConnector().source(for: table, scan: ScanRequest(projection: Array(schema.indices)))
+        #expect(Set(try reader.rows()) == Set(rows))
+        let result = try PythonScript.run(nil, ["-c", """
+            import sys, pyarrow.dataset as ds
+            t = ds.dataset(sys.argv[1], partitioning="hive").to_table().sort_by("id")
+            print(t.num_rows, sum(t["id"].to_pylist()), t["price"].to_pylist()[-1], t["at"].to_pylist()[0], t.schema.field("at").type, t["small"].null_count, t["area"].to_pylist()[:2])
+            """, temporary.path])
+        #expect(result.output == "50 1225 49.049 2023-11-14 22:13:20 timestamp[ms] 10 ['even', 'odd']\n", "\(result.output) \(result.errors)")
+        // What is given up leaves nothing.
+        let other = try sink.writer(SinkContext(subtask: 1))
+        try other.write(Batch(schema: schema, rows: rows))
+        other.abort()
+        #expect(temporary.files().count == 2)
+        var growing = table
+        growing.options["sink.rolling-policy.on-checkpoint"] = "false"
+        #expect(throws: StreamError.self) { try FilesystemConnector().sink(for: growing, timeZone: "UTC") }
+    }
 }
 #endif

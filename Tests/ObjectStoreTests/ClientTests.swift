@@ -228,4 +228,18 @@ import TestScripts
         other.options["s3.endpoint"] = server.endpoint.replacing("localhost", with: "127.0.0.1")
         #expect(throws: StreamError.self) { try S3Client(bucket: "lake", options: ObjectStoreOptions(other, environment: ["AWS_CA_BUNDLE": server.certificate!])).get("a") }
     }
+
+    @Test("a write that comes later than it may is refused by the store, and before that by ourselves")
+    func deadlines() throws {
+        let soon = Clock.milliseconds() + 60_000
+        #expect(try client.put("a b/ü", [1, 2], .absent(token: token()), before: soon) != nil)
+        #expect(try client.get("a b/ü") == [1, 2])
+        try server.control(["clock": 120])
+        let late = #expect(throws: StreamError.self) { try self.client.put("late", [1], .absent(token: token()), before: soon) }
+        #expect(late!.problem.contains("Request has expired"), "\(String(describing: late))")
+        try server.control(["clock": 0])
+        let over = #expect(throws: StreamError.self) { try self.client.put("late", [1], .absent(token: token()), before: Clock.milliseconds()) }
+        #expect(over?.code == .conflict && over!.problem.contains("has run out"))
+        #expect(try client.get("late") == nil)
+    }
 }

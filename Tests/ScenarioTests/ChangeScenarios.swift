@@ -287,5 +287,77 @@ import Topology
         try harness.check(table: harness.directory + "/items", key: "id")
         #expect(try Harness.independent(harness.directory + "/items", "SELECT SUM(n) FROM t") == "13")
     }
+
+    // MARK: Drift and keys
+
+    @Test("columns that come and go in DMS files come into the table by themselves")
+    func drift() throws {
+        FormatFactory.register([ParquetFormat()])
+        let harness = try Harness(), folder = harness.directory + "/in", specification = harness.directory + "/specification.json"
+        try #"""
+            {"LOAD00000001.parquet": {"columns": [["id", "int32"], ["name", "string"]], "rows": [[1, "a"], [2, "b"]]},
+             "20240101-100000000.parquet": {"columns": [["Op", "string"], ["last_update_time", "timestamp[us]"], ["id", "int32"], ["name", "string"], ["born", "date32"], ["height", "decimal(6,2)"]],
+               "rows": [["U", "2024-01-01T10:00:00", 1, "a2", "1990-02-03", "1.85"]]},
+             "20240102-100000000.parquet": {"columns": [["Op", "string"], ["last_update_time", "timestamp[us]"], ["id", "int32"], ["height", "decimal(6,2)"], ["city", "string"]],
+               "rows": [["I", "2024-01-02T10:00:00", 3, "1.70", "Rome"], ["D", "2024-01-02T10:00:01", 2, null, null]]}}
+            """#.write(toFile: specification, atomically: true, encoding: .utf8)
+        let result = try PythonScript.run("formats/write_parquet.py", [folder, specification])
+        try #require(result.status == 0, "\(result.errors)")
+        try harness.run("""
+            CREATE TABLE changes (id INT, `row` VARIANT METADATA VIRTUAL, PRIMARY KEY (id) NOT ENFORCED)
+            WITH ('connector' = 'filesystem', 'path' = '\(folder)', 'format' = 'dms', 'dms.file-format' = 'parquet', 'dms.timestamp-column' = 'last_update_time');
+            CREATE TABLE people (id INT, `row` VARIANT METADATA, PRIMARY KEY (id) NOT ENFORCED)
+            WITH ('connector' = 'hudi', 'path' = '\(harness.directory)/people', 'write.operation' = 'upsert');
+            INSERT INTO people SELECT id, `row` FROM changes
+            """)
+        let path = harness.directory + "/people"
+        try harness.check(table: path, key: "id")
+        #expect(try Harness.independent(path, "SELECT string_agg(column_name, ',' ORDER BY column_name) FROM (DESCRIBE t) WHERE column_name NOT LIKE '_hoodie%'") == "born,city,height,id,name")
+        #expect(try Harness.independent(path, "SELECT string_agg(concat_ws('|', id, COALESCE(name, '-'), COALESCE(CAST(born AS VARCHAR), '-'), CAST(height AS DOUBLE), COALESCE(city, '-')), ';' ORDER BY id) FROM t")
+            == "1|a2|1990-02-03|1.85|-;3|-|-|1.7|Rome")
+    }
+
+    @Test("a key that changes is a delete and an insert in one commit; tombstones say nothing")
+    func keyChange() throws {
+        let harness = try Harness()
+        try harness.log.createStream("changes", shards: 1)
+        try harness.put("changes", [
+            #"{"before":null,"after":{"id":1,"v":"a"},"op":"c"}"#, #"{"before":null,"after":{"id":2,"v":"b"},"op":"r"}"#, "null",
+            #"{"before":{"id":1,"v":"a"},"after":{"id":7,"v":"a"},"op":"u"}"#, #"{"before":{"id":2,"v":"b"},"after":{"id":2,"v":"c"},"op":"u"}"#, "",
+        ].map { ("k", $0) })
+        try harness.run("""
+            CREATE TABLE changes (id INT, v STRING, PRIMARY KEY (id) NOT ENFORCED)
+            WITH ('connector' = 'kinesis', 'stream' = 'changes', 'scan.stream.initpos' = 'TRIM_HORIZON', 'scan.bounded.mode' = 'latest-offset', 'format' = 'debezium-json',
+              'log.directory' = '\(harness.log.directory)');
+            CREATE TABLE t (id INT, v STRING, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = '\(harness.directory)/t', 'write.operation' = 'upsert');
+            INSERT INTO t SELECT * FROM changes
+            """)
+        #expect(Set(try harness.query("SELECT id, v FROM t")) == [[.int(7), .string("a")], [.int(2), .string("c")]])
+        try harness.check(table: harness.directory + "/t", key: "id")
+        #expect(try HudiTable.open(harness.directory + "/t").timeline.count == 1)
+    }
+
+    @Test("as SQL: the history of a Debezium topic, late and repeated, in the order of its source")
+    func deduplicationInSQL() throws {
+        let harness = try Harness()
+        try harness.log.createStream("changes", shards: 1)
+        func change(_ op: String, _ time: Int, _ id: Int, _ v: String?) -> String {
+            let image = v.map { #"{"id":\#(id),"v":"\#($0)"}"# } ?? "null", old = #"{"id":\#(id),"v":"?"}"#
+            return #"{"before":\#(op == "c" ? "null" : old),"after":\#(image),"source":{"ts_ms":\#(time)},"op":"\#(op)"}"#
+        }
+        try harness.put("changes", [
+            change("c", 1, 1, "a"), change("u", 5, 1, "newest"), change("u", 3, 1, "late"), change("u", 5, 1, "newest"),
+            change("c", 1, 2, "b"), change("d", 9, 2, nil), change("u", 4, 2, "older than the delete"), change("c", 2, 3, "c"),
+        ].map { ("k", $0) })
+        try harness.run("""
+            CREATE TABLE changes (id INT, v STRING, op STRING METADATA VIRTUAL, changed TIMESTAMP_LTZ(3) METADATA FROM 'source.timestamp' VIRTUAL, `position` STRING METADATA FROM 'sequence-number' VIRTUAL)
+            WITH ('connector' = 'kinesis', 'stream' = 'changes', 'scan.stream.initpos' = 'TRIM_HORIZON', 'scan.bounded.mode' = 'latest-offset', 'format' = 'debezium-json',
+              'debezium-json.changelog-mode' = 'append', 'log.directory' = '\(harness.log.directory)');
+            CREATE TABLE t (id INT, v STRING, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = '\(harness.directory)/t', 'write.operation' = 'upsert');
+            INSERT INTO t SELECT id, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY changed DESC, `position` DESC) AS n FROM changes) WHERE n = 1 AND op <> 'D'
+            """)
+        #expect(Set(try harness.query("SELECT id, v FROM t")) == [[.int(1), .string("newest")], [.int(3), .string("c")]])
+        try harness.check(table: harness.directory + "/t", key: "id")
+    }
 }
 #endif

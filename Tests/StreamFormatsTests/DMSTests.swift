@@ -62,4 +62,24 @@ import Testing
         let append = try decoder(["dms.file-format": "json", "dms.changelog-mode": "append"], metadata: ["op"])
         #expect(try texts(append, "x.json", #"{"Op":"D","id":1}"#) == [#"+I 1|null|null|"D""#])
     }
+
+    @Test("messages of streams: data and metadata; what tells of definitions gives no rows")
+    func envelopes() throws {
+        let decoder = try decoder(["dms.file-format": "json", "dms.json.envelope": "true"], metadata: ["timestamp", "op", "row"])
+        let messages = [
+            #"{"data":{"id":1,"name":"a","amount":2},"metadata":{"timestamp":"2024-01-02T03:04:05.5Z","record-type":"data","operation":"load","table-name":"t"}}"#,
+            #"{"metadata":{"timestamp":"2024-01-02T03:04:05Z","record-type":"control","operation":"create-table"}}"#,
+            #"{"data":{"id":1,"name":"b","extra":true},"metadata":{"timestamp":"2024-01-02T03:04:06Z","record-type":"data","operation":"update"}}"#,
+            #"{"data":{"id":1},"metadata":{"record-type":"data","operation":"delete"}}"#,
+        ]
+        let (rows, records, batch) = try decoder.messages(messages.map { Array($0.utf8) })
+        #expect((0..<3).map { batch.kind(atPhysical: $0) } == [.insert, .updateAfter, .delete] && records == [0, 2, 3])
+        #expect(rows.map { Array($0.prefix(5)) } == [
+            [.int(1), .string("a"), .decimal(200), .int(1_704_164_645_500_000), .string("I")], [.int(1), .string("b"), .null, .int(1_704_164_646_000_000), .string("U")],
+            [.int(1), .null, .null, .null, .string("D")],
+        ])
+        guard case .binary(let bytes) = rows[1][5] else { throw StreamError(.runtime, "\(rows[1])") }
+        #expect(bytes.withUnsafeBytes { VariantJSON.text(Variant($0)) } == #"{"extra":true,"id":1,"name":"b"}"#)
+        #expect(failure { _ = try decoder.messages([Array(#"{"data":{"id":1},"metadata":{"operation":"merge"}}"#.utf8)]) }.contains("\"merge\" and not I, U or D"))
+    }
 }

@@ -236,7 +236,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("nam: x\n", "t.yaml:1:1: unknown key \"nam\" in the topology\n    nam: x\n    ^\nFix: write \"name\"."),
             (
                 "zzz: x\n",
-                "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline, delivery-streams."
+                "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline, delivery-streams, replications."
             ),
             (
                 "- a\n",
@@ -421,6 +421,12 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ),
             ("- {name: s, sql: SELECT 1, into: []}", "into is empty", "name at least one, or remove the line"),
             ("- {name: a, sql: SELECT 1, into: b}", "there are two tables, views or steps named \"a\", the first in line 2", "rename one"),
+            ("- {name: s, transform: flatten, from: a, into: b}", "step s has no column", "add column: to it"),
+            ("- {name: s, transform: flatten, from: a, column: v, depth: 0, into: b}", "depth of step s is not a number of levels", "write how many names may be joined, at least 1"),
+            ("- {name: s, transform: flatten, from: a, column: v, lists: jsn, into: b}", "lists: jsn is none of json, index, keep", "write \"json\""),
+            ("- {name: s, transform: deduplicate, from: a, keys: id, into: b, columns: [id]}", "step s has no order-by", "add order-by: to it"),
+            ("- {name: s, transform: deduplicate, from: a, keys: id, order-by: ts, into: b}", "step s has no columns", "add columns: to it"),
+            ("- {name: s, transform: deduplicate, from: a, keys: id, order-by: ts, columns: [id], keep: all, into: b}", "keep: all is none of last, first", nil),
             (
                 "- {name: s, sql: SELECT 1; DROP TABLE b, into: b}", "expected the end of the text, found \"DROP\"",
                 "write one statement only"

@@ -115,6 +115,15 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
         guard !FileListing.isGlob(plan.path) else {
             throw TableOptions(table).error("path", "is a pattern, which cannot be written to", fix: "set 'path' to a directory")
         }
+        var makeFileEncoder: (@Sendable () throws -> any FileEncoder)?
+        if let whole = plan.format as? any FileFormat, whole.readsWholeFiles(plan.files) {
+            guard plan.rolling.onCheckpoint else {
+                throw TableOptions(table).error("sink.rolling-policy.on-checkpoint", "is 'false', but files of format '\(plan.formatName)' cannot go on after a checkpoint",
+                                                fix: "leave the option out")
+            }
+            _ = try whole.fileEncoder(plan.files)
+            makeFileEncoder = { [files = plan.files] in try whole.fileEncoder(files) }
+        }
         return FilesystemSink(
             directory: plan.path.count > 1 && plan.path.hasSuffix("/") ? String(plan.path.dropLast()) : plan.path, extension_: plan.formatName,
             acceptsChanges: plan.format.producesChanges, schema: table.schema,
@@ -123,7 +132,7 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
             delivery: plan.delivery, makeEncoder: { [files = plan.files, delivery = plan.delivery, host] in
                 if let delivery, case .errors = delivery.use { return ErrorRecordEncoder(files.schema, errorCode: delivery.errorCode, now: host.now) }
                 return try FormatFactory.encoder(for: files)
-            }, host: host)
+            }, makeFileEncoder: makeFileEncoder, host: host)
     }
 }
 

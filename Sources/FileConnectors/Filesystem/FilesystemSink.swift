@@ -25,7 +25,10 @@ struct FilesystemSink: TableSink {
     var distributionKeys: [Int]
     /// Files are those of a delivery stream.
     var delivery: FilesystemDelivery?
+    /// Encodes the records of all files.
     var makeEncoder: @Sendable () throws -> any RecordEncoder
+    /// Encodes one file, of a format that makes files as a whole; nil = files are records one behind the other.
+    var makeFileEncoder: (@Sendable () throws -> any FileEncoder)?
     var host: StreamCore.Host
     /// Told of the partitions that a commit made visible.
     var registering: (@Sendable ([TablePartition]) throws -> Void)?
@@ -37,7 +40,7 @@ struct FilesystemSink: TableSink {
 
     func writer(_ context: SinkContext) throws -> any SinkWriter {
         try host.createDirectories(directory)
-        return try FileSinkWriter(self, encoder: makeEncoder(), context)
+        return try FileSinkWriter(self, encoder: makeFileEncoder == nil ? makeEncoder() : nil, context)
     }
 
     func committer(_ context: SinkContext) throws -> (any SinkCommitter)? {
@@ -70,7 +73,8 @@ struct FilesystemSink: TableSink {
 
 final class FileSinkWriter: SinkWriter {
     private let sink: FilesystemSink
-    private let encoder: any RecordEncoder
+    /// nil when each file has an encoder of its own.
+    private let encoder: (any RecordEncoder)?
     private let subtask: Int
     private let metrics: OperatorMetrics
     private let namePrefix: String
@@ -98,7 +102,7 @@ final class FileSinkWriter: SinkWriter {
     /// More partitions than this at a time make more, smaller files.
     private static let openMax = 128
 
-    init(_ sink: FilesystemSink, encoder: any RecordEncoder, _ context: SinkContext) throws {
+    init(_ sink: FilesystemSink, encoder: (any RecordEncoder)?, _ context: SinkContext) throws {
         self.sink = sink
         self.encoder = encoder
         subtask = context.subtask
@@ -178,7 +182,8 @@ final class FileSinkWriter: SinkWriter {
         uses += 1
         part.lastUse = uses
         part.touch(now)
-        try encoder.encode(batch, into: &part.bytes)
+        try part.encoder?.write(batch)
+        try encoder?.encode(batch, into: &part.bytes)
         if part.bytes.count >= Self.flushBytes { try part.flush(metrics) }
         if part.size >= sink.rolling.bytes { try finish(part) }
     }
@@ -194,7 +199,7 @@ final class FileSinkWriter: SinkWriter {
             data.selection = Selection(rows)
             scratch.removeAll()
             ends.removeAll(keepingCapacity: true)
-            try encoder.encode(data, into: &scratch, ends: &ends)
+            try encoder?.encode(data, into: &scratch, ends: &ends)
             var begin = 0
             for (i, end) in ends.enumerated() {
                 let part: PartFile
@@ -252,7 +257,8 @@ final class FileSinkWriter: SinkWriter {
         count += 1
         unsynced.insert(part.folder)
         if knownFolders.insert(folder).inserted { noteParents(of: part.folder) }
-        encoder.startFile(into: &part.bytes)
+        encoder?.startFile(into: &part.bytes)
+        part.encoder = try sink.makeFileEncoder?()
         parts[folder] = part
         return part
     }
@@ -268,6 +274,13 @@ final class FileSinkWriter: SinkWriter {
     }
 
     private func finish(_ part: PartFile) throws {
+        if let encoder = part.encoder {
+            part.encoder = nil
+            try encoder.finish { piece in
+                part.bytes.append(piece)
+                if part.bytes.count >= Self.flushBytes { try part.flush(metrics) }
+            }
+        }
         try part.flush(metrics)
         try part.end()
         if sink.delivery?.compression == .gzip {

@@ -77,6 +77,8 @@ final class PartFile {
     private var fd: Int32
     var bytes = EncodedBytes(capacity: 1 << 16)
     private var written: Int
+    /// Makes the file, where the format makes files as a whole.
+    var encoder: (any FileEncoder)?
     /// For choosing which to end when too many are open.
     var lastUse = 0
     /// A checkpoint that may be resumed from knows the file.
@@ -127,7 +129,7 @@ final class PartFile {
         fd = -1
     }
 
-    var size: Int { written + bytes.count }
+    var size: Int { written + bytes.count + (encoder?.bytes ?? 0) }
 
     func touch(_ now: Int64) { note.lastWrite = now }
 

@@ -5,9 +5,10 @@ import StreamSQL
 
 struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "table", abstract: "Look at a Hudi table: show, timeline, files, query, diff.",
-        discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self])
+        commandName: "table",
+        abstract: "Look at a lake table and keep it in order: show, timeline, files, query, diff, ddl, clean, cluster, rollback, savepoint, restore.",
+        discussion: "Tables of Hudi, Delta and Iceberg can be shown and queried. Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
+        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self] + maintenance)
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -17,6 +18,7 @@ struct TableCommand: ParsableCommand {
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
+            if let table = try OpenTable.open(path) { return table.show(json: output.format == .json) }
             let table = try HudiTable.open(path)
             let files = Dictionary(grouping: try table.baseFiles, by: \.partition), rows = try table.rowCount
             let partitions = table.partitions.map { (name: $0, files: files[$0] ?? []) }
@@ -49,6 +51,7 @@ struct TableCommand: ParsableCommand {
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
+            if let table = try OpenTable.open(path) { return table.showTimeline(json: output.format == .json) }
             let timeline = try HudiTable.open(path).timeline
             if output.format == .json {
                 for t in timeline {
@@ -73,18 +76,28 @@ struct TableCommand: ParsableCommand {
                 """)
         @Argument(help: "Directory of the table.") var path: String
         @Argument(help: "A query; left out, the first 20 rows.") var query = "SELECT * FROM t LIMIT 20"
-        @Option(name: .customLong("as-of"), help: "An instant, or a time in UTC: '2026-01-31 12:00:00'.") var asOf: String?
+        @Option(name: .customLong("as-of"), help: "An instant, or a time in UTC: '2026-01-31 12:00:00'; a version or snapshot id of a Delta or Iceberg table.") var asOf: String?
         @Option(help: "Only rows that were written after this instant or time in UTC, or earliest.") var from: String?
         @Option(help: "Only rows that were written until this instant or time in UTC, as they were then.") var to: String?
         @Option(name: .customLong("output"), help: "table, csv or json.") var output: OutputFormat = .table
 
         func run() throws {
-            let table = try HudiTable.open(path)
             let session = try Engine.session()
             let reading = [("read.as-of-instant", asOf), ("read.start-commit", from), ("read.end-commit", to)].compactMap { key, value in value.map { (key, $0) } }
-            let names = table.name == "t" ? ["t"] : ["t", table.name]
-            for name in names {
-                let script = Self.definition(of: table, as: name, reading)
+            let own: String, make: (String) -> String
+            if let table = try OpenTable.open(path, asOf: asOf) {
+                guard from == nil, to == nil else {
+                    throw StreamError(.validate, "\(path) is a \(table.connector) table: --from and --to are for Hudi tables", fix: "read it as of a version with --as-of")
+                }
+                own = table.name
+                make = { Self.definition(table.schema, table.partitionFields, as: $0, [("connector", table.connector)] + table.options) }
+            } else {
+                let table = try HudiTable.open(path)
+                own = table.name
+                make = { Self.definition(table.schema, table.partitionFields, as: $0, [("connector", "hudi"), ("path", table.path)] + reading) }
+            }
+            for name in own == "t" ? ["t"] : ["t", own] {
+                let script = make(name)
                 for statement in try SQLParser(text: script, file: nil).parseScript() { _ = try session.execute(statement) }
             }
             let runner = ScriptRunner(session: session)
@@ -93,14 +106,13 @@ struct TableCommand: ParsableCommand {
             try runner.run(try SQLParser(text: query, file: nil).parseScript(), name: nil)
         }
 
-        /// The CREATE TABLE statement that reads the table at its path.
-        private static func definition(of table: HudiTable, as name: String, _ options: [(String, String)]) -> String {
+        /// The CREATE TABLE statement that reads a table.
+        private static func definition(_ schema: Schema, _ partitionFields: [String], as name: String, _ options: [(String, String)]) -> String {
             func quoted(_ name: String) -> String { "`" + name.replacing("`", with: "``") + "`" }
             func text(_ value: String) -> String { "'" + value.replacing("'", with: "''") + "'" }
-            let columns = table.schema.map { "\(quoted($0.name)) \($0.type)" }.joined(separator: ", ")
-            let partitions = table.partitionFields.isEmpty ? "" : "PARTITIONED BY (" + table.partitionFields.map(quoted).joined(separator: ", ") + ") "
-            return "CREATE TABLE \(quoted(name)) (\(columns)) \(partitions)WITH ('connector' = 'hudi', 'path' = \(text(table.path))"
-                + options.map { ", \(text($0)) = \(text($1))" }.joined() + ")"
+            let columns = schema.map { "\(quoted($0.name)) \($0.type)" }.joined(separator: ", ")
+            let partitions = partitionFields.isEmpty ? "" : "PARTITIONED BY (" + partitionFields.map(quoted).joined(separator: ", ") + ") "
+            return "CREATE TABLE \(quoted(name)) (\(columns)) \(partitions)WITH (" + options.map { "\(text($0)) = \(text($1))" }.joined(separator: ", ") + ")"
         }
     }
 }

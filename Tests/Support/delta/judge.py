@@ -26,7 +26,7 @@ def plain(value):
     if isinstance(value, datetime.date):
         return (value - EPOCH.date()).days
     if isinstance(value, decimal.Decimal):
-        return str(value)
+        return format(value, "f")
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, float) and value != value:
@@ -39,7 +39,7 @@ def plain(value):
 
 
 def text(row):
-    return json.dumps([plain(v) for v in row])
+    return json.dumps([plain(v) for v in row], ensure_ascii=False)
 
 
 def read(path, version):

@@ -35,7 +35,7 @@ with tempfile.TemporaryDirectory() as copy:
             with open(path, "wb") as out:
                 out.write(client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
     paths = [os.path.join(copy, path) for path in listed]
-    count = duckdb.sql("select count(*) from read_parquet($paths)", params={"paths": paths}).fetchone()[0] if paths else 0
+    count = duckdb.sql("select count(*) from read_parquet($paths)", params={"paths": paths}).fetchall()[0][0] if paths else 0
     checker = os.path.join(os.path.dirname(__file__), "..", "hudi", "check_table.py")
     check = subprocess.run([sys.executable, checker, copy], capture_output=True, text=True, env={k: v for k, v in os.environ.items() if not k.startswith("AWS_")})
 print(json.dumps({"hudi": rows.num_rows, "duckdb": count, "check": check.stdout.strip() + " " + check.stderr.strip()[:500],

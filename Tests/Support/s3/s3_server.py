@@ -7,9 +7,10 @@ Prints the port, with --tls also the file of its certificate. Around moto:
 - faults: `POST /_control` with {"drop": "PutObject", "key": "part of the key", "times": 1} carries the next such requests out and closes the connection
   without an answer; "refuse" instead of "drop" answers 503 SlowDown without carrying them out. {"reset": true} forgets faults and counts,
   {"objects": ["key"]} makes objects, {"delete": "key"} deletes one;
-  {"die": n} carries n more requests out, the last one without an answer, and none after that until {"die": null}.
+  {"die": n} carries n more requests out, the last one without an answer, and none after that until {"die": null}, {"clock": s} looks at requests that many seconds later.
 `GET /_control` answers {"counts": {...}, "log": [...], "dropped": n, "connections": n} as JSON.
 """
+import datetime
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import ssl
 import sys
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -58,10 +60,18 @@ class Server:
 
     def reset(self):
         self.counts, self.log, self.faults, self.dropped, self.connections = {}, [], [], 0, set()
-        self.life = None
+        self.life, self.clock = None, 0
 
     def signature_problem(self, environ, body):
         given = environ.get("HTTP_AUTHORIZATION", "")
+        names = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        query = environ.get("QUERY_STRING", "")
+        if "X-Amz-Signature" in names:
+            given = f"AWS4-HMAC-SHA256 Credential={names['X-Amz-Credential']}, SignedHeaders={names['X-Amz-SignedHeaders']}, Signature={names['X-Amz-Signature']}"
+            query = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
+            signed_at = datetime.datetime.strptime(names["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
+            if time.time() + self.clock > signed_at + int(names["X-Amz-Expires"]):
+                return refusal("403 Forbidden", "AccessDenied", "Request has expired")
         match = re.match(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d+)/([^/]+)/s3/aws4_request, ?SignedHeaders=([^,]+), ?Signature=(\w+)", given)
         if not match:
             return refusal("403 Forbidden", "AccessDenied", "the request is not signed")
@@ -73,14 +83,14 @@ class Server:
             headers[name] = environ.get({"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}.get(name, "HTTP_" + name.upper().replace("-", "_")), "")
         url = "http://" + environ["HTTP_HOST"] + environ["REQUEST_URI"]
         request = AWSRequest(method=environ["REQUEST_METHOD"], url=url.split("?")[0], headers=headers, data=body,
-                             params=parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-        request.context["timestamp"] = headers.get("x-amz-date", "")
+                             params=parse_qsl(query, keep_blank_values=True))
+        request.context["timestamp"] = headers.get("x-amz-date") or names.get("X-Amz-Date", "")
         auth = S3SigV4Auth(Credentials(ACCESS_KEY, SECRET), "s3", region)
         # Exactly the headers that were signed, and the hash that the request names.
         canonical = "\n".join([
             request.method, quote(unquote(environ["REQUEST_URI"].split("?")[0]), safe="/-_.~"),
             auth.canonical_query_string(request), "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers)), ";".join(sorted(headers)),
-            headers.get("x-amz-content-sha256", "")])
+            headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")])
         to_sign = auth.string_to_sign(request, canonical)
         if auth.signature(to_sign, request) != signature:
             return refusal("403 Forbidden", "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
@@ -99,6 +109,7 @@ class Server:
                 s3_backends["123456789012"]["aws"].put_object("lake", key, b"x")
             if "delete" in order:
                 s3_backends["123456789012"]["aws"].delete_object("lake", order["delete"])
+            self.clock = order.get("clock", self.clock)
             if "die" in order:
                 self.life = order["die"]
             for kind in ("drop", "refuse"):

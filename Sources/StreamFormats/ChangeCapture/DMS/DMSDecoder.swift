@@ -9,11 +9,13 @@ final class DMSDecoder: RecordDecoder {
     private let records: any EnvelopeDecoder
     private let csv: CSVRecordDecoder?
     private let options: DMSOptions
+    private let layout: DMSLayout
     private let changes: DMSRows
     private let metrics: OperatorMetrics
 
     init(_ layout: DMSLayout, _ options: DMSOptions, metrics: OperatorMetrics) throws {
         self.options = options
+        self.layout = layout
         self.metrics = metrics
         changes = DMSRows(layout, options)
         let wanted = try WholeRecord.schema(layout.inner, layout.projection, layout.hasWhole ? [WholeRecord.key] : [], format: "dms")
@@ -24,7 +26,9 @@ final class DMSDecoder: RecordDecoder {
         case .json:
             var json = JSONOptions()
             json.ignoreParseErrors = options.ignoreErrors
-            records = try JSONRecordDecoder(schema: wanted.schema, projection: wanted.projection, options: json, metrics: metrics)
+            records = options.hasEnvelope
+                ? try JSONRecordDecoder(schema: layout.envelope, projection: [0, 1], options: json, metrics: metrics)
+                : try JSONRecordDecoder(schema: wanted.schema, projection: wanted.projection, options: json, metrics: metrics)
             csv = nil
         case .parquet:
             throw StreamError(.validate, "table \(options.table.name): '\(DMSFormat.prefix)file-format' = 'parquet' is for files, not for messages",
@@ -50,18 +54,27 @@ final class DMSDecoder: RecordDecoder {
     }
 
     func decode(chunk: Buffer, range: Range<Int>, isLast: Bool, maxRows: Int) throws -> (batch: Batch?, consumed: Int) {
-        let (found, consumed) = try records.decode(chunk: chunk, range: range, isLast: isLast, maxRows: maxRows)
-        guard let found else { return (nil, consumed) }
+        let (read, consumed) = try records.decode(chunk: chunk, range: range, isLast: isLast, maxRows: maxRows)
+        guard let read else { return (nil, consumed) }
+        let (found, recordOf) = unwrapped(read)
         let (batch, _, unknown) = changes.changes(found)
-        try report(unknown, found, chunk, { records.spans[$0] }, nil)
+        try report(unknown, found, chunk, { row in records.spans[recordOf.map { Int($0[row]) } ?? row] }, nil)
         return (batch.count == 0 ? nil : batch, consumed)
     }
 
     func decode(records ranges: [Range<Int>], in chunk: Buffer) throws -> (batch: Batch, recordOfRow: [Int32]) {
-        let (found, message) = try records.decode(records: ranges, in: chunk)
+        let (read, messageOf) = try records.decode(records: ranges, in: chunk)
+        let (found, recordOf) = unwrapped(read)
+        let message = recordOf.map { $0.map { messageOf[Int($0)] } } ?? messageOf
         let (batch, rowOf, unknown) = changes.changes(found)
         try report(unknown, found, chunk, { ranges[Int(message[$0])] }, message)
         return (batch, rowOf.map { $0.map { message[Int($0)] } } ?? message)
+    }
+
+    private func unwrapped(_ batch: Batch) -> (Batch, rowOf: [Int32]?) {
+        guard options.hasEnvelope else { return (batch, nil) }
+        let (found, rows) = layout.unwrapped(batch)
+        return (found, rows)
     }
 
     private func report(_ unknown: [Int], _ found: Batch, _ chunk: Buffer, _ span: (Int) -> Range<Int>, _ message: [Int32]?) throws {

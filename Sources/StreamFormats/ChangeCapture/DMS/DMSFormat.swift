@@ -44,8 +44,11 @@ public struct DMSFormat: FileFormat {
         return try DMSDecoder(layout, options, metrics: metrics)
     }
 
-    public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder {
-        throw StreamError(.validate, "table \(table.name): format '\(name)' is read only", fix: "write with 'csv', 'json' or a table format",
+    public func encoder(_ table: TableDescriptor) throws -> any RecordEncoder { throw readOnly(table) }
+    public func fileEncoder(_ table: TableDescriptor) throws -> any FileEncoder { throw readOnly(table) }
+
+    private func readOnly(_ table: TableDescriptor) -> StreamError {
+        StreamError(.validate, "table \(table.name): format '\(name)' is read only", fix: "write with 'csv', 'json' or a table format",
                           at: table.optionLocations["format"])
     }
 }
@@ -64,6 +67,8 @@ struct DMSOptions {
     /// Files of the full load have the Op column, too: in CSV without a header that does not show.
     let fullLoadHasOp: Bool
     let ignoreErrors: Bool
+    /// Messages are `{"data": {...}, "metadata": {"operation": ...}}`, as DMS sends them to streams.
+    let hasEnvelope: Bool
     var csv = CSVOptions()
     let table: TableDescriptor
 
@@ -71,7 +76,7 @@ struct DMSOptions {
 
     static let keys: Set<String> = Set([
         "file-format", "changelog-mode", "op-column", "timestamp-column", "full-load.prefix", "full-load.op-column", "ignore-parse-errors", "csv.header",
-        "csv.field-delimiter", "csv.quote-character", "csv.escape-character", "csv.null-literal", "csv.timestamp-position",
+        "csv.field-delimiter", "csv.quote-character", "csv.escape-character", "csv.null-literal", "csv.timestamp-position", "json.envelope",
     ].map { DMSFormat.prefix + $0 })
 
     init(_ table: TableDescriptor) throws {
@@ -86,6 +91,10 @@ struct DMSOptions {
         fullLoadPrefix = options.string(Self.fullLoadPrefixKey) ?? Self.fullLoadPrefix
         fullLoadHasOp = try options.bool(key("full-load.op-column"))
         ignoreErrors = try options.bool(key("ignore-parse-errors"))
+        hasEnvelope = try options.bool(key("json.envelope"))
+        guard !hasEnvelope || fileFormat == .json else {
+            throw options.error("option '\(key("json.envelope"))' is true, but the format is \(fileFormat.rawValue)", fix: "set '\(key("file-format"))' = 'json'", key: key("json.envelope"))
+        }
         if let character = try options.character(key("csv.field-delimiter")) { csv.delimiter = character }
         if let character = try options.character(key("csv.quote-character")) { csv.quote = character }
         csv.escape = try options.character(key("csv.escape-character"))
@@ -120,8 +129,39 @@ struct DMSLayout {
     /// For each output column, where it is in the projection.
     let outputs: [Output]
     let hasWhole: Bool
+    let hasEnvelope: Bool
     /// Where whole records are in the projection.
     var whole: Int { projection.count }
+
+    /// The fields of messages that are envelopes.
+    let envelope: Schema
+
+    /// The columns that are read, out of envelopes, and which of them they are: not those that tell of a table's definition.
+    func unwrapped(_ found: Batch) -> (Batch, rowOf: [Int32]) {
+        let tells = found.columns[0].children, data = found.columns[1]
+        let ops = ColumnBuilder(type: .string, capacity: found.physicalCount)
+        var rowOf: [Int32] = []
+        for row in 0..<found.physicalCount {
+            if tells[1].isValid(row), tells[1].bytes(at: row).elementsEqual("control".utf8) { continue }
+            rowOf.append(Int32(truncatingIfNeeded: row))
+            guard tells[0].isValid(row) else {
+                ops.append(string: "none")
+                continue
+            }
+            let word = String(decoding: tells[0].bytes(at: row), as: UTF8.self)
+            ops.append(string: ["insert": "I", "load": "I", "update": "U", "delete": "D"][word] ?? word)
+        }
+        let last = hasWhole ? data.children.count - 1 : data.children.count
+        var parts = Array(data.children.prefix(last))
+        if projection.count > 1 + last { parts += [Column](repeating: tells[2], count: projection.count - 1 - last) }
+        if hasWhole { parts.append(data.children[last]) }
+        if rowOf.count < found.physicalCount {
+            parts = rowOf.withUnsafeBufferPointer { rows in
+                parts.map { part in rows.baseAddress.map { part.gather($0, count: rows.count) } ?? ColumnBuilder(type: part.type).finish() }
+            }
+        }
+        return (Batch(columns: [ops.finish()] + parts, physicalCount: rowOf.count), rowOf)
+    }
 
     enum Output { case column(Int), op, timestamp(Int?), whole }
 
@@ -140,12 +180,19 @@ struct DMSLayout {
         copy.optionLocations = [:]
         inner = copy
         var places = [0] + wanted.map { before.count + $0 }
+        hasEnvelope = options.hasEnvelope
         var outputs: [Output] = wanted.indices.map { .column(1 + $0) }
         for key in metadata {
             switch key {
             case "op": outputs.append(.op)
             case WholeRecord.key: outputs.append(.whole)
             case "timestamp":
+                if hasEnvelope {
+                    // Not read by its place: see ``envelope``.
+                    outputs.append(.timestamp(places.count))
+                    places.append(0)
+                    continue
+                }
                 guard let name = options.timestampColumn, let column = schema.firstIndex(where: { $0.name == name }) else {
                     throw StreamError(.validate, "table \(table.name): metadata 'timestamp' needs the name of the column that holds it",
                                       fix: "set '\(DMSFormat.prefix)timestamp-column', for example to 'last_update_time'")
@@ -158,6 +205,8 @@ struct DMSLayout {
         }
         self.outputs = outputs
         self.projection = places
+        let image = wanted.map { Field(table.schema[$0].name, table.schema[$0].type) } + (metadata.contains(WholeRecord.key) ? [WholeRecord.field] : [])
+        envelope = [Field("metadata", .row([Field("operation", .string), Field("record-type", .string), Field("timestamp", .string)])), Field("data", .row(image))]
         hasWhole = metadata.contains(WholeRecord.key)
     }
 }

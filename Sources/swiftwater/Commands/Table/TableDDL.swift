@@ -26,7 +26,7 @@ extension TableCommand {
 
         func run() throws {
             let folder = path.hasSuffix("/") && path.count > 1 ? String(path.dropLast()) : path
-            let root = URL(fileURLWithPath: folder).standardizedFileURL.path
+            let root = folder.contains("://") ? folder : URL(fileURLWithPath: folder).standardizedFileURL.path
             let place = location.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? root
             if !Host.exists(root + "/.hoodie") {
                 let own = name ?? URL(fileURLWithPath: root).lastPathComponent
@@ -39,7 +39,7 @@ extension TableCommand {
             case .athena: print(ddl.hive())
             case .trino: print(ddl.trino())
             case .spark: print(ddl.spark())
-            case .duckdb: print(ddl.duckDB())
+            case .duckdb: print(try ddl.duckDB())
             }
         }
     }
@@ -118,7 +118,7 @@ struct HudiDDL {
         text += "CREATE TABLE IF NOT EXISTS \(full("`")) (\n" + columns.joined(separator: ",\n") + "\n)\nUSING hudi\n"
         if !partitions.isEmpty { text += "PARTITIONED BY (\(table.partitionFields.map { quoted($0, "`") }.joined(separator: ", ")))\n" }
         var properties = [("primaryKey", table.recordKeyFields.joined(separator: ","))]
-        if let ordering = table.orderingField { properties.append(("preCombineField", ordering)) }
+        if !table.orderingFields.isEmpty { properties.append(("preCombineField", table.orderingFields.joined(separator: ","))) }
         properties.append(("type", "cow"))
         // An engine that upgrades the table locks the others out.
         properties += [("hoodie.write.table.version", "\(table.version)"), ("hoodie.write.auto.upgrade", "false")]
@@ -127,13 +127,14 @@ struct HudiDDL {
     }
 
     /// A view over the files that are live now; types and columns are those of the table, whatever older files lack.
-    func duckDB() -> String {
+    func duckDB() throws -> String {
         var text = database.map { "CREATE SCHEMA IF NOT EXISTS \(quoted($0, "\""));\n" } ?? ""
         let columns = Self.metaColumns.map { "CAST(NULL AS VARCHAR) AS \(quoted($0, "\""))" }
             + table.schema.map { "CAST(NULL AS \(EngineType.duckDB($0.type))) AS \(quoted($0.name, "\""))" }
         text += "CREATE OR REPLACE VIEW \(full("\"")) AS\nSELECT " + columns.joined(separator: ", ") + " WHERE false"
-        guard !table.baseFiles.isEmpty else { return text + ";" }
-        let files = table.baseFiles.map(\.path).sorted().map { "  \(literal(location + "/" + $0))" }
+        let live = try table.baseFiles
+        guard !live.isEmpty else { return text + ";" }
+        let files = live.map(\.path).sorted().map { "  \(literal(location + "/" + $0))" }
         return text + "\nUNION ALL BY NAME\nSELECT * FROM read_parquet([\n" + files.joined(separator: ",\n") + "\n], union_by_name = true, hive_partitioning = false);"
     }
 }
