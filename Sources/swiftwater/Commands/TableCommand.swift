@@ -5,9 +5,9 @@ import StreamSQL
 
 struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "table", abstract: "Look at a Hudi table: show, timeline, files, query, diff.",
+        commandName: "table", abstract: "Look at a Hudi table: show, timeline, files, query, diff, verify, schema.",
         discussion: "Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self])
+        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self, Verify.self, SchemaOf.self])
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
