@@ -41,7 +41,7 @@ import Testing
         try harness.check(table: path, key: "id")
         #expect(try Harness.independent(path, "SELECT COUNT(*) FROM t WHERE city = 'oslo'") == "\(try harness.query("SELECT COUNT(*) FROM orders WHERE city = 'oslo'")[0][0])".filter(\.isNumber))
         try harness.run("DELETE FROM orders")
-        #expect(try harness.query("SELECT COUNT(*) FROM orders") == [[.int(0)]])
+        #expect(try harness.query("SELECT id FROM orders").isEmpty)
     }
 
     @Test("what would lose rows or values is refused")
