@@ -105,9 +105,12 @@ import Testing
         try keep("clustering, cleaned", new + more + rest, shows: new + more + rest)
         for ((moment, shows), answers) in zip(zip(album.moments, shown), try album.ask()) {
             #expect(answers.newest.rows == Self.texts(shows), "\(moment.what): \(answers.newest.error ?? "")")
-            // Daft cannot read the table while the files of its newest plain commit are gone.
-            if answers.daft.error == nil { #expect(answers.daft.rows == Self.texts(shows), "\(moment.what)") }
-            #expect((answers.daft.error == nil) == !["overwrite, cleaned", "clustering, cleaned"].contains(moment.what), "\(moment.what): \(answers.daft.error ?? "")")
+            // Daft takes the columns from the newest plain commit, and cannot read the table once that one's files are gone.
+            if moment.what == "clustering, cleaned" {
+                #expect(answers.daft.error != nil)
+            } else {
+                #expect(answers.daft.rows == Self.texts(shows), "\(moment.what): \(answers.daft.error ?? "")")
+            }
         }
         try table.commit([MaintenanceTests.row(300, "oslo", 4)])
         let last = try Album()
