@@ -10,6 +10,7 @@ package struct KeyHash: Hashable {
     package struct Seeds: Sendable {
         package let high: UInt64, low: UInt64
         package init(_ host: Host) { (high, low) = (host.randomBits(), host.randomBits()) }
+        init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
     }
 
     /// - Parameter salt: 0 for keys that are unique in the table, else something that differs between partitions.
@@ -107,6 +108,10 @@ package final class KeyIndex {
         if used * 5 > capacity * 3 { rehash() }
     }
 
+    func forEach(_ body: (KeyHash, Place) throws -> Void) rethrows {
+        for i in 0..<capacity where slots[i].group >= 0 { try body(slots[i].hash, Place(group: slots[i].group, row: slots[i].row)) }
+    }
+
     package func remove(_ hash: KeyHash) {
         let i = slot(of: hash)
         if slots[i].group >= 0 {
@@ -126,5 +131,5 @@ package final class KeyIndex {
 }
 
 extension KeyHash {
-    fileprivate init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+    init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 }

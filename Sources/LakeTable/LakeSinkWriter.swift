@@ -61,7 +61,9 @@ package final class LakeSinkWriter: SinkWriter {
     private let configuration: WriteConfiguration
     private let metrics: OperatorMetrics
     private let jobID: String
-    private let seeds: KeyHash.Seeds
+    private var seeds: KeyHash.Seeds
+    /// Keys of at least so many rows are kept in a file at an orderly stop.
+    package static let keptIndexKeys = 100_000
     private var keys: KeyGenerator
     private var orderingColumns: [Int] = []
     /// The columns of the table from the next commit on.
@@ -116,13 +118,21 @@ package final class LakeSinkWriter: SinkWriter {
 
     private func loadTable() throws {
         let state = try log.load()
+        // Only before the first row: hashes that are made already have their seeds.
+        var kept: KeyIndex?
+        if sources.isEmpty, keepsIndex {
+            if let loaded = KeyIndexFile.load(log.files, slices: state.slices.map(\.slice)) { (kept, seeds) = (loaded.index, loaded.seeds) }
+        }
         try use(try state.schema.map {
             try log.evolve(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
         } ?? configuration.stored)
-        try loadGroups(state)
+        try loadGroups(state, kept)
     }
 
-    private func loadGroups(_ state: TableState) throws {
+    /// Keys of several partitions are told apart by numbers that partitions get anew in every run.
+    private var keepsIndex: Bool { configuration.operation == .upsert && configuration.globalKeys && log.files.hasFolders }
+
+    private func loadGroups(_ state: TableState, _ kept: KeyIndex? = nil) throws {
         known = state.commits
         if configuration.operation.replaces {
             replaceable = state.slices.lazy.map(\.slice).filter { !own.contains($0.fileId) }
@@ -130,7 +140,7 @@ package final class LakeSinkWriter: SinkWriter {
         } else {
             groups = FileGroupTable(state.slices, keys: keys)
         }
-        if configuration.operation.findsKeys { index = try loadIndex() }
+        if configuration.operation.findsKeys { index = try kept ?? loadIndex() }
     }
 
     /// Goes over to a schema. Columns keep their positions, as new ones come at the end: only when the table is first seen do they
@@ -371,6 +381,10 @@ package final class LakeSinkWriter: SinkWriter {
 
     package func close() throws {
         if context != nil { return abort() }
+        if !released, keepsIndex, let index, index.count >= Self.keptIndexKeys {
+            // Without the file the next run reads the keys again, so that failing to write it is no failure of the job.
+            try? KeyIndexFile.save(index, seeds: seeds, slices: groups.slices, log.files)
+        }
         releaseLock()
     }
 }

@@ -55,4 +55,4 @@ struct Swiftwater: ParsableCommand {
     }
 }
 
-let swiftwaterVersion = "0.5.0"
+let swiftwaterVersion = "0.6.0"
