@@ -12,7 +12,7 @@ enum DeltaOption {
     /// A setting of tables that we make: the columns by which rows are found.
     static let primaryKey = "swiftwater.primaryKey"
 
-    static let all: Set<String> = LakeOptions.all.union([versionAsOf, timestampAsOf, fileRetention, logRetention, checkpointInterval, appendOnly])
+    static let all: Set<String> = LakeOptions.all.union(TableFiles.storageOptions).union([versionAsOf, timestampAsOf, fileRetention, logRetention, checkpointInterval, appendOnly])
 }
 
 /// What a sink needs to know of its table beside the rows: the checked form of the options.
@@ -105,7 +105,7 @@ struct DeltaOptions {
     private var read: TableOptions { TableOptions(table) }
 
     func files() throws -> TableFiles {
-        var files = try TableFiles(path: try read.require(LakeOptions.path))
+        var files = try TableFiles(path: try read.require(LakeOptions.path), table: table)
         files.metaFolder = LogListing.folder
         return files
     }
