@@ -129,6 +129,7 @@ final class DeltaLog: CommitLog {
                 }
                 return column
             }
+            var groups: Set<String> = []
             var constants: [[String: String?]: (folder: String, values: [String: Value])] = [:]
             let slices = try snapshot.files.sorted { $0.key < $1.key }.map { path, file in
                 let part: (folder: String, values: [String: Value])
@@ -137,7 +138,9 @@ final class DeltaLog: CommitLog {
                             try PartitionValues.constants(of: file, partitions: partitions, table: files.root))
                     constants[file.partitionValues] = part
                 }
-                var slice = FileSlice(partition: part.folder, fileId: path, name: path, instant: String(snapshot.version))
+                // A copy that another engine made of a table may have a group twice.
+                let fileId = DeltaFiles.fileId(ofPath: path) ?? path
+                var slice = FileSlice(partition: part.folder, fileId: groups.insert(fileId).inserted ? fileId : path, name: path, instant: String(snapshot.version))
                 slice.location = path
                 slice.constants = part.values
                 return (slice: slice, bytes: file.size)
