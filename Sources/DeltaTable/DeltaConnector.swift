@@ -11,7 +11,7 @@ import StreamCore
 //
 // Which rows go to which file is decided by LakeTable, for all formats.
 
-/// Tables with `'connector' = 'delta'`: Delta Lake tables on a local disk, written by copy-on-write.
+/// Tables with `'connector' = 'delta'`: Delta Lake tables on a local disk or an object store, written by copy-on-write.
 ///
 ///     read      bounded: the newest version, or the one that 'versionAsOf' or 'timestampAsOf' name
 ///     write     'write.operation' = upsert (default with a primary key), insert or bulk_insert; one writer of ours per table

@@ -19,10 +19,22 @@ final class DeltaFiles: CommitFiles {
 
     var plainColumns: [String] { [] }
 
+    /// `part-<task>-<file group>-<random>-c000.<codec>.parquet`: no two files ever have the same name.
     func name(fileId: String, task: Int, attempt: Int) -> String {
-        let number = String(task)
-        let digits = String(repeating: "0", count: max(0, 5 - number.utf8.count)) + number
-        return "part-\(digits)-\(files.host.uuid())-c000\(codec == .none ? "" : "." + codec.rawValue).parquet"
+        let number = String(task), random = String(files.host.randomBits(), radix: 16)
+        // Files of other engines begin a group of ours with their first new version.
+        let fileId = fileId.utf8.count == 36 && !fileId.contains("/") ? fileId : newFileId()
+        return "part-" + String(repeating: "0", count: max(0, 5 - number.utf8.count)) + number + "-" + fileId + "-"
+            + String(repeating: "0", count: 16 - random.utf8.count) + random + "-c000\(codec == .none ? "" : "." + codec.rawValue).parquet"
+    }
+
+    /// The file group in the name of a file of ours; nil for those of others.
+    static func fileId(ofPath path: String) -> String? {
+        let parts = path.split(separator: "/").last.map { $0.split(separator: "-", omittingEmptySubsequences: false) } ?? []
+        // A UUID has five parts.
+        guard parts.count == 9, parts[0] == "part", parts[7].utf8.count == 16, parts[8].hasPrefix("c000.") else { return nil }
+        let fileId = parts[2...6].joined(separator: "-")
+        return fileId.utf8.count == 36 ? fileId : nil
     }
 
     func newFileId() -> String { files.host.uuid() }

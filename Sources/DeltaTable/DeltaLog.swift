@@ -99,7 +99,7 @@ final class DeltaLog: CommitLog {
         } else {
             try state.snapshot!.refresh(files)
         }
-        guard files.exists(LogListing.path(state.snapshot!.version)) else { throw lost() }
+        guard try files.isThere(LogListing.path(state.snapshot!.version)) else { throw lost() }
         state.lastTimestamp = max(state.lastTimestamp, state.snapshot!.commits[state.snapshot!.version]?.timestamp ?? 0)
         return state.snapshot!
     }
@@ -129,6 +129,7 @@ final class DeltaLog: CommitLog {
                 }
                 return column
             }
+            var groups: Set<String> = []
             var constants: [[String: String?]: (folder: String, values: [String: Value])] = [:]
             let slices = try snapshot.files.sorted { $0.key < $1.key }.map { path, file in
                 let part: (folder: String, values: [String: Value])
@@ -137,7 +138,9 @@ final class DeltaLog: CommitLog {
                             try PartitionValues.constants(of: file, partitions: partitions, table: files.root))
                     constants[file.partitionValues] = part
                 }
-                var slice = FileSlice(partition: part.folder, fileId: path, name: path, instant: String(snapshot.version))
+                // A copy that another engine made of a table may have a group twice.
+                let fileId = DeltaFiles.fileId(ofPath: path) ?? path
+                var slice = FileSlice(partition: part.folder, fileId: groups.insert(fileId).inserted ? fileId : path, name: path, instant: String(snapshot.version))
                 slice.location = path
                 slice.constants = part.values
                 return (slice: slice, bytes: file.size)
@@ -187,7 +190,7 @@ final class DeltaLog: CommitLog {
         let snapshot = try refreshed(&state)
         var folders: Set<String> = []
         for path in try PendingNotes.paths(of: commit, files) where snapshot.files[path] == nil && snapshot.removed[path] == nil {
-            guard files.exists(path) else { continue }
+            guard try files.isThere(path) else { continue }
             try files.remove(path)
             folders.insert(TableFiles.folder(of: path))
         }
@@ -371,16 +374,18 @@ final class DeltaLog: CommitLog {
         for version in stride(from: prepared.base + 1, through: snapshot.version, by: 1) {
             var info = snapshot.commits[version]
             let file = LogListing.path(version)
-            if info == nil, files.exists(file) {
-                info = try LogAction.parse(try files.read(file), file: files.absolute(file)).lazy.compactMap(\.commitInfo).first ?? CommitInfo()
+            if info == nil, let bytes = try files.readIfThere(file) {
+                info = try LogAction.parse(bytes, file: files.absolute(file)).lazy.compactMap(\.commitInfo).first ?? CommitInfo()
             }
             if info?.swiftwaterCommit == prepared.commit { return true }
             if info == nil { unsure = true }
         }
         // Old commits may have been cleaned off the log, but not what they did.
         guard unsure else { return false }
-        if let path = prepared.adds.first?.path { return snapshot.files[path] != nil || snapshot.removed[path] != nil || !files.exists(path) && applied(prepared, snapshot) }
-        return applied(prepared, snapshot)
+        let paths = prepared.adds.map(\.path)
+        if paths.contains(where: { snapshot.files[$0] != nil || snapshot.removed[$0] != nil }) { return true }
+        // Its files may be gone, too, once others took their place.
+        return try applied(prepared, snapshot) && paths.allSatisfy { try !files.isThere($0) }
     }
 
     private func applied(_ prepared: PreparedCommit, _ snapshot: DeltaSnapshot) -> Bool {
@@ -388,7 +393,7 @@ final class DeltaLog: CommitLog {
     }
 
     private func requireFile(_ file: PreparedCommit.File, _ commit: String) throws {
-        guard files.exists(file.path) else {
+        guard try files.isThere(file.path) else {
             throw StreamError(.conflict, "commit \(commit) of \(title) cannot be completed: \(file.path) is gone",
                               fix: "run one writer per table, and restore from the newest checkpoint")
         }

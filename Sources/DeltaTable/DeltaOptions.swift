@@ -12,7 +12,7 @@ enum DeltaOption {
     /// A setting of tables that we make: the columns by which rows are found.
     static let primaryKey = "swiftwater.primaryKey"
 
-    static let all: Set<String> = LakeOptions.all.union([versionAsOf, timestampAsOf, fileRetention, logRetention, checkpointInterval, appendOnly])
+    static let all: Set<String> = LakeOptions.all.union(TableFiles.storageOptions).union([versionAsOf, timestampAsOf, fileRetention, logRetention, checkpointInterval, appendOnly])
 }
 
 /// What a sink needs to know of its table beside the rows: the checked form of the options.
@@ -140,15 +140,15 @@ struct DeltaOptions {
 
     func writeConfiguration(_ plan: DeltaPlan) throws -> WriteConfiguration {
         let operation = try lake.operation(default: plan.primaryKey.isEmpty ? .insert : .upsert)
-        if operation == .upsert, plan.primaryKey.isEmpty {
-            throw lake.error(LakeOptions.operation, "'\(LakeOptions.operation)' = 'upsert' needs a primary key",
+        if operation.findsKeys, plan.primaryKey.isEmpty {
+            throw lake.error(LakeOptions.operation, "'\(LakeOptions.operation)' = '\(operation.rawValue)' needs a primary key",
                              fix: "declare PRIMARY KEY (...) NOT ENFORCED, or set '\(LakeOptions.operation)' = 'insert'")
         }
         if let option = [DeltaOption.versionAsOf, DeltaOption.timestampAsOf].first(where: { table.options[$0] != nil }) {
             throw lake.error(option, "'\(option)' is set, and the past cannot be written to", fix: "write to a table declared without it")
         }
         return WriteConfiguration(
-            operation: operation, keys: plan.keyRules, orderingField: try lake.orderingField(), stored: plan.stored, codec: plan.codec,
+            operation: operation, keys: plan.keyRules, orderingField: operation == .delete ? nil : try lake.orderingField(), stored: plan.stored, codec: plan.codec,
             globalKeys: try lake.globalKeys(), limits: try lake.limits(), mergeSmallFilesOnInsert: try lake.mergesSmallFilesOnInsert(),
             upsertBufferBytes: try lake.upsertBufferBytes(), rowColumn: RowColumns.position(in: table), nullForMissing: try lake.nullForMissing())
     }

@@ -104,8 +104,8 @@ struct DeltaSnapshot: Sendable {
     mutating func refresh(_ files: TableFiles) throws {
         while true {
             let file = LogListing.path(version + 1)
-            guard files.exists(file) else { return }
-            try apply(try LogAction.parse(try files.read(file), file: files.absolute(file)), version: version + 1)
+            guard let bytes = try files.readIfThere(file) else { return }
+            try apply(try LogAction.parse(bytes, file: files.absolute(file)), version: version + 1)
         }
     }
 }

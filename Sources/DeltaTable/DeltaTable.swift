@@ -27,7 +27,7 @@ public struct DeltaTable: Sendable {
         public var bytes: Int64
     }
 
-    /// Absolute path of the table's folder.
+    /// Absolute path of the table's folder, or its `s3:` URL.
     public var path: String { files.root }
     /// The name in its metadata, or that of its folder.
     public let name: String
@@ -45,11 +45,13 @@ public struct DeltaTable: Sendable {
 
     private let files: TableFiles
 
-    /// - Parameter version: nil = the newest.
+    /// - Parameters:
+    ///   - version: nil = the newest.
+    ///   - options: a table whose options say how an object store is reached; without it the environment does.
     /// - Throws: `.validate` when there is no table, or one that needs features that are not known, `.io` and `.corrupt` when it cannot
     ///   be read.
-    public static func open(_ path: String, version: Int64? = nil) throws -> DeltaTable {
-        var files = try TableFiles(path: path)
+    public static func open(_ path: String, version: Int64? = nil, options: TableDescriptor? = nil) throws -> DeltaTable {
+        var files = try TableFiles(path: path, table: options)
         files.metaFolder = LogListing.folder
         guard let snapshot = try DeltaSnapshot.load(files, version: version) else {
             throw StreamError(.validate, "there is no Delta table at \(files.root)", fix: "give the folder that has _delta_log in it")

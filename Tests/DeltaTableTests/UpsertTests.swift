@@ -47,8 +47,30 @@ import Testing
         let judged = try Judge.read(folder.path)
         #expect(judged.rows == (rows + rows).judged(table.descriptor.schema) && judged.files.count == 4)
         let error = #expect(throws: StreamError.self) { try table.commit([rows[0]], kinds: [.delete]) }
-        #expect(error?.description.contains("only inserts") == true)
+        #expect(error?.description.contains("takes only +I") == true)
         #expect(try table.sink().acceptsChanges == false)
+    }
+
+    @Test("partitions and tables are overwritten, partitions emptied, keys deleted; what other partitions hold stays")
+    func otherOperations() throws {
+        let folder = try TemporaryFolder()
+        func table(_ operation: String) -> TestTable { TestTable(folder.path, partitions: ["city"], options: ["write.operation": operation, "write.parquet.max.file.size": "4 kb"]) }
+        var rows = (0..<60).map { TestTable.row($0, ["oslo", "lima", "pune"][$0 % 3], $0, 1) }
+        try table("upsert").commit(rows)
+        let oslo = (100..<110).map { TestTable.row($0, "oslo", $0, 2) }
+        try table("insert_overwrite").commit(oslo)
+        rows = rows.filter { $0[1] != .string("oslo") } + oslo
+        #expect(try table("insert").read().canonical == rows.canonical)
+        try table("delete").commit([oslo[3], TestTable.row(1, "lima", 0, 0)])
+        rows.removeAll { $0[0] == oslo[3][0] || $0[0] == .string("order-1") }
+        #expect(try table("insert").read().canonical == rows.canonical)
+        try table("delete_partition").commit([TestTable.row(0, "pune", 0, 0)])
+        rows.removeAll { $0[1] == .string("pune") }
+        #expect(try table("insert").read().canonical == rows.canonical)
+        #expect(try Judge.read(folder.path).rows == rows.judged(TestTable.orders))
+        try table("insert_overwrite_table").commit(oslo)
+        #expect(try Judge.read(folder.path).rows == oslo.judged(TestTable.orders))
+        #expect(try table("insert").read(options: ["versionAsOf": "4"]).canonical == rows.canonical)
     }
 
     struct History: CustomTestStringConvertible {

@@ -52,6 +52,8 @@ def read(path, version):
         rows = []
     files = sorted(table.file_uris())
     out = {"version": table.version(), "columns": columns, "rows": rows, "files": files}
+    if "://" in path:
+        return out  # the server is in the environment, for delta-rs
     # Files of ours have the partition columns in them, those of others need not.
     if files and all(set(columns) <= set(pq.read_schema(f).names) for f in files):
         names = ", ".join(f'"{c}"' for c in columns)
