@@ -87,7 +87,8 @@ package final class ObjectFolder: Sendable {
         let name = relative.split(separator: "/").last.map(String.init) ?? ""
         let isFile = Self.fileEndings.contains { name.hasSuffix($0) }, stays = name.hasSuffix("_partition_metadata")
         if stays, state.withLock({ $0.lease != nil && $0.marked.contains(relative) }) { return true }
-        let mayBeFile = isFile || name.contains(".") || name.hasPrefix("_") || !relative.contains("/.") && !relative.hasPrefix(".")
+        // What only folders are called.
+        let mayBeFile = relative != ".hoodie/metadata" && !(relative.hasPrefix(".hoodie/.temp/") && !name.contains("."))
         if mayBeFile {
             let found = try client.head(key(relative))
             state.withLock { state in

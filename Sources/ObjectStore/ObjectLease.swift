@@ -111,7 +111,7 @@ package final class ObjectLease: Sendable {
             case .released: throw StreamError(.runtime, "the lock of \(what) was given back already")
             case .lost(let error): throw error
             case .held(_, let until):
-                if until - client.now(now()) > client.options.lease / 3 { return until }
+                if until - client.now(now()) > client.options.lease / 2 { return until }
                 try renew(&state)
                 guard case .held(_, let until) = state else { preconditionFailure("a lock that was renewed is held") }
                 return until

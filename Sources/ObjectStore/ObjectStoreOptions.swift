@@ -12,7 +12,7 @@ import StreamCore
 ///     s3.multipart.size      bytes of a part of an upload, 5 mb to 512 mb; 8 mb
 ///     s3.retry.attempts      tries of one request; 8, which is some 15 s
 ///     s3.request.timeout     of one try; 60 s
-///     s3.lock.lease          how long a writer's lock outlives a killed writer; 60 s
+///     s3.lock.lease          how long a writer's lock outlives a writer that was killed on another machine, at least 5 s; 60 s
 ///     s3.spool-directory     of files that are being written; the system's temporary directory
 package struct ObjectStoreOptions: Sendable {
     package var endpoint: URL
@@ -86,7 +86,7 @@ package struct ObjectStoreOptions: Sendable {
         attempts = try options.int(Key.attempts, in: 1...100) ?? attempts
         if let milliseconds = try options.milliseconds(Key.timeout) { timeout = max(0.001, Double(milliseconds) / 1_000) }
         if let milliseconds = try options.milliseconds(Key.lease) {
-            guard milliseconds >= 1_000 else { throw options.error(Key.lease, "is shorter than a second") }
+            guard milliseconds >= 5_000 else { throw options.error(Key.lease, "is shorter than 5 s") }
             lease = milliseconds
         }
         authorities = variable("AWS_CA_BUNDLE")

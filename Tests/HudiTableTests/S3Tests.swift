@@ -109,16 +109,16 @@ import TestScripts
 
     @Test("a second writer is told who holds the lock, and one whose lock was taken over commits nothing")
     func writers() throws {
-        var first = job("two", seed: 5, ["s3.lock.lease": "1 s"])
+        var first = job("two", seed: 5, ["s3.lock.lease": "5 s"])
         try ObjectLease.$renews.withValue(false) { try first.start() }
         try first.write()
-        var second = job("two", seed: 6, ["s3.lock.lease": "1 s"])
+        var second = job("two", seed: 6, ["s3.lock.lease": "5 s"])
         let error = #expect(throws: StreamError.self) { try second.start() }
         #expect(error?.code == .conflict && error!.problem.contains("its lock is held by process \(getpid()) on ") && error!.problem.contains(" until 20"), "\(String(describing: error))")
         try first.prepare()
         first.complete()
         // Nobody renews it: it runs out, and the second writer takes it over and undoes what the first one prepared.
-        let end = Clock.milliseconds() + 20_000
+        let end = Clock.milliseconds() + 60_000
         while true {
             do {
                 try second.start()
@@ -145,11 +145,11 @@ import TestScripts
 
     @Test("nothing is written by one whose lock was taken over")
     func zombie() throws {
-        let table = TableDescriptor(name: "t", schema: [], options: server.options.merging(["s3.lock.lease": "1 s"]) { $1 })
+        let table = TableDescriptor(name: "t", schema: [], options: server.options.merging(["s3.lock.lease": "5 s"]) { $1 })
         let first = try TableFiles(path: "s3://lake/zombie", table: table), second = try TableFiles(path: "s3://lake/zombie", table: table)
         let lost = try ObjectLease.$renews.withValue(false) { try TableLock(first) }
         try first.publish("a", [1])
-        let end = Clock.milliseconds() + 20_000
+        let end = Clock.milliseconds() + 60_000
         var taken: TableLock?
         while taken == nil {
             do { taken = try TableLock(second) } catch let error as StreamError where error.code == .conflict && Clock.milliseconds() < end { continue }

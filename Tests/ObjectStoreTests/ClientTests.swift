@@ -162,7 +162,9 @@ import TestScripts
 
     @Test("a lock has one owner, who keeps it by renewing it and loses it when it does not")
     func lease() throws {
-        let client = try server.client(["s3.lock.lease": "1 s"])
+        var options = try server.storeOptions()
+        options.lease = 1_000
+        let client = try S3Client(bucket: "lake", options: options)
         func take(_ owner: String, renewing: Bool = true) throws -> ObjectLease {
             try ObjectLease.$renews.withValue(renewing) {
                 try ObjectLease(client, key: "lock", what: "table s3://lake/t", owner: owner, now: { Clock.milliseconds() }, newToken: token)
