@@ -2,8 +2,10 @@ import FileConnectors
 import Foundation
 import HudiTable
 import KinesisConnector
+import ParquetFormat
 import ShardLog
 import StreamCore
+import StreamFormats
 import StreamRuntime
 import StreamSQL
 import Synchronization
@@ -186,8 +188,9 @@ extension Harness {
         #expect(try HudiTable.open(bench.directory + "/lake/a").timeline.count == 2)
     }
 
-    @Test("17 as a topology: three ALTERs, four inserts in DMS files; seven columns by themselves, of which the old ones stay", arguments: ["csv", "json"])
+    @Test("17 as a topology: three ALTERs, four inserts in DMS files; seven columns by themselves, of which the old ones stay", arguments: ["csv", "json", "parquet"])
     func schemaEvolution(format: String) throws {
+        FormatFactory.register([ParquetFormat()])
         let bench = try ReplicationBench("""
             source: {connector: filesystem, path: DIR/raw, format: dms, dms.file-format: \(format)\(format == "csv" ? ", dms.csv.header: true" : "")}
             tables:
@@ -201,7 +204,11 @@ extension Harness {
             let text = format == "csv"
                 ? fields.map(\.0).joined(separator: ",") + "\n" + fields.map { numbers.contains($0.0) || $0.0 == "Op" ? $0.1 : "\"\($0.1)\"" }.joined(separator: ",") + "\n"
                 : "{" + fields.map { "\"\($0.0)\": " + (numbers.contains($0.0) ? $0.1 : "\"\($0.1)\"") }.joined(separator: ", ") + "}\n"
-            try bench.write(text, "raw/db/object/\(name).\(format)")
+            guard format == "parquet" else { return try bench.write(text, "raw/db/object/\(name).\(format)") }
+            try bench.write(text, "row.json")
+            try FileManager.default.createDirectory(atPath: bench.directory + "/raw/db/object", withIntermediateDirectories: true)
+            let code = "import json, sys, pyarrow as pa, pyarrow.parquet as pq; pq.write_table(pa.Table.from_pylist([json.load(open(sys.argv[1]))]), sys.argv[2])"
+            _ = try Harness.output(Harness.python, ["-c", code, bench.directory + "/row.json", "\(bench.directory)/raw/db/object/\(name).parquet"])
         }
         func run() throws {
             let end = bench.run()

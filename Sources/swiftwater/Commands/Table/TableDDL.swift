@@ -166,9 +166,9 @@ struct OpenTableDDL {
             return "CREATE EXTERNAL TABLE \(back)\nLOCATION \(literal(location))\nTBLPROPERTIES ('table_type' = 'DELTA');"
         case (.athena, .iceberg):
             return """
-                -- Athena finds Iceberg tables in Glue: register the metadata file there, for example with
-                aws glue create-table --database-name \(schema) --open-table-format-input 'IcebergInput={MetadataOperation=CREATE,Version=2}' \\
-                  --table-input '{"Name":"\(name)","TableType":"EXTERNAL_TABLE","Parameters":{"table_type":"ICEBERG","metadata_location":"\(try metadataFile())"},"StorageDescriptor":{"Location":"\(location)"}}'
+                -- Athena finds Iceberg tables in Glue, where no SQL puts one that is there already. Register its metadata file, for example with
+                aws glue create-table --database-name \(schema) --table-input \\
+                  '{"Name":"\(name)","TableType":"EXTERNAL_TABLE","Parameters":{"table_type":"ICEBERG","metadata_location":"\(try metadataFile())"},"StorageDescriptor":{"Location":"\(location)"}}'
                 """
         }
     }
