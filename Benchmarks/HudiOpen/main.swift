@@ -69,9 +69,10 @@ func grow(_ path: String, version: Int, instants: Int, files: Int, partitions: I
             metadata.stats.append(WriteStat(fileId: id, path: name, partition: partition, rows: 1, inserts: 1, bytes: model.bytes))
             number += 1
         }
-        manager.createFile(atPath: "\(timeline)/\(time).commit.requested", contents: nil)
-        manager.createFile(atPath: "\(timeline)/\(time).inflight", contents: nil)
-        manager.createFile(atPath: "\(timeline)/\(time)\(version == 6 ? "" : "_\(done)").commit", contents: Data(version == 6 ? metadata.json() : metadata.avro()))
+        for (ending, content) in [("commit.requested", []), ("inflight", []), (version == 6 ? "commit" : "", version == 6 ? metadata.json() : metadata.avro())] {
+            let name = ending.isEmpty ? "\(time)_\(done).commit" : "\(time).\(ending)"
+            try Data(content).write(to: URL(fileURLWithPath: "\(timeline)/\(name)"))
+        }
     }
 }
 

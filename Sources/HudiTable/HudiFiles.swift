@@ -140,6 +140,13 @@ final class HudiMarks: FileMarks {
         noteRange(keys.value(high))
     }
 
+    func forgetRange() { (smallest, largest) = (nil, []) }
+
+    func noteRange(_ smallest: UnsafeRawBufferPointer, _ largest: UnsafeRawBufferPointer) {
+        noteRange(smallest)
+        noteRange(largest)
+    }
+
     private func noteRange(_ key: UnsafeRawBufferPointer) {
         if smallest == nil {
             smallest = Array(key)

@@ -60,7 +60,7 @@ public struct HudiTable: Sendable {
 
     let files: TableFiles
     let properties: TableProperties
-    private let snapshot: TableSnapshot
+    let snapshot: TableSnapshot
     private let details = Details()
 
     /// What takes a look at every commit, which not everybody wants: made when it is first asked for.

@@ -201,6 +201,10 @@ package protocol FileMarks: AnyObject {
     func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool
     /// Notes keys of rows of the version before.
     func note(_ keys: TextColumn)
+    /// Rows of the version before have gone; the ranges of keys that follow are those of all rows that are left.
+    func forgetRange()
+    /// - Parameters: the smallest and the largest of some keys that are left, by their bytes.
+    func noteRange(_ smallest: UnsafeRawBufferPointer, _ largest: UnsafeRawBufferPointer)
     /// The text of a column in front of the data that is the same in all rows that are copied; nil = what the row has.
     func constant(_ column: String) -> String?
     /// Rows of the version before.
@@ -214,5 +218,7 @@ extension FileMarks {
     package func appendChanged(_ keys: TextColumn) throws { try appendFresh(keys) }
     package func inherit(rows: Int64, _ footer: (String) -> String?) -> Bool { true }
     package func note(_ keys: TextColumn) {}
+    package func forgetRange() {}
+    package func noteRange(_ smallest: UnsafeRawBufferPointer, _ largest: UnsafeRawBufferPointer) {}
     package func constant(_ column: String) -> String? { nil }
 }

@@ -37,7 +37,9 @@ package final class DataFileReader {
             ranges.append(start..<start + rows)
             start += rows
         }
-        let groups = try reader.groups(where: conditions, rowGroups: rowGroups).filter { includes(ranges[$0]) }
+        // Statistics say nothing of values that do not come from the file, and names nothing of columns that are found by their ids.
+        let told = ids == nil ? conditions.filter { constants[$0.name] == nil && fallbacks[$0.name] == nil } : []
+        let groups = try reader.groups(where: told, rowGroups: rowGroups).filter { includes(ranges[$0]) }
         (groupCount, groupsRead) = (rowGroups.count, groups.count)
         self.ranges = groups.map { ranges[$0] }
         let stored = ids == nil ? [] : reader.fieldIDs, byID = stored.contains { $0 != nil }

@@ -226,6 +226,8 @@ package final class DataFileWriter {
     }
 
     package func note(_ keys: TextColumn) { marks.note(keys) }
+    package func forgetRange() { marks.forgetRange() }
+    package func noteRange(_ smallest: UnsafeRawBufferPointer, _ largest: UnsafeRawBufferPointer) { marks.noteRange(smallest, largest) }
 
     private func added(_ n: Int) throws {
         stat.rows += Int64(n)

@@ -65,8 +65,7 @@ package struct FileClustering {
     /// - Returns: nil when there is nothing to merge.
     package func run() throws -> Outcome? {
         let state = try log.load()
-        let groups = Self.plan(state.slices, settings)
-        guard let schema = state.schema, !groups.isEmpty else { return nil }
+        guard let schema = state.schema else { return nil }
         let sort = try settings.sortColumns.map { name in
             guard let column = schema.firstIndex(where: { $0.name == name }) else {
                 throw StreamError(.validate, "\(log.title) has no column \(name) to sort by", fix: NearName.hint(for: name, in: schema.map(\.name)))
@@ -76,6 +75,8 @@ package struct FileClustering {
             }
             return column
         }
+        let groups = Self.plan(state.slices, settings)
+        guard !groups.isEmpty else { return nil }
         let commit = try log.begin(clustering: groups.map { $0.inputs.map(\.slice) }, sortColumns: settings.sortColumns)
         do {
             var run = Run(context: DataFileContext(files: log.files, commit: commit, marks: log.markColumns, schema: schema, codec: codec),

@@ -209,8 +209,10 @@ package struct UpsertMerge {
         let reader = try DataFileReader(path: context.files.absolute(slice.path), wanted: wanted, ids: generator == nil ? nil : context.commit.fieldIDs(wanted),
                                         constants: slice.constants)
         var first: Int64 = 0, next = 0, gone: Int64 = 0
+        plan.writer!.forgetRange()
         while let batch = try reader.next() {
             let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])
+            var smallest: UnsafeRawBufferPointer?, largest: UnsafeRawBufferPointer?
             for row in 0..<batch.physicalCount {
                 let old = first + Int64(row)
                 if next < plan.rows.count, plan.rows[next] == old {
@@ -220,8 +222,12 @@ package struct UpsertMerge {
                         continue
                     }
                 }
-                if gone > 0 { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: plan.group, row: Int(old - gone)) }
+                let key = keys.bytes(at: row)
+                if gone > 0 { index.set(KeyHash(key, salt: salt, seeds: seeds), group: plan.group, row: Int(old - gone)) }
+                if smallest.map({ ByteOrder.compare(key, $0) < 0 }) ?? true { smallest = key }
+                if largest.map({ ByteOrder.compare($0, key) < 0 }) ?? true { largest = key }
             }
+            if let smallest, let largest { withExtendedLifetime(keys) { plan.writer!.noteRange(smallest, largest) } }
             first += Int64(batch.physicalCount)
         }
     }

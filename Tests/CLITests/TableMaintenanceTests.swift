@@ -55,8 +55,11 @@ import Testing
         try workspace.run("table", "savepoint", "delete", path, instants[0]).expectOneError(containing: "there is no savepoint", instants[1])
         try workspace.ok("table", "savepoint", "delete", path, instants[1])
         try workspace.run("table", "rollback", path, instants[0]).expectOneError(containing: "is not the newest one")
-        #expect(try workspace.ok("table", "rollback", path, instants[1], "--output", "json").objects()[0]["operation"] as? String == "UPSERT")
-        #expect(try rows(workspace, path) == 10)
+        try workspace.run("table", "rollback", path).expectOneError(containing: "the snapshot of \(instants[0]) is not complete any more")
+        try workspace.ok("sql", "-e", Self.declaration(path, "upsert") + "INSERT INTO orders VALUES ('1000', 'oslo', 1)")
+        #expect(try rows(workspace, path) == 16)
+        #expect(try workspace.ok("table", "rollback", path, "--output", "json").objects()[0]["operation"] as? String == "UPSERT")
+        #expect(try rows(workspace, path) == 15)
         try workspace.check(table: path, key: "id")
         try workspace.run("table", "clean", workspace.path("nowhere")).expectOneError(containing: "there is no Hudi table at")
         try workspace.run("table", "clean", path, "--retain-versions", "1", "--retain-hours", "2").expectOneError(status: 64, containing: "give one of them")
@@ -87,7 +90,7 @@ import Testing
         try workspace.run("sql", "-e", Self.declaration(path, "upsert") + "ALTER TABLE orders DROP PARTITION (city = 'oslo')").expectOneError(containing: "no such partition", "IF EXISTS")
         try workspace.run("sql", "-e", Self.declaration(path, "upsert") + "UPDATE orders SET id = 'z'").expectOneError(containing: "primary key")
         try workspace.run("sql", "-e", Self.declaration(path, "upsert") + "UPDATE orders SET amuont = 1").expectOneError(containing: "amuont", "amount")
-        #expect(try sql("TRUNCATE TABLE orders; SELECT COUNT(*) FROM orders;")[1] == "0")
+        #expect(try sql("TRUNCATE TABLE orders; SELECT id FROM orders;").count <= 1)
         try workspace.check(table: path, key: "id")
     }
 }

@@ -1,4 +1,3 @@
-#if canImport(ParquetFormat)
 import FileConnectors
 import Foundation
 import ParquetFormat
@@ -270,4 +269,3 @@ private func source(_ table: TableDescriptor) throws -> any TableSource {
         #expect(throws: StreamError.self) { try FilesystemConnector().sink(for: growing, timeZone: "UTC") }
     }
 }
-#endif

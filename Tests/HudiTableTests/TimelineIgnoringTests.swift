@@ -47,21 +47,21 @@ import Testing
         let table = MaintenanceTests.table(folder, options: ["clean.retain_commits": "2", "write.parquet.max.file.size": "6 kb", "hoodie.parquet.small.file.limit": "5 kb"])
         var model: [Value: [Value]] = [:], random = SeededGenerator(17)
         func below(_ n: Int) -> Int { Int(random.next() % UInt64(n)) }
-        func commit(_ rows: [[Value]], _ kinds: [RowKind]? = nil, _ what: String) throws {
+        func commit(_ what: String, _ rows: [[Value]], _ kinds: [RowKind]? = nil) throws {
             for (i, row) in rows.enumerated() { model[row[0]] = kinds?[i] == .delete ? nil : row }
             try table.commit(rows, kinds: kinds)
             try album.keep(folder.path, what, Array(model.values))
         }
-        try commit((0..<60).map { MaintenanceTests.row($0, ["oslo", "lima"][$0 % 2], $0) }, "inserts")
+        try commit("inserts", (0..<60).map { MaintenanceTests.row($0, ["oslo", "lima"][$0 % 2], $0) })
         for turn in 0..<4 {
             let ids = Set((0..<15).map { _ in below(80) }).sorted()
-            try commit(ids.map { MaintenanceTests.row($0, ["oslo", "lima", "pune"][below(3)], 100 + turn) }, "upserts and moves \(turn)")
+            try commit("upserts and moves \(turn)", ids.map { MaintenanceTests.row($0, ["oslo", "lima", "pune"][below(3)], 100 + turn) })
             let gone = (0..<4).map { turn * 4 + $0 }
-            try commit(gone.map { MaintenanceTests.row($0, "oslo", 0) }, gone.map { _ in .delete }, "deletes \(turn)")
+            try commit("deletes \(turn)", gone.map { MaintenanceTests.row($0, "oslo", 0) }, gone.map { _ in .delete })
             // A writer dies; the next one rolls back.
             #expect(try RecoveryTests.die(table, (0..<30).map { MaintenanceTests.row($0, "lima", -1) }, at: RecoveryTests.Death(at: .prepared)))
         }
-        try commit([MaintenanceTests.row(70, "oslo", 7)], "the last one")
+        try commit("the last one", [MaintenanceTests.row(70, "oslo", 7)])
         #expect(Set(try MaintenanceTests.actions(folder)).isSuperset(of: ["commit", "rollback", "clean"]))
         _ = try TableMaintenance(folder.path).clean(.fileVersions(1))
         try album.keep(folder.path, "a clean", Array(model.values))
@@ -105,9 +105,12 @@ import Testing
         try keep("clustering, cleaned", new + more + rest, shows: new + more + rest)
         for ((moment, shows), answers) in zip(zip(album.moments, shown), try album.ask()) {
             #expect(answers.newest.rows == Self.texts(shows), "\(moment.what): \(answers.newest.error ?? "")")
-            // Daft cannot read the table while the files of its newest plain commit are gone.
-            if answers.daft.error == nil { #expect(answers.daft.rows == Self.texts(shows), "\(moment.what)") }
-            #expect((answers.daft.error == nil) == !["overwrite, cleaned", "clustering, cleaned"].contains(moment.what), "\(moment.what): \(answers.daft.error ?? "")")
+            // Daft takes the columns from the newest plain commit, and cannot read the table once that one's files are gone.
+            if moment.what == "clustering, cleaned" {
+                #expect(answers.daft.error != nil)
+            } else {
+                #expect(answers.daft.rows == Self.texts(shows), "\(moment.what): \(answers.daft.error ?? "")")
+            }
         }
         try table.commit([MaintenanceTests.row(300, "oslo", 4)])
         let last = try Album()

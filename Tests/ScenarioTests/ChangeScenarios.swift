@@ -1,4 +1,3 @@
-#if canImport(ParquetFormat)
 import Foundation
 import HudiTable
 import ParquetFormat
@@ -360,4 +359,3 @@ import Topology
         try harness.check(table: harness.directory + "/t", key: "id")
     }
 }
-#endif

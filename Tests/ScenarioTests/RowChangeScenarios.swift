@@ -36,12 +36,13 @@ import Testing
         try harness.run("DELETE FROM orders WHERE id IN (SELECT id FROM input WHERE amount = 299)")
         #expect(try harness.query("SELECT COUNT(*) FROM orders") == [[.int(2_400 - 240 - 8)]])
         try harness.run("INSERT OVERWRITE orders SELECT id, 'oslo', amount FROM orders WHERE city = 'oslo' AND amount < 100")
-        #expect(try harness.query("SELECT COUNT(*) FROM orders WHERE city = 'oslo'") == [[.int(Int64(8 * (30..<100).filter { $0 % 3 == 0 && $0 >= 60 }.count))]])
+        // 60, 63, ... 99 of each file: those below have got 1,000 more.
+        #expect(try harness.query("SELECT COUNT(*) FROM orders WHERE city = 'oslo'") == [[.int(8 * 14)]])
         #expect(try operations(path) == ["UPSERT", "UPSERT", "DELETE", "DELETE", "INSERT_OVERWRITE"])
         try harness.check(table: path, key: "id")
-        #expect(try Harness.independent(path, "SELECT COUNT(*) FROM t WHERE city = 'oslo'") == "\(try harness.query("SELECT COUNT(*) FROM orders WHERE city = 'oslo'")[0][0])".filter(\.isNumber))
+        #expect(try Harness.independent(path, "SELECT COUNT(*) FROM t WHERE city = 'oslo'") == "112")
         try harness.run("DELETE FROM orders")
-        #expect(try harness.query("SELECT COUNT(*) FROM orders") == [[.int(0)]])
+        #expect(try harness.query("SELECT id FROM orders").isEmpty)
     }
 
     @Test("what would lose rows or values is refused")

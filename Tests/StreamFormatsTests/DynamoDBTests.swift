@@ -163,7 +163,7 @@ private func json(_ value: Value) -> String {
         let lenient = try decoder(schema, ["dynamodb-json.ignore-parse-errors": "true"], metadata: ["row", "keys"])
         let strict = try decoder(schema, metadata: ["row", "keys"])
         strict.onBadRecord = { _ in }
-        for _ in 0..<2_000 {
+        for _ in 0..<700 {
             var bytes = Array(base.utf8)
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 let at = Int.random(in: 0..<bytes.count, using: &random)

@@ -6,9 +6,9 @@ import StreamSQL
 struct TableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "table",
-        abstract: "Look at a lake table and keep it in order: show, timeline, files, query, diff, ddl, clean, cluster, rollback, savepoint, restore.",
+        abstract: "Look at a lake table and keep it in order: show, timeline, files, query, diff, schema, verify, ddl, clean, cluster, rollback, savepoint, restore.",
         discussion: "Tables of Hudi, Delta and Iceberg can be shown and queried. Example: swiftwater table show swiftwater-data/tables/order_hudi_cow",
-        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, DDL.self] + maintenance)
+        subcommands: [Show.self, TimelineOf.self, FilesOf.self, QueryOf.self, DiffOf.self, SchemaOf.self, Verify.self, DDL.self] + maintenance)
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
