@@ -391,25 +391,28 @@ final class IcebergCommitLog: CommitLog {
 
     private func undo(_ id: Int64, _ metadata: TableMetadata) throws {
         var found = try files.names(in: MetadataFolder.folder).filter { $0.hasPrefix("\(id)-m") || $0.hasPrefix("snap-\(id)-") }.map { MetadataFolder.folder + "/" + $0 }
-        try dataFiles(of: id, in: IcebergFiles.dataFolder, &found)
+        var folders: Set<String> = [MetadataFolder.folder]
+        try dataFiles(of: id, in: IcebergFiles.dataFolder, &found, &folders)
         if found.contains(where: { $0.hasPrefix(IcebergFiles.dataFolder + "/") }) {
             // A snapshot that was completed and has been expired since has files that others still need.
             let needed = try store.reachable(metadata, TableLocation(metadata, files))
             found.removeAll { needed.contains($0) }
         }
         for path in found { try files.remove(path) }
-        try files.flush(folders: Set(found.map(TableFiles.folder)))
+        // Also those that an attempt before has deleted must not come back after a power failure.
+        try files.flush(folders: folders)
         try files.reached(.rollbackFilesDeleted)
         try files.remove(Self.marker(id))
     }
 
-    private func dataFiles(of id: Int64, in folder: String, _ out: inout [String]) throws {
+    private func dataFiles(of id: Int64, in folder: String, _ out: inout [String], _ folders: inout Set<String>) throws {
+        folders.insert(folder)
         for name in try files.names(in: folder) {
             let path = "\(folder)/\(name)"
             if name.hasSuffix(".parquet") {
                 if name.contains("-\(id)-") { out.append(path) }
             } else if files.isFolder(path) {
-                try dataFiles(of: id, in: path, &out)
+                try dataFiles(of: id, in: path, &out, &folders)
             }
         }
     }
@@ -442,6 +445,8 @@ final class IcebergCommitLog: CommitLog {
     private func finishGarbage(_ metadata: TableMetadata) throws {
         let plans = try files.names(in: Self.garbage)
         guard !plans.isEmpty else { return }
+        // The newest metadata may not be durable yet, and older ones need what is deleted here.
+        try files.flush(MetadataFolder.folder)
         let needed = try store.reachable(metadata, TableLocation(metadata, files)).union([MetadataFolder.name((try folder.newest()?.version) ?? 0)])
         for plan in plans {
             guard let id = Self.id(plan) else { continue }
