@@ -11,7 +11,7 @@ struct TableDraft: Sendable {
 
 /// The one writer of a table in this process: each commit becomes a snapshot.
 ///
-///     begin      metadata/.swiftwater/pending/<snapshot id>       so that files of a commit that never happens are found again
+///     begin      metadata/.swiftwater/pending/<snapshot id>.marker   so that files of a commit that never happens are found again
 ///     files      data/.../<task>-<attempt>-<snapshot id>-<uuid>.parquet
 ///     complete   manifests, the manifest list, then v<N+1>.metadata.json, which must not exist: the commit point
 ///
@@ -53,7 +53,13 @@ final class IcebergCommitLog: CommitLog {
     var title: String { "Iceberg table \(files.root)" }
     var markColumns: MarkColumns { .none }
 
-    private static let pending = MetadataFolder.own + "/pending", garbage = MetadataFolder.own + "/garbage"
+    private static let pending = MetadataFolder.own + "/pending"
+    private static let garbage = MetadataFolder.own + "/garbage"
+
+    /// The file that says that a commit has been begun. Object stores tell files from folders by their endings.
+    private static func marker(_ id: Int64) -> String { "\(pending)/\(id).marker" }
+    private static func plan(_ id: Int64) -> String { "\(garbage)/\(id).txt" }
+    private static func id(_ name: String) -> Int64? { name.split(separator: ".").first.flatMap { Int64($0) } }
 
     // MARK: Life
 
@@ -206,7 +212,7 @@ final class IcebergCommitLog: CommitLog {
         }
         do {
             try files.makeFolder(Self.pending)
-            try files.publish("\(Self.pending)/\(id)", [])
+            try files.publish(Self.marker(id), [])
             try files.reached(.requested)
         } catch {
             state.withLock { state in
@@ -284,7 +290,7 @@ final class IcebergCommitLog: CommitLog {
     /// - Parameter mayFollowOthers: another engine's snapshots may have come between, if they have nothing to do with these rows.
     private func complete(_ prepared: PreparedSnapshot, _ state: inout State, mayFollowOthers: Bool = false) throws {
         let (path, version, metadata) = try newest(&state)
-        let marker = "\(Self.pending)/\(prepared.id)"
+        let marker = Self.marker(prepared.id)
         if metadata.snapshot(prepared.id) != nil {
             // The attempt that made it may have failed before it was durable.
             try files.flush(MetadataFolder.folder)
@@ -313,7 +319,7 @@ final class IcebergCommitLog: CommitLog {
             throw StreamError(.conflict, "commit \(prepared.id) of \(title) cannot be completed: it was undone",
                               fix: "run one writer per table, and restore from the newest checkpoint")
         }
-        try files.remove(marker)
+        try removeMarker(marker)
         state.open.removeAll { $0.id == prepared.id }
         state.known.insert(prepared.id)
         if state.open.isEmpty { state.tip = try newest(&state).metadata.currentSnapshotID }
@@ -371,41 +377,51 @@ final class IcebergCommitLog: CommitLog {
     /// Removes what commits left behind that will never be completed.
     private func undoPending(_ state: State, _ metadata: TableMetadata) throws {
         for name in try files.names(in: Self.pending) {
-            guard let id = Int64(name), !state.open.contains(where: { $0.id == id }) else { continue }
-            if metadata.snapshot(id) == nil { try undo(id, metadata) } else { try files.remove("\(Self.pending)/\(name)") }
+            guard let id = Self.id(name), !state.open.contains(where: { $0.id == id }) else { continue }
+            if metadata.snapshot(id) == nil { try undo(id, metadata) } else { try removeMarker(Self.marker(id)) }
         }
+    }
+
+    /// A marker that came back after a power failure would be that of a commit to be completed, if its snapshot has been expired since.
+    private func removeMarker(_ marker: String) throws {
+        guard try files.isThere(marker) else { return }
+        try files.remove(marker)
+        try files.flush(Self.pending)
     }
 
     private func undo(_ id: Int64, _ metadata: TableMetadata) throws {
         var found = try files.names(in: MetadataFolder.folder).filter { $0.hasPrefix("\(id)-m") || $0.hasPrefix("snap-\(id)-") }.map { MetadataFolder.folder + "/" + $0 }
-        try dataFiles(of: id, in: IcebergFiles.dataFolder, &found)
+        var folders: Set<String> = [MetadataFolder.folder]
+        try dataFiles(of: id, in: IcebergFiles.dataFolder, &found, &folders)
         if found.contains(where: { $0.hasPrefix(IcebergFiles.dataFolder + "/") }) {
             // A snapshot that was completed and has been expired since has files that others still need.
             let needed = try store.reachable(metadata, TableLocation(metadata, files))
             found.removeAll { needed.contains($0) }
         }
         for path in found { try files.remove(path) }
-        try files.flush(folders: Set(found.map(TableFiles.folder)))
+        // Also those that an attempt before has deleted must not come back after a power failure.
+        try files.flush(folders: folders)
         try files.reached(.rollbackFilesDeleted)
-        try files.remove("\(Self.pending)/\(id)")
+        try files.remove(Self.marker(id))
     }
 
-    private func dataFiles(of id: Int64, in folder: String, _ out: inout [String]) throws {
+    private func dataFiles(of id: Int64, in folder: String, _ out: inout [String], _ folders: inout Set<String>) throws {
+        folders.insert(folder)
         for name in try files.names(in: folder) {
             let path = "\(folder)/\(name)"
             if name.hasSuffix(".parquet") {
                 if name.contains("-\(id)-") { out.append(path) }
             } else if files.isFolder(path) {
-                try dataFiles(of: id, in: path, &out)
+                try dataFiles(of: id, in: path, &out, &folders)
             }
         }
     }
 
     /// Manifests of an attempt that did not get to the commit point.
     private func removeMetadata(of id: Int64) throws {
-        for name in try files.names(in: MetadataFolder.folder) where name.hasPrefix("\(id)-m") || name.hasPrefix("snap-\(id)-") {
-            try files.remove(MetadataFolder.folder + "/" + name)
-        }
+        let left = try files.names(in: MetadataFolder.folder).filter { $0.hasPrefix("\(id)-m") || $0.hasPrefix("snap-\(id)-") }
+        for name in left { try files.remove(MetadataFolder.folder + "/" + name) }
+        if !left.isEmpty { try files.flush(MetadataFolder.folder) }
     }
 
     // MARK: Garbage
@@ -413,7 +429,7 @@ final class IcebergCommitLog: CommitLog {
     private func planGarbage(_ paths: [String], _ id: Int64) throws {
         guard !paths.isEmpty else { return }
         try files.makeFolder(Self.garbage)
-        try files.replace("\(Self.garbage)/\(id)", Array(paths.joined(separator: "\n").utf8))
+        try files.replace(Self.plan(id), Array(paths.joined(separator: "\n").utf8))
         try files.reached(.cleanRequested)
     }
 
@@ -422,16 +438,18 @@ final class IcebergCommitLog: CommitLog {
         for path in paths { try files.remove(path) }
         try files.flush(folders: Set(paths.map(TableFiles.folder)))
         try files.reached(.cleanFilesDeleted)
-        try files.remove("\(Self.garbage)/\(id)")
+        try files.remove(Self.plan(id))
     }
 
     /// Finishes deletions that were interrupted; the commit that planned them may not have happened.
     private func finishGarbage(_ metadata: TableMetadata) throws {
         let plans = try files.names(in: Self.garbage)
         guard !plans.isEmpty else { return }
+        // The newest metadata may not be durable yet, and older ones need what is deleted here.
+        try files.flush(MetadataFolder.folder)
         let needed = try store.reachable(metadata, TableLocation(metadata, files)).union([MetadataFolder.name((try folder.newest()?.version) ?? 0)])
         for plan in plans {
-            guard let id = Int64(plan) else { continue }
+            guard let id = Self.id(plan) else { continue }
             let paths = String(decoding: try files.read("\(Self.garbage)/\(plan)"), as: UTF8.self).split(separator: "\n").map(String.init)
             try removeGarbage(paths.filter { !needed.contains($0) }, id)
             try files.remove("\(Self.garbage)/\(plan)")

@@ -70,6 +70,33 @@ import Testing
         #expect(try table.read().filter { $0[2] == .int(100) || $0[2] == .int(200) }.count == 2)
     }
 
+    @Test("a durable checkpoint is completed on top of another engine's rows, unless they have keys of its own", arguments: [false, true])
+    func onTop(sameKey: Bool) throws {
+        let folder = try TemporaryFolder(), table = TestTable(folder.path)
+        try table.commit(Self.rows)
+        let context = SinkContext(jobID: "job", isRecoverable: true)
+        let sink = try table.sink(), committer = try #require(try sink.committer(context)), writer = try sink.writer(context)
+        let change = sameKey ? [[.string("order-stranger"), .string("lima"), .int(7), .int(7)]] : [TestTable.row(2, "lima", 200, 9), TestTable.row(77, "rome", 1, 9)]
+        try writer.write(table.batch(change))
+        let prepared = try writer.prepareCommit(1)
+        _ = try Judge.answer("write", folder.path, "append")
+        // Killed here: the checkpoint is durable, its commit not done.
+        writer.abort()
+        committer.close()
+        let again = try #require(try table.sink().committer(context))
+        defer { again.close() }
+        if sameKey {
+            let conflict = #expect(throws: StreamError.self) { try again.recover(1, prepared) }
+            #expect(conflict?.code == .conflict)
+            return
+        }
+        for _ in 0..<2 { try again.recover(1, prepared) }
+        let rows = try table.read()
+        #expect(rows.count == 12 && change.allSatisfy(rows.contains) && rows.contains { $0[0] == .string("order-stranger") })
+        let judged = try Judge.history(folder.path)
+        #expect(judged.current == table.judged(rows) && judged.strays == [] && judged.snapshots.count == 3)
+    }
+
     @Test("a conflict that is found before the checkpoint does not become part of it")
     func early() throws {
         let folder = try TemporaryFolder(), table = TestTable(folder.path)

@@ -21,11 +21,30 @@ EPOCH = datetime.datetime(1970, 1, 1)
 
 
 def newest(path):
+    if path.startswith("s3://"):
+        return newest_object(path)
     hint = os.path.join(path, "metadata/version-hint.text")
     version = int(open(hint).read())
     while os.path.exists(f"{path}/metadata/v{version + 1}.metadata.json"):
         version += 1
     return f"{path}/metadata/v{version}.metadata.json"
+
+
+def newest_object(path):
+    import boto3
+    bucket, _, prefix = path[len("s3://"):].partition("/")
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    names = [o["Key"] for o in client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/metadata/v")["Contents"]]
+    return "s3://" + bucket + "/" + max((n for n in names if n.endswith(".metadata.json")), key=lambda n: int(n.rsplit("/v", 1)[1].split(".")[0]))
+
+
+def storage():
+    """How pyiceberg reaches an object store."""
+    env = os.environ
+    if "AWS_ENDPOINT_URL" not in env:
+        return {}
+    return {"s3.endpoint": env["AWS_ENDPOINT_URL"], "s3.access-key-id": env["AWS_ACCESS_KEY_ID"], "s3.secret-access-key": env["AWS_SECRET_ACCESS_KEY"],
+            "s3.region": env["AWS_REGION"]}
 
 
 def plain(value):
@@ -266,7 +285,7 @@ def write_columns(path):
 
 def main(command, path, *rest):
     if command == "rows":
-        return rows(StaticTable.from_metadata(newest(path)), int(rest[0]) if rest else None)
+        return rows(StaticTable.from_metadata(newest(path), storage()), int(rest[0]) if rest else None)
     if command == "history":
         return history(path)
     if command == "daft":
