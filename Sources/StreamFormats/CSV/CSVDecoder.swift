@@ -171,8 +171,9 @@ public final class CSVRecordDecoder: RecordDecoder, EnvelopeDecoder {
         } else if record.fieldCount > limit || (record.fieldCount < expected && !options.ignoreParseErrors) {
             problem = .fieldCount(record.fieldCount)
         } else {
+            let fields = fields, slots = fills.slots
             for (i, place) in places.enumerated() {
-                let slot = fills.slots + i
+                let slot = slots + i
                 if place < 0, keepsWhole, projection[i] == columnCount { storeWhole(slot, row, record.fieldCount); continue }
                 if place < 0 || place >= record.fieldCount { slot.setNull(row) } else if !store(projection[i], fields[place], slot, row, base) { break }
             }
