@@ -136,6 +136,10 @@ let package = Package(
             name: "bench-hudi", dependencies: ["HudiTable", "StreamCore"], path: "Benchmarks/HudiInsert", swiftSettings: ours,
             linkerSettings: arrowPath),
 
+        .executableTarget(
+            name: "bench-hudi-open", dependencies: ["HudiTable", "LakeTable", "StreamCore"], path: "Benchmarks/HudiOpen", swiftSettings: ours,
+            linkerSettings: arrowPath),
+
         // Whole jobs under a seeded scheduler: `make simulate`.
         .target(
             name: "Simulations",
@@ -217,6 +221,9 @@ let package = Package(
             dependencies: ["KafkaConnector", "SchemaRegistry", "StreamSQL", "StreamFormats", "FileConnectors", "StreamTesting", "CRdKafka"], swiftSettings: ours),
         .testTarget(
             name: "HudiTableTests", dependencies: ["HudiTable", "LakeTable", "ObjectStore", "StreamCore", "CArrowShim", "TestScripts"], swiftSettings: ours,
+            linkerSettings: arrowPath),
+        .testTarget(
+            name: "ObjectTableTests", dependencies: ["DeltaTable", "HudiTable", "IcebergTable", "LakeTable", "StreamCore", "TestScripts"], swiftSettings: ours,
             linkerSettings: arrowPath),
         .testTarget(name: "ObjectStoreTests", dependencies: ["ObjectStore", "StreamCore", "TestScripts"], swiftSettings: ours),
         .testTarget(

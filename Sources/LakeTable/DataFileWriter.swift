@@ -212,8 +212,7 @@ package final class DataFileWriter {
         func position(_ name: String) -> Int? { input.schema.firstIndex { $0.name == name } }
         let columns = marks.names.map { (input: position($0), constant: marks.constant($0)) }
             + context.schema.map { (input: position($0.name), constant: nil) }
-        // Without some of its keys, what is known of the file is no longer exact.
-        if changes.contains(-1) || !marks.inherit(rows: input.rows, { input.metadata($0) }) { try keys() }
+        if !marks.inherit(rows: input.rows, { input.metadata($0) }) { try keys() }
         let plain = context.schema.map(\.name).filter { name in position(name).map { !input.usesDictionary($0) } ?? false }
         let writer = try opened(plain: Set(plain))
         let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
