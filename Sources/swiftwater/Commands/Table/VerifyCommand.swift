@@ -27,11 +27,11 @@ extension TableCommand {
                     + "\"pending_files\":\(list(found.pendingFiles))}")
             } else {
                 for problem in found.problems { print("problem: \(problem)") }
-                if found.unlistedProblems > 0 { print("... and \(grouped(found.unlistedProblems)) more like these") }
+                if found.unlistedProblems > 0 { print("... and \(grouped(Int64(found.unlistedProblems))) more like these") }
                 for path in found.orphans { print("orphan: \(path)") }
                 for instant in found.pendingInstants { print("pending: \(instant) is neither completed nor rolled back") }
                 for path in found.pendingFiles { print("pending file: \(path)") }
-                print("\(found.isSound ? "sound" : "NOT SOUND"): \(grouped(found.files)) files, \(grouped(found.rows)) rows, \(found.orphans.count) orphans")
+                print("\(found.isSound ? "sound" : "NOT SOUND"): \(grouped(Int64(found.files))) files, \(grouped(found.rows)) rows, \(found.orphans.count) orphans")
             }
             if !found.isSound { throw ExitCode(1) }
         }
