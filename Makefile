@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql bench bench-nexmark bench-kafka bench-log format clean
+.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql bench bench-nexmark bench-kafka bench-log bench-lake format clean
 
 all: build
 
@@ -54,7 +54,7 @@ fuzz-sql: setup
 
 bench: release
 	@Benchmarks/run.sh
-	@$(MAKE) --no-print-directory bench-nexmark bench-kafka bench-log
+	@$(MAKE) --no-print-directory bench-nexmark bench-kafka bench-log bench-lake
 
 # The Nexmark queries beside Flink's figures: make bench-nexmark EVENTS=1000000
 EVENTS ?= 5000000
@@ -72,6 +72,13 @@ bench-log: setup
 	.build/release/bench-shard-log
 	.build/release/bench-aws
 	.build/release/bench-end-to-end
+
+# Lake tables: inserts, an upsert of every twentieth row, scans and point queries; opening a table of 10,000 instants and 100,000 files
+bench-lake: setup
+	for product in bench-hudi bench-hudi-open bench-formats; do swift build -c release --product $$product $(SWIFT_FLAGS) -Xswiftc -gnone || exit 1; done
+	.build/release/bench-hudi 20000000 zstd 1 changes
+	.build/release/bench-hudi-open
+	.build/release/bench-formats
 
 format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift

@@ -180,7 +180,14 @@ package final class LakeSinkWriter: SinkWriter {
 
     /// Reads the keys of all live files.
     private func loadIndex() throws -> KeyIndex {
-        let index = KeyIndex(), seeds = seeds
+        let seeds = seeds
+        var index = KeyIndex()
+        // Rows are told by the size of the largest file, so that the index need not grow many times.
+        if let largest = groups.slices.indices.max(by: { groups.bytes(of: $0) < groups.bytes(of: $1) }), groups.bytes(of: largest) > 1 << 20 {
+            let slice = groups.slices[largest], rows = try ParquetReader(path: log.files.absolute(slice.path)).rows
+            let total = groups.slices.indices.reduce(0) { $0 + groups.bytes(of: $1) }
+            index = KeyIndex(capacity: min(Int(Double(rows) / Double(groups.bytes(of: largest)) * Double(total)), 1 << 28))
+        }
         var wanted = keys.keySchema(schema), generator: KeyGenerator?
         if let column = log.markColumns.key {
             wanted = [Field(log.markColumns.kept[column], .string)]

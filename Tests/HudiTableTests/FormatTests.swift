@@ -119,7 +119,7 @@ import Testing
         (["write.commit.interval": "often"], ["id"], "write it as in '10 s'"),
         (["write.parquet.max.file.size": "-1"], ["id"], "is not a size"),
         (["hoodie.datasource.write.hive_style_partitioning": "yes"], ["id"], "is neither true nor false"),
-        (["path": "s3://bucket/table"], ["id"], "tables on s3: are not supported"),
+        (["path": "hdfs://host/table"], ["id"], "tables on hdfs: are not supported"),
         (["hoodie.table.name": "a b"], ["id"], "letters, digits and underscores"),
         (["hoodie.datasource.write.partitionpath.field": "amont"], ["id"], "write \"amount\""),
     ]
