@@ -198,7 +198,11 @@ public struct TableMaintenance: Sendable {
         }
         if dryRun { return try plan().1 }
         return try locked { session in
-            try session.rollback.finishPending()
+            // One that was begun and not ended may be that of the very instant.
+            let history = try CommitHistory.load(files, version: properties.version)
+            let begun = try undone(history.timeline.instants.filter { $0.isWrite && $0.time == instant }, history).first
+            let finished = try session.rollback.finishPending()
+            if let instant, finished.contains(instant) { return begun ?? Undone(instant: instant, operation: nil, files: 0) }
             let (newest, undone) = try plan()
             try session.rollback.undo(newest)
             return undone

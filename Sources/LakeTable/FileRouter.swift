@@ -51,6 +51,9 @@ package final class FileRouter {
         self.context = context
     }
 
+    /// Files that are given up go in their order, not in that of a dictionary.
+    deinit { for partition in open.keys.sorted() { open[partition] = nil } }
+
     // MARK: Inserts
 
     /// Appends fresh rows to a partition's open file.

@@ -29,7 +29,8 @@ import Testing
         let path: String
         var random: SeededGenerator
         let options: [String: String]
-        var schema = [Field("id", .bigint), Field("city", .string), Field("amount", .int), Field("note", .string)]
+        static let firstSchema = [Field("id", .bigint), Field("city", .string), Field("amount", .int), Field("note", .string)]
+        var schema = firstSchema
         var states: [State] = []
         var deaths = 0, dead: [WriteStep] = []
         private let cities = ["oslo", "lima", "a b", "rome"]
@@ -111,6 +112,13 @@ import Testing
             states.append(State(instant: newest, schema: schema, rows: after, written: written))
         }
 
+        /// What a writer that died had begun: it might still come back, so that maintenance asks for a decision.
+        private func giveUpPending() throws {
+            for entry in try HudiTable.open(path).timeline where entry.state != "completed" && ["commit", "replacecommit", "clustering"].contains(entry.action) {
+                _ = try TableMaintenance(path).rollback(entry.instant)
+            }
+        }
+
         func step() throws -> String {
             switch states.isEmpty ? 0 : below(14) {
             case 0...4:
@@ -152,11 +160,13 @@ import Testing
                 try note(after, Array(ids))
                 return "overwrite"
             case 10:
+                try giveUpPending()
                 let city = cities[below(4)]
                 _ = try TableMaintenance(path).removePartitions(["city=\(city)"])
                 try note(rows.filter { $0.value["city"] != .string(city) }, [])
                 return "drop partition"
             case 11, 12:
+                try giveUpPending()
                 _ = try TableMaintenance(path).cluster(targetBytes: 16 << 10, smallFileBytes: 10 << 10, sortColumns: below(2) == 0 ? ["amount"] : [])
                 try note(rows, [])
                 return "cluster"
@@ -181,13 +191,15 @@ import Testing
             if turn % 10 == 9 || turn == Self.steps - 1 { try past(history, label) }
         }
         try expectSound(path, rows: history.rows.count, key: "id", globalKeys: true)
-        #expect(history.deaths > 0 && history.states.last!.schema.count > 4)
+        #expect(Self.steps < 60 || history.deaths > 0 && history.schema != History.firstSchema)
     }
 
     /// Instants and windows that can still be read.
     private func past(_ history: History, _ label: String) throws {
+        // Columns of then, in the types that they have become.
+        func columns(_ state: History.State) -> Schema { state.schema.map { field in history.schema.first { $0.name == field.name }! } }
         func read(_ state: History.State, _ options: [String: String]) throws -> [String]? {
-            do { return try history.table("upsert", state.schema, options).read().canonical } catch let error as StreamError {
+            do { return try history.table("upsert", columns(state), options).read().canonical } catch let error as StreamError {
                 // What cleaning took away is told, never left out in silence.
                 #expect("\(error)".contains("clean"), "\(label): \(error)")
                 return nil
@@ -196,7 +208,7 @@ import Testing
         var readable: [Int] = []
         for (i, state) in history.states.enumerated() {
             guard let rows = try read(state, [ReadOption.asOf: state.instant]) else { continue }
-            #expect(rows == History.values(state.schema, state.rows).canonical, "\(label), as of \(state.instant)")
+            #expect(rows == History.values(columns(state), state.rows).canonical, "\(label), as of \(state.instant)")
             readable.append(i)
         }
         #expect(readable.last == history.states.count - 1, "\(label)")
@@ -206,7 +218,7 @@ import Testing
             let (from, to) = (history.states[a], history.states[b])
             guard let rows = try read(to, [ReadOption.start: from.instant, ReadOption.end: to.instant]) else { continue }
             let wanted = to.rows.filter { to.written[$0.key]! > from.instant }
-            #expect(rows == History.values(to.schema, wanted).canonical, "\(label), from \(from.instant) to \(to.instant)")
+            #expect(rows == History.values(columns(to), wanted).canonical, "\(label), from \(from.instant) to \(to.instant)")
         }
     }
 }
