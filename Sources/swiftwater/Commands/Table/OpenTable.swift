@@ -1,5 +1,6 @@
 import DeltaTable
 import Foundation
+import HudiTable
 import IcebergTable
 import StreamCore
 
@@ -24,6 +25,24 @@ struct OpenTable {
         if DeltaTable.isTable(path) { return try delta(path, asOf) }
         if IcebergTable.isTable(path) { return try iceberg(path, asOf) }
         return nil
+    }
+
+    /// For commands that only Hudi tables have.
+    static func hudi(_ path: String) throws -> HudiTable {
+        try requireHudi(path)
+        return try HudiTable.open(path)
+    }
+
+    static func maintenance(_ path: String) throws -> TableMaintenance {
+        try requireHudi(path)
+        return try TableMaintenance(path)
+    }
+
+    private static func requireHudi(_ path: String) throws {
+        for (kind, isOne) in [("a Delta", DeltaTable.isTable(path)), ("an Iceberg", IcebergTable.isTable(path))] where isOne {
+            throw StreamError(.validate, "\(path) is \(kind) table, and this command is for Hudi tables",
+                              fix: "show, timeline, query and ddl know it; the job that writes it cleans it, as the table's options say")
+        }
     }
 
     private static func number(_ text: String?, _ what: String) throws -> Int64? {

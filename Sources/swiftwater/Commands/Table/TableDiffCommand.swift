@@ -16,7 +16,7 @@ extension TableCommand {
         @Option(name: .customLong("output"), help: "table, csv or json.") var output: OutputFormat = .table
 
         func run() throws {
-            let diff = try HudiTable.open(path).diff(from: from, to: to), schema = diff.schema
+            let diff = try OpenTable.hudi(path).diff(from: from, to: to), schema = diff.schema
             switch output {
             case .json:
                 func object(_ row: [Value]?) -> String {

@@ -13,7 +13,7 @@ extension TableCommand {
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
-            let files = try HudiTable.open(path).fileDetails(asOf: asOf, partition: partition)
+            let files = try OpenTable.hudi(path).fileDetails(asOf: asOf, partition: partition)
             if output.format == .json {
                 for f in files {
                     print("{\"path\":\(JSONText.quote(f.file.path)),\"partition\":\(JSONText.quote(f.file.partition)),\"file_id\":\(JSONText.quote(f.file.fileId)),"

@@ -28,7 +28,7 @@ extension TableCommand {
 
         func run() throws {
             let policy: CleanPolicy = retainHours.map { .hours($0) } ?? retainVersions.map { .fileVersions($0) } ?? .commits(retainCommits ?? 30)
-            let cleaned = try TableMaintenance(path).clean(policy, dryRun: dryRun)
+            let cleaned = try OpenTable.maintenance(path).clean(policy, dryRun: dryRun)
             if output.format == .json {
                 return print("{\"instant\":\(Self.text(cleaned.instant)),\"dry_run\":\(dryRun),\"earliest\":\(Self.text(cleaned.earliest)),\"bytes\":\(cleaned.bytes),"
                     + "\"files\":[\(cleaned.files.map(JSONText.quote).joined(separator: ","))]}")
@@ -68,7 +68,7 @@ extension TableCommand {
             let target = try Self.bytes(targetSize, "--target-size")
             let limit = try smallFileLimit.map { try Self.bytes($0, "--small-file-limit") } ?? min(100 << 20, target)
             let columns = sortBy.map { $0.split(separator: ",").map { String($0.drop { $0 == " " }) } } ?? []
-            let done = try TableMaintenance(path).cluster(targetBytes: target, smallFileBytes: limit, sortColumns: columns, dryRun: dryRun)
+            let done = try OpenTable.maintenance(path).cluster(targetBytes: target, smallFileBytes: limit, sortColumns: columns, dryRun: dryRun)
             if output.format == .json {
                 return print("{\"instant\":\(Self.text(done.instant)),\"dry_run\":\(dryRun),\"replaced\":[\(done.replaced.map(JSONText.quote).joined(separator: ","))],"
                     + "\"replaced_bytes\":\(done.replacedBytes),\"written\":[\(done.written.map(JSONText.quote).joined(separator: ","))],"
@@ -93,7 +93,7 @@ extension TableCommand {
         @Flag(help: "Only show what would be undone.") var dryRun = false
         @OptionGroup var output: StreamCommand.Output
 
-        func run() throws { TableCommand.show([try TableMaintenance(path).rollback(instant, dryRun: dryRun)], dryRun, output) }
+        func run() throws { TableCommand.show([try OpenTable.maintenance(path).rollback(instant, dryRun: dryRun)], dryRun, output) }
     }
 
     struct Restore: ParsableCommand {
@@ -109,7 +109,7 @@ extension TableCommand {
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
-            let undone = try TableMaintenance(path).restore(to: target, dryRun: dryRun)
+            let undone = try OpenTable.maintenance(path).restore(to: target, dryRun: dryRun)
             if undone.isEmpty, output.format == .table { return print("commit \(target) is the newest one: there is nothing to undo") }
             TableCommand.show(undone, dryRun, output)
         }
@@ -129,7 +129,7 @@ extension TableCommand {
             @Argument(help: "The commit; left out, the newest.") var instant: String?
             @Option(help: "What it is for.") var comment = ""
 
-            func run() throws { print(try TableMaintenance(path).createSavepoint(instant, comment: comment).instant) }
+            func run() throws { print(try OpenTable.maintenance(path).createSavepoint(instant, comment: comment).instant) }
         }
 
         struct List: ParsableCommand {
@@ -139,7 +139,7 @@ extension TableCommand {
             @OptionGroup var output: StreamCommand.Output
 
             func run() throws {
-                let savepoints = try TableMaintenance(path).savepoints()
+                let savepoints = try OpenTable.maintenance(path).savepoints()
                 if output.format == .json {
                     for s in savepoints {
                         print("{\"instant\":\"\(s.instant)\",\"comment\":\(JSONText.quote(s.comment)),\"by\":\(JSONText.quote(s.by)),\"at\":\(s.at),\"files\":\(s.files)}")
@@ -158,7 +158,7 @@ extension TableCommand {
             @Argument(help: "Directory of the table.") var path: String
             @Argument(help: "The savepoint's commit.") var instant: String
 
-            func run() throws { try TableMaintenance(path).deleteSavepoint(instant) }
+            func run() throws { try OpenTable.maintenance(path).deleteSavepoint(instant) }
         }
     }
 

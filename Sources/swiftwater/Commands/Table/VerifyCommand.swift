@@ -19,7 +19,7 @@ extension TableCommand {
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
-            let found = try HudiTable.open(path).verify(globalKeys: globalKeys)
+            let found = try OpenTable.hudi(path).verify(globalKeys: globalKeys)
             if output.format == .json {
                 func list(_ texts: [String]) -> String { "[" + texts.map(JSONText.quote).joined(separator: ",") + "]" }
                 print("{\"sound\":\(found.isSound),\"files\":\(found.files),\"rows\":\(found.rows),\"problems\":\(list(found.problems)),"
@@ -50,7 +50,7 @@ extension TableCommand {
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
-            let table = try HudiTable.open(path)
+            let table = try OpenTable.hudi(path)
             guard history else {
                 if output.format == .json {
                     return print("[" + table.schema.map { "{\"name\":\(JSONText.quote($0.name)),\"type\":\(JSONText.quote("\($0.type)"))}" }.joined(separator: ",") + "]")
