@@ -94,14 +94,21 @@ final class Harness {
         return try Self.output(python, [Self.support + "/hudi/check_table.py", table, "--key", key])
     }
 
-    /// The first value of the first row of a query by DuckDB over what hudi-rs reads of the table.
+    /// The first value of the first row of a query by DuckDB over what hudi-rs reads of the table, and over the files that it lists,
+    /// which must say the same.
     static func independent(_ table: String, _ query: String) throws -> String {
         let python = ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? root + "/.venv/bin/python"
         let code = """
             import sys, duckdb, pyarrow as pa
             from hudi import HudiTable
-            t = pa.Table.from_batches(HudiTable(sys.argv[1]).read())
-            print(duckdb.sql(sys.argv[2]).fetchall()[0][0])
+            table = HudiTable(sys.argv[1])
+            t = pa.Table.from_batches(table.read())
+            read = duckdb.sql(sys.argv[2]).fetchall()[0][0]
+            files = [f"{sys.argv[1]}/{s.base_file_relative_path()}" for s in table.get_file_slices()]
+            t = duckdb.read_parquet(files, union_by_name=True, hive_partitioning=False)
+            listed = duckdb.sql(sys.argv[2]).fetchall()[0][0]
+            if read != listed: sys.exit(f"hudi-rs reads {read}, DuckDB {listed} from its files")
+            print(read)
             """
         return try output(python, ["-c", code, table, query])
     }
