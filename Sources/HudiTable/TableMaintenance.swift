@@ -143,7 +143,7 @@ public struct TableMaintenance: Sendable {
             let history = try CommitHistory.load(files, version: properties.version)
             let target = try instant.map { try completed($0, history) } ?? newestWrite(history)
             if history.timeline.instants.contains(where: { $0.time == target && $0.action == "savepoint" }) {
-                throw error(.conflict, "there is a savepoint of \(target) already", fix: "delete it first: table savepoint \(files.root) delete \(target)")
+                throw error(.conflict, "there is a savepoint of \(target) already", fix: "delete it first: table savepoint delete \(files.root) \(target)")
             }
             let slices = try readable(target, history)
             let metadata = SavepointMetadata(by: by, at: files.host.now(), comment: comment, files: Dictionary(grouping: slices, by: \.partition).mapValues { $0.map(\.name).sorted() })
@@ -296,6 +296,6 @@ public struct TableMaintenance: Sendable {
     private func requireNoSavepoints(_ instants: [Instant]) throws {
         let kept = Set(try timeline().instants.filter { $0.action == "savepoint" }.map(\.time))
         guard let first = instants.first(where: { kept.contains($0.time) }) else { return }
-        throw error(.conflict, "commit \(first.time) cannot be undone: a savepoint keeps it", fix: "delete it first: table savepoint \(files.root) delete \(first.time)")
+        throw error(.conflict, "commit \(first.time) cannot be undone: a savepoint keeps it", fix: "delete it first: table savepoint delete \(files.root) \(first.time)")
     }
 }
