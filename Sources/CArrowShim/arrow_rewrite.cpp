@@ -51,6 +51,8 @@ using ArrayPtr = std::shared_ptr<Array>;
 /// Groups of rows that are written together have at least this many rows, unless the file ends.
 constexpr int64_t kFewRows = 100000;
 constexpr int64_t kManyRows = 500000;
+/// Without compression. A group of the input may have more.
+constexpr int64_t kManyBytes = 64 << 20;
 
 /// The changes of one run of rows, in positions of that run.
 struct Changes {
@@ -300,9 +302,11 @@ extern "C" bool sw_parquet_rewrite(sw_parquet_reader *source, sw_parquet_writer 
     for (int group = 0; group < metadata->num_row_groups();) {
       std::vector<int> groups;
       Changes part;
+      int64_t bytes = 0;
       while (group < metadata->num_row_groups()) {
         int64_t more = metadata->RowGroup(group)->num_rows();
-        if (!groups.empty() && (part.input_rows >= kFewRows || part.input_rows + more > kManyRows)) break;
+        bytes += metadata->RowGroup(group)->total_byte_size();
+        if (!groups.empty() && (part.input_rows >= kFewRows || part.input_rows + more > kManyRows || bytes > kManyBytes)) break;
         part.input_rows += more;
         groups.push_back(group++);
       }

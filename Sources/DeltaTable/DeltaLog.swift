@@ -330,6 +330,11 @@ final class DeltaLog: CommitLog {
             let version = snapshot.version + 1, time = max(files.host.now(), state.lastTimestamp + 1)
             let actions = actions(prepared, on: snapshot, time: time)
             do { try files.publish(LogListing.path(version), try actions.json()) } catch let error as StreamError where error.code == .conflict {
+                // Without the lock, or without a version that took the name, there is nothing to go on top of.
+                try state.lock?.require()
+                let now = try refreshed(&state)
+                if try isOnLog(prepared, now) { return }
+                guard now.version >= version else { throw error }
                 // Another engine was faster: on top of what it did, if that is possible.
                 continue
             }

@@ -151,7 +151,7 @@ struct Cleaner {
             earliest = writes[writes.count - n]
         case .hours(let n):
             let limit = InstantTime.format(milliseconds: now - Int64(n) * 3_600_000)
-            earliest = writes.first { $0.time >= limit } ?? newest
+            earliest = writes.first { $0.visibleFrom >= limit } ?? newest
         case .fileVersions: earliest = nil
         }
         if let earliest {

@@ -44,6 +44,12 @@ public struct TableMaintenance: Sendable {
                     fix: "start that job again, or give the commit up: table rollback \(files.root) \(pending.time)")
     }
 
+    /// What is known of files comes from the commits on the timeline here.
+    private func requireWholeTimeline() throws {
+        guard try files.names(in: properties.version.archiveFolder).contains(where: { !$0.hasPrefix(".") }) else { return }
+        throw error(.validate, "another engine has archived commits of it, whose files are not known here", fix: "use the tools of that engine for savepoints and for undoing commits")
+    }
+
     // MARK: Cleaning
 
     /// What a clean deleted, or would delete.
@@ -140,6 +146,7 @@ public struct TableMaintenance: Sendable {
     /// - Throws: `.validate` when there is no such commit, `.conflict` when its files are cleaned already.
     public func createSavepoint(_ instant: String? = nil, comment: String = "", by: String = "swiftwater") throws -> Savepoint {
         try locked { session in
+            try requireWholeTimeline()
             let history = try CommitHistory.load(files, version: properties.version)
             let target = try instant.map { try completed($0, history) } ?? newestWrite(history)
             if history.timeline.instants.contains(where: { $0.time == target && $0.action == "savepoint" }) {
@@ -191,6 +198,7 @@ public struct TableMaintenance: Sendable {
                             fix: "undo all later commits too: table restore \(files.root) --to <the commit before \(instant)>")
             }
             if newest.state == .completed {
+                try requireWholeTimeline()
                 try requireNoSavepoints([newest])
                 if let before = history.writes.dropLast().last { _ = try readable(before.instant.time, history) }
             }
@@ -214,6 +222,7 @@ public struct TableMaintenance: Sendable {
     /// - Throws: `.validate` when there is no such commit, `.conflict` when its files are cleaned or a later savepoint is in the way.
     public func restore(to instant: String, dryRun: Bool = false) throws -> [Undone] {
         func plan() throws -> ([Instant], [Undone]) {
+            try requireWholeTimeline()
             let history = try CommitHistory.load(files, version: properties.version), target = try completed(instant, history)
             _ = try readable(target, history)
             let later = Array(history.timeline.instants.filter { $0.isWrite && $0.time > target }.reversed())
@@ -249,14 +258,17 @@ public struct TableMaintenance: Sendable {
             let removed = state.slices.map(\.slice).filter { wanted?.contains($0.partition) ?? true }
             guard !removed.isEmpty else { return nil }
             let commit = try session.begin("DELETE_PARTITION")
+            let prepared: Committable
             do {
                 let changes = CommitChanges(operation: "DELETE_PARTITION", schema: state.schema ?? [], stats: [], superseded: [], removed: removed,
                                             partitionValues: [:], checkpoint: 0, jobID: "table maintenance")
-                try session.complete([try session.prepared(commit.commit, changes)])
+                prepared = try session.prepared(commit.commit, changes)
             } catch {
                 try? session.abandon(commit.commit)
                 throw error
             }
+            // What fails here may have come to pass all the same: the next writer sees.
+            try session.complete([prepared])
             return (commit.commit, removed.count)
         }
     }

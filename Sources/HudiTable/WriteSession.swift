@@ -209,7 +209,7 @@ final class WriteSession: CommitLog {
         if try timeline.look().completedWrite(time) != nil {
             // The attempt that made it may have failed before it was durable.
             try timeline.flush()
-        } else if try !isArchived(time) {
+        } else if try !isArchived(time, metadata) {
             try requireUnchanged()
             try requirePending(time, pendingAction(metadata.operation))
             for stat in metadata.stats { try requireFile(stat, time) }
@@ -258,9 +258,13 @@ final class WriteSession: CommitLog {
 
     /// Whether another engine has moved the completed instant off the timeline since. Those that were rolled back are missing
     /// there as well, but their rollback is not.
-    private func isArchived(_ time: String) throws -> Bool {
+    private func isArchived(_ time: String, _ metadata: CommitMetadata) throws -> Bool {
         let now = try timeline.current()
-        return try !now.has(time) && now.isCommitted(time) && !files.names(in: version.archiveFolder).isEmpty && !rollback.undoes(time)
+        guard try !now.has(time) && now.isCommitted(time) && !files.names(in: version.archiveFolder).isEmpty && !rollback.undoes(time) else { return false }
+        // A rollback of it may be archived as well: then neither its files nor later versions of them are there.
+        if metadata.stats.isEmpty || metadata.stats.contains(where: { $0.path.map(files.exists) ?? false }) { return true }
+        let groups = Set(metadata.stats.map(\.fileId))
+        return try TableSnapshot.load(files, properties).slices.contains { groups.contains($0.fileId) && $0.instant > time }
     }
 
     private func requirePending(_ time: String, _ action: String) throws {

@@ -76,6 +76,12 @@ final class WriterTimeline: Sendable {
             // What is left is read from the disk.
             state.timeline = nil
             try files.remove(file)
+            // An attempt whose answer was lost may have left the same instant under another completion time.
+            if version != .six {
+                for name in try files.names(in: version.timelineFolder) where name.hasPrefix(instant.time + "_") && name.hasSuffix("." + instant.action) {
+                    try files.remove(version.timelineFolder + "/" + name)
+                }
+            }
         }
         try flush()
     }

@@ -295,6 +295,9 @@ final class IcebergCommitLog: CommitLog {
             // The attempt that made it may have failed before it was durable.
             try files.flush(MetadataFolder.folder)
             try folder.publishHint(version)
+        } else if try files.isThere(marker), try holds(prepared, metadata) {
+            // It was completed, its snapshot has been expired since, and its files live on.
+            try files.flush(MetadataFolder.folder)
         } else if try files.isThere(marker) {
             if metadata.currentSnapshotID != prepared.parent, try !mayFollowOthers || !isApart(prepared, metadata) {
                 guard let current = metadata.currentSnapshotID else {
@@ -324,6 +327,13 @@ final class IcebergCommitLog: CommitLog {
         state.known.insert(prepared.id)
         if state.open.isEmpty { state.tip = try newest(&state).metadata.currentSnapshotID }
         try files.reached(.markersDeleted)
+    }
+
+    /// Whether the newest snapshot has a file of a commit, so that it was completed.
+    private func holds(_ prepared: PreparedSnapshot, _ metadata: TableMetadata) throws -> Bool {
+        guard let current = metadata.currentSnapshot, current.id != prepared.parent, !prepared.added.isEmpty else { return false }
+        let location = TableLocation(metadata, files), added = Set(prepared.added.map(\.path))
+        return try store.liveFiles(current, metadata, location).contains { added.contains(try location.relative($0.entry.file.path)) }
     }
 
     /// Whether what other engines did since a commit was begun leaves its files alone and has none of its keys. The rows of a checkpoint that
@@ -393,7 +403,7 @@ final class IcebergCommitLog: CommitLog {
         var found = try files.names(in: MetadataFolder.folder).filter { $0.hasPrefix("\(id)-m") || $0.hasPrefix("snap-\(id)-") }.map { MetadataFolder.folder + "/" + $0 }
         var folders: Set<String> = [MetadataFolder.folder]
         try dataFiles(of: id, in: IcebergFiles.dataFolder, &found, &folders)
-        if found.contains(where: { $0.hasPrefix(IcebergFiles.dataFolder + "/") }) {
+        if !found.isEmpty {
             // A snapshot that was completed and has been expired since has files that others still need.
             let needed = try store.reachable(metadata, TableLocation(metadata, files))
             found.removeAll { needed.contains($0) }

@@ -186,7 +186,7 @@ package final class DataFileWriter {
 
     private var changedRows = 0
 
-    /// Whether `rewrite` can make this file of another one: it must have the columns under the same names and ids, in the same types.
+    /// Whether `rewrite` can make this file of another one: it must have the columns under the same names and ids, lying in memory in the same way.
     package func canRewrite(_ input: ParquetReader, of slice: FileSlice) -> Bool {
         guard slice.constants.keys.allSatisfy({ name in input.schema.contains { $0.name == name } }) else { return false }
         if let ids = context.commit.fieldIDs(context.schema) {
@@ -196,11 +196,9 @@ package final class DataFileWriter {
                 guard at.map({ stored[$0] == id }) ?? !stored.contains(where: { $0 != nil && $0 == id }) else { return false }
             }
         }
-        return context.schema.allSatisfy { field in
-            guard let held = input.schema.first(where: { $0.name == field.name })?.type else { return true }
-            return SchemaEvolution.same(held, field.type) || held.isTimestamp && field.type.isTimestamp && held.timeUnit == field.type.timeUnit
-                || held.isText && field.type.isText || held.isBinary && field.type.isBinary
-        }
+        var wanted = context.commit.arrowSchema(context.schema.map { Field($0.name, $0.type) }, layout: context.commit.layout)
+        defer { wanted.release?(&wanted) }
+        return input.hasLayout(of: wanted)
     }
 
     /// Copies all rows of the version before, some of them changed; to be called before rows are appended.

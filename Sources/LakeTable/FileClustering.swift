@@ -77,6 +77,7 @@ package struct FileClustering {
         }
         let groups = Self.plan(state.slices, settings)
         guard !groups.isEmpty else { return nil }
+        let prepared: Committable, outcome: Outcome
         let commit = try log.begin(clustering: groups.map { $0.inputs.map(\.slice) }, sortColumns: settings.sortColumns)
         do {
             var run = Run(context: DataFileContext(files: log.files, commit: commit, marks: log.markColumns, schema: schema, codec: codec),
@@ -87,13 +88,16 @@ package struct FileClustering {
             try log.files.reached(.prepared)
             let changes = CommitChanges(operation: Self.operation, schema: schema, stats: run.stats, superseded: [], removed: removed,
                                         partitionValues: run.keys.values, checkpoint: 0, jobID: jobID)
-            try log.complete([try log.prepared(commit.commit, changes)])
-            return Outcome(commit: commit.commit, stats: run.stats, removed: removed)
+            prepared = try log.prepared(commit.commit, changes)
+            outcome = Outcome(commit: commit.commit, stats: run.stats, removed: removed)
         } catch {
             // The next writer undoes it if this fails.
             try? log.abandon(commit.commit)
             throw error
         }
+        // What fails here may have come to pass all the same: the next writer sees.
+        try log.complete([prepared])
+        return outcome
     }
 
     private struct Run {

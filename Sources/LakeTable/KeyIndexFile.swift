@@ -13,16 +13,21 @@ import Darwin
 /// It is a cache and never the truth: it names the live files that it was made of, and is passed over unless the table has exactly
 /// these. It is written at an orderly stop only; after a crash there is none, or one that is behind.
 ///
-///     magic "SWKEYIX1" | seeds 2 x UInt64 | slices UInt32 | keys UInt64         little-endian
+///     magic "SWKEYIX2" | seeds 2 x UInt64 | rules UInt64 | slices UInt32 | keys UInt64         little-endian
 ///     slices x ( length UInt32 | path relative to the table )
 ///     keys x ( hash 2 x UInt64 | slice Int32 | row UInt32 )
 ///     FNV-1a of all before, by words of 8 bytes
 enum KeyIndexFile {
-    private static let magic: [UInt8] = Array("SWKEYIX1".utf8)
+    private static let magic: [UInt8] = Array("SWKEYIX2".utf8)
     private static let entryBytes = 24
     private static let chunkEntries = 1 << 16
 
     static func name(_ files: TableFiles) -> String { files.metaFolder + "/.swiftwater.keys" }
+
+    /// Tells apart how keys are made.
+    private static func number(_ rules: KeyRules) -> UInt64 {
+        Array("\(rules.namesKeys) \(rules.recordKeyFields)".utf8).withUnsafeBytes { checksum($0) }
+    }
 
     struct Loaded {
         var index: KeyIndex
@@ -31,8 +36,9 @@ enum KeyIndexFile {
 
     /// - Parameters:
     ///   - slices: the live files; the index counts them in this order.
+    ///   - rules: how the keys of the table are made now.
     /// - Returns: nil when there is no file, or it is damaged, or of another state of the table.
-    static func load(_ files: TableFiles, slices: [FileSlice]) -> Loaded? {
+    static func load(_ files: TableFiles, slices: [FileSlice], rules: KeyRules) -> Loaded? {
         guard files.hasFolders, let data = try? Data(contentsOf: URL(fileURLWithPath: files.absolute(name(files))), options: .alwaysMapped) else { return nil }
         return data.withUnsafeBytes { bytes in
             var at = 0
@@ -43,7 +49,7 @@ enum KeyIndexFile {
             }
             guard bytes.count > magic.count + 8, bytes[0..<magic.count].elementsEqual(magic) else { return nil }
             at = magic.count
-            guard let high = take(UInt64.self), let low = take(UInt64.self),
+            guard let high = take(UInt64.self), let low = take(UInt64.self), take(UInt64.self) == Self.number(rules),
                   let sliceCount = take(UInt32.self), Int(sliceCount) == slices.count, let keys = take(UInt64.self) else { return nil }
             for slice in slices {
                 guard let length = take(UInt32.self), at + Int(length) <= bytes.count, bytes[at..<at + Int(length)].elementsEqual(slice.path.utf8) else { return nil }
@@ -67,7 +73,7 @@ enum KeyIndexFile {
 
     /// Replaces the file. A file group that has left the table makes it useless, which is seen when it is read.
     /// - Parameter slices: the live files, by the group numbers of the index.
-    static func save(_ index: KeyIndex, seeds: KeyHash.Seeds, slices: [FileSlice], _ files: TableFiles) throws {
+    static func save(_ index: KeyIndex, seeds: KeyHash.Seeds, slices: [FileSlice], rules: KeyRules, _ files: TableFiles) throws {
         // In the order in which a table is loaded.
         let order = slices.indices.sorted { (slices[$0].partition, slices[$0].fileId) < (slices[$1].partition, slices[$1].fileId) }
         var numbers = [Int32](repeating: 0, count: slices.count)
@@ -81,6 +87,7 @@ enum KeyIndexFile {
             out.bytes = magic
             out.put(seeds.high)
             out.put(seeds.low)
+            out.put(number(rules))
             out.put(UInt32(slices.count))
             out.put(UInt64(index.count))
             for group in order {

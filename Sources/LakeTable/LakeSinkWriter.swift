@@ -121,11 +121,17 @@ package final class LakeSinkWriter: SinkWriter {
         // Only before the first row: hashes that are made already have their seeds.
         var kept: KeyIndex?
         if sources.isEmpty, keepsIndex {
-            if let loaded = KeyIndexFile.load(log.files, slices: state.slices.map(\.slice)) { (kept, seeds) = (loaded.index, loaded.seeds) }
+            if let loaded = KeyIndexFile.load(log.files, slices: state.slices.map(\.slice), rules: configuration.keys) { (kept, seeds) = (loaded.index, loaded.seeds) }
         }
-        try use(try state.schema.map {
-            try log.evolve(table: $0, writer: configuration.stored, name: configuration.keys.tableName, missing: configuration.nullForMissing)
-        } ?? configuration.stored)
+        // Columns that rows have brought since the last commit are not on the table yet.
+        let writer = sources.isEmpty ? configuration.stored : schema
+        let merged = try state.schema.map {
+            try log.evolve(table: $0, writer: writer, name: configuration.keys.tableName, missing: configuration.nullForMissing)
+        } ?? writer
+        guard sources.isEmpty || zip(merged, schema).allSatisfy({ $0.name == $1.name }) && merged.count >= schema.count else {
+            throw StreamError(.conflict, "another engine has added columns to \(log.title) while this job was about to add its own", fix: "start the job again")
+        }
+        try use(merged)
         try loadGroups(state, kept)
     }
 
@@ -326,6 +332,7 @@ package final class LakeSinkWriter: SinkWriter {
 
     /// Merges the buffered rows into files of the current commit.
     private func mergeBuffer() throws {
+        if router == nil { try reloadIfOthersWrote() }
         // Deletes of keys that are not there leave nothing to commit.
         if router == nil, let index, !buffer.entries.contains(where: { !$0.isDelete || index.find($0.hash) >= 0 }) { return buffer.clear() }
         let router = try currentRouter()
@@ -390,7 +397,7 @@ package final class LakeSinkWriter: SinkWriter {
         if context != nil { return abort() }
         if !released, keepsIndex, let index, index.count >= Self.keptIndexKeys {
             // Without the file the next run reads the keys again, so that failing to write it is no failure of the job.
-            try? KeyIndexFile.save(index, seeds: seeds, slices: groups.slices, log.files)
+            try? KeyIndexFile.save(index, seeds: seeds, slices: groups.slices, rules: configuration.keys, log.files)
         }
         releaseLock()
     }

@@ -244,7 +244,7 @@ package final class ObjectFolder: Sendable {
         defer { forget(temporary, host) }
         try beforeChange(relative)
         let bytes = Host.size(of: file).map(Int64.init)
-        guard try client.upload(key(relative), file: file, .absent(token: host.uuid())) != nil else { throw taken(relative) }
+        guard try client.upload(key(relative), file: file, .absent(token: host.uuid()), before: { try beforeChange(relative) }) != nil else { throw taken(relative) }
         state.withLock { $0.sizes[relative] = bytes }
     }
 

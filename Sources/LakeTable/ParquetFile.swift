@@ -184,6 +184,21 @@ package final class ParquetReader {
 
     package var rows: Int64 { sw_parquet_reader_rows(handle) }
 
+    /// Whether each column of another schema that the file has, by name, lies in memory as the other one does.
+    package func hasLayout(of other: ArrowSchema) -> Bool {
+        func same(_ a: ArrowSchema, _ b: ArrowSchema) -> Bool {
+            let (x, y) = (String(cString: a.format), String(cString: b.format))
+            // The zone of a timestamp changes nothing.
+            guard x == y || x.hasPrefix("ts") && x.prefix(4) == y.prefix(4), a.n_children == b.n_children else { return false }
+            return (0..<Int(a.n_children)).allSatisfy { same(a.children[$0]!.pointee, b.children[$0]!.pointee) }
+        }
+        return (0..<Int(other.n_children)).allSatisfy { i in
+            let wanted = other.children[i]!.pointee, name = String(cString: wanted.name)
+            guard let at = schema.firstIndex(where: { $0.name == name }) else { return true }
+            return same(arrowSchema.children[at]!.pointee, wanted)
+        }
+    }
+
     /// Of an object, one download is cheaper than many parts.
     fileprivate func willReadAll() {
         if let object, object.bytes > ObjectReader.memoryBytes { object.readWhole() }

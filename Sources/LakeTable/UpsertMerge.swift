@@ -223,7 +223,10 @@ package struct UpsertMerge {
                     }
                 }
                 let key = keys.bytes(at: row)
-                if gone > 0 { index.set(KeyHash(key, salt: salt, seeds: seeds), group: plan.group, row: Int(old - gone)) }
+                if gone > 0 {
+                    let hash = KeyHash(key, salt: salt, seeds: seeds), place = index.place(hash)
+                    if Int(place.group) == plan.group, Int64(place.row) == old { index.set(hash, group: plan.group, row: Int(old - gone)) }
+                }
                 if smallest.map({ ByteOrder.compare(key, $0) < 0 }) ?? true { smallest = key }
                 if largest.map({ ByteOrder.compare($0, key) < 0 }) ?? true { largest = key }
             }

@@ -15,14 +15,14 @@ extension S3Client {
     /// as a whole or not at all.
     ///
     /// - Returns: its ETag; nil when the condition does not hold.
-    package func upload(_ key: String, file: String, _ condition: PutCondition = .always) throws -> String? {
+    package func upload(_ key: String, file: String, _ condition: PutCondition = .always, before deadline: () throws -> Int64? = { nil }) throws -> String? {
         guard let size = Host.size(of: file).map(Int64.init) else { throw Host.failure("open", file) }
-        if size <= Int64(options.partBytes) { return try put(key, Host.read(file), condition) }
+        if size <= Int64(options.partBytes) { return try put(key, Host.read(file), condition, before: deadline()) }
         let partBytes = max(Int64(options.partBytes), (size + Self.partsMax - 1) / Self.partsMax)
         let upload = try begin(key, condition)
         do {
             let parts = try putParts(key, upload, file, size, partBytes)
-            return try complete(key, upload, parts, condition)
+            return try complete(key, upload, parts, condition, deadline)
         } catch {
             // What was uploaded costs money until it is given up.
             _ = try? send(Request(method: "DELETE", key: key, query: [(name: "uploadId", value: upload)], doing: "give up the upload of \(place(key))"))
@@ -60,12 +60,13 @@ extension S3Client {
         return tags
     }
 
-    private func complete(_ key: String, _ upload: String, _ tags: [String], _ condition: PutCondition) throws -> String? {
+    private func complete(_ key: String, _ upload: String, _ tags: [String], _ condition: PutCondition, _ deadline: () throws -> Int64?) throws -> String? {
         let parts = tags.enumerated().map { "<Part><PartNumber>\($0 + 1)</PartNumber><ETag>\(XMLText.escaped($1))</ETag></Part>" }.joined()
         let body = Array("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\(parts)</CompleteMultipartUpload>".utf8)
         let doing = "end the upload of \(place(key))"
-        let request = Request(method: "POST", key: key, query: [(name: "uploadId", value: upload)], headers: condition.headers, body: body, doing: doing)
+        var request = Request(method: "POST", key: key, query: [(name: "uploadId", value: upload)], headers: condition.headers, body: body, doing: doing)
         for attempt in 1... {
+            request.deadline = try deadline()
             do {
                 let answer = try send(request), text = String(decoding: answer.body, as: UTF8.self)
                 let root = XMLText.children(of: text[...]).first

@@ -56,8 +56,12 @@ import Testing
         case .behind: try first.write(to: URL(fileURLWithPath: file))
         case .foreign: try Data("something else".utf8).write(to: URL(fileURLWithPath: file))
         }
-        let slices = try TableSnapshot.load(try TableFiles(path: path), try #require(try TableProperties.load(try TableFiles(path: path)))).slices
-        #expect((KeyIndexFile.load(try TableFiles(path: path), slices: slices) != nil) == (loss == .none))
+        let files = try TableFiles(path: path), properties = try #require(try TableProperties.load(files))
+        let slices = try TableSnapshot.load(files, properties).slices
+        #expect((KeyIndexFile.load(files, slices: slices, rules: properties.keyRules) != nil) == (loss == .none))
+        var others = properties.keyRules
+        others.namesKeys.toggle()
+        #expect(KeyIndexFile.load(files, slices: slices, rules: others) == nil)
         try change(path, 3)
         try change(path, 4)
         try expect(path, turns: 4)
