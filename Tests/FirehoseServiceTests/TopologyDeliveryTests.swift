@@ -40,8 +40,9 @@ struct TopologyDeliveryTests {
         var found: [URL] = []
         while found.isEmpty, Date() < end {
             Thread.sleep(forTimeInterval: 0.05)
-            let walker = FileManager.default.enumerator(at: URL(filePath: data + "/buckets/data-lake/items"), includingPropertiesForKeys: nil, options: .skipsHiddenFiles)
-            found = (walker?.allObjects as? [URL] ?? []).filter { !$0.hasDirectoryPath }
+            let walker = FileManager.default.enumerator(at: URL(filePath: data + "/buckets/data-lake/items"), includingPropertiesForKeys: [.isRegularFileKey], options: .skipsHiddenFiles)
+            // A folder that is just being made does not look like one by its URL.
+            found = (walker?.allObjects as? [URL] ?? []).filter { (try? $0.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile) == true }
         }
         let lines = try found.flatMap { try String(contentsOf: $0, encoding: .utf8).split(separator: "\n") }
         #expect(lines == [
