@@ -99,7 +99,8 @@ final class DeltaSource: TableSource {
             constants[name] = try PartitionValues.value(text, type: type, column: name, table: files.root)
         }
         metrics.bytesIn.add(Int(files.size(file.path)))
-        return try DeltaSplitReader(path: files.absolute(file.path), wanted: wanted, constants: constants, position: split.position)
+        return try DataFileSplitReader(
+            DataFileReader(path: files.absolute(file.path), wanted: wanted, constants: constants, batchRows: Batch.targetRows), path: files.absolute(file.path), position: split.position)
     }
 }
 
@@ -131,40 +132,6 @@ struct DeltaSplit {
         partitions = parts.count == 1 ? [] : try parts[1].split(separator: "&").map { part in
             let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             return (name: try plain(sides[0]), text: sides.count == 2 ? try plain(sides[1]) : nil)
-        }
-    }
-}
-
-/// Reads one data file. Its position is the number of rows handed out.
-final class DeltaSplitReader: SplitReader {
-    private let reader: DataFileReader
-    private var batch: Batch?
-    private var consumed = 0
-    private var handedOut: Int64
-    private var toSkip: Int64
-
-    init(path: String, wanted: Schema, constants: [String: Value], position: String?) throws {
-        reader = try DataFileReader(path: path, wanted: wanted, constants: constants, batchRows: Batch.targetRows)
-        guard let start = Int64(position ?? "0") else { throw StreamError(.corrupt, "\(path): '\(position!)' is not a row number") }
-        (handedOut, toSkip) = (start, start)
-    }
-
-    var position: String { String(handedOut) }
-
-    func next(maxRows: Int) throws -> ReadResult {
-        while true {
-            if let batch, consumed < batch.physicalCount {
-                let n = min(maxRows, batch.physicalCount - consumed)
-                defer {
-                    consumed += n
-                    handedOut += Int64(n)
-                }
-                return .batch(batch.slice(consumed..<consumed + n))
-            }
-            guard let read = try reader.next() else { return .endOfSplit }
-            batch = read
-            consumed = Int(min(toSkip, Int64(read.physicalCount)))
-            toSkip -= Int64(consumed)
         }
     }
 }

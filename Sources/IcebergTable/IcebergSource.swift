@@ -93,41 +93,7 @@ final class IcebergSource: TableSource {
         metrics.bytesIn.add(Int(files.size(split.id)))
         let reader = try DataFileReader(path: files.absolute(split.id), wanted: wanted, ids: plan.fields.map { Int32($0.id) }, fallbacks: plan.constants[split.id] ?? [:],
                                         batchRows: Batch.targetRows)
-        return try IcebergSplitReader(reader, path: split.id, position: split.position)
-    }
-}
-
-/// Reads one data file. Its position is the number of rows handed out.
-private final class IcebergSplitReader: SplitReader {
-    private let reader: DataFileReader
-    private var batch: Batch?
-    private var consumed = 0
-    private var handedOut: Int64
-    private var toSkip: Int64
-
-    init(_ reader: DataFileReader, path: String, position: String?) throws {
-        self.reader = reader
-        guard let start = Int64(position ?? "0") else { throw StreamError(.corrupt, "\(path): '\(position!)' is not a row number") }
-        (handedOut, toSkip) = (start, start)
-    }
-
-    var position: String { String(handedOut) }
-
-    func next(maxRows: Int) throws -> ReadResult {
-        while true {
-            if let batch, consumed < batch.physicalCount {
-                let n = min(maxRows, batch.physicalCount - consumed)
-                defer {
-                    consumed += n
-                    handedOut += Int64(n)
-                }
-                return .batch(batch.slice(consumed..<consumed + n))
-            }
-            guard let read = try reader.next() else { return .endOfSplit }
-            batch = read
-            consumed = Int(min(toSkip, Int64(read.physicalCount)))
-            toSkip -= Int64(consumed)
-        }
+        return try DataFileSplitReader(reader, path: split.id, position: split.position)
     }
 }
 
