@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql bench bench-nexmark bench-kafka bench-log bench-lake format clean
+.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql fuzz-service bench bench-nexmark bench-kafka bench-log bench-lake bench-service format clean
 
 all: build
 
@@ -23,7 +23,7 @@ demo: release
 	@Examples/demo.sh
 
 test: setup
-	SWIFTWATER_FUZZ_SECONDS=$${SWIFTWATER_FUZZ_SECONDS:-120} swift test $(SWIFT_FLAGS)
+	@SWIFTWATER_FUZZ_SECONDS=$${SWIFTWATER_FUZZ_SECONDS:-120} .ci/test $(SWIFT_FLAGS)
 
 # kill -9 at random moments on the real program: make chaos KILLS=300 SEED=7
 KILLS ?= 300
@@ -52,6 +52,12 @@ fuzz-sql: setup
 	swift build -c release --product swiftwater-fuzz-sql $(SWIFT_FLAGS) -Xswiftc -gnone
 	.build/release/swiftwater-fuzz-sql --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES))
 
+# Malformed and hostile requests to the daemon, made from its own description and of raw bytes: make fuzz-service REQUESTS=10000 SEED=7
+REQUESTS ?= 10000
+fuzz-service: release
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
+	$(SWIFTWATER_PYTHON) Tests/Support/service/fuzz.py .build/release/swiftwater $$data/data 25 $$(( $(REQUESTS) / 4 )) $(or $(SEED),$$RANDOM) 1 $(REQUESTS)
+
 bench: release
 	@Benchmarks/run.sh
 	@$(MAKE) --no-print-directory bench-nexmark bench-kafka bench-log bench-lake
@@ -79,6 +85,10 @@ bench-lake: setup
 	.build/release/bench-hudi 20000000 zstd 1 changes
 	.build/release/bench-hudi-open
 	.build/release/bench-formats
+
+# The daemon with ten idle jobs: memory and processor; and how long it takes from a deployment to its first row
+bench-service: release
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && $(SWIFTWATER_PYTHON) Benchmarks/Service/figures.py .build/release/swiftwater $$data
 
 format:
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Benchmarks Package.swift

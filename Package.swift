@@ -24,6 +24,9 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // C and C++ behind small shims.
@@ -37,6 +40,7 @@ let package = Package(
         .target(name: "CArrowData"),
         .target(name: "CArrowShim", dependencies: ["CParquet", "CArrowData"]),
         .target(name: "CChecksum"),
+        .target(name: "CProcess"),
 
         // The engine, low to high.
         .target(name: "StreamCore", dependencies: ["CArrowData"], swiftSettings: ours),
@@ -44,7 +48,8 @@ let package = Package(
         .target(name: "StreamFormats", dependencies: ["StreamCore"], swiftSettings: ours),
         .target(name: "StreamState", dependencies: ["StreamCore", "CChecksum", "CLZ4"], swiftSettings: ours),
         .target(name: "StreamOperators", dependencies: ["StreamCore", "StreamExpressions", "StreamState"], swiftSettings: ours),
-        .target(name: "StreamRuntime", dependencies: ["StreamCore", "StreamState"], swiftSettings: ours),
+        .target(
+            name: "StreamRuntime", dependencies: ["StreamCore", "StreamState", .product(name: "Histogram", package: "hdrhistogram-swift")], swiftSettings: ours),
         .target(
             name: "StreamSQL", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamRuntime"], exclude: ["README.md"],
             swiftSettings: ours),
@@ -78,7 +83,7 @@ let package = Package(
             name: "HTTPServer",
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: ours),
         .target(name: "AWSEndpoint", dependencies: ["AWSProtocol", "HTTPServer", "StreamCore"], swiftSettings: ours),
@@ -92,16 +97,45 @@ let package = Package(
             dependencies: ["AWSProtocol", "FileConnectors", "ShardLog", "StreamCore", "StreamRuntime", "StreamSQL", "StreamState", "Topology"],
             swiftSettings: ours),
 
-        .target(name: "Topology", dependencies: ["StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
+        .target(
+            name: "Alerts", dependencies: ["ObjectStore", "StreamCore", "StreamFormats", .product(name: "GRDB", package: "GRDB.swift")],
+            exclude: ["README.md"], swiftSettings: ours),
+        .target(name: "Topology", dependencies: ["Alerts", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
+
+        // Notebooks: files, charts, pages. What runs them is the command line's.
+        .systemLibrary(name: "CCMark", pkgConfig: "libcmark-gfm", providers: [.apt(["libcmark-gfm-dev", "libcmark-gfm-extensions-dev"]), .brew(["cmark-gfm"])]),
+        .target(name: "Notebook", dependencies: ["CCMark", "COpenSSL", "StreamCore"], swiftSettings: ours),
+
+        // What the daemon shows.
+        .target(
+            name: "Monitoring",
+            dependencies: [
+                "StreamCore", "StreamRuntime", .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: ours),
+        .target(name: "ViewConnector", dependencies: ["RocksDBState", "StreamCore", "StreamFormats"], swiftSettings: ours),
+        .target(name: "ViewService", dependencies: ["HTTPServer", "JobControl", "StreamCore", "ViewConnector"], swiftSettings: ours),
+        .target(name: "CDashboardAssets", exclude: ["assets"]),
+        .target(name: "Dashboard", dependencies: ["CDashboardAssets", "GzipCoding", "HTTPServer"], swiftSettings: ours),
         .target(name: "TableReplication", dependencies: ["StreamCore", "StreamRuntime", "StreamSQL", "Topology"], swiftSettings: ours),
+        // What runs a job as others find it, and how they talk to it.
+        .target(name: "JobControl", dependencies: ["CProcess", "StreamCore", "StreamRuntime", "StreamSQL", "StreamState", "TableReplication"], swiftSettings: ours),
+        .target(
+            name: "StreamServer",
+            dependencies: ["AWSProtocol", "HTTPServer", "JobControl", "Monitoring", "Notebook", "StreamCore", "StreamRuntime", "StreamSQL", "Topology", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: ours),
         .executableTarget(
             name: "swiftwater",
             dependencies: [
+                "JobControl", "StreamServer", "Alerts", "Dashboard", "ViewConnector", "ViewService",
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
-                "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "DeltaTable", "IcebergTable", "ParquetFormat", "TableReplication", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
+                "Notebook", "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "DeltaTable", "IcebergTable", "ParquetFormat", "TableReplication", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
                 "Topology", "CLibEdit", "HTTPConnector", "OpenSearchConnector", "AWSProtocol", "AWSEndpoint", "KinesisService", "DynamoDBService",
                 "FirehoseService",
+                "HTTPServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: ours, linkerSettings: arrowPath),
         .executableTarget(
@@ -140,6 +174,12 @@ let package = Package(
             name: "bench-hudi-open", dependencies: ["HudiTable", "LakeTable", "StreamCore"], path: "Benchmarks/HudiOpen", swiftSettings: ours,
             linkerSettings: arrowPath),
 
+        .executableTarget(
+            name: "bench-insight", dependencies: ["StreamCore", "StreamExpressions", "StreamOperators", "StreamSQL", "StreamRuntime", "FileConnectors"],
+            path: "Benchmarks/Insight", swiftSettings: ours),
+        .executableTarget(
+            name: "bench-views", dependencies: ["ViewConnector", "ViewService", "HTTPServer", "JobControl", "StreamCore"], path: "Benchmarks/Views", swiftSettings: ours),
+
         // Whole jobs under a seeded scheduler: `make simulate`.
         .target(
             name: "Simulations",
@@ -162,6 +202,39 @@ let package = Package(
         .testTarget(name: "StreamExpressionsTests", dependencies: ["StreamExpressions", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamFormatsTests", dependencies: ["StreamFormats", "SchemaRegistry", "StreamCore"], swiftSettings: ours),
         .testTarget(name: "StreamOperatorsTests", dependencies: ["StreamOperators", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
+        .testTarget(
+            name: "StreamServerTests", dependencies: ["HTTPServer", "JobControl", "StreamCore", "StreamRuntime", "StreamServer", "TestScripts", "swiftwater"], swiftSettings: ours,
+            linkerSettings: arrowPath),
+        .testTarget(
+            name: "MetricsTests",
+            dependencies: [
+                "FileConnectors", "HTTPServer", "Monitoring", "RocksDBState", "StreamCore", "StreamOperators", "StreamRuntime", "StreamSQL", "StreamState", "StreamTesting",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            swiftSettings: ours),
+        .testTarget(
+            name: "InsightTests",
+            dependencies: ["StreamOperators", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "StreamTesting", "FileConnectors", "Topology", "TestScripts"],
+            swiftSettings: ours),
+        .testTarget(
+            name: "AlertTests",
+            dependencies: ["Alerts", "FileConnectors", "StreamCore", "StreamRuntime", "StreamSQL", "StreamTesting", "TestScripts", "Topology", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: ours),
+        .executableTarget(
+            name: "view-process",
+            dependencies: [
+                "FileConnectors", "HTTPConnector", "HTTPServer", "JobControl", "KinesisConnector", "StreamCore", "StreamRuntime", "StreamSQL", "Topology", "ViewConnector", "ViewService",
+            ],
+            path: "Tests/ViewProcess", swiftSettings: ours),
+        .testTarget(
+            name: "ViewTests",
+            dependencies: [
+                "view-process",
+                "ViewConnector", "ViewService", "HTTPConnector", "HTTPServer", "JobControl", "FileConnectors", "StreamCore", "StreamRuntime", "StreamSQL", "StreamState",
+                "StreamTesting", "TestScripts", "Topology",
+            ],
+            swiftSettings: ours),
+        .testTarget(name: "DashboardTests", dependencies: ["Dashboard", "HTTPServer", "GzipCoding", "TestScripts"], swiftSettings: ours),
         .testTarget(name: "StreamRuntimeTests", dependencies: ["StreamCore", "StreamState", "StreamRuntime", "StreamTesting"], swiftSettings: ours),
         .testTarget(name: "StreamStateTests", dependencies: ["StreamCore", "StreamState", "StreamTesting", "CChecksum"], swiftSettings: ours),
         .testTarget(name: "RocksDBStateTests", dependencies: ["RocksDBState", "StreamCore", "StreamOperators"], swiftSettings: ours),
@@ -235,6 +308,8 @@ let package = Package(
             dependencies: ["IcebergTable", "LakeTable", "StreamCore", "StreamFormats", "StreamRuntime", "StreamSQL", "StreamTesting", "FileConnectors", "TestScripts"],
             swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "NotebookTests", dependencies: ["Notebook", "StreamCore", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "StudioTests", dependencies: ["Dashboard", "HTTPServer", "Notebook", "StreamCore", "StreamServer", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",

@@ -8,7 +8,7 @@ import StreamCore
 //     KEEP=DIR keeps the table there
 //
 // With upsert the same rows are written twice: first as new keys, then as changes of all of them. With changes the rows are inserted
-// first, then every twentieth of them is changed by one upsert. Then the table is read: three of its columns, three with a
+// first, then every twentieth of them is changed by one upsert: all of its columns but the key and the status. Then the table is read: three of its columns, three with a
 // condition that statistics answer in part, all columns, and single rows by their keys.
 
 #if canImport(Glibc)
@@ -70,7 +70,7 @@ func run() throws {
         var table = table
         if operation == "changes" {
             table.options["write.operation"] = pass == 0 ? "insert" : "upsert"
-            if pass == 1 { batches = spread(batches, every: 20) }
+            if pass == 1 { batches = spread(batches, every: 20, &random) }
         }
         let total = batches.reduce(0) { $0 + $1.count }
         let before0 = pass == 1 ? try HudiTable.open(path).bytes : 0
@@ -127,13 +127,23 @@ func scan(_ name: String, _ table: TableDescriptor, _ request: ScanRequest) thro
     print("scan \(name): \(rows) rows  rows/s \(Int(Double(rows) / seconds))  rows/CPU-s \(Int(Double(rows) / used))  wall \(seconds) s  CPU \(used) s  \(metrics.gauges)")
 }
 
-/// One row of `every` from each batch.
-func spread(_ batches: [Batch], every: Int) -> [Batch] {
+/// One row of `every` from each batch, with another value, device and time.
+func spread(_ batches: [Batch], every: Int, _ random: inout Numbers) -> [Batch] {
     batches.map { batch in
         let rows = stride(from: 0, to: batch.physicalCount, by: every).map { Int32($0) }
-        return rows.withUnsafeBufferPointer { rows in
-            Batch(columns: batch.columns.map { $0.gather(rows.baseAddress!, count: rows.count) }, physicalCount: rows.count)
+        var columns = rows.withUnsafeBufferPointer { rows in batch.columns.map { $0.gather(rows.baseAddress!, count: rows.count) } }
+        let value = ColumnBuilder(type: columns[2].type, capacity: rows.count), device = ColumnBuilder(type: columns[3].type, capacity: rows.count)
+        let time = ColumnBuilder(type: columns[4].type, capacity: rows.count)
+        let times = columns[4].flat().pointer(as: Int64.self)
+        for i in rows.indices {
+            value.append(fixed: Double(random.next() % 100_000) / 100 + 1_000)
+            device.append(string: "device \(random.next() % 1_000_000) changed")
+            time.append(fixed: times[i] + 3)
         }
+        columns[2] = value.finish()
+        columns[3] = device.finish()
+        columns[4] = time.finish()
+        return Batch(columns: columns, physicalCount: rows.count)
     }
 }
 

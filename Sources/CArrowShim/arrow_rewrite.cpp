@@ -3,6 +3,7 @@
 #if __has_include(<parquet/arrow/writer.h>)
 
 #include "arrow_internal.hpp"
+#include "column_chunk.hpp"
 
 #include <arrow/array.h>
 #include <arrow/array/array_dict.h>
@@ -12,16 +13,24 @@
 #include <arrow/builder.h>
 #include <arrow/chunked_array.h>
 #include <arrow/compute/api_vector.h>
+#include <arrow/io/memory.h>
 #include <arrow/table.h>
 #include <arrow/util/bit_util.h>
 #include <arrow/util/bitmap_ops.h>
 #include <parquet/arrow/schema.h>
+#include <parquet/column_writer.h>
 #include <parquet/file_reader.h>
 #include <parquet/properties.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -41,7 +50,9 @@ bool is_dictionary_encoded(const parquet::FileMetaData &metadata, int leaf) {
 }
 }  // namespace sw
 
+using sw::Changes;
 using sw::check;
+using sw::Chunk;
 using sw::guarded;
 
 namespace {
@@ -53,15 +64,6 @@ constexpr int64_t kFewRows = 100000;
 constexpr int64_t kManyRows = 500000;
 /// Without compression. A group of the input may have more.
 constexpr int64_t kManyBytes = 64 << 20;
-
-/// The changes of one run of rows, in positions of that run.
-struct Changes {
-  std::vector<int64_t> rows;
-  std::vector<int32_t> patch;
-  int64_t input_rows = 0;
-  int64_t output_rows = 0;
-  bool deletes() const { return output_rows != input_rows; }
-};
 
 std::shared_ptr<arrow::Buffer> allocate(int64_t bytes) { return check(arrow::AllocateBuffer(bytes)); }
 
@@ -162,6 +164,31 @@ ArrayPtr patch_binary(const Changes &changes, const arrow::BinaryArray &input, c
   return make(input.type(), changes, {valid, offsets, data}, nulls);
 }
 
+/// Leaves values out that no row has. Arrow counts NULL among the values that rows refer to: with as many of them as the dictionary has values it
+/// would take the bounds of all of these.
+void drop_unused(ArrayPtr *indices, ArrayPtr *values) {
+  const auto &codes = static_cast<const arrow::Int32Array &>(**indices);
+  if (codes.null_count() == 0) return;
+  std::vector<int32_t> places(static_cast<size_t>((*values)->length()), -1);
+  arrow::Int64Builder used;
+  for (int64_t i = 0; i < codes.length(); ++i) {
+    if (codes.IsNull(i)) continue;
+    auto &place = places[static_cast<size_t>(codes.Value(i))];
+    if (place >= 0) continue;
+    place = static_cast<int32_t>(used.length());
+    check(used.Append(codes.Value(i)));
+  }
+  if (used.length() == (*values)->length()) return;
+  arrow::Int32Builder numbered;
+  check(numbered.Reserve(codes.length()));
+  for (int64_t i = 0; i < codes.length(); ++i) {
+    if (codes.IsNull(i)) numbered.UnsafeAppendNull();
+    else numbered.UnsafeAppend(places[static_cast<size_t>(codes.Value(i))]);
+  }
+  *values = check(arrow::compute::Take(**values, *check(used.Finish())));
+  *indices = check(numbered.Finish());
+}
+
 /// Dictionary-coded text whose changes are plain text: new values go to the end of the dictionary.
 ArrayPtr patch_dictionary(const Changes &changes, const arrow::DictionaryArray &input, const arrow::BinaryArray &patch) {
   const auto &dictionary = static_cast<const arrow::BinaryArray &>(*input.dictionary());
@@ -195,6 +222,7 @@ ArrayPtr patch_dictionary(const Changes &changes, const arrow::DictionaryArray &
     for (auto value : added) check(text.Append(value));
     values = check(arrow::Concatenate({values, check(builder->Finish())}));
   }
+  drop_unused(&patched, &values);
   return std::make_shared<arrow::DictionaryArray>(input.type(), patched, values);
 }
 
@@ -271,75 +299,409 @@ ArrayPtr constant_text(const char *text, int64_t count) {
   auto indices = std::make_shared<arrow::Int32Array>(count, std::shared_ptr<arrow::Buffer>(codes));
   return std::make_shared<arrow::DictionaryArray>(arrow::dictionary(arrow::int32(), arrow::utf8()), indices, check(builder.Finish()));
 }
+
+/// The changes of a file as they fall on its row groups, tiny ones taken together.
+class Parts {
+ public:
+  Parts(const parquet::FileMetaData &metadata, const int64_t *rows, const int32_t *changes, int64_t count)
+      : metadata_(metadata), rows_(rows), changes_(changes), count_(count) {}
+
+  /// The next groups of the input, and what changes in them. False at the end.
+  bool next(std::vector<int> *groups, Changes *part) {
+    groups->clear();
+    *part = {};
+    int64_t bytes = 0;
+    while (group_ < metadata_.num_row_groups()) {
+      int64_t more = metadata_.RowGroup(group_)->num_rows();
+      bytes += metadata_.RowGroup(group_)->total_byte_size();
+      if (!groups->empty() && (part->input_rows >= kFewRows || part->input_rows + more > kManyRows || bytes > kManyBytes)) break;
+      part->input_rows += more;
+      groups->push_back(group_++);
+    }
+    if (groups->empty()) {
+      if (change_ != count_) throw std::runtime_error("a changed row lies behind the end of the file");
+      return false;
+    }
+    part->output_rows = part->input_rows;
+    for (; change_ < count_ && rows_[change_] < first_row_ + part->input_rows; ++change_) {
+      part->rows.push_back(rows_[change_] - first_row_);
+      part->patch.push_back(changes_[change_]);
+      if (changes_[change_] < 0) --part->output_rows;
+    }
+    first_row_ += part->input_rows;
+    return true;
+  }
+
+ private:
+  const parquet::FileMetaData &metadata_;
+  const int64_t *rows_;
+  const int32_t *changes_;
+  const int64_t count_;
+  int group_ = 0;
+  int64_t first_row_ = 0, change_ = 0;
+};
+
+/// Columns whose values repeat are read as references to dictionaries.
+parquet::ArrowReaderProperties reading_properties(const parquet::FileMetaData &metadata) {
+  parquet::ArrowReaderProperties properties(false);
+  properties.set_pre_buffer(false);
+  properties.set_batch_size(kManyRows);
+  for (int leaf = 0; leaf < metadata.num_columns(); ++leaf) {
+    const auto *column = metadata.schema()->Column(leaf);
+    bool is_top_level = column->max_repetition_level() == 0 && column->path()->ToDotVector().size() == 1;
+    if (is_top_level && column->physical_type() == parquet::Type::BYTE_ARRAY && column->logical_type()->is_string() && sw::is_dictionary_encoded(metadata, leaf)) {
+      properties.set_read_dictionary(leaf, true);
+    }
+  }
+  return properties;
+}
+
+std::unique_ptr<parquet::arrow::FileReader> open_again(const sw_parquet_reader &source, const parquet::ArrowReaderProperties &properties) {
+  std::unique_ptr<parquet::arrow::FileReader> reader;
+  parquet::arrow::FileReaderBuilder builder;
+  check(builder.Open(source.file, parquet::ReaderProperties(arrow::default_memory_pool()), source.reader->parquet_reader()->metadata()));
+  builder.properties(properties);
+  check(builder.Build(&reader));
+  return reader;
+}
+
+/// The values of a column in some row groups, with their changes.
+ArrayPtr changed_values(parquet::arrow::FileReader &reader, const sw_rewrite_column &column, const std::shared_ptr<arrow::DataType> &type,
+                        const std::vector<int> &groups, const Changes &part, const ArrayPtr &patch) {
+  if (column.constant) return constant_text(column.constant, part.output_rows);
+  ArrayPtr input;
+  if (column.input < 0) {
+    input = check(arrow::MakeArrayOfNull(type, part.input_rows));
+  } else {
+    std::vector<int> leaves;
+    collect_leaves(reader.manifest().schema_fields.at(static_cast<size_t>(column.input)), &leaves);
+    input = joined(check(reader.ReadRowGroups(groups, leaves))->column(0));
+  }
+  return patched(part, input, patch);
+}
+
+/// Threads of all calls that make column chunks now.
+std::atomic<int> busy_threads{0};
+
+/// Counts a thread as busy.
+class Busy {
+ public:
+  Busy() { busy_threads.fetch_add(1); }
+  ~Busy() { busy_threads.fetch_sub(1); }
+  Busy(const Busy &) = delete;
+  Busy &operator=(const Busy &) = delete;
+};
+
+/// Makes the chunks of a new version whose columns all are flat.
+class Rewriting {
+ public:
+  Rewriting(sw_parquet_reader *source, sw_parquet_writer *writer, const sw_rewrite_column *columns, const arrow::RecordBatch &patches, int threads)
+      : source_(source), writer_(writer), columns_(columns), patches_(patches), threads_(threads), metadata_(source->reader->parquet_reader()->metadata()),
+        reading_(reading_properties(*metadata_)), leaves_(writer->chunks->leaves()) {
+    const auto &version = metadata_->writer_version();
+    has_sound_sizes_ = !version.VersionLt(parquet::ApplicationVersion::PARQUET_816_FIXED_VERSION());
+    trusts_pages_ = version.application_ == "parquet-cpp-arrow" && version.version.major >= 10;
+    size_t count = static_cast<size_t>(leaves_.num_columns());
+    chunks_.resize(count);
+    values_.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto &patch = *patches.column(static_cast<int>(i));
+      if (!columns[i].constant && patch.length() > 0 && values_[i].values.prepare(patch, *leaf(i))) values_[i].can = true;
+      values_[i].has_nulls = patch.null_count() > 0;
+    }
+  }
+
+  void write(const std::vector<int> &groups, const Changes &part) {
+    groups_ = &groups;
+    part_ = &part;
+    group_ = groups.size() == 1 ? metadata_->RowGroup(groups[0]) : nullptr;
+    if (group_) read_page_index(groups[0]);
+    next_ = appended_ = 0;
+    is_made_.assign(chunks_.size(), false);
+    failure_ = nullptr;
+    writer_->chunks->begin_group(part.output_rows);
+    std::vector<std::thread> helpers;
+    for (size_t i = 1; i < chunks_.size() && part.input_rows >= kFewRows && take_thread(); ++i) {
+      size_t at = helpers.size() + 1;
+      if (workers_.size() <= at) workers_.resize(at + 1);
+      auto *worker = &workers_[at];
+      try {
+        helpers.emplace_back([this, worker] {
+          make_chunks(*worker);
+          busy_threads.fetch_sub(1);
+        });
+      } catch (const std::system_error &) {
+        // Without more threads these do all of it.
+        busy_threads.fetch_sub(1);
+        break;
+      }
+    }
+    make_chunks(workers_[0]);
+    for (auto &helper : helpers) helper.join();
+    if (failure_) std::rethrow_exception(failure_);
+    writer_->chunks->end_group();
+  }
+
+ private:
+  /// What one thread has for itself.
+  struct Worker {
+    sw::Scratch scratch;
+    std::unique_ptr<parquet::arrow::FileReader> reader;
+    std::vector<int16_t> levels;
+  };
+  struct Values {
+    sw::PatchValues values;
+    bool can = false, has_nulls = false;
+  };
+
+  const parquet::ColumnDescriptor *leaf(size_t column) const { return leaves_.Column(static_cast<int>(column)); }
+
+  bool take_thread() {
+    int busy = busy_threads.load();
+    while (busy < threads_) {
+      if (busy_threads.compare_exchange_weak(busy, busy + 1)) return true;
+    }
+    return false;
+  }
+
+  void make_chunks(Worker &worker) noexcept {
+    try {
+      while (true) {
+        size_t column = next_.fetch_add(1);
+        if (column >= chunks_.size()) return;
+        make(column, worker, &chunks_[column]);
+        std::lock_guard lock(mutex_);
+        if (failure_) return;
+        is_made_[column] = true;
+        // Whoever finds them made writes them, in the order of the columns.
+        for (; appended_ < chunks_.size() && is_made_[appended_]; ++appended_) {
+          writer_->chunks->append(chunks_[appended_]);
+          chunks_[appended_].shared.reset();
+        }
+      }
+    } catch (...) {
+      std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      next_ = chunks_.size();
+    }
+  }
+
+  void make(size_t column, Worker &worker, Chunk *out) {
+    out->clear();
+    const auto &what = columns_[column];
+    const auto &to = *leaf(column);
+    if (what.constant && to.physical_type() == parquet::Type::BYTE_ARRAY && part_->output_rows <= INT32_MAX) {
+      return sw::constant_pages(what.constant, part_->output_rows, writing(to), &worker.scratch, out);
+    }
+    if (group_ && what.input >= 0 && !what.constant && (copies(column, worker, out) || patches(column, worker, out))) return;
+    out->clear();
+    encode(column, worker, out);
+  }
+
+  arrow::Compression::type codec(const parquet::ColumnDescriptor &to) const { return writer_->properties->compression(to.path()); }
+
+  sw::Writing writing(const parquet::ColumnDescriptor &to) const {
+    return {to, codec(to), static_cast<int64_t>(writer_->properties->max_statistics_size(to.path())), !writer_->properties->page_index_enabled(to.path())};
+  }
+
+  /// What the input says of the pages of a column; nullptr = nothing.
+  const parquet::ColumnIndex *page_index(size_t column) const { return indexes_.empty() ? nullptr : indexes_[column].get(); }
+
+  void read_page_index(int group) {
+    indexes_.clear();
+    auto index = source_->reader->parquet_reader()->GetPageIndexReader();
+    auto of_group = index ? index->RowGroup(group) : nullptr;
+    if (!of_group) return;
+    indexes_.resize(chunks_.size());
+    for (size_t i = 0; i < chunks_.size(); ++i) {
+      if (columns_[i].input < 0 || columns_[i].constant) continue;
+      int from = input_leaf(i);
+      if (from >= 0 && metadata_->schema()->Column(from)->max_repetition_level() == 0) indexes_[i] = of_group->GetColumnIndex(from);
+    }
+  }
+
+  int input_leaf(size_t column) const {
+    return source_->reader->manifest().schema_fields.at(static_cast<size_t>(columns_[column].input)).column_index;
+  }
+
+  /// The chunk of the input whose pages can be those of the output; nullptr when they cannot.
+  std::unique_ptr<parquet::ColumnChunkMetaData> usable(size_t column) const {
+    int from = input_leaf(column);
+    if (from < 0 || !has_sound_sizes_ || !sw::is_same_form(*metadata_->schema()->Column(from), *leaf(column))) return nullptr;
+    auto chunk = group_->ColumnChunk(from);
+    if (chunk->crypto_metadata() || !chunk->file_path().empty() || chunk->has_index_page()) return nullptr;
+    if (chunk->compression() != codec(*leaf(column)) || chunk->encoding_stats().empty()) return nullptr;
+    return chunk;
+  }
+
+  void read(const parquet::ColumnChunkMetaData &chunk, sw::Bytes *out) {
+    auto place = sw::extent(chunk);
+    out->resize(place.size);
+    if (check(source_->file->ReadAt(place.offset, place.size, out->data())) != place.size) throw std::runtime_error("the file is shorter than its footer says");
+  }
+
+  /// Takes over a chunk in which nothing changes.
+  bool copies(size_t column, Worker &, Chunk *out) {
+    if (!part_->rows.empty() && (part_->deletes() || !columns_[column].keeps_value)) return false;
+    auto chunk = usable(column);
+    // All chunks get statistics.
+    auto statistics = chunk && chunk->is_stats_set() ? chunk->encoded_statistics() : nullptr;
+    if (!statistics || !statistics->has_null_count) return false;
+    read(*chunk, &out->owned);
+    out->finish_owned();
+    return sw::describe(*chunk, *leaf(column), page_index(column), out);
+  }
+
+  /// Changes values within pages.
+  bool patches(size_t column, Worker &worker, Chunk *out) {
+    const auto &patch = values_[column];
+    if (part_->deletes() || !patch.can || (patch.has_nulls && changes_to_null(column))) return false;
+    auto chunk = usable(column);
+    if (!chunk) return false;
+    bool has_dictionary = chunk->has_dictionary_page();
+    for (const auto &stats : chunk->encoding_stats()) {
+      if (has_dictionary && stats.page_type == parquet::PageType::DICTIONARY_PAGE) continue;
+      bool refers = stats.encoding == parquet::Encoding::RLE_DICTIONARY || stats.encoding == parquet::Encoding::PLAIN_DICTIONARY;
+      if (stats.page_type != parquet::PageType::DATA_PAGE || (has_dictionary ? !refers : stats.encoding != parquet::Encoding::PLAIN)) return false;
+    }
+    if (leaf(column)->max_definition_level() > 0) {
+      auto statistics = chunk->is_stats_set() ? chunk->encoded_statistics() : nullptr;
+      if (!statistics || !statistics->has_null_count || statistics->null_count != 0) return false;
+    }
+    read(*chunk, &worker.scratch.input);
+    sw::Patchable from{*chunk, page_index(column), trusts_pages_};
+    if (has_dictionary) {
+      return sw::patch_dictionary_pages(from, writing(*leaf(column)), writer_->properties->dictionary_pagesize_limit(), *part_, patch.values, &worker.scratch, out);
+    }
+    return sw::patch_pages(from, writing(*leaf(column)), *part_, patch.values, &worker.scratch, out);
+  }
+
+  bool changes_to_null(size_t column) const {
+    const auto &patch = *patches_.column(static_cast<int>(column));
+    for (int32_t row : part_->patch) {
+      if (row >= 0 && patch.IsNull(row)) return true;
+    }
+    return false;
+  }
+
+  /// Reads, changes and writes all values.
+  void encode(size_t column, Worker &worker, Chunk *out) {
+    if (!worker.reader) worker.reader = open_again(*source_, reading_);
+    const auto &field = *writer_->schema->field(static_cast<int>(column));
+    const auto &to = *leaf(column);
+    auto array = changed_values(*worker.reader, columns_[column], field.type(), *groups_, *part_, patches_.column(static_cast<int>(column)));
+    const int16_t *levels = nullptr;
+    if (to.max_definition_level() > 0) {
+      worker.levels.assign(static_cast<size_t>(array->length()), to.max_definition_level());
+      if (array->null_count() > 0) {
+        for (int64_t i = 0; i < array->length(); ++i) {
+          if (array->IsNull(i)) worker.levels[static_cast<size_t>(i)] = 0;
+        }
+      }
+      levels = worker.levels.data();
+    }
+    auto sink = check(arrow::io::BufferOutputStream::Create(1 << 20));
+    auto builder = parquet::ColumnChunkMetaDataBuilder::Make(writer_->properties, &to);
+    auto options = writer_->properties->codec_options(to.path());
+    // The offsets are found again in the pages, what the index says of their values is not.
+    bool has_index = writer_->properties->page_index_enabled(to.path());
+    auto index = has_index ? parquet::ColumnIndexBuilder::Make(&to) : nullptr;
+    auto offsets = has_index ? parquet::OffsetIndexBuilder::Make() : nullptr;
+    auto pages = parquet::PageWriter::Open(sink, codec(to), builder.get(), -1, -1, arrow::default_memory_pool(), false, nullptr, nullptr,
+                                           writer_->properties->page_checksum_enabled(), index.get(), offsets.get(),
+                                           options ? *options : arrow::util::CodecOptions{});
+    auto to_pages = parquet::ColumnWriter::Make(builder.get(), std::move(pages), writer_->properties.get());
+    auto arrow_properties = parquet::default_arrow_writer_properties();
+    parquet::ArrowWriteContext context(arrow::default_memory_pool(), arrow_properties.get());
+    check(to_pages->WriteArrow(levels, nullptr, array->length(), *array, &context, field.nullable()));
+    to_pages->Close();
+    out->shared = check(sink->Finish());
+    out->data = out->shared->data();
+    out->size = out->shared->size();
+    parquet::ApplicationVersion version(writer_->properties->created_by());
+    auto made = parquet::ColumnChunkMetaData::Make(builder->contents(), &to, parquet::default_reader_properties(), &version);
+    auto built = index ? index->Build() : nullptr;
+    if (!sw::describe(*made, to, built.get(), out)) throw std::runtime_error("the pages of column " + field.name() + " are not those of their description");
+  }
+
+  sw_parquet_reader *source_;
+  sw_parquet_writer *writer_;
+  const sw_rewrite_column *columns_;
+  const arrow::RecordBatch &patches_;
+  const int threads_;
+  std::shared_ptr<parquet::FileMetaData> metadata_;
+  parquet::ArrowReaderProperties reading_;
+  const parquet::SchemaDescriptor &leaves_;
+  bool has_sound_sizes_ = false, trusts_pages_ = false;
+  std::vector<Values> values_;
+  std::deque<Worker> workers_{1};
+
+  // Of the row group that is being made.
+  const std::vector<int> *groups_ = nullptr;
+  const Changes *part_ = nullptr;
+  std::unique_ptr<parquet::RowGroupMetaData> group_;
+  std::vector<std::shared_ptr<parquet::ColumnIndex>> indexes_;
+  std::vector<Chunk> chunks_;
+  std::atomic<size_t> next_{0};
+  std::mutex mutex_;
+  size_t appended_ = 0;
+  std::vector<bool> is_made_;
+  std::exception_ptr failure_;
+};
+
+/// Whether each column is one leaf.
+bool is_flat(const parquet::SchemaDescriptor &leaves, int columns) {
+  if (leaves.num_columns() != columns) return false;
+  for (int i = 0; i < columns; ++i) {
+    const auto *leaf = leaves.Column(i);
+    if (leaf->max_repetition_level() > 0 || leaf->max_definition_level() > 1 || leaf->path()->ToDotVector().size() != 1) return false;
+  }
+  return true;
+}
+
+/// All columns through Arrow's writer.
+int64_t write_values(sw_parquet_reader *source, sw_parquet_writer *writer, const sw_rewrite_column *columns, const arrow::RecordBatch &patches, Parts parts) {
+  auto reader = open_again(*source, reading_properties(*source->reader->parquet_reader()->metadata()));
+  std::vector<int> groups;
+  Changes part;
+  int64_t written = 0;
+  writer->has_rows = true;
+  while (parts.next(&groups, &part)) {
+    if (part.output_rows == 0) continue;
+    check(writer->writer->NewRowGroup());
+    for (int i = 0; i < writer->schema->num_fields(); ++i) {
+      check(writer->writer->WriteColumnChunk(*changed_values(*reader, columns[i], writer->schema->field(i)->type(), groups, part, patches.column(i))));
+    }
+    written += part.output_rows;
+  }
+  return written;
+}
 }  // namespace
 
 extern "C" bool sw_parquet_rewrite(sw_parquet_reader *source, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
-                                   const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int64_t *written,
+                                   const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int32_t threads, int64_t *written,
                                    char **error) {
   bool done = guarded(error, false, [&] {
     auto patches = check(arrow::ImportRecordBatch(patch, writer->schema));
     auto metadata = source->reader->parquet_reader()->metadata();
-    parquet::ArrowReaderProperties properties(false);
-    properties.set_pre_buffer(false);
-    properties.set_batch_size(kManyRows);
-    for (int leaf = 0; leaf < metadata->num_columns(); ++leaf) {
-      const auto *column = metadata->schema()->Column(leaf);
-      bool is_top_level = column->max_repetition_level() == 0 && column->path()->ToDotVector().size() == 1;
-      if (is_top_level && column->physical_type() == parquet::Type::BYTE_ARRAY && column->logical_type()->is_string() &&
-          sw::is_dictionary_encoded(*metadata, leaf)) {
-        properties.set_read_dictionary(leaf, true);
-      }
+    Parts parts(*metadata, rows, changes, change_count);
+    std::shared_ptr<parquet::SchemaDescriptor> leaves;
+    check(parquet::arrow::ToParquetSchema(writer->schema.get(), *writer->properties, *parquet::default_arrow_writer_properties(), &leaves));
+    if (writer->has_rows || writer->chunks || !is_flat(*leaves, writer->schema->num_fields())) {
+      *written = write_values(source, writer, columns, *patches, parts);
+      return true;
     }
-    std::unique_ptr<parquet::arrow::FileReader> reader;
-    parquet::arrow::FileReaderBuilder builder;
-    check(builder.Open(source->file, parquet::ReaderProperties(arrow::default_memory_pool()), metadata));
-    builder.properties(properties);
-    check(builder.Build(&reader));
-
-    const auto &fields = reader->manifest().schema_fields;
+    writer->chunks = std::make_unique<sw::ChunkFile>(writer->file, leaves, writer->properties);
+    Busy busy;
+    Rewriting rewriting(source, writer, columns, *patches, threads);
+    std::vector<int> groups;
+    Changes part;
     *written = 0;
-    int64_t first_row = 0, change = 0;
-    for (int group = 0; group < metadata->num_row_groups();) {
-      std::vector<int> groups;
-      Changes part;
-      int64_t bytes = 0;
-      while (group < metadata->num_row_groups()) {
-        int64_t more = metadata->RowGroup(group)->num_rows();
-        bytes += metadata->RowGroup(group)->total_byte_size();
-        if (!groups.empty() && (part.input_rows >= kFewRows || part.input_rows + more > kManyRows || bytes > kManyBytes)) break;
-        part.input_rows += more;
-        groups.push_back(group++);
-      }
-      part.output_rows = part.input_rows;
-      for (; change < change_count && rows[change] < first_row + part.input_rows; ++change) {
-        part.rows.push_back(rows[change] - first_row);
-        part.patch.push_back(changes[change]);
-        if (changes[change] < 0) --part.output_rows;
-      }
-      first_row += part.input_rows;
+    while (parts.next(&groups, &part)) {
       if (part.output_rows == 0) continue;
-      check(writer->writer->NewRowGroup());
-      for (int i = 0; i < writer->schema->num_fields(); ++i) {
-        ArrayPtr out;
-        if (columns[i].constant) {
-          out = constant_text(columns[i].constant, part.output_rows);
-        } else {
-          ArrayPtr input;
-          if (columns[i].input < 0) {
-            input = check(arrow::MakeArrayOfNull(writer->schema->field(i)->type(), part.input_rows));
-          } else {
-            std::vector<int> leaves;
-            collect_leaves(fields.at(static_cast<size_t>(columns[i].input)), &leaves);
-            auto table = check(reader->ReadRowGroups(groups, leaves));
-            input = joined(table->column(0));
-          }
-          out = patched(part, input, patches->column(i));
-        }
-        check(writer->writer->WriteColumnChunk(*out));
-      }
+      rewriting.write(groups, part);
       *written += part.output_rows;
     }
-    if (change != change_count) throw std::runtime_error("a changed row lies behind the end of the file");
     return true;
   });
   if (patch && patch->release) patch->release(patch);

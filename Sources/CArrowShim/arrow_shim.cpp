@@ -75,8 +75,10 @@ extern "C" sw_parquet_writer *sw_parquet_writer_open(const char *path, struct Ar
     int fd = ::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) throw std::runtime_error(std::string("cannot create ") + path + ": " + std::strerror(errno));
     writer->file = check(arrow::io::FileOutputStream::Open(fd));
-    writer->writer = check(parquet::arrow::FileWriter::Open(*writer->schema, arrow::default_memory_pool(), writer->file,
-                                                            properties.build(), parquet::default_arrow_writer_properties()));
+    writer->end = std::make_shared<sw::WriterEnd>(writer->file);
+    writer->properties = properties.build();
+    writer->writer = check(parquet::arrow::FileWriter::Open(*writer->schema, arrow::default_memory_pool(), writer->end,
+                                                            writer->properties, parquet::default_arrow_writer_properties()));
     return writer.release();
   });
   release(schema);
@@ -86,6 +88,7 @@ extern "C" sw_parquet_writer *sw_parquet_writer_open(const char *path, struct Ar
 extern "C" bool sw_parquet_writer_write(sw_parquet_writer *writer, struct ArrowArray *rows, char **error) {
   bool done = guarded(error, false, [&] {
     auto batch = check(arrow::ImportRecordBatch(rows, writer->schema));
+    writer->has_rows = true;
     check(writer->writer->WriteRecordBatch(*batch));
     return true;
   });
@@ -108,7 +111,12 @@ extern "C" int64_t sw_parquet_writer_bytes(const sw_parquet_writer *writer) {
 extern "C" bool sw_parquet_writer_metadata(sw_parquet_writer *writer, const char *key, const char *value, int64_t value_length,
                                            char **error) {
   return guarded(error, false, [&] {
-    auto pairs = arrow::key_value_metadata({key}, {std::string(value, static_cast<size_t>(value_length))});
+    std::string text(value, static_cast<size_t>(value_length));
+    if (writer->chunks) {
+      writer->chunks->add_pair(key, std::move(text));
+      return true;
+    }
+    auto pairs = arrow::key_value_metadata({key}, {std::move(text)});
     check(writer->writer->AddKeyValueMetadata(pairs));
     return true;
   });
@@ -116,7 +124,14 @@ extern "C" bool sw_parquet_writer_metadata(sw_parquet_writer *writer, const char
 
 extern "C" bool sw_parquet_writer_close(sw_parquet_writer *writer, int64_t *bytes, char **error) {
   return guarded(error, false, [&] {
-    check(writer->writer->Close());
+    if (writer->chunks) {
+      writer->end->hold_footer();
+      check(writer->writer->Close());
+      writer->end->drop_footer();
+      writer->chunks->finish(*writer->writer->metadata());
+    } else {
+      check(writer->writer->Close());
+    }
     check(writer->file->Flush());
     *bytes = check(writer->file->Tell());
     check(writer->file->Close());
@@ -224,7 +239,8 @@ extern "C" int64_t sw_parquet_reader_rows(const sw_parquet_reader *reader) {
 
 extern "C" bool sw_parquet_reader_schema(sw_parquet_reader *reader, struct ArrowSchema *out, char **error) {
   return guarded(error, false, [&] {
-    check(arrow::ExportSchema(*reader->schema, out));
+    // Without the keys and values of the footer, which may take many MB.
+    check(arrow::ExportSchema(*reader->schema->WithMetadata(nullptr), out));
     return true;
   });
 }
@@ -429,7 +445,7 @@ extern "C" bool sw_parquet_reader_schema(sw_parquet_reader *, struct ArrowSchema
 extern "C" const char *sw_parquet_reader_metadata(const sw_parquet_reader *, const char *, int64_t *) { return nullptr; }
 extern "C" bool sw_parquet_reader_uses_dictionary(const sw_parquet_reader *, int32_t) { return false; }
 extern "C" bool sw_parquet_rewrite(sw_parquet_reader *, sw_parquet_writer *, const sw_rewrite_column *, const int64_t *, const int32_t *,
-                                   int64_t, struct ArrowArray *patch, int64_t *, char **error) {
+                                   int64_t, struct ArrowArray *patch, int32_t, int64_t *, char **error) {
   release(patch);
   return missing(error, false);
 }

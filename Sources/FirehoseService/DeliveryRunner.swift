@@ -58,21 +58,17 @@ public final class DeliveryRunner: Sendable {
         try host.createDirectories(root)
         lock = host.open(root + "/lock", O_RDWR | O_CREAT, 0o644)
         guard lock >= 0 else { throw StreamCore.Host.failure("open", root + "/lock") }
-        do {
-            guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-                throw StreamError(.conflict, "another process delivers from \(data)", fix: "stop it, or use another data directory")
+        // The end of what is thrown away closes the file.
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            throw StreamError(.conflict, "another process delivers from \(data)", fix: "stop it, or use another data directory")
+        }
+        for name in try StreamCore.Host.names(in: root) where StreamCore.Host.exists(StoredStream.path("\(root)/\(name)")) {
+            let stored = try StoredStream.read(from: "\(root)/\(name)")
+            if stored.isDeleting {
+                try remove(stored)
+            } else if stored.origin == .api {
+                entries.withLock { $0[name] = Entry(stored: stored) }
             }
-            for name in try StreamCore.Host.names(in: root) where StreamCore.Host.exists(StoredStream.path("\(root)/\(name)")) {
-                let stored = try StoredStream.read(from: "\(root)/\(name)")
-                if stored.isDeleting {
-                    try remove(stored)
-                } else if stored.origin == .api {
-                    entries.withLock { $0[name] = Entry(stored: stored) }
-                }
-            }
-        } catch {
-            _ = host.close(lock)
-            throw error
         }
         for name in names() { start(name) }
     }

@@ -169,6 +169,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
             context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: .init(statusCode: response.status), headers: headers))), promise: nil)
             if !bytes.isEmpty, !isHead { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil) }
             finish(context, occupied: bytes.count)
+        case .stream where isHead:
+            if !keepsAlive { headers.replaceOrAdd(name: "Connection", value: "close") }
+            context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: .init(statusCode: response.status), headers: headers))), promise: nil)
+            finish(context, occupied: 0)
         case .stream(let body):
             guard state.beginStream() else { return write(context, .text(503, "there are too many streams\n")) }
             headers.replaceOrAdd(name: "Transfer-Encoding", value: "chunked")

@@ -2,6 +2,7 @@ import Dispatch
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
 /// An HTTP/1.1 server: requests are read by event loops and answered by threads that may block.
 ///
@@ -29,6 +30,8 @@ public final class HTTPServer: Sendable {
         public var requestSeconds: Double = 60
         /// A connection whose client reads nothing of an answer for that long is closed.
         public var sendSeconds: Double = 60
+        /// PEM files of the certificates, the server's own first, and of its private key; nil = requests come in the clear.
+        public var certificate: (chain: String, key: String)?
         /// Answers a request after its head, before its body is read, and closes the connection; nil = go on.
         public var admit: (@Sendable (HTTPRequest) -> HTTPResponse?)?
         /// Answers a request without a thread of the pool, even when all of them are busy; must not block. nil = as usual.
@@ -49,6 +52,7 @@ public final class HTTPServer: Sendable {
     /// - Parameter port: 0 picks a free one.
     /// - Throws: when the address cannot be listened on.
     public init(host: String, port: Int, options: Options = Options(), handler: @escaping @Sendable (HTTPRequest) -> HTTPResponse) throws {
+        let security = try options.certificate.map { try Self.security($0.chain, $0.key) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let pool = NIOThreadPool(numberOfThreads: options.threads)
         pool.start()
@@ -65,6 +69,7 @@ public final class HTTPServer: Sendable {
                         let sync = channel.pipeline.syncOperations
                         guard state.opened(channel) else { return try sync.addHandler(Refusal()) }
                         channel.closeFuture.whenComplete { _ in state.closed(channel) }
+                        if let security { try sync.addHandler(NIOSSLServerHandler(context: security)) }
                         let activity = Activity()
                         try sync.addHandler(activity)
                         try sync.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
@@ -80,6 +85,14 @@ public final class HTTPServer: Sendable {
         self.host = host
         self.port = channel.localAddress?.port ?? port
         (self.group, self.pool, self.state) = (group, pool, state)
+    }
+
+    private static func security(_ chain: String, _ key: String) throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(chain).map { .certificate($0) }, privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.applicationProtocols = ["http/1.1"]
+        return try NIOSSLContext(configuration: configuration)
     }
 
     /// Takes no more connections, tells streams to end, lets requests that are being answered end for at most `grace` seconds, and closes

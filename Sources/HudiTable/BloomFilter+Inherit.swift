@@ -16,8 +16,12 @@ extension BloomFilter {
     /// Whether rows can be added to the filter of a file, as all rows of a filter have one shape, and whether that is worth it: many
     /// rows of few keys each make it slow and less sure.
     static func canGrow(_ encoded: String, rows: Int64) -> Bool {
-        guard let bytes = Data(base64Encoded: encoded).map(Array.init), let count = Self.rows(bytes) else { return false }
-        let shape = shape(keys: keysPerRow)
+        // Of a filter of many MB only its start is looked at: 27 bytes, and how long it is.
+        let digits = encoded.utf8
+        guard digits.count % 4 == 0, let bytes = Data(base64Encoded: String(decoding: digits.prefix(36), as: UTF8.self)).map(Array.init),
+              let count = Self.rows(bytes) else { return false }
+        let shape = shape(keys: keysPerRow), size = digits.count / 4 * 3 - digits.suffix(2).count { $0 == UInt8(ascii: "=") }
+        guard size == headerBytes + 12 + count * (headerBytes + (shape.bits + 7) / 8) else { return false }
         return int(bytes, headerBytes) == keysPerRow && int(bytes, 4) == shape.hashes && int(bytes, 9) == shape.bits
             && count <= 16 + 2 * Int(rows) / keysPerRow
     }

@@ -12,7 +12,8 @@ final class HudiFiles: CommitFiles {
     private let markers: CommitMarkers
 
     /// The first four meta columns, which a row keeps.
-    static let markColumns = MarkColumns(kept: Array(AvroSchema.metaColumns.dropLast()), key: 2, commit: 0)
+    static let markColumns = MarkColumns(kept: Array(AvroSchema.metaColumns.dropLast()), key: 2, commit: 0,
+                                         unchanged: ["_hoodie_record_key", "_hoodie_partition_path"])
 
     init(_ files: TableFiles, _ properties: TableProperties, instant: String) {
         self.files = files
@@ -70,17 +71,20 @@ final class HudiMarks: FileMarks {
     }
 
     func appendFresh(_ keys: TextColumn) throws {
-        try appendChanged(keys)
+        append(keys, name: file.name)
         note(keys)
     }
 
-    func appendChanged(_ keys: TextColumn) throws {
+    /// The file's name stands in for the column when all rows are there.
+    func appendChanged(_ keys: TextColumn) throws { append(keys, name: "") }
+
+    private func append(_ keys: TextColumn, name: String) {
         let n = keys.count
         appendConstant(file.instant, to: builders[0], n)
         appendSequenceNumbers(n)
         builders[2].append(text: keys.bytes.base, offsets: keys.offsets.pointer(as: Int32.self), count: n)
         appendConstant(file.partition, to: builders[3], n)
-        appendConstant(file.name, to: builders[4], n)
+        appendConstant(name, to: builders[4], n)
         freshRows += Int64(n)
     }
 

@@ -21,6 +21,7 @@ final class KafkaReader: SplitReader {
     /// Grows while nothing comes, so that an idle partition costs little and a busy one is read at once.
     private var pause = minPause
     private var lag: Int64 = 0
+    private var knowsLag = false
     private var nextMeasure: UInt64 = 0
     private static let minPause: Int64 = 1
     private static let maxPause: Int64 = 20
@@ -47,6 +48,7 @@ final class KafkaReader: SplitReader {
     }
 
     var position: String { current.text }
+    var recordsBehind: Int64? { knowsLag ? lag : nil }
 
     private var isAtEnd: Bool {
         guard let end = current.end else { return false }
@@ -224,7 +226,7 @@ final class KafkaReader: SplitReader {
     /// The counter is shared by the splits of a subtask, which take turns.
     private func setLag(_ now: Int64) {
         metrics.lag.set(max(0, metrics.lag.get()) - lag + now)
-        lag = now
+        (lag, knowsLag) = (now, true)
     }
 }
 

@@ -101,6 +101,6 @@ final class KafkaSourceConnection: @unchecked Sendable {
 
     private func noteStatistics(_ metrics: OperatorMetrics) {
         guard let text = client.statistics, state.withLock({ state in defer { state.statistics = text }; return state.statistics != text }) else { return }
-        for (broker, microseconds) in KafkaStatistics.roundTrips(text) { metrics.setGauge("rtt-microseconds.\(broker)", microseconds) }
+        for (name, value) in KafkaStatistics.gauges(text) { metrics.setGauge(name, value) }
     }
 }

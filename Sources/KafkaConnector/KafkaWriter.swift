@@ -74,7 +74,7 @@ final class KafkaWriter: SinkWriter {
         metrics.setGauge("queued-messages", Int64(rd_kafka_outq_len(producer.client.handle)))
         guard let text = producer.client.statistics, text != statistics else { return }
         statistics = text
-        for (broker, microseconds) in KafkaStatistics.roundTrips(text) { metrics.setGauge("rtt-microseconds.\(broker)", microseconds) }
+        for (name, value) in KafkaStatistics.gauges(text) { metrics.setGauge(name, value) }
     }
 
     /// The producer to write with, in a transaction where they are used.

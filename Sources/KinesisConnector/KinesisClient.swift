@@ -63,7 +63,16 @@ protocol ShardFeed: AnyObject {
     func next() throws -> ShardFeedResult
     /// Records between the last one given and the end of the shard; nil = unknown.
     func recordsBehind() throws -> Int64?
+    /// Calls `wake` when there may be more, until it is closed. False when it cannot know.
+    func onGrowth(_ wake: @escaping @Sendable () -> Void) -> Bool
+    /// Whether `wake` still comes.
+    var tellsOfGrowth: Bool { get }
     func close()
+}
+
+extension ShardFeed {
+    func onGrowth(_ wake: @escaping @Sendable () -> Void) -> Bool { false }
+    var tellsOfGrowth: Bool { false }
 }
 
 enum ShardFeedResult {

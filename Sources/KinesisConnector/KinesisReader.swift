@@ -1,5 +1,6 @@
 import StreamCore
 import StreamFormats
+import Synchronization
 
 /// Reads one shard: waits for its parents, decodes its records, and at its end for its children.
 final class KinesisReader: SplitReader {
@@ -36,8 +37,16 @@ final class KinesisReader: SplitReader {
     /// Grows while nothing comes, so that an idle shard costs little and a busy one is read at once.
     private var pause = minPause
     private var lag: Int64 = 0
+    private var knowsLag = false
     private static let minPause: Int64 = 1
     private static let maxPause: Int64 = 20
+    /// Of a shard whose growth is told of: it is looked at all the same, from time to time.
+    private static let watchedPause: Int64 = 500
+    private var wake: (@Sendable () -> Void)?
+    /// Set while nobody reads: appends to a shard that is read anyway wake nobody.
+    private final class Bell: Sendable { let isArmed = Atomic<Bool>(false) }
+    private let bell = Bell()
+    private var isTold = false
 
     init(stream: String, split: SourceSplit, client: any KinesisClient, lineage: ShardLineage, isBounded: Bool, decoder: any RecordDecoder, types: [DataType],
          metadata: [TableDescriptor.MetadataColumn], formatMetadata: [String: Int], errors: ErrorRows, metrics: OperatorMetrics) {
@@ -56,7 +65,10 @@ final class KinesisReader: SplitReader {
         errors.failure = { [unowned self] in failure($0) }
     }
 
+    func onMore(_ wake: @escaping @Sendable () -> Void) { self.wake = wake }
+
     var position: String { current.description }
+    var recordsBehind: Int64? { knowsLag ? lag : nil }
 
     func next(maxRows: Int) throws -> ReadResult {
         switch phase {
@@ -89,12 +101,20 @@ final class KinesisReader: SplitReader {
 
     private func begin(_ maxRows: Int) throws -> ReadResult {
         feed = try client.feed(shard, from: current, isBounded: isBounded, metrics: metrics)
+        if let wake {
+            isTold = feed!.onGrowth { [bell] in if bell.isArmed.load(ordering: .relaxed), bell.isArmed.exchange(false, ordering: .sequentiallyConsistent) { wake() } }
+        }
         phase = .reading
         pause = Self.minPause
         return try read(maxRows)
     }
 
     private func waiting() -> ReadResult {
+        if isTold, pause >= Self.maxPause, phase == .reading, feed?.tellsOfGrowth ?? false {
+            // It was armed before the read that has found nothing: what comes from then on is told.
+            if bell.isArmed.load(ordering: .sequentiallyConsistent) { return .waiting(.milliseconds(Self.watchedPause)) }
+            bell.isArmed.store(true, ordering: .sequentiallyConsistent)
+        }
         defer { pause = min(pause * 2, Self.maxPause) }
         return .waiting(.milliseconds(pause))
     }
@@ -124,6 +144,7 @@ final class KinesisReader: SplitReader {
     private func closeFeed() {
         feed?.close()
         feed = nil
+        isTold = false
     }
 
     func close() {
@@ -181,7 +202,7 @@ final class KinesisReader: SplitReader {
     private func setLag(_ now: Int64?) {
         guard let now else { return }
         metrics.lag.set(max(0, metrics.lag.get()) - lag + now)
-        lag = now
+        (lag, knowsLag) = (now, true)
     }
 
     private func failure(_ record: BadRecord) -> StreamError {

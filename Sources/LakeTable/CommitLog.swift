@@ -147,8 +147,12 @@ package struct MarkColumns: Sendable {
     package var key: Int?
     /// Which of them names the commit that wrote the row.
     package var commit: Int?
+    /// Those in which a row that changes keeps its value: its key, and where it lies.
+    package var unchanged: Set<String>
 
-    package init(kept: [String], key: Int?, commit: Int?) { (self.kept, self.key, self.commit) = (kept, key, commit) }
+    package init(kept: [String], key: Int?, commit: Int?, unchanged: Set<String> = []) {
+        (self.kept, self.key, self.commit, self.unchanged) = (kept, key, commit, unchanged)
+    }
 
     /// A format that stores the data columns alone.
     package static let none = MarkColumns(kept: [], key: nil, commit: nil)

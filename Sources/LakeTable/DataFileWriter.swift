@@ -205,17 +205,19 @@ package final class DataFileWriter {
     /// - Parameters:
     ///   - rows: ascending rows of the version before.
     ///   - changes: what becomes of each: the number of a row given to `appendChanges`, or -1 = it goes.
+    ///   - unchanged: data columns in which rows that change keep their values.
+    ///   - threads: that all calls of the process use together.
     ///   - keys: gives the record keys of the version before, called when they have to be noted again.
-    package func rewrite(_ input: ParquetReader, rows: [Int64], changes: [Int32], keys: () throws -> Void) throws {
+    package func rewrite(_ input: ParquetReader, rows: [Int64], changes: [Int32], unchanged: Set<String> = [], threads: Int = 1, keys: () throws -> Void) throws {
         func position(_ name: String) -> Int? { input.schema.firstIndex { $0.name == name } }
-        let columns = marks.names.map { (input: position($0), constant: marks.constant($0)) }
-            + context.schema.map { (input: position($0.name), constant: nil) }
+        let columns = marks.names.map { RewrittenColumn(input: position($0), constant: marks.constant($0), keepsValue: context.marks.unchanged.contains($0)) }
+            + context.schema.map { RewrittenColumn(input: position($0.name), keepsValue: unchanged.contains($0.name)) }
         if !marks.inherit(rows: input.rows, { input.metadata($0) }) { try keys() }
         let plain = context.schema.map(\.name).filter { name in position(name).map { !input.usesDictionary($0) } ?? false }
         let writer = try opened(plain: Set(plain))
         let arrays = meta.map { $0.finish() } + data.map { $0.finish() }
         let patch = makeArrowArray(length: changedRows, nullCount: 0, buffers: [nil], owners: [], children: arrays)
-        stat.rows += try writer.rewrite(input, columns: columns, rows: rows, changes: changes, patch: patch)
+        stat.rows += try writer.rewrite(input, columns: columns, rows: rows, changes: changes, patch: patch, threads: threads)
         for builder in meta { builder.recycle() }
         for builder in data { builder.recycle() }
         changedRows = 0

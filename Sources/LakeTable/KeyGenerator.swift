@@ -64,6 +64,15 @@ package final class KeyGenerator {
     /// The key columns alone.
     package func keySchema(_ schema: Schema) -> Schema { rules.recordKeyFields.map { name in schema.first { $0.name == name }! } }
 
+    /// The key columns whose values the record key tells for certain: in a key of named parts, a text may look like several of them, or
+    /// like what stands for NULL.
+    package func columnsToldByKeys(_ schema: Schema) -> Set<String> {
+        let isNamed = rules.namesKeys || keyColumns.count > 1
+        // Between two texts nothing is certain.
+        if isNamed, keySchema(schema).count(where: { $0.type.physical == .view }) > 1 { return [] }
+        return Set(keySchema(schema).filter { !isNamed || $0.type.physical != .view }.map(\.name))
+    }
+
     /// Makes the same record keys of batches that have the columns of `keySchema`.
     package func ofKeysOnly(_ schema: Schema) -> KeyGenerator {
         var rules = rules

@@ -1,5 +1,6 @@
 import Foundation
 import StreamCore
+import Synchronization
 
 /// What a sink writes and how: the checked form of a table's options.
 package struct WriteConfiguration: Sendable {
@@ -201,13 +202,18 @@ package final class LakeSinkWriter: SinkWriter {
             generator = keys.ofKeysOnly(schema)
         }
         let ids = log.markColumns.key == nil ? log.fieldIDs(wanted) : nil
-        for group in groups.slices.indices {
-            let reader = try DataFileReader(path: log.files.absolute(groups.slices[group].path), wanted: wanted, ids: ids, constants: groups.slices[group].constants)
-            var first = 0
-            let salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
+        let bytes = groups.slices.indices.reduce(0) { $0 + groups.bytes(of: $1) }
+        // The index is changed under the lock; all else is only read until the threads are done.
+        let lock = Mutex(())
+        try Parallel.forEach(groups.slices.count, bytes >= Parallel.fewBytes ? configuration.threads : 1) { group in
+            let slice = groups.slices[group], salt = configuration.globalKeys ? 0 : groups.partition(of: group) + 1
+            let reader = try DataFileReader(path: log.files.absolute(slice.path), wanted: wanted, ids: ids, constants: slice.constants)
+            var first = 0, hashes = ContiguousArray<KeyHash>()
             while let batch = try reader.next() {
                 let keys: StoredKeys = try generator.map { .made(try $0.recordKeys(batch.columns)) } ?? .column(batch.columns[0])
-                for row in 0..<batch.physicalCount { index.set(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds), group: group, row: first + row) }
+                hashes.removeAll(keepingCapacity: true)
+                for row in 0..<batch.physicalCount { hashes.append(KeyHash(keys.bytes(at: row), salt: salt, seeds: seeds)) }
+                hashes.withUnsafeBufferPointer { hashes in lock.withLock { _ in index.load(hashes, group: group, firstRow: first) } }
                 first += batch.physicalCount
             }
         }
@@ -397,7 +403,9 @@ package final class LakeSinkWriter: SinkWriter {
         if context != nil { return abort() }
         if !released, keepsIndex, let index, index.count >= Self.keptIndexKeys {
             // Without the file the next run reads the keys again, so that failing to write it is no failure of the job.
-            try? KeyIndexFile.save(index, seeds: seeds, slices: groups.slices, rules: configuration.keys, log.files)
+            do { try KeyIndexFile.save(index, seeds: seeds, slices: groups.slices, rules: configuration.keys, log.files) } catch {
+                metrics.warn("the index of the keys of \(log.title) could not be kept, and the next run reads all keys: \(error)")
+            }
         }
         releaseLock()
     }

@@ -37,6 +37,20 @@ package enum Parquet {
     }
 }
 
+/// Where a column of a new version of a file comes from.
+package struct RewrittenColumn {
+    /// The top-level column of the version before; nil = it has none.
+    package var input: Int?
+    /// A text that stands in for it in all rows.
+    package var constant: String?
+    /// Rows that change have in it what they had before.
+    package var keepsValue: Bool
+
+    package init(input: Int?, constant: String? = nil, keepsValue: Bool = false) {
+        (self.input, self.constant, self.keepsValue) = (input, constant, keepsValue)
+    }
+}
+
 /// Writes one Parquet file; memory holds one row group in compressed form.
 package final class ParquetWriter {
     private let path: String
@@ -69,17 +83,20 @@ package final class ParquetWriter {
     /// Writes the rows of another file, some of them changed; see `sw_parquet_rewrite`.
     /// - Parameters:
     ///   - other: the file; it must not be read at the same time.
-    ///   - columns: for each column of this file: the top-level column of the other one, or nil; and a text that stands in for it.
+    ///   - columns: for each column of this file, where its values come from.
     ///   - rows: ascending rows of the other file.
     ///   - changes: what becomes of them: a row of `patch`, or -1 = it goes.
+    ///   - threads: that all calls of the process use together.
     /// - Returns: rows written.
-    package func rewrite(_ other: ParquetReader, columns: [(input: Int?, constant: String?)], rows: [Int64], changes: [Int32], patch: ArrowArray) throws -> Int64 {
+    package func rewrite(_ other: ParquetReader, columns: [RewrittenColumn], rows: [Int64], changes: [Int32], patch: ArrowArray, threads: Int) throws -> Int64 {
         let texts = columns.map { $0.constant.map { strdup($0)! } }
         defer { for text in texts { free(text) } }
-        let list = zip(columns, texts).map { sw_rewrite_column(input: Int32($0.input ?? -1), constant: $1.map { UnsafePointer($0) }) }
+        let list = zip(columns, texts).map {
+            sw_rewrite_column(input: Int32($0.input ?? -1), constant: $1.map { UnsafePointer($0) }, keeps_value: $0.keepsValue)
+        }
         var patch = patch, written: Int64 = 0, error: UnsafeMutablePointer<CChar>?
         other.willReadAll()
-        guard sw_parquet_rewrite(other.handle, handle, list, rows, changes, Int64(rows.count), &patch, &written, &error) else {
+        guard sw_parquet_rewrite(other.handle, handle, list, rows, changes, Int64(rows.count), &patch, Int32(threads), &written, &error) else {
             let known = failure("write a new version of \(other.path) to", path, error)
             throw other.object?.failure ?? known
         }

@@ -300,8 +300,8 @@ package final class TableLock: Sendable {
         descriptor = open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { throw TableFiles.failure("open", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            // The end of what is thrown away closes the file; a second time it would be somebody else's.
             let code = errno
-            close(descriptor)
             guard code == EWOULDBLOCK else { throw TableFiles.failure("lock", path, code) }
             throw StreamError(.conflict, "table \(files.root) is being written by another job",
                               fix: "stop that job, or write both inputs with one INSERT (UNION ALL)")

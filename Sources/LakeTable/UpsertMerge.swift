@@ -1,4 +1,3 @@
-import Dispatch
 import StreamCore
 import Synchronization
 
@@ -26,8 +25,6 @@ package struct UpsertMerge {
         (self.keyGenerator, self.orderingColumns, self.globalKeys, self.threads) = (keyGenerator, orderingColumns, globalKeys, threads)
     }
 
-    private static let fewBytes: Int64 = 16 << 20
-
     private enum Fate: UInt8 { case undecided, done, insert }
 
     /// What becomes of the rows of one file group.
@@ -52,12 +49,12 @@ package struct UpsertMerge {
         var fates = [Fate](repeating: .undecided, count: buffer.entries.count)
         let plans = makePlans()
         // Threads pay for files of some size; smaller ones are written in an order that does not change from run to run.
-        let threads = plans.reduce(0) { $0 + groups.bytes(of: $1.group) } >= Self.fewBytes ? threads : 1
-        if !orderingColumns.isEmpty { try inParallel(plans.count, threads) { try findLosers(plans[$0]) } }
+        let threads = plans.reduce(0) { $0 + groups.bytes(of: $1.group) } >= Parallel.fewBytes ? threads : 1
+        if !orderingColumns.isEmpty { try Parallel.forEach(plans.count, threads) { try findLosers(plans[$0]) } }
         for plan in plans { decide(plan, &fates) }
         let changing = plans.filter { !$0.rows.isEmpty }
         for plan in changing { plan.writer = try router.writer(replacing: plan.group) }
-        try inParallel(changing.count, threads) { try write(changing[$0]) }
+        try Parallel.forEach(changing.count, threads) { try write(changing[$0]) }
         for plan in changing {
             if plan.deleted > 0 { try moveUp(plan) }
             plan.writer!.count(updates: plan.changed, deletes: plan.deleted)
@@ -67,21 +64,17 @@ package struct UpsertMerge {
     }
 
     private func makePlans() -> [Plan] {
-        var plans: [Int32: Plan] = [:]
-        for i in buffer.entries.indices {
-            let place = index.place(buffer.entries[i].hash)
-            guard place.group >= 0 else { continue }
-            let plan: Plan
-            if let known = plans[place.group] {
-                plan = known
-            } else {
-                plan = Plan(group: Int(place.group), partition: groups.partition(of: Int(place.group)))
-                plans[place.group] = plan
-            }
-            plan.hits.append((Int64(place.row), i))
+        var hits = [[(row: Int64, entry: Int)]](repeating: [], count: groups.slices.count)
+        index.forEachPlace(of: buffer.entries.count, hash: { buffer.entries[$0].hash }) { i, place in
+            if place.group >= 0 { hits[Int(place.group)].append((Int64(place.row), i)) }
         }
-        for plan in plans.values { plan.hits.sort { $0.row < $1.row } }
-        return plans.values.sorted { $0.group < $1.group }
+        return hits.indices.filter { !hits[$0].isEmpty }.map { group in
+            let plan = Plan(group: group, partition: groups.partition(of: group))
+            plan.hits = hits[group]
+            hits[group] = []
+            plan.hits.sort { $0.row < $1.row }
+            return plan
+        }
     }
 
     /// Looks for stored rows that are newer than what has come for their keys.
@@ -110,7 +103,7 @@ package struct UpsertMerge {
 
     private func decide(_ plan: Plan, _ fates: inout [Fate]) {
         // Changed rows are numbered in the order of their batches, from which they are gathered many at a time.
-        var inPlace: [(entry: Int, at: Int)] = []
+        var inPlace: [(order: UInt64, entry: Int, at: Int)] = []
         for (i, hit) in plan.hits.enumerated() {
             if plan.losers.contains(i) {
                 fates[hit.entry] = .done
@@ -129,10 +122,10 @@ package struct UpsertMerge {
                 index.remove(entry.hash)
             } else {
                 fates[hit.entry] = .done
-                inPlace.append((hit.entry, plan.changes.count - 1))
+                inPlace.append((UInt64(UInt32(bitPattern: entry.batch)) << 32 | UInt64(UInt32(bitPattern: entry.row)), hit.entry, plan.changes.count - 1))
             }
         }
-        inPlace.sort { (buffer.entries[$0.entry].batch, buffer.entries[$0.entry].row) < (buffer.entries[$1.entry].batch, buffer.entries[$1.entry].row) }
+        inPlace.sort { $0.order < $1.order }
         for (number, change) in inPlace.enumerated() { plan.changes[change.at] = Int32(truncatingIfNeeded: number) }
         plan.updates = inPlace.map(\.entry)
     }
@@ -148,7 +141,7 @@ package struct UpsertMerge {
         try forEachPart(plan.updates) { part, rows in
             try writer.appendChanges(part.columns, keys: part.keys, rows: rows.baseAddress!, count: rows.count)
         }
-        try writer.rewrite(input, rows: plan.rows, changes: plan.changes) {
+        try writer.rewrite(input, rows: plan.rows, changes: plan.changes, unchanged: keyGenerator.columnsToldByKeys(context.schema), threads: threads) {
             try router.noteKeys(path, writer, without: zip(plan.rows, plan.changes).filter { $1 < 0 }.map(\.0))
         }
     }
@@ -239,36 +232,11 @@ package struct UpsertMerge {
     private func finish(_ plans: [Plan], _ threads: Int) throws {
         let closing = try plans.filter { try !router.keepOpen($0.writer!, group: $0.group, partition: $0.partition) }
         let stats = Mutex([Int: WriteStat]())
-        try inParallel(closing.count, threads) { i in
+        try Parallel.forEach(closing.count, threads) { i in
             let stat = try closing[i].writer!.close()
             stats.withLock { $0[i] = stat }
         }
         for (i, plan) in closing.enumerated() { try router.record(plan.writer!, stats.withLock { $0[i]! }, group: plan.group) }
-    }
-
-    /// Calls `body` for each number on up to `threads` threads; throws the error of the smallest one that failed.
-    private func inParallel(_ n: Int, _ threads: Int, _ body: (Int) throws -> Void) throws {
-        if n <= 1 || threads <= 1 {
-            for i in 0..<n { try body(i) }
-            return
-        }
-        let next = Atomic<Int>(0), failed = Mutex<(at: Int, error: any Error)?>(nil)
-        // SAFETY: each number is taken by one thread, and the plans that `body` changes belong to one number each; the buffer and
-        // the index are only read meanwhile. concurrentPerform returns when all threads are done.
-        nonisolated(unsafe) let body = body
-        withoutActuallyEscaping(body) { body in
-            nonisolated(unsafe) let body = body
-            DispatchQueue.concurrentPerform(iterations: min(threads, n)) { _ in
-                while true {
-                    let i = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard i < n, failed.withLock({ $0 == nil }) else { return }
-                    do { try body(i) } catch {
-                        failed.withLock { if $0.map({ i < $0.at }) ?? true { $0 = (i, error) } }
-                    }
-                }
-            }
-        }
-        if let failed = failed.withLock({ $0 }) { throw failed.error }
     }
 
     private func insertRest(_ fates: [Fate]) throws {

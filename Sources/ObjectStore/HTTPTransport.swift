@@ -102,7 +102,7 @@ final class HTTPExchange: Sendable {
 }
 
 /// Why a connection cannot go on.
-struct HTTPProblem: Error {
-    let text: String
-    init(_ text: String) { self.text = text }
+package struct HTTPProblem: Error {
+    package let text: String
+    package init(_ text: String) { self.text = text }
 }

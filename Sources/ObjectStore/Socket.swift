@@ -7,12 +7,17 @@ import Darwin
 #endif
 
 /// A TCP connection.
-final class Socket {
+package final class Socket {
     private let descriptor: Int32
     private let timeout: Double
+    /// When all waiting ends at the latest, by `Clock.monotonicNanoseconds()`.
+    private let deadline: UInt64
 
-    /// - Parameter timeout: seconds that connecting, and each wait for progress after it, may take.
-    init(host: String, port: Int, timeout: Double) throws {
+    /// - Parameters:
+    ///   - timeout: seconds that connecting, and each wait for progress after it, may take.
+    ///   - deadline: by `Clock.monotonicNanoseconds()`: no wait goes beyond it.
+    ///   - refuses: asked with each numeric address that the name has, before it is connected to.
+    package init(host: String, port: Int, timeout: Double, deadline: UInt64 = .max, refuses: (String) -> Bool = { _ in false }) throws {
         var hints = addrinfo()
         #if canImport(Glibc)
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -27,9 +32,13 @@ final class Socket {
         defer { freeaddrinfo(found) }
         var problem = "no address", next = found
         while let address = next {
-            switch Self.connect(address.pointee, timeout) {
+            if refuses(Self.text(of: address.pointee)) {
+                (problem, next) = ("\(Self.text(of: address.pointee)) is an address that may not be connected to", address.pointee.ai_next)
+                continue
+            }
+            switch Self.connect(address.pointee, timeout, deadline) {
             case .success(let connected):
-                (descriptor, self.timeout) = (connected, timeout)
+                (descriptor, self.timeout, self.deadline) = (connected, timeout, deadline)
                 return
             case .failure(let failed): problem = failed.text
             }
@@ -38,7 +47,13 @@ final class Socket {
         throw HTTPProblem(problem)
     }
 
-    private static func connect(_ address: addrinfo, _ timeout: Double) -> Result<Int32, HTTPProblem> {
+    private static func text(of address: addrinfo) -> String {
+        var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        guard getnameinfo(address.ai_addr, address.ai_addrlen, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST) == 0 else { return "" }
+        return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    private static func connect(_ address: addrinfo, _ timeout: Double, _ deadline: UInt64) -> Result<Int32, HTTPProblem> {
         let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
         guard descriptor >= 0 else { return .failure(HTTPProblem(String(cString: strerror(errno)))) }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
@@ -54,7 +69,7 @@ final class Socket {
             code = errno
             if code == EINPROGRESS {
                 var length = socklen_t(MemoryLayout<Int32>.size)
-                if !wait(descriptor, Int16(POLLOUT), timeout) { code = ETIMEDOUT } else { getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) }
+                if !wait(descriptor, Int16(POLLOUT), timeout, deadline) { code = ETIMEDOUT } else { getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) }
             }
         }
         guard code == 0 else {
@@ -67,8 +82,8 @@ final class Socket {
     deinit { systemClose(descriptor) }
 
     /// - Returns: false when nothing happened in time.
-    private static func wait(_ descriptor: Int32, _ events: Int16, _ timeout: Double) -> Bool {
-        let end = Clock.monotonicNanoseconds() + UInt64(timeout * 1e9)
+    private static func wait(_ descriptor: Int32, _ events: Int16, _ timeout: Double, _ deadline: UInt64 = .max) -> Bool {
+        let end = min(deadline, Clock.monotonicNanoseconds() + UInt64(timeout * 1e9))
         while true {
             var entry = pollfd(fd: descriptor, events: events, revents: 0)
             let now = Clock.monotonicNanoseconds(), left = now < end ? Int32(min((end - now) / 1_000_000 + 1, 1 << 30)) : 0
@@ -81,7 +96,7 @@ final class Socket {
     /// There is something to read, an end of the connection among that.
     var isReadable: Bool { Self.wait(descriptor, Int16(POLLIN), 0) }
 
-    func send(_ bytes: UnsafeRawBufferPointer) throws {
+    package func send(_ bytes: UnsafeRawBufferPointer) throws {
         #if canImport(Glibc)
         let flags = Int32(MSG_NOSIGNAL)
         #else
@@ -93,7 +108,7 @@ final class Socket {
             if n >= 0 {
                 done += n
             } else if errno == EAGAIN || errno == EWOULDBLOCK {
-                guard Self.wait(descriptor, Int16(POLLOUT), timeout) else { throw HTTPProblem("it took nothing for \(timeout) s") }
+                guard Self.wait(descriptor, Int16(POLLOUT), timeout, deadline) else { throw HTTPProblem("it took nothing for \(timeout) s") }
             } else if errno != EINTR {
                 throw HTTPProblem("the connection broke: \(String(cString: strerror(errno)))")
             }
@@ -101,7 +116,7 @@ final class Socket {
     }
 
     /// Some bytes, at least one; none at the end of the connection.
-    func receive(_ most: Int) throws -> [UInt8] {
+    package func receive(_ most: Int) throws -> [UInt8] {
         while true {
             var code: Int32 = 0, isEnd = false
             let part = [UInt8](unsafeUninitializedCapacity: most) { out, filled in
@@ -111,7 +126,7 @@ final class Socket {
             }
             if !part.isEmpty || isEnd { return part }
             if code == EAGAIN || code == EWOULDBLOCK {
-                guard Self.wait(descriptor, Int16(POLLIN), timeout) else { throw HTTPProblem("no answer came in \(timeout) s") }
+                guard Self.wait(descriptor, Int16(POLLIN), timeout, deadline) else { throw HTTPProblem("no answer came in \(timeout) s") }
             } else if code != EINTR {
                 throw HTTPProblem("the connection broke: \(String(cString: strerror(code)))")
             }

@@ -2,11 +2,11 @@ import COpenSSL
 import StreamCore
 
 /// Which servers are trusted. One for all connections of a client.
-final class TLSSettings: @unchecked Sendable {  // SAFETY: an SSL_CTX may be used by several threads once it is set up
+package final class TLSSettings: @unchecked Sendable {  // SAFETY: an SSL_CTX may be used by several threads once it is set up
     fileprivate let context: OpaquePointer
 
     /// - Parameter authorities: a file of certificates in PEM form that are trusted instead of the system's.
-    init(authorities: String?) throws {
+    package init(authorities: String?) throws {
         guard let context = SSL_CTX_new(TLS_client_method()) else { throw StreamError(.runtime, "OpenSSL cannot be set up") }
         self.context = context
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
@@ -24,13 +24,13 @@ final class TLSSettings: @unchecked Sendable {  // SAFETY: an SSL_CTX may be use
 }
 
 /// TLS over a socket. The bytes go through memory, so that all waiting is the socket's.
-final class TLSStream {
+package final class TLSStream {
     private let socket: Socket
     private let session: OpaquePointer
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
 
-    init(_ socket: Socket, host: String, _ settings: TLSSettings) throws {
+    package init(_ socket: Socket, host: String, _ settings: TLSSettings) throws {
         guard let session = SSL_new(settings.context), let incoming = BIO_new(BIO_s_mem()), let outgoing = BIO_new(BIO_s_mem()) else {
             throw HTTPProblem("OpenSSL has no memory")
         }
@@ -81,7 +81,7 @@ final class TLSStream {
         return true
     }
 
-    func send(_ bytes: [UInt8]) throws {
+    package func send(_ bytes: [UInt8]) throws {
         try bytes.withUnsafeBytes { bytes in
             var done = 0
             while done < bytes.count {
@@ -98,7 +98,7 @@ final class TLSStream {
     }
 
     /// Some bytes, at least one; none at the end of the connection.
-    func receive() throws -> [UInt8] {
+    package func receive() throws -> [UInt8] {
         while true {
             var n: Int32 = 0
             let part = [UInt8](unsafeUninitializedCapacity: 1 << 16) { out, filled in

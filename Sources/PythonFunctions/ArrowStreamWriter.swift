@@ -121,3 +121,11 @@ struct ArrowStreamWriter {
         while body.count % 8 != 0 { body.append(0) }
     }
 }
+
+/// Rows for programs that read Arrow.
+package enum ArrowRows {
+    /// A stream of the Arrow IPC format, with the rows in one record batch.
+    package static func stream(_ schema: Schema, _ rows: [[Value]]) -> [UInt8] {
+        ArrowStreamWriter.stream(schema, Batch(schema: schema, rows: rows).columns, count: rows.count)
+    }
+}

@@ -20,8 +20,13 @@ public struct PythonOptions: Hashable, Sendable {
         self.timeout = timeout
     }
 
-    /// SWIFTWATER_PYTHON, or python3.
-    public static var defaultExecutable: String { ProcessInfo.processInfo.environment["SWIFTWATER_PYTHON"] ?? "python3" }
+    /// SWIFTWATER_PYTHON, the Python of the virtual environment that is active or lies in `.venv`, or python3.
+    public static var defaultExecutable: String {
+        let environment = ProcessInfo.processInfo.environment
+        if let named = environment["SWIFTWATER_PYTHON"] { return named }
+        let found = [environment["VIRTUAL_ENV"].map { $0 + "/bin/python" }, ".venv/bin/python"].compactMap { $0 }
+        return found.first { FileManager.default.isExecutableFile(atPath: $0) } ?? "python3"
+    }
 }
 
 /// A function of a Python module. What it takes and gives is asked of Python when it is first called for.

@@ -9,7 +9,7 @@ final class Database: @unchecked Sendable {  // SAFETY: RocksDB may be called by
     let options: OpaquePointer
     let writeOptions: OpaquePointer
     private let tableOptions: OpaquePointer
-    private let memory: SharedMemory
+    let memory: SharedMemory
     private let share: Int?
     private let host: Host
 
@@ -17,6 +17,7 @@ final class Database: @unchecked Sendable {  // SAFETY: RocksDB may be called by
     init(directory: String, memory: SharedMemory, host: Host, forReading: Bool = false) throws {
         (self.directory, self.memory, self.host) = (directory, memory, host)
         (options, tableOptions) = memory.withShares { Self.makeOptions(cache: $0, writeBuffer: $1) }
+        if memory.countsTickers, !forReading { rocksdb_options_enable_statistics(options) }
         writeOptions = rocksdb_writeoptions_create()
         // Checkpoints are what makes state durable.
         rocksdb_writeoptions_disable_WAL(writeOptions, 1)

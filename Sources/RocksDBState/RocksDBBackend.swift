@@ -17,7 +17,7 @@ public final class RocksDBBackend: StateBackend {
             throw StreamError(.validate, "\(RocksDBOptions.managedLimitKey) is \(options.managedLimit) bytes, less than the "
                 + "\(RocksDBOptions.leastManagedLimit) bytes that one store needs", fix: "set it to 64 mb or more")
         }
-        memory = SharedMemory(limit: options.managedLimit)
+        memory = SharedMemory(limit: options.managedLimit, countsTickers: options.countsTickers)
         self.host = host
     }
 
@@ -37,10 +37,12 @@ final class SharedMemory: Sendable {
     }
 
     let limit: Int
+    let countsTickers: Bool
     private let state: Mutex<Pointers>
 
-    init(limit: Int) {
+    init(limit: Int, countsTickers: Bool = false) {
         self.limit = limit
+        self.countsTickers = countsTickers
         let shares = MemoryShares(limit: limit, stores: 1)!
         let options = rocksdb_lru_cache_options_create()!
         rocksdb_lru_cache_options_set_capacity(options, shares.blockCache)
@@ -50,6 +52,11 @@ final class SharedMemory: Sendable {
     }
 
     deinit { state.withLock { rocksdb_cache_destroy($0.cache) } }
+
+    /// What the block cache holds and may hold, in bytes.
+    var cacheUse: (used: Int, pinned: Int, capacity: Int) {
+        state.withLock { (rocksdb_cache_get_usage($0.cache), rocksdb_cache_get_pinned_usage($0.cache), rocksdb_cache_get_capacity($0.cache)) }
+    }
 
     var operatorCacheBytes: Int { state.withLock { $0.shares.operatorCache } }
 

@@ -12,6 +12,9 @@ public struct RocksDBOptions: Sendable {
     /// written to files yet, and the entries that operators hold in front of their stores.
     public var managedLimit = defaultManagedLimit
 
+    /// Counts what the block cache, reads, writes and compactions do: ``StoreStatistics/tickers``. It takes a few percent of the stores' time.
+    public var countsTickers = false
+
     public init() {}
 
     /// - Parameter configuration: settings of the job; those of other parts are ignored.

@@ -17,7 +17,11 @@ final class RocksDBStore: KeyedStore {
     let directory: String
     let memory: SharedMemory
     let host: Host
-    private var opened: Database?
+    private var opened: Database? {
+        // A reader of gauges must not keep a database from being closed.
+        willSet { statistics.watch(newValue) }
+    }
+    private let statistics = StoreStatistics()
     private let readOptions: OpaquePointer
     private var files = 0
     private var snapshots = 0
@@ -33,6 +37,7 @@ final class RocksDBStore: KeyedStore {
         try host.createDirectories(directory)
         readOptions = rocksdb_readoptions_create()
         opened = try Database(directory: directory + "/db", memory: memory, host: host)
+        statistics.watch(opened)
     }
 
     deinit {
@@ -59,6 +64,7 @@ final class RocksDBStore: KeyedStore {
     }
 
     var operatorCacheBytes: Int { memory.operatorCacheBytes }
+    var gauges: (@Sendable () -> [String: Int64])? { { [statistics] in statistics.read() } }
 
     // MARK: Reading
 

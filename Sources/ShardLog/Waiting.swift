@@ -22,8 +22,12 @@ extension ShardReader {
         }
     }
 
-    /// nil where that is not possible.
+    /// Whether ``onGrowth(_:)`` tells of other processes, too: no more once the directory has gone.
+    public var isWatched: Bool { watch?.isAlive ?? false }
+
+    /// nil where that is not possible. A watch whose directory has gone is made anew when it is there again.
     func keepWatch() -> DirectoryWatcher.Watch? {
+        if let watch, !watch.isAlive { self.watch = nil }
         if watch == nil { watch = DirectoryWatcher.shared?.watch([directory, Host.parent(of: directory)], signal) }
         return watch
     }
@@ -40,8 +44,6 @@ extension ShardLog {
     /// - Returns: positions of those readers; none when time is up.
     public static func wait(for readers: [ShardReader], milliseconds: Int64) throws -> [Int] {
         let deadline = Clock.monotonicNanoseconds() &+ UInt64(max(0, min(milliseconds, 1 << 40))) * 1_000_000
-        var isWatched = true
-        for reader in readers where reader.keepWatch() == nil { isWatched = false }
         let signals = Dictionary(readers.map { (ObjectIdentifier($0.signal), $0.signal) }, uniquingKeysWith: { a, _ in a }).values
         // Readers of one stream wait for its signal, those of several for one that all of them pass on to.
         let common = signals.count == 1 ? signals.first! : StreamSignal()
@@ -50,6 +52,9 @@ extension ShardLog {
         var pause: Int64 = 1
         while true {
             let seen = common.version
+            // Watched before it is looked: what comes after the look is told. Of a watch that has ended the signal tells once.
+            var isWatched = true
+            for reader in readers where reader.keepWatch() == nil { isWatched = false }
             let grown = try readers.indices.filter { try readers[$0].mayHaveMore() }
             let now = Clock.monotonicNanoseconds()
             guard grown.isEmpty, now < deadline else { return grown }

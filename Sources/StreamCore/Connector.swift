@@ -202,10 +202,17 @@ public protocol SplitReader: AnyObject {
     func next(maxRows: Int) throws -> ReadResult
     /// Where reading would go on after the rows handed out so far, in the split's text form.
     var position: String { get }
+    /// Records behind the end of the split, as last measured; nil when unknown.
+    var recordsBehind: Int64? { get }
+    /// Called once, before the first `next`. A reader that learns by itself that more has come may call `wake`, from any thread, and is asked
+    /// again at once; so it can ask for long pauses while there is nothing.
+    func onMore(_ wake: @escaping @Sendable () -> Void)
     func close()
 }
 
 extension SplitReader {
+    public func onMore(_ wake: @escaping @Sendable () -> Void) {}
+    public var recordsBehind: Int64? { nil }
     public func close() {}
 }
 
@@ -256,6 +263,10 @@ public struct SinkContext: Sendable {
     public var restoredCheckpoint: UInt64?
     /// What ``SinkWriter/state()`` of this sink's writers gave at that checkpoint, dealt out to the writers of now.
     public var restoredStates: [[UInt8]]
+    /// Key groups that rows are distributed by; see ``KeyGroups``.
+    public var maxParallelism = KeyGroups.defaultMaxParallelism
+    /// A directory for what this subtask keeps on the disk while it runs, not made yet; empty = the job has none.
+    public var workDirectory = ""
 
     public init(jobID: String = "job", operatorID: String = "sink", subtask: Int = 0, parallelism: Int = 1,
                 metrics: OperatorMetrics = OperatorMetrics(), isRecoverable: Bool = false, restoredCheckpoint: UInt64? = nil,
@@ -324,6 +335,19 @@ extension SinkWriter {
     public func state() throws -> [UInt8]? { nil }
     public func abort() {}
     public func close() throws {}
+}
+
+/// A writer that keeps rows itself, such as a table that is read where it is written: they are part of the checkpoint like an
+/// operator's state, by key group, whatever the parallelism.
+public protocol StatefulSinkWriter: SinkWriter {
+    /// Called after ``SinkWriter/prepareCommit(_:)`` and ``SinkWriter/state()`` of the same barrier. Costs a copy at most.
+    func snapshot(_ barrier: Barrier) throws -> OperatorSnapshot
+    /// What every checkpoint holds from now on, as the writer has ended and others of its job go on: units alone, whose pieces may be asked
+    /// for again and again. Called after `finish`, the last `prepareCommit` and `state`.
+    func lastSnapshot() throws -> [StateUnit]
+    /// Gives back what snapshots held, for the key groups of this subtask; empty when there is nothing to go on from. Called once, before
+    /// any row.
+    func restore(_ state: RestoredState) throws
 }
 
 /// What a writer leaves for the committer, in the sink's own encoding.

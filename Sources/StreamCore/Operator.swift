@@ -13,6 +13,17 @@ public struct Barrier: Hashable, Sendable {
     }
 }
 
+/// Sent by a source now and then, to measure how long rows take to come to where it comes to. It overtakes nothing, and belongs to no
+/// checkpoint.
+public struct LatencyMarker: Hashable, Sendable {
+    /// Id of the source's vertex.
+    public var source: Int
+    /// When it left the source, in nanoseconds of the job's clock.
+    public var sentAt: UInt64
+
+    public init(source: Int, sentAt: UInt64) { (self.source, self.sentAt) = (source, sentAt) }
+}
+
 /// What flows between subtasks.
 public enum StreamElement: Sendable {
     case batch(Batch)
@@ -20,6 +31,7 @@ public enum StreamElement: Sendable {
     /// The sender has no active split for now (true), or has again (false).
     case idle(Bool)
     case barrier(Barrier)
+    case latencyMarker(LatencyMarker)
     case endOfInput
 }
 

@@ -12,6 +12,9 @@ public final class OperatorMetrics: Sendable {
     /// Records that could not be decoded and were skipped or kept aside.
     public let badRecords = Atomic<Int64>(0)
     public let watermark = Atomic<Int64>(.min)
+    /// Event time behind the operator.
+    public let outputWatermark = Atomic<Int64>(.min)
+    /// Time in the operator's own code.
     public let busyNanoseconds = Atomic<Int64>(0)
     /// Records behind the end of the source's splits; -1 = unknown.
     public let lag = Atomic<Int64>(-1)
@@ -20,13 +23,19 @@ public final class OperatorMetrics: Sendable {
 
     private struct Named: Sendable {
         var gauges: [String: Int64] = [:]
+        var readers: [@Sendable () -> [String: Int64]] = []
         var warnings: [String] = []
         var listener: (@Sendable (String) -> Void)?
     }
     private let named = Mutex(Named())
 
     /// What a connector measures beside the above, by names such as `lag.orders-0`. Not for every batch.
-    public var gauges: [String: Int64] { named.withLock { $0.gauges } }
+    public var gauges: [String: Int64] {
+        let (gauges, readers) = named.withLock { ($0.gauges, $0.readers) }
+        return readers.reduce(into: gauges) { all, read in all.merge(read()) { $1 } }
+    }
+    /// More of them, which are read when somebody wants to know, from any thread.
+    public func addGauges(_ read: @escaping @Sendable () -> [String: Int64]) { named.withLock { $0.readers.append(read) } }
     /// nil removes it.
     public func setGauge(_ name: String, _ value: Int64?) { named.withLock { $0.gauges[name] = value } }
     public func addToGauge(_ name: String, _ n: Int64) { named.withLock { $0.gauges[name, default: 0] += n } }

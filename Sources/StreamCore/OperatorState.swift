@@ -211,6 +211,9 @@ public protocol KeyedStore: AnyObject {
     func restore(_ stores: [StoreFiles], keyGroups: Range<Int>) throws
     /// Bytes that the operator may use for entries that it holds in front of the store. May change as stores come and go.
     var operatorCacheBytes: Int { get }
+    /// Reads what the store measures of itself, by names such as `rocksdb.estimate-num-keys`; nil = nothing. Called from any thread, also after
+    /// the store was closed.
+    var gauges: (@Sendable () -> [String: Int64])? { get }
     func close()
 }
 
@@ -227,6 +230,7 @@ extension KeyedStore {
     }
 
     public var operatorCacheBytes: Int { 32 << 20 }
+    public var gauges: (@Sendable () -> [String: Int64])? { nil }
 }
 
 /// Frozen contents of a ``KeyedStore``. Outlives the store; lets go of what it holds when the last reference to it goes.

@@ -13,15 +13,24 @@ final class Chain {
     var onBarrier: ((Barrier, [OperatorReport]) throws -> Void)?
     /// Called when the end of input has passed all nodes, with what sinks prepared last.
     var onEnd: (([OperatorReport]) -> Void)?
+    private let time: ChainTime
+    private let now: @Sendable () -> UInt64
     /// Reports of barriers on their way through the nodes.
     private var reports: [UInt64: [OperatorReport]] = [:]
     private var endReports: [OperatorReport] = []
 
-    init(nodes: [ChainNode], router: Router?) {
+    /// - Parameter source: counters of a source in front of the nodes.
+    init(nodes: [ChainNode], router: Router?, source: OperatorMetrics? = nil, now: @escaping @Sendable () -> UInt64 = { Clock.monotonicNanoseconds() }) {
         self.nodes = nodes
         self.router = router
+        self.now = now
+        time = ChainTime((source.map { [$0] } ?? []) + nodes.map(\.metrics), nodesBegin: source == nil ? 0 : 1)
         for (i, node) in nodes.enumerated() { node.output = NodeOutput(chain: self, index: i) }
     }
+
+    /// To be called around a step with the time (monotonic nanoseconds): what lies between is spread over the operators.
+    func beginStep(_ now: UInt64) { time.begin(now) }
+    func endStep(_ now: UInt64) { time.end(now) }
 
     /// No node has work left over.
     var isClear: Bool { nodes.allSatisfy(\.isClear) }
@@ -45,6 +54,7 @@ final class Chain {
                 router?.broadcast(.barrier(barrier))
                 try onBarrier?(barrier, reports.removeValue(forKey: barrier.checkpoint) ?? [])
             case .idle(let idle): router?.broadcast(.idle(idle))
+            case .latencyMarker(let marker): router?.emit(marker)
             case .finishInput(_, let isLast):
                 guard isLast else { break }
                 router?.broadcast(.endOfInput)
@@ -59,6 +69,12 @@ final class Chain {
     private func run(_ element: ChainElement, at index: Int) throws {
         let node = nodes[index]
         let output = node.output!
+        if case .latencyMarker(let marker) = element {
+            node.latency?.record(marker, now: now())
+            return try forward(element, from: index)
+        }
+        let before = time.enter(index)
+        defer { time.leave(to: before) }
         switch element {
         case .batch(let batch, let input, let sent):
             node.metrics.rowsIn.add(batch.count)
@@ -68,7 +84,7 @@ final class Chain {
                 node.isEmitting = try op.process(batch, input: input, output: output) == .more
             case .sink(let sink): try sink.write(batch)
             }
-        case .errors: preconditionFailure("errors come out of a source and are for other subtasks")
+        case .errors, .latencyMarker: preconditionFailure("errors come out of a source and are for other subtasks; markers are passed on above")
         case .watermark(let watermark):
             node.metrics.watermark.set(watermark.milliseconds)
             node.watermark = watermark
@@ -114,7 +130,9 @@ final class Chain {
             try deliver(.finishInput(0, isLast: true), to: index + 1)
         case .watermark(let watermark):
             guard case .transform(let op) = nodes[index].kind else { return try deliver(element, to: index + 1) }
-            try deliver(.watermark(op.outputWatermark(watermark)), to: index + 1)
+            let behind = op.outputWatermark(watermark)
+            nodes[index].metrics.outputWatermark.set(behind.milliseconds)
+            try deliver(.watermark(behind), to: index + 1)
         default: try deliver(element, to: index + 1)
         }
     }
@@ -128,6 +146,8 @@ final class Chain {
                 guard node.output!.isReady else { return false }
                 if node.isEmitting {
                     guard case .transform(let op) = node.kind else { preconditionFailure("a sink emits nothing") }
+                    let before = time.enter(index)
+                    defer { time.leave(to: before) }
                     node.isEmitting = try op.resume(node.output!) == .more
                     if !node.isEmitting, let element = node.forwardAfter {
                         node.forwardAfter = nil
@@ -152,8 +172,10 @@ final class Chain {
 
     /// Fires processing-time timers that are due. To be called when all nodes are clear.
     func fireTimers(_ now: Int64) throws {
-        for node in nodes {
+        for (index, node) in nodes.enumerated() {
             guard case .transform(let op) = node.kind, let due = op.wakeAt, due <= now else { continue }
+            let before = time.enter(index)
+            defer { time.leave(to: before) }
             node.isEmitting = try op.onTime(now, output: node.output!) == .more
             if node.isEmitting { return }
         }
@@ -172,6 +194,7 @@ enum ChainElement {
     case watermark(EventTime)
     case barrier(Barrier)
     case idle(Bool)
+    case latencyMarker(LatencyMarker)
     /// Input number, and whether it was the last open one.
     case finishInput(Int, isLast: Bool)
 }
@@ -187,6 +210,8 @@ final class ChainNode {
     let index: Int
     let kind: Kind
     let metrics: OperatorMetrics
+    /// nil when latency is not measured.
+    let latency: LatencyRecorder?
     var queue: [ChainElement] = []
     var isEmitting = false
     var forwardAfter: ChainElement?
@@ -194,7 +219,8 @@ final class ChainNode {
 
     fileprivate(set) var watermark = EventTime.min
 
-    init(vertex: Int, index: Int, kind: Kind, metrics: OperatorMetrics) {
+    init(vertex: Int, index: Int, kind: Kind, metrics: OperatorMetrics, latency: LatencyRecorder? = nil) {
+        self.latency = latency
         self.vertex = vertex
         self.index = index
         self.kind = kind

@@ -16,6 +16,8 @@ final class CheckpointCoordinator: Sendable {
         case savepoint(directory: String)
         /// The last one of a job that stops.
         case stop
+
+        var isSavepoint: Bool { if case .savepoint = self { true } else { false } }
     }
 
     /// What the writer is to do next, in this order.
@@ -88,6 +90,7 @@ final class CheckpointCoordinator: Sendable {
     private let committers: Committers
     private let changed: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
     private let host: Host
+    private let log: CheckpointLog?
 
     /// Touched by the coordinating thread alone.
     private final class Committers: @unchecked Sendable {  // SAFETY: used only by the thread that runs the job's coordination
@@ -95,7 +98,9 @@ final class CheckpointCoordinator: Sendable {
     }
 
     /// - Parameter next: number of the first checkpoint.
-    init(subtasks: Range<Int>, committers: [Int: any SinkCommitter], options: CheckpointOptions, isDurable: Bool, next: UInt64, host: Host) {
+    init(subtasks: Range<Int>, committers: [Int: any SinkCommitter], options: CheckpointOptions, isDurable: Bool, next: UInt64, host: Host,
+         log: CheckpointLog? = nil) {
+        self.log = log
         self.options = options
         self.isDurable = isDurable
         self.host = host
@@ -129,7 +134,9 @@ final class CheckpointCoordinator: Sendable {
             guard !state.running.isEmpty else { return nil }
             defer { state.next += 1 }
             state.wantsCheckpoint = false
-            state.pending[state.next] = Pending(purpose: purpose, startedAt: host.now(), startedTicks: now, waiting: state.running)
+            let time = host.now()
+            state.pending[state.next] = Pending(purpose: purpose, startedAt: time, startedTicks: now, waiting: state.running)
+            log?.started(state.next, isSavepoint: purpose.isSavepoint, at: time, ticks: now)
             var barrier = Barrier(checkpoint: state.next)
             switch purpose {
             case .periodic: break
@@ -240,8 +247,10 @@ final class CheckpointCoordinator: Sendable {
             state.next += 1
             // No later one could make up for it: if it fails, the job does.
             state.writing[checkpoint] = .stop
+            let time = host.now()
+            log?.started(checkpoint, isSavepoint: false, at: time, ticks: now)
             state.work.append(.complete(checkpoint, .stop, Summary(
-                startedAt: host.now(), lastNumber: checkpoint, isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
+                startedAt: time, lastNumber: checkpoint, isFinal: true, isUnaligned: false, reports: state.finished.sorted { $0.key < $1.key }.map(\.value),
                 finished: Set(state.finished.keys), parts: state.parts)))
         }
         tell()
@@ -263,6 +272,7 @@ final class CheckpointCoordinator: Sendable {
             let purpose = state.writing.removeValue(forKey: number)
             state.failuresInARow = 0
             state.lastEnd = now
+            log?.completed(checkpoint, ticks: now)
             if case .savepoint = purpose {} else { state.commits.append((number, parts)) }
             state.outcomes.append((number, .success(checkpoint)))
         }
@@ -285,6 +295,7 @@ final class CheckpointCoordinator: Sendable {
             state.pending[checkpoint] = nil
             state.writing[checkpoint] = nil
             state.lastEnd = now
+            log?.failed(checkpoint, error.description, ticks: now)
             state.outcomes.append((checkpoint, .failure(error)))
             switch purpose {
             case .savepoint: break
@@ -359,6 +370,7 @@ final class CheckpointCoordinator: Sendable {
                 try committers.byVertex[vertex]?.commit(checkpoint, parts.sorted { $0.number < $1.number }.flatMap(\.committables))
                 made += 1
             }
+            if !new.isEmpty { log?.committed(checkpoint) }
             let done = Set(new.map(\.number))
             state.withLock { state in
                 state.parts.removeAll { done.contains($0.number) }

@@ -7,6 +7,8 @@ struct OperatorReport: Sendable {
     /// Number of the subtask among those of the vertex.
     var index: Int
     var snapshot = OperatorSnapshot.empty
+    /// State of a sink whose input has ended: it goes into every checkpoint to come.
+    var lasting: [StateUnit] = []
     var splits: [CheckpointManifest.SplitEntry] = []
     /// Milliseconds; nil before the first watermark.
     var watermark: Int64?

@@ -75,7 +75,12 @@ final class CheckpointWriting {
         var entries = open[n]!.entries
         for report in summary.reports where summary.finished.contains(report.subtask) {
             for op in report.operators {
-                entries[op.vertex, default: []].append(.init(subtask: op.index, isFinished: true, watermark: EventTime.max.milliseconds))
+                var entry = CheckpointManifest.SubtaskEntry(subtask: op.index, isFinished: true, watermark: EventTime.max.milliseconds)
+                if !op.lasting.isEmpty {
+                    (entry.state, entry.stores, entry.stateBytes) = try open[n]!.writer.write(
+                        OperatorSnapshot(units: op.lasting), operatorID: graph.vertex(op.vertex).operatorID, subtask: op.index)
+                }
+                entries[op.vertex, default: []].append(entry)
             }
         }
         let kind: CheckpointManifest.Kind = if case .savepoint = purpose { .savepoint } else { summary.isFinal ? .final : .checkpoint }

@@ -13,6 +13,7 @@ public final class JobExecution: Sendable {
     private let options: JobOptions
     private let pool: WorkerPool
     private let metrics: [Int: [OperatorMetrics]]
+    let monitoring: JobMonitoring
     private let events = Monitor(Events())
     private let writer = Monitor(WriterState())
     private let instance: Handover
@@ -62,6 +63,7 @@ public final class JobExecution: Sendable {
         pool = WorkerPool(clock: options.clock)
         instance = Handover(try JobInstance(graph: graph, options: options, recovery: recovery, waker: pool))
         metrics = instance.instance.metrics
+        monitoring = instance.instance.monitoring
     }
 
     /// Called with the name of an operator and what it warns of, from any thread; with what came before, too.
@@ -116,7 +118,10 @@ public final class JobExecution: Sendable {
             discovery?.end()
             discoveryThread?.join()
         }
-        defer { endSavepoints() }
+        defer {
+            endSavepoints()
+            monitoring.ended()
+        }
         let end: End
         do {
             end = try coordinate(job, discovery)

@@ -15,6 +15,8 @@ public struct JobOptions: Sendable {
     public var backend: (any StateBackend)?
     /// For the stores of a run; removed at its end. Needed with a backend only.
     public var workDirectory: String
+    /// Sources send a latency marker this often [metrics.latency.interval]; nil = never.
+    public var latencyInterval: Duration?
     /// Monotonic nanoseconds; injected in tests.
     public var clock: @Sendable () -> UInt64
     public var host: Host
@@ -42,6 +44,8 @@ package struct JobRecovery: Sendable {
     /// The restored checkpoint is not the newest of the storage: the job is to have one of its own soon, or a crash would bring back
     /// another past.
     package var checkpointsAtOnce = false
+    /// Told of every checkpoint.
+    var log: CheckpointLog?
 
     package init(jobID: String, storage: CheckpointStorage, restored: Checkpoint? = nil, allowsNonRestoredState: Bool = false) {
         self.jobID = jobID
@@ -72,6 +76,7 @@ package final class JobInstance {
     package private(set) var subtasks: [Subtask] = []
     /// By vertex id, then subtask.
     package let metrics: [Int: [OperatorMetrics]]
+    let monitoring: JobMonitoring
     let coordinator: CheckpointCoordinator
     private(set) var mailboxes: [(subtask: Int, mailbox: SourceMailbox, vertex: Int)] = []
     private var knownSplits: [Int: Set<String>] = [:]
@@ -94,9 +99,9 @@ package final class JobInstance {
             try recovery.restored.map { try RestorePlan($0, graph: graph, allowsNonRestoredState: recovery.allowsNonRestoredState) }
         }
         self.waker = waker
-        metrics = Dictionary(uniqueKeysWithValues: graph.vertices.map { vertex in
-            (vertex.id, (0..<vertex.parallelism).map { _ in OperatorMetrics() })
-        })
+        let chains = Self.chains(of: graph)
+        monitoring = JobMonitoring(graph, chains: chains.map { $0.map(\.id) }, measuresLatency: options.latencyInterval != nil)
+        metrics = monitoring.operators
         var committers: [Int: any SinkCommitter] = [:]
         do {
             for vertex in graph.vertices {
@@ -110,9 +115,8 @@ package final class JobInstance {
             throw error
         }
         let next = try max(recovery?.storage.lastNumber() ?? 0, restored?.manifest.lastNumber ?? 0) + 1
-        let chains = Self.chains(of: graph)
         coordinator = CheckpointCoordinator(subtasks: 0..<chains.reduce(0) { $0 + $1[0].parallelism }, committers: committers, options: options.checkpoints,
-                                            isDurable: recovery != nil, next: next, host: options.host)
+                                            isDurable: recovery != nil, next: next, host: options.host, log: recovery?.log)
         writing = recovery.map { [coordinator] in
             CheckpointWriting(graph: graph, jobID: $0.jobID, coordinator: coordinator, storage: $0.storage, now: options.clock)
         }
@@ -198,6 +202,8 @@ package final class JobInstance {
     private func makeSubtask(_ id: Int, _ chain: [JobVertex], _ index: Int, _ depth: Int, _ inputs: [Subtask.InputChannel], _ targets: [Router.Target],
                              _ options: JobOptions) throws -> Subtask {
         let head = chain[0]
+        let probe = monitoring.probes[head.id]![index]
+        probe.channels.withLock { $0 = inputs.map(\.channel) }
         var input = Subtask.Input.channels(inputs)
         var rest = chain[...]
         if case .source(let source) = head.kind {
@@ -209,11 +215,15 @@ package final class JobInstance {
             func own<T>(_ all: [T], _ reader: (T) -> Int?) -> [T] {
                 all.enumerated().filter { (stay ? reader($0.element) : nil) ?? $0.offset % head.parallelism == index }.map(\.element)
             }
-            input = .source(try SourceInput(source, splits: own(starts, \.subtask), finished: own(finished, \.subtask), metrics: metrics[head.id]![index], now: options.clock), mailbox)
+            // A runner that chooses the order of steps itself is woken by nobody.
+            let wake = (waker as? WorkerPool).map { pool in { @Sendable [weak pool] in pool?.wake(id) ?? () } }
+            input = .source(try SourceInput(source, splits: own(starts, \.subtask), finished: own(finished, \.subtask), metrics: metrics[head.id]![index], probe: probe, wake: wake,
+                                            now: options.clock), mailbox)
             rest = chain.dropFirst()
         }
         let nodes = try rest.map { vertex in
             let counters = metrics[vertex.id]![index]
+            let latency = monitoring.latencies[vertex.id]?[index]
             switch vertex.kind {
             case .source: preconditionFailure("a source inside of a chain")
             case .transform(let make):
@@ -230,22 +240,29 @@ package final class JobInstance {
                         throw StreamError(error.code, "the state of \(vertex.name) cannot be restored: \(error.problem)", fix: error.fix, at: error.location)
                     }
                 }
-                return ChainNode(vertex: vertex.id, index: index, kind: .transform(op), metrics: counters)
+                return ChainNode(vertex: vertex.id, index: index, kind: .transform(op), metrics: counters, latency: latency)
             case .sink(let sink):
                 var context = Self.sinkContext(vertex, index, counters, recovery)
                 context.restoredStates = restored?.writerStates(of: vertex.operatorID, subtask: index, parallelism: vertex.parallelism) ?? []
                 let coordinator = self.coordinator
                 coordinator.sinkSubtasks.withLock { _ = $0[vertex.id, default: []].insert(id) }
-                let driver = SinkDriver(writer: try sink.writer(context), finalCheckpoint: { coordinator.finalCheckpoint() })
-                return ChainNode(vertex: vertex.id, index: index, kind: .sink(driver), metrics: counters)
+                context.maxParallelism = graph.maxParallelism
+                if !options.workDirectory.isEmpty { context.workDirectory = options.workDirectory + "/\(vertex.id)-\(index)" }
+                let writer = try sink.writer(context)
+                if let stateful = writer as? any StatefulSinkWriter {
+                    let groups = KeyGroups.groups(ofSubtask: index, parallelism: vertex.parallelism, maxParallelism: graph.maxParallelism)
+                    try stateful.restore(try restored?.state(of: vertex.operatorID, keyGroups: groups) ?? RestoredState())
+                }
+                let driver = SinkDriver(writer: writer, finalCheckpoint: { coordinator.finalCheckpoint() })
+                return ChainNode(vertex: vertex.id, index: index, kind: .sink(driver), metrics: counters, latency: latency)
             }
         }
         let router = targets.isEmpty ? nil : Router(targets, maxParallelism: graph.maxParallelism, metrics: metrics[chain.last!.id]![index])
         let coordinator = self.coordinator
         return Subtask(
             id: id, name: chain.map(\.name).joined(separator: " -> "), depth: depth, head: (head.id, index), input: input,
-            chain: Chain(nodes: nodes, router: router), replay: try restored?.channels(of: head, subtask: index) ?? [], batchRows: options.batchRows,
-            metrics: metrics[head.id]![index], now: options.clock, wallClock: options.host.now,
+            chain: Chain(nodes: nodes, router: router, source: rest.count < chain.count ? metrics[head.id]![index] : nil, now: options.clock), replay: try restored?.channels(of: head, subtask: index) ?? [], batchRows: options.batchRows,
+            probe: probe, latencyInterval: options.latencyInterval?.nanoseconds, now: options.clock, wallClock: options.host.now,
             reporter: .init(snapshot: { coordinator.acknowledge($0, $1) }, finished: { coordinator.finish($0) },
                             givenUp: { coordinator.giveUp($0) }))
     }

@@ -55,12 +55,20 @@ public final class JobRunner: Sendable {
     private let storage: CheckpointStorage?
     private let listener: Mutex<(@Sendable (Event) -> Void)?> = Mutex(nil)
     private let control = Monitor(Control())
+    private let log: CheckpointLog
 
     private struct Control: Sendable {
         var execution: JobExecution?
         /// Asked for before or between attempts.
         var isStopped = false, drains = false, isCancelled = false
         var status: [VertexStatus] = []
+        /// Of the attempt that runs, or of the last one.
+        var monitoring: JobMonitoring?
+        var state = JobReport.State.initializing
+        var attempt = 1
+        var startedAt: Int64 = 0
+        var endedAt: Int64?
+        var failures: [JobReport.Failure] = []
         var isOver = false
         /// Checkpoints up to this number are of earlier runs, which do not count when the user names a start.
         var oldest: UInt64 = 0
@@ -72,6 +80,7 @@ public final class JobRunner: Sendable {
         self.graph = graph
         self.options = options
         self.recovery = recovery
+        log = CheckpointLog(clock: options.clock)
         storage = try recovery.map { try CheckpointStorage(directory: $0.directory, host: options.host, retained: max($0.retained, 1)) }
     }
 
@@ -82,24 +91,40 @@ public final class JobRunner: Sendable {
     /// - Throws: the last failure, when the restart strategy gives up; an error about the checkpoint when it cannot be used.
     @discardableResult
     public func run() throws -> JobExecution.End {
-        defer {
-            control.withLock { $0.isOver = true }
-            control.broadcast()
+        control.withLock { $0.startedAt = options.host.now() }
+        let end = Result { try runThroughFailures() }
+        log.attemptEnded("the job ended before it was complete")
+        control.withLock { control in
+            control.isOver = true
+            control.endedAt = options.host.now()
+            control.state = switch end {
+            case .success(.cancelled): .canceled
+            case .success: .finished
+            case .failure: .failed
+            }
         }
+        control.broadcast()
+        return try end.get()
+    }
+
+    private func runThroughFailures() throws -> JobExecution.End {
         if let recovery, recovery.startsAnew { try storage?.removeAll() }
         var schedule = RestartSchedule(recovery?.restart ?? .none)
         var attempt = 0
         if recovery?.startFrom != nil { try control.withLock { $0.oldest = try storage?.lastNumber() ?? 0 } }
         while true {
             attempt += 1
+            control.withLock { $0.attempt = attempt }
             do {
                 let end = try runOnce(attempt)
                 if end == .finished, let recovery, !recovery.keepsFinished { try storage?.removeAll() }
                 return end
             } catch {
+                note(error, attempt)
                 // Nobody wants it to go on, and what was read was not committed: that is no clean stop.
                 if control.withLock({ $0.isStopped }) { throw error }
                 guard Self.mayPass(error), let delay = schedule.delay(after: options.clock(), random: options.host.randomBits) else { throw error }
+                control.withLock { $0.state = .restarting }
                 tell(.restarting(attempt: attempt + 1, delay: delay, error))
                 switch pause(delay) {
                 case .none: continue
@@ -107,6 +132,29 @@ public final class JobRunner: Sendable {
                 }
             }
         }
+    }
+
+    private func note(_ error: any Error, _ attempt: Int) {
+        log.attemptEnded("attempt \(attempt) of the job failed before it was complete")
+        let known = error as? StreamError
+        let failure = JobReport.Failure(at: options.host.now(), attempt: attempt, kind: (known?.code ?? .runtime).description, message: known?.description ?? "\(error)")
+        control.withLock { $0.failures = $0.failures.suffix(JobReport.failuresKept - 1) + [failure] }
+    }
+
+    /// What monitoring shows; may be called from any thread at any time, also between attempts and after the end.
+    public func report() -> JobReport {
+        var report = JobReport(name: graph.name, id: recovery?.jobID ?? "")
+        let monitoring = control.withLock { control in
+            (report.state, report.attempt, report.failures) = (control.state, control.attempt, control.failures)
+            (report.startedAt, report.endedAt) = (control.startedAt, control.endedAt)
+            return control.monitoring
+        }
+        report.takenAt = options.host.now()
+        report.vertices = monitoring?.vertices() ?? JobMonitoring.vertices(of: graph)
+        report.edges = JobMonitoring.edges(of: graph)
+        report.histograms = monitoring?.latencyHistograms() ?? []
+        log.add(to: &report)
+        return report
     }
 
     /// Whether trying again may help.
@@ -133,6 +181,8 @@ public final class JobRunner: Sendable {
             let isOwn = passedOver == 0 && recovery.startFrom == nil
             jobRecovery = JobRecovery(jobID: recovery.jobID, storage: storage, restored: newest, allowsNonRestoredState: recovery.allowsNonRestoredState)
             jobRecovery!.checkpointsAtOnce = !isOwn
+            jobRecovery!.log = log
+            if let newest { log.restored(newest.manifest.checkpoint, at: options.host.now()) }
         }
         let execution = try JobExecution(graph, options: options, recovery: jobRecovery)
         execution.onCheckpoint { [self] number, outcome in
@@ -141,10 +191,13 @@ public final class JobRunner: Sendable {
             case .failure(let error): tell(.checkpointFailed(number, error.description))
             }
         }
-        execution.onWarning { [self] in tell(.warning(operator: $0, $1)) }
+        // The runner keeps the counters of its last attempt, and these whom they warn.
+        execution.onWarning { [weak self] in self?.tell(.warning(operator: $0, $1)) }
         tell(.started(attempt: attempt, from: jobRecovery?.restored?.manifest))
         let (isStopped, drains, isCancelled) = control.withLock { control in
             control.execution = execution
+            control.monitoring = execution.monitoring
+            control.state = .running
             return (control.isStopped, control.drains, control.isCancelled)
         }
         control.broadcast()

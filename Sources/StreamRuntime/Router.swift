@@ -12,7 +12,7 @@ final class Router: Output {
     private let targets: [Target]
     private let maxParallelism: Int
     private let metrics: OperatorMetrics
-    private var next = 0
+    private var next = 0, nextForMarker = 0
     private var hashes: UnsafeMutablePointer<UInt64>
     private var hashCapacity = Batch.targetRows
 
@@ -46,6 +46,14 @@ final class Router: Output {
         for target in targets {
             for channel in target.channels { channel.send(element) }
         }
+    }
+
+    /// To one receiver of each target, in turn: as many as there are would multiply at every exchange.
+    func emit(_ marker: LatencyMarker) {
+        for target in targets where target.rows == .output {
+            target.channels[nextForMarker % target.channels.count].send(.latencyMarker(marker))
+        }
+        nextForMarker &+= 1
     }
 
     private func split(_ batch: Batch, keys: [Int], over channels: [Channel]) {

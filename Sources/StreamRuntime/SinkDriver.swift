@@ -26,6 +26,7 @@ final class SinkDriver {
         report.preparedAs = barrier.checkpoint
         report.committables = try writer.prepareCommit(barrier.checkpoint)
         report.writerState = try writer.state()
+        if let writer = writer as? any StatefulSinkWriter { report.snapshot = try writer.snapshot(barrier) }
         if barrier.final { try close() }
     }
 
@@ -36,6 +37,7 @@ final class SinkDriver {
         report.preparedAs = finalCheckpoint()
         report.committables = try writer.prepareCommit(report.preparedAs)
         report.writerState = try writer.state()
+        if let writer = writer as? any StatefulSinkWriter { report.lasting = try writer.lastSnapshot() }
         try close()
     }
 

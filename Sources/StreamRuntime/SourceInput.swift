@@ -46,6 +46,14 @@ final class SourceInput {
         var retryAt: UInt64 = 0
         var lastRowAt: UInt64
         var isIdle = false
+        /// Its reader has called before the pause is over.
+        var bell: Bell
+    }
+
+    private final class Bell: Sendable {
+        private let hasRung = Atomic<Bool>(false)
+        func ring() { hasRung.store(true, ordering: .releasing) }
+        func take() -> Bool { hasRung.load(ordering: .relaxed) && hasRung.exchange(false, ordering: .acquiring) }
     }
 
     enum Step {
@@ -61,7 +69,14 @@ final class SourceInput {
     private let vertex: SourceVertex
     private let prepare: ((Batch) throws -> Batch)?
     private let metrics: OperatorMetrics
+    private let probe: SubtaskProbe?
+    /// The splits are not as the probe has them; nor are they told more often than at this time.
+    private var isUntold = true, nextTelling: UInt64 = 0
+    /// Greatest event time of a row, of all splits, and the one that was told of.
+    private var newestTime = Int64.min, toldTime = Int64.min
+    private static let tellingInterval: UInt64 = 250_000_000
     private let now: @Sendable () -> UInt64
+    private let wake: (@Sendable () -> Void)?
     private var waitingSplits: [SplitStart]
     private var finishedSplits: [CheckpointManifest.SplitEntry]
     private var splits: [Split] = []
@@ -72,10 +87,15 @@ final class SourceInput {
     /// Splits came with watermarks of an earlier run, which are still to be told.
     private var isRestored: Bool
 
-    /// - Parameter finished: splits that were read to their end in an earlier run.
-    init(_ vertex: SourceVertex, splits: [SplitStart], finished: [CheckpointManifest.SplitEntry] = [], metrics: OperatorMetrics, now: @escaping @Sendable () -> UInt64) throws {
+    /// - Parameters:
+    ///   - finished: splits that were read to their end in an earlier run.
+    ///   - wake: has the subtask step again; nil = it does so by itself.
+    init(_ vertex: SourceVertex, splits: [SplitStart], finished: [CheckpointManifest.SplitEntry] = [], metrics: OperatorMetrics, probe: SubtaskProbe? = nil,
+         wake: (@Sendable () -> Void)? = nil, now: @escaping @Sendable () -> UInt64) throws {
         self.vertex = vertex
+        self.wake = wake
         self.metrics = metrics
+        self.probe = probe
         self.now = now
         prepare = try vertex.prepare?()
         waitingSplits = splits
@@ -97,6 +117,33 @@ final class SourceInput {
     var hasNoSplits: Bool { splits.isEmpty && waitingSplits.isEmpty }
 
     func step(maxRows: Int) throws -> Step {
+        let step = try read(maxRows: maxRows)
+        isUntold = true
+        switch step {
+        case .ended, .waiting(until: .max): tellSplits(atOnce: true)
+        default: tellSplits()
+        }
+        return step
+    }
+
+    /// For those who watch the job.
+    private func tellSplits(atOnce: Bool = false) {
+        guard let probe, isUntold else { return }
+        let time = now()
+        guard atOnce || time >= nextTelling else { return }
+        (isUntold, nextTelling) = (false, time &+ Self.tellingInterval)
+        let open = splits.map { split in
+            JobReport.Split(id: split.id, watermark: split.watermark == .min ? nil : split.watermark.milliseconds, lag: split.reader.recordsBehind, isIdle: split.isIdle,
+                            position: split.reader.position)
+        }
+        probe.splits.withLock { $0 = open }
+        if newestTime > toldTime {
+            toldTime = newestTime
+            probe.eventTimeLag.store(Clock.milliseconds() &- newestTime, ordering: .relaxed)
+        }
+    }
+
+    private func read(maxRows: Int) throws -> Step {
         try open()
         if isRestored {
             isRestored = false
@@ -113,6 +160,10 @@ final class SourceInput {
             return .elements(try elements(for: batch, split: chosen, time))
         case .waiting(let pause):
             splits[chosen].retryAt = time + UInt64(max(pause / .nanoseconds(1), 0))
+            // That nothing comes is to be noticed in time, too.
+            if let timeout = vertex.watermark?.idleTimeout, !splits[chosen].isIdle {
+                splits[chosen].retryAt = min(splits[chosen].retryAt, max(time, splits[chosen].lastRowAt + UInt64(timeout / .nanoseconds(1))))
+            }
             return .elements(markIdle(chosen, time))
         case .endOfSplit:
             let ended = splits.remove(at: chosen)
@@ -126,7 +177,13 @@ final class SourceInput {
         while splits.count < openMax, !waitingSplits.isEmpty {
             let start = waitingSplits.removeFirst()
             var split = Split(id: start.split.id, reader: try vertex.source.reader(for: start.split, metrics: metrics),
-                              assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now())
+                              assigner: vertex.watermark.map(WatermarkAssigner.init), lastRowAt: now(), bell: Bell())
+            if let wake {
+                split.reader.onMore { [bell = split.bell] in
+                    bell.ring()
+                    wake()
+                }
+            }
             if let watermark = start.watermark {
                 split.watermark = watermark
                 split.assigner?.resume(at: watermark)
@@ -139,6 +196,8 @@ final class SourceInput {
         var best: Int?
         for offset in 0..<splits.count {
             let i = (next + offset) % splits.count
+            // One that is not chosen now is ready all the same.
+            if splits[i].bell.take() { splits[i].retryAt = 0 }
             guard splits[i].retryAt <= time else { continue }
             if best == nil || splits[i].watermark < splits[best!].watermark { best = i }
         }
@@ -170,6 +229,7 @@ final class SourceInput {
             case .rows(let rows): result.append(.batch(rows, input: 0))
             case .watermark(let watermark):
                 splits[i].watermark = watermark
+                if vertex.watermark?.expression == nil { newestTime = max(newestTime, watermark.milliseconds &+ vertex.watermark!.delayMilliseconds) }
                 result += advance()
             }
         }
@@ -183,6 +243,7 @@ final class SourceInput {
         guard let low, low > watermark else { return [] }
         watermark = low
         metrics.watermark.set(low.milliseconds)
+        metrics.outputWatermark.set(low.milliseconds)
         return [.watermark(low)]
     }
 
@@ -206,6 +267,7 @@ final class SourceInput {
     }
 
     func close() {
+        if !splits.isEmpty { tellSplits(atOnce: true) }
         for split in splits { split.reader.close() }
         splits = []
     }

@@ -69,6 +69,10 @@ package final class SteppedExecution {
         return !instance.coordinator.isWriting && !instance.coordinator.hasCommits
     }
 
+    /// As ``JobReport/vertices`` and ``JobReport/histograms``.
+    package func vertices() -> [JobReport.Vertex] { instance.monitoring.vertices() }
+    package func latencyHistograms() -> [JobReport.Histogram] { instance.monitoring.latencyHistograms() }
+
     package func status() -> [VertexStatus] { JobInstance.status(instance.graph, instance.metrics) }
 
     /// As after a crash: nothing more runs, nothing pending is committed.

@@ -49,7 +49,12 @@ package final class Subtask {
     private var input: Input
     private let chain: Chain
     private let batchRows: Int
-    private let metrics: OperatorMetrics
+    private let probe: SubtaskProbe
+    /// Time between two latency markers of a source, in nanoseconds; nil = none are sent.
+    private let latencyInterval: UInt64?
+    private var nextMarker: UInt64?
+    /// What the last step waits for is room behind it.
+    private var isBackPressured = false
     private let now: @Sendable () -> UInt64
     private let wallClock: @Sendable () -> Int64
     private let reporter: Reporter
@@ -67,7 +72,7 @@ package final class Subtask {
     private var overtaken: (barrier: Barrier, operators: [OperatorReport], recorded: [Int: [StreamElement]])?
 
     init(id: Int, name: String, depth: Int, head: (vertex: Int, index: Int), input: Input, chain: Chain, replay: [ChannelState], batchRows: Int,
-         metrics: OperatorMetrics, now: @escaping @Sendable () -> UInt64, wallClock: @escaping @Sendable () -> Int64, reporter: Reporter) {
+         probe: SubtaskProbe, latencyInterval: UInt64? = nil, now: @escaping @Sendable () -> UInt64, wallClock: @escaping @Sendable () -> Int64, reporter: Reporter) {
         self.id = id
         self.name = name
         self.depth = depth
@@ -76,13 +81,15 @@ package final class Subtask {
         self.chain = chain
         self.replay = replay
         self.batchRows = batchRows
-        self.metrics = metrics
+        self.probe = probe
+        self.latencyInterval = latencyInterval
         self.now = now
         self.wallClock = wallClock
         self.reporter = reporter
         let count = if case .channels(let channels) = input { channels.count } else { 1 }
         merge = WatermarkMerge(inputs: count)
         alignment = BarrierAlignment(inputs: count)
+        if case .source = input, let latencyInterval { nextMarker = now() &+ latencyInterval }
         // The chain belongs to the subtask.
         chain.onBarrier = { [unowned self] in passed($0, $1) }
         chain.onEnd = { [unowned self] in ended($0) }
@@ -96,18 +103,41 @@ package final class Subtask {
 
     /// Takes at most `budget` elements.
     package func step(budget: Int = 4) throws -> StepResult {
-        if isDone && chain.isClear { return .finished }
+        if isDone && chain.isClear {
+            probe.ended()
+            return .finished
+        }
         let start = Clock.monotonicNanoseconds()
-        defer { metrics.busyNanoseconds.add(Int(Clock.monotonicNanoseconds() - start)) }
+        probe.began(start)
+        isBackPressured = false
+        chain.beginStep(start)
+        defer {
+            let end = Clock.monotonicNanoseconds()
+            chain.endStep(end)
+            if isBackPressured { probe.blocked(end) }
+        }
+        let result = try advance(budget)
+        if result == .finished { probe.ended() }
+        return result
+    }
+
+    private func advance(_ budget: Int) throws -> StepResult {
         for turn in 0..<budget {
-            guard try chain.pump() else { return turn > 0 ? .progress : .waiting(until: nil) }
+            guard try chain.pump() else {
+                isBackPressured = true
+                return turn > 0 ? .progress : .waiting(until: nil)
+            }
             if isDone { return .finished }
             let timer = try fireTimers()
             guard chain.isClear else { return .progress }
             // Barriers do not wait for room downstream: they are what gets a checkpoint through when there is none.
             if case .source(let source, let mailbox) = input, try obey(source, mailbox) { return .progress }
             try overtakeIfAsked()
-            guard chain.isTailReady else { return turn > 0 ? .progress : .waiting(until: timer) }
+            guard chain.isTailReady else {
+                isBackPressured = true
+                return turn > 0 ? .progress : .waiting(until: timer)
+            }
+            try sendMarkerIfDue()
             let result = switch input {
             case .source(let source, _): try stepSource(source)
             case .channels: try stepChannels()
@@ -117,11 +147,20 @@ package final class Subtask {
                 if !chain.isClear { return .progress }
                 if isDone { return .finished }
                 for node in chain.nodes { if case .sink(let sink) = node.kind { try sink.idle() } }
-                guard case .waiting(let until) = result, let timer else { return result }
-                return .waiting(until: min(until ?? .max, timer))
+                guard case .waiting(let until) = result, let due = [timer, nextMarker].compactMap({ $0 }).min() else { return result }
+                return .waiting(until: min(until ?? .max, due))
             }
         }
         return .progress
+    }
+
+    private func sendMarkerIfDue() throws {
+        guard let due = nextMarker else { return }
+        let time = now()
+        guard time >= due else { return }
+        // What was missed while there was no room is not made up for.
+        nextMarker = max(due &+ latencyInterval!, time)
+        try chain.push(.latencyMarker(LatencyMarker(source: head.vertex, sentAt: time)))
     }
 
     /// Fires processing-time timers that are due.
@@ -214,7 +253,10 @@ package final class Subtask {
 
     private func take(_ element: StreamElement, from i: Int, port: Int, channels: [InputChannel]) throws {
         switch element {
-        case .batch(let batch): try chain.push(.batch(batch, input: port, sent: channels.count > 1 ? merge.watermark(of: i) : nil))
+        case .batch(let batch):
+            probe.batchesIn.add(1)
+            try chain.push(.batch(batch, input: port, sent: channels.count > 1 ? merge.watermark(of: i) : nil))
+        case .latencyMarker(let marker): try chain.push(.latencyMarker(marker))
         case .watermark(let watermark):
             if let merged = merge.update(i, to: watermark) { try chain.push(.watermark(merged)) }
             try tellIdleness()
@@ -305,7 +347,7 @@ package final class Subtask {
     private func record(_ element: StreamElement, _ i: Int) {
         switch element {
         case .batch, .watermark, .idle: overtaken?.recorded[i, default: []].append(element)
-        case .barrier, .endOfInput: break
+        case .barrier, .latencyMarker, .endOfInput: break
         }
     }
 
@@ -334,7 +376,7 @@ package final class Subtask {
             ChannelState(channel: channel, elements: elements.filter {
                 switch $0 {
                 case .batch, .watermark, .idle: true
-                case .barrier, .endOfInput: false
+                case .barrier, .latencyMarker, .endOfInput: false
                 }
             })
         }.filter { !$0.elements.isEmpty }

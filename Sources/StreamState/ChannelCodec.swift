@@ -44,8 +44,8 @@ enum ChannelCodec {
                     list.byte(Tag.watermark)
                     list.word(time.milliseconds)
                 case .idle(let isIdle): list.byte(isIdle ? Tag.idle : Tag.active)
-                case .barrier, .endOfInput:
-                    throw StreamError(.runtime, "barriers and ends of input cannot be part of the elements in flight of a checkpoint")
+                case .barrier, .latencyMarker, .endOfInput:
+                    throw StreamError(.runtime, "barriers, latency markers and ends of input cannot be part of the elements in flight of a checkpoint")
                 }
             }
         }

@@ -59,6 +59,7 @@ struct DeliveryQuery {
         case .table(let name, _): name.parts.map { $0.lowercased() } == ["record"] ? [table] : []
         case .join(let left, let right, _, _, _): records(left) + records(right)
         case .windowFunction(_, let input, _, _): records(input)
+        case .randomCutForest(let call): records(call.input)
         default: []
         }
     }

@@ -1,3 +1,4 @@
+import Alerts
 import Foundation
 import StreamCore
 import StreamSQL
@@ -18,6 +19,8 @@ public struct Topology: Sendable {
     public var pipelineStatements: [Statement]
     /// Those of `replications:`; each table of theirs is a job of its own. ``statements`` are settings only then.
     public var replications: [Replication] = []
+    /// Those of `alerts:`. Rules over queries are among ``statements``; for rules over metrics there is `AlertEvaluator`.
+    public var alerts: [AlertRule] = []
 
     /// - Parameter pipelineStatements: nil = `statements`.
     public init(name: String, description: String? = nil, file: String? = nil, statements: [Statement], deliveryStreams: [DeliveryStream] = [],

@@ -5,8 +5,8 @@ import Yams
 extension TopologyCompiler {
     typealias Body = (inout SQLComposer) -> Void
 
-    /// A view for each named step, what delivery streams read and write, and one statement that writes everything.
-    mutating func steps(_ node: Node?, delivering delivery: [(stream: DeliveryStream, at: SourceSpan)]) throws -> [Statement] {
+    /// A view for each named step, what delivery streams and alerts read and write, and one statement that writes everything.
+    mutating func steps(_ node: Node?, delivering delivery: [(stream: DeliveryStream, at: SourceSpan)], alerts: [CompiledAlert]) throws -> [Statement] {
         let node = node ?? Node([Node]())
         guard let sequence = node.sequence else {
             throw document.error("pipeline is not a list of steps", fix: "begin each step with \"- name: ...\"", at: node)
@@ -33,7 +33,9 @@ extension TopologyCompiler {
             let given = try entries(step, name, keys)
             let body = try self.body(step, given, name, later: later[(i + 1)...].compactMap { $0 })
             let targets = try given["into"].map { try self.targets($0, name) } ?? []
+            let isQuality = given["transform"]?.string == "quality"
             guard let nameNode = given["name"] else {
+                if isQuality { throw document.error("\(name) has no name", fix: "add name: to it, which its outputs are read from", at: step) }
                 guard targets.count == 1 else {
                     throw document.error(
                         "\(name) has no name and \(targets.isEmpty ? "no" : "more than one") target", fix: "give it a name", at: step)
@@ -44,6 +46,7 @@ extension TopologyCompiler {
             let view = try define(nameNode, "step"), at = document.span(nameNode)
             statements.append(try createView(view, at: at, body))
             canRead(view)
+            if isQuality { inserts += try qualityOutputs(step, given, name, view: view) }
             for (target, span) in targets {
                 inserts.append(
                     (
@@ -64,6 +67,21 @@ extension TopologyCompiler {
             }
             inserts += made.inserts.map { insert in (insert.target, at, { $0.add(insert.query, at: at) }) }
         }
+        for alert in alerts {
+            for define in alert.definitions {
+                var sql = SQLComposer(document)
+                define(&sql)
+                statements.append(try sql.statement())
+            }
+            inserts.append(
+                (
+                    alert.table, alert.at,
+                    { sql in
+                        sql.add("SELECT * FROM ", at: alert.at)
+                        sql.addName(alert.view, at: alert.at)
+                    }
+                ))
+        }
         guard !inserts.isEmpty else {
             throw document.error("no step of the pipeline writes anything", fix: "add into: with a table to a step", at: node)
         }
@@ -81,7 +99,7 @@ extension TopologyCompiler {
         return statements + [try sql.statement()]
     }
 
-    private func targets(_ node: Node, _ step: String) throws -> [(String, SourceSpan)] {
+    func targets(_ node: Node, _ step: String) throws -> [(String, SourceSpan)] {
         let targets = try list(node, "into")
         for (target, span) in targets where !tables.contains(target) {
             throw document.source.error(
@@ -159,6 +177,9 @@ extension TopologyCompiler {
                 filter?(&sql)
             }
         case "flatten": return try flatten(step, given, name, sources[0])
+        case "quality": return try quality(step, given, name, sources[0])
+        case "encode": return try encode(step, given, name, sources[0])
+        case "anomaly": return try anomaly(step, given, name, sources[0])
         case "deduplicate": return try deduplicate(step, given, name, sources[0])
         default: return try aggregate(step, given, name, sources[0])
         }

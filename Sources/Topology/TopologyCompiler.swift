@@ -31,6 +31,10 @@ struct TopologyCompiler {
         if let views = root["views"] {
             for (key, node) in try pairs(views, "views") { statements.append(try view(key, node)) }
         }
+        let title = name ?? fallbackName, alertSettings = try alertSettings(root["settings"])
+        let receivers = try root["notifications"].map { try notifications($0, settings: alertSettings) } ?? [:]
+        let alerts = try root["alerts"].map { try self.alerts($0, deliveries: receivers, topology: title, settings: alertSettings) } ?? []
+        let queries = alerts.filter { !$0.rule.isMetric }
         let delivery = try root["delivery-streams"].map { try deliveryStreams($0, setup: statements.filter { if case .set = $0.node { false } else { true } }.map(\.text)) } ?? []
         let sets = statements.filter { if case .set = $0.node { true } else { false } }
         let replications = try root["replications"].map { try self.replications($0, settings: sets, file: file) } ?? []
@@ -40,21 +44,28 @@ struct TopologyCompiler {
                     "the topology has replications and \(root["pipeline"] == nil ? "delivery streams" : "a pipeline")", fix: "put the replications into a file of their own",
                     at: root["replications"]!)
             }
-            var topology = Topology(name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file, statements: sets,
+            if let query = queries.first {
+                throw document.source.error(.validate, "the topology has replications, and the alert \(query.rule.name) over a query", fix: "put the alert into a file of its own", at: query.at)
+            }
+            var topology = Topology(name: title, description: try root["description"].map { try text($0, "description") }, file: file, statements: sets,
                                     pipelineStatements: [])
             topology.replications = replications
+            topology.alerts = alerts.map(\.rule)
             return topology
         }
-        guard root["pipeline"] != nil || !delivery.isEmpty else {
+        guard root["pipeline"] != nil || !delivery.isEmpty || !queries.isEmpty else {
             throw document.error(
                 "the topology has no pipeline", fix: "add pipeline: with at least one step that has sql: and into:", at: document.root)
         }
         var alone = self
-        let pipeline = root["pipeline"] == nil ? [] : statements + (try alone.steps(root["pipeline"], delivering: []))
-        statements += try steps(root["pipeline"], delivering: delivery)
-        return Topology(
-            name: name ?? fallbackName, description: try root["description"].map { try text($0, "description") }, file: file,
+        let isAlone = root["pipeline"] == nil && queries.isEmpty
+        let pipeline = isAlone ? [] : statements + (try alone.steps(root["pipeline"], delivering: [], alerts: queries))
+        statements += try steps(root["pipeline"], delivering: delivery, alerts: queries)
+        var topology = Topology(
+            name: title, description: try root["description"].map { try text($0, "description") }, file: file,
             statements: statements, deliveryStreams: delivery.map(\.stream), pipelineStatements: pipeline)
+        topology.alerts = alerts.map(\.rule)
+        return topology
     }
 
     // MARK: Settings
@@ -91,10 +102,12 @@ struct TopologyCompiler {
                 for key in TopologyKeys.checkpoint {
                     if let value = given[key] { statements.append(try set(keys[key]!, try text(value, key), at: value)) }
                 }
+            // They are for the alerts, not for the session.
+            case let key where TopologyKeys.alertSettings.contains(key): break
             case let other:
                 guard TopologyKeys.settingPrefixes.contains(where: { other.hasPrefix($0) }) else {
                     throw unknown(
-                        key, "settings", TopologyKeys.settings, or: "a Flink key that begins with table., pipeline., execution., restart-strategy. or state.")
+                        key, "settings", TopologyKeys.settings + TopologyKeys.alertSettings, or: "a Flink key that begins with table., pipeline., execution., restart-strategy. or state.")
                 }
                 statements.append(try set(other, try text(value, other), at: value))
             }

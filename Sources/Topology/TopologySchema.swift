@@ -7,7 +7,7 @@ extension Topology {
           "title": "Swiftwater topology",
           "description": "Tables, views and the steps between them. ${NAME} and ${NAME:-default} are replaced by variables before the file is read; $${ stands for ${.",
           "type": "object",
-          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}, {"required": ["replications"]}],
+          "anyOf": [{"required": ["pipeline"]}, {"required": ["delivery-streams"]}, {"required": ["replications"]}, {"required": ["alerts"]}],
           "additionalProperties": false,
           "properties": {
             "name": {"type": "string", "description": "Name of the job."},
@@ -29,7 +29,13 @@ extension Topology {
               "type": "object",
               "description": "By name: many tables of one source, each replicated by a job of its own into a table of its own.",
               "additionalProperties": {"$ref": "#/$defs/replication"}
-            }
+            },
+            "notifications": {
+              "type": "object",
+              "description": "By name: where alerts go.",
+              "additionalProperties": {"$ref": "#/$defs/notification"}
+            },
+            "alerts": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/alert"}}
           },
           "$defs": {
             "variable": {"type": "string", "pattern": "\\$\\{"},
@@ -60,7 +66,11 @@ extension Topology {
                 },
                 "state": {"anyOf": [{"enum": ["memory", "rocksdb"]}, {"$ref": "#/$defs/variable"}]},
                 "time-zone": {"type": "string", "description": "For example UTC or Europe/Oslo."},
-                "idle-timeout": {"$ref": "#/$defs/scalar", "description": "A source that is silent for this long holds no watermark back."}
+                "idle-timeout": {"$ref": "#/$defs/scalar", "description": "A source that is silent for this long holds no watermark back."},
+                "alerts.history.retention": {"$ref": "#/$defs/duration", "description": "90 d when absent."},
+                "alerts.database": {"type": "string", "description": "The file of the history."},
+                "alerts.webhook.allow-private": {"$ref": "#/$defs/flag", "description": "Loopback and private addresses may be called; true when absent."},
+                "alerts.webhook.allow-metadata": {"$ref": "#/$defs/flag", "description": "Link-local addresses may be called; false when absent."}
               },
               "patternProperties": {
                 "^((table|pipeline|execution|parallelism|state|restart-strategy)\\.|restart-strategy$)": {"$ref": "#/$defs/scalar"}
@@ -236,6 +246,116 @@ extension Topology {
                 "sink": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}}
               }
             },
+            "secret": {
+              "type": "object",
+              "description": "Where a secret is kept.",
+              "additionalProperties": false,
+              "properties": {"env": {"type": "string"}, "file": {"type": "string"}},
+              "oneOf": [{"required": ["env"]}, {"required": ["file"]}]
+            },
+            "secrets": {"type": "object", "description": "By name, for {{ secret.name }}.", "additionalProperties": {"$ref": "#/$defs/secret"}},
+            "retries": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/variable"}]},
+            "notification": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "webhook": {"$ref": "#/$defs/webhook"},
+                "command": {"$ref": "#/$defs/command"},
+                "email": {"$ref": "#/$defs/email"}
+              },
+              "oneOf": [{"required": ["webhook"]}, {"required": ["command"]}, {"required": ["email"]}]
+            },
+            "webhook": {
+              "type": "object",
+              "required": ["url"],
+              "additionalProperties": false,
+              "properties": {
+                "url": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/secret"}]},
+                "method": {"type": "string", "description": "POST when absent."},
+                "headers": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}},
+                "body": {"description": "Text or JSON with {{ placeholders }}; the whole event when absent."},
+                "ca": {"type": "string", "description": "A file of certificates in PEM form that are trusted instead of the system's."},
+                "secrets": {"$ref": "#/$defs/secrets"},
+                "timeout": {"$ref": "#/$defs/duration"},
+                "retries": {"$ref": "#/$defs/retries"},
+                "backoff": {"$ref": "#/$defs/duration"}
+              }
+            },
+            "command": {
+              "type": "object",
+              "required": ["run"],
+              "additionalProperties": false,
+              "properties": {
+                "run": {"$ref": "#/$defs/names", "description": "A program and its arguments. The event comes on its standard input."},
+                "secrets": {"$ref": "#/$defs/secrets"},
+                "timeout": {"$ref": "#/$defs/duration"},
+                "retries": {"$ref": "#/$defs/retries"},
+                "backoff": {"$ref": "#/$defs/duration"}
+              }
+            },
+            "email": {
+              "type": "object",
+              "required": ["host", "from", "to"],
+              "additionalProperties": false,
+              "properties": {
+                "host": {"type": "string"},
+                "port": {"$ref": "#/$defs/count", "description": "587, with tls: tls 465, with tls: none 25 when absent."},
+                "tls": {"anyOf": [{"enum": ["starttls", "tls", "none"]}, {"$ref": "#/$defs/variable"}]},
+                "from": {"type": "string"},
+                "to": {"$ref": "#/$defs/names"},
+                "user": {"type": "string"},
+                "password": {"$ref": "#/$defs/secret"},
+                "subject": {"type": "string"},
+                "body": {"type": "string"},
+                "ca": {"type": "string"},
+                "secrets": {"$ref": "#/$defs/secrets"},
+                "timeout": {"$ref": "#/$defs/duration"},
+                "retries": {"$ref": "#/$defs/retries"},
+                "backoff": {"$ref": "#/$defs/duration"}
+              }
+            },
+            "alert": {
+              "type": "object",
+              "required": ["name"],
+              "additionalProperties": false,
+              "oneOf": [{"required": ["query"]}, {"required": ["metric", "condition"]}],
+              "anyOf": [{"required": ["notify"]}, {"required": ["route"]}],
+              "properties": {
+                "name": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,100}$|\\$\\{"},
+                "description": {"type": "string"},
+                "query": {"type": "string", "description": "A SELECT."},
+                "metric": {"type": "string", "description": "For example numRecordsInPerSecond."},
+                "match": {"type": "object", "description": "Labels of the metric; * stands for any characters.", "additionalProperties": {"$ref": "#/$defs/scalar"}},
+                "combine": {"anyOf": [{"enum": ["sum", "min", "max", "average"]}, {"$ref": "#/$defs/variable"}]},
+                "key": {"$ref": "#/$defs/names", "description": "Columns or labels that tell instances of the alert apart."},
+                "value": {"type": "string", "description": "The column that the condition is about."},
+                "time": {"type": "string", "description": "The column of event time; the clock when absent."},
+                "condition": {
+                  "type": "string",
+                  "description": "below 300000, above 5, equals 0, not equals 0, between 1 and 5, or a condition of SQL. Without one each row is an alert of its own."
+                },
+                "for": {"$ref": "#/$defs/duration", "description": "How long the condition has to hold."},
+                "throttle": {"type": "string", "description": "as frequently as possible, hourly, daily or weekly: at most one notification for each key in that time."},
+                "resolve": {"$ref": "#/$defs/flag", "description": "Notify also when it is over."},
+                "severity": {"type": "string"},
+                "labels": {"type": "object", "additionalProperties": {"$ref": "#/$defs/scalar"}},
+                "enabled": {"$ref": "#/$defs/flag"},
+                "notify": {"$ref": "#/$defs/names", "description": "Names of notifications."},
+                "route": {
+                  "type": "array",
+                  "minItems": 1,
+                  "items": {
+                    "type": "object",
+                    "required": ["pattern", "notify"],
+                    "additionalProperties": false,
+                    "properties": {
+                      "pattern": {"type": ["object", "string"], "description": "An event pattern as EventBridge has them."},
+                      "notify": {"$ref": "#/$defs/names"}
+                    }
+                  }
+                }
+              }
+            },
             "delivery-files": {
               "type": "object",
               "required": ["files"],
@@ -278,6 +398,34 @@ extension Topology {
                 "sync.offsets.interval": {"$ref": "#/$defs/duration"},
                 "replication.factor": {"anyOf": [{"type": "integer", "minimum": -1}, {"$ref": "#/$defs/variable"}]},
                 "delivery": {"anyOf": [{"enum": ["at-least-once", "exactly-once"]}, {"$ref": "#/$defs/variable"}]}
+              }
+            },
+            "categories": {
+              "type": "object",
+              "additionalProperties": {
+                "type": "object",
+                "required": ["column", "values"],
+                "additionalProperties": false,
+                "properties": {"column": {"type": "string"}, "values": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/scalar"}}}
+              }
+            },
+            "quality-rule": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "column": {"type": "string"},
+                "is": {"$ref": "#/$defs/scalar", "description": "A boolean expression."},
+                "matches": {"type": "string", "description": "A regular expression that is found in the column."},
+                "not-null": {"$ref": "#/$defs/flag"},
+                "in": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/scalar"}},
+                "between": {"type": "array", "minItems": 2, "items": {"$ref": "#/$defs/scalar"}},
+                "exists-in": {
+                  "type": "object",
+                  "required": ["table", "column"],
+                  "additionalProperties": false,
+                  "properties": {"table": {"type": "string"}, "column": {"type": "string"}, "as": {"type": "string", "description": "A column with what was found."}}
+                },
+                "yes-means": {"enum": ["met", "broken"], "description": "What 'Yes' in the rule's flag says; broken when left out."}
               }
             },
             "selection": {
@@ -400,6 +548,99 @@ extension Topology {
                     "keep": {"enum": ["last", "first"]},
                     "deleted": {"$ref": "#/$defs/scalar"},
                     "columns": {"$ref": "#/$defs/selection"},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["name", "transform", "from", "rules"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "quality"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "rules": {
+                      "type": "object",
+                      "description": "By name: a condition that good records meet.",
+                      "minProperties": 1,
+                      "additionalProperties": {"anyOf": [{"$ref": "#/$defs/scalar"}, {"$ref": "#/$defs/quality-rule"}]}
+                    },
+                    "columns": {"$ref": "#/$defs/selection", "description": "Of good and bad records; left out: all of the source, the flags and dq_flag."},
+                    "good": {"$ref": "#/$defs/names", "description": "Tables of records that meet every rule."},
+                    "bad": {"$ref": "#/$defs/names", "description": "Tables of all other records."},
+                    "score": {
+                      "description": "Tables of the score card: by or name, records, bad_records, a percentage for each rule, bad_percent.",
+                      "anyOf": [
+                        {"$ref": "#/$defs/names"},
+                        {
+                          "type": "object",
+                          "required": ["into"],
+                          "additionalProperties": false,
+                          "properties": {"into": {"$ref": "#/$defs/names"}, "by": {"$ref": "#/$defs/names"}}
+                        }
+                      ]
+                    },
+                    "final": {"$ref": "#/$defs/flag", "description": "true: write once the input has ended, rows that do not change any more."},
+                    "into": {"$ref": "#/$defs/names", "description": "Tables of all records with their flags."}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "encode"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "columns": {"$ref": "#/$defs/selection"},
+                    "one-hot": {"$ref": "#/$defs/categories", "description": "By prefix: a column of 0 and 1 for each value."},
+                    "bins": {
+                      "type": "object",
+                      "description": "By prefix: a column of 0 and 1 for each named bin, or the number of the bin.",
+                      "additionalProperties": {
+                        "type": "object",
+                        "required": ["column", "edges"],
+                        "additionalProperties": false,
+                        "properties": {
+                          "column": {"type": "string"},
+                          "edges": {"type": "array", "minItems": 2, "items": {"type": "number"}, "description": "A bin holds its lower edge, not its upper one."},
+                          "names": {"$ref": "#/$defs/names"}
+                        }
+                      }
+                    },
+                    "ordinal": {"$ref": "#/$defs/categories", "description": "By name: the place of the value in the list."},
+                    "into": {"$ref": "#/$defs/names"}
+                  }
+                },
+                {
+                  "type": "object",
+                  "required": ["transform", "from"],
+                  "additionalProperties": false,
+                  "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "transform": {"const": "anomaly"},
+                    "from": {"$ref": "#/$defs/names"},
+                    "time": {"type": "string", "description": "The time attribute."},
+                    "interval": {"$ref": "#/$defs/duration"},
+                    "key": {"$ref": "#/$defs/names"},
+                    "aggregates": {
+                      "type": "object",
+                      "description": "By name, up to five: one of sum, count, min, max, average and cardinality with a column.",
+                      "minProperties": 1,
+                      "additionalProperties": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"}}
+                    },
+                    "columns": {"$ref": "#/$defs/names", "description": "In place of interval and aggregates: each record is scored by these."},
+                    "trees": {"$ref": "#/$defs/count"},
+                    "samples": {"$ref": "#/$defs/count", "description": "Points that each tree holds."},
+                    "decay": {"$ref": "#/$defs/count", "description": "Points over which the past is forgotten."},
+                    "shingle": {"$ref": "#/$defs/count", "description": "Consecutive points that are looked at as one."},
+                    "seed": {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/variable"}]},
+                    "initialize": {"$ref": "#/$defs/count", "description": "Points that are learned before the first score."},
+                    "normalize": {"$ref": "#/$defs/flag"},
+                    "threshold": {"anyOf": [{"type": "number", "minimum": 0}, {"$ref": "#/$defs/variable"}]},
                     "into": {"$ref": "#/$defs/names"}
                   }
                 }

@@ -1,3 +1,5 @@
+import JobControl
+import Alerts
 import DeltaTable
 import FileConnectors
 import HTTPConnector
@@ -16,6 +18,8 @@ import StreamCore
 import StreamFormats
 import StreamRuntime
 import StreamSQL
+import ViewConnector
+import ViewService
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -27,7 +31,7 @@ enum Engine {
     static let connectors: [any TableConnector] = [
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), UpsertKafkaConnector(),
         MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(), DeltaConnector(),
-        IcebergConnector(), RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(),
+        IcebergConnector(), RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(), ViewConnector(), AlertConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
     private static let python = PythonFunctions()
@@ -38,6 +42,7 @@ enum Engine {
     static func session(settings: [String] = [], parallelism: Int? = nil, catalogFile: String? = nil, scratch: Bool = false) throws -> SQLSession {
         SchemaRegistryFormats.register()
         FormatFactory.register([ParquetFormat()])
+        ViewControl.install()
         let store: any CatalogStore = try catalogFile.map { try SQLiteCatalogStore(path: $0, scratch: scratch) } ?? MemoryCatalogStore()
         let session = SQLSession(catalog: try Catalog(connectors: connectors, factories: [SQLiteCatalogFactory(scratch: scratch)], store: store))
         python.install(on: session)
@@ -71,6 +76,7 @@ enum Engine {
         case .rocksdb:
             var options = RocksDBOptions()
             if let limit = settings.recovery.rocksDBMemory { options.managedLimit = limit }
+            options.countsTickers = settings.recovery.rocksDBTickers
             return try RocksDBBackend(options)
         }
     }

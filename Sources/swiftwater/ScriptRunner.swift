@@ -1,6 +1,27 @@
+import Alerts
+import class Foundation.NSLock
+import JobControl
 import StreamCore
 import StreamRuntime
 import StreamSQL
+
+/// Shows what statements give, in place of the terminal.
+protocol ScriptPresenter: AnyObject {
+    func message(_ text: String)
+    func rows(_ schema: Schema, _ rows: [[Value]]) throws
+    /// What takes the rows of a query.
+    func sink(for query: PlannedQuery, _ settings: SessionSettings) throws -> any TableSink
+}
+
+/// Keeps a session that several threads use to one at a time.
+final class SessionLock: Sendable {
+    private let lock = NSLock()
+    func locked<T>(_ body: () throws -> T) rethrows -> T {
+        lock.lock()
+        defer { lock.unlock() }
+        return try body()
+    }
+}
 
 /// Runs statements one after another. INSERTs that follow each other run as one job, so that they share their sources.
 final class ScriptRunner {
@@ -11,6 +32,10 @@ final class ScriptRunner {
     var status = StatusView.Mode.silent
     var resultFormat = OutputFormat.table
     var footer = true
+    /// Alerts over what is measured of the jobs.
+    var metricRules: [AlertRule] = []
+    /// Whether a line with the columns comes before the rows of each query.
+    var writesSchema = false
     /// Whether to say that a statement without a result has been done.
     var showsMessages = false
     var stopAfter: Duration?
@@ -22,6 +47,16 @@ final class ScriptRunner {
     var observer: (@Sendable (JobRunner.Event) -> Void)?
     /// Called with each job that has ended, however it did.
     var ended: ((JobRunner) -> Void)?
+    /// nil = the terminal.
+    var presenter: (any ScriptPresenter)?
+    /// nil = nobody else uses the session.
+    var lock: SessionLock?
+    /// Settings that hold while the statements are planned, and no longer.
+    var statementSettings: [(key: String, value: String)] = []
+    /// Refuses queries and INSERTs that do not end by themselves.
+    var requiresEnd = false
+    /// Called with each job before it runs.
+    var started: ((JobRunner) -> Void)?
     /// Jobs with checkpoints so far.
     private var jobs = 0
 
@@ -50,10 +85,18 @@ final class ScriptRunner {
             try run(statement)
         }
         func run(_ statement: Statement) throws {
-            switch try session.execute(statement) {
+            switch try locked({ try execute(statement) }) {
+            case .message(let message) where presenter != nil: if showsRows { presenter?.message(message) }
             case .message(let message): if showsRows, showsMessages || message.hasPrefix("warning") { Terminal.error(message) }
             case .rows(let schema, let rows): if showsRows { try show(schema, rows) }
+            case .query(let query) where presenter != nil:
+                let graph = try locked {
+                    guard let sink = try presenter?.sink(for: query, session.settings) else { throw StreamError(.plan, "nothing takes the rows of this query") }
+                    return try query.jobGraph(into: sink, name: name ?? "query")
+                }
+                try job(graph, nil)
             case .query(let query):
+                if writesSchema { writeSchema(query.schema, isChangelog: !query.isBounded && query.isChangelog) }
                 let sink = try ResultSink(schema: query.schema, format: resultFormat, isBounded: query.isBounded, isChangelog: query.isChangelog,
                                       timeZone: session.settings.timeZone)
                 try job(try query.jobGraph(into: sink, name: name ?? "query"), sink)
@@ -79,7 +122,37 @@ final class ScriptRunner {
         try runInserts()
     }
 
+    private func execute(_ statement: Statement) throws -> StatementResult {
+        let before = statementSettings.map { ($0.key, session.settings.values[$0.key]) }
+        for (key, value) in statementSettings { try session.set(key, to: value) }
+        defer { for (key, value) in before { try? session.restore(key, to: value) } }
+        let result = try session.execute(statement)
+        if requiresEnd {
+            let hasEnd = switch result {
+            case .query(let query): query.isBounded
+            case .insert(let graph): graph.vertices.allSatisfy(\.hasEnd)
+            default: true
+            }
+            guard hasEnd else {
+                let problem = "the input has no end, and a batch ends with its input", fix = "write %flink.ssql, or give the table bounds such as 'scan.bounded.mode'"
+                throw statement.source?.error(.plan, problem, fix: fix, at: statement.span) ?? StreamError(.plan, problem, fix: fix)
+            }
+        }
+        return result
+    }
+
+    private func locked<T>(_ body: () throws -> T) rethrows -> T {
+        if let lock { try lock.locked(body) } else { try body() }
+    }
+
+    private func writeSchema(_ schema: Schema, isChangelog: Bool) {
+        let columns = schema.map { "{\"name\":\(JSONText.quote($0.name)),\"type\":\(JSONText.quote("\($0.type)"))}" }
+        Terminal.write("{\"columns\":[\(columns.joined(separator: ","))],\"changelog\":\(isChangelog)}\n")
+    }
+
     private func show(_ schema: Schema, _ rows: [[Value]]) throws {
+        if let presenter { return try presenter.rows(schema, rows) }
+        if writesSchema { writeSchema(schema, isChangelog: false) }
         // One cell of text, such as a plan, is shown as it is.
         if resultFormat == .table, schema.count == 1, rows.count == 1, case .string(let text) = rows[0][0], text.contains("\n") {
             return Terminal.write(text.hasSuffix("\n") ? text : text + "\n")
@@ -94,13 +167,14 @@ final class ScriptRunner {
         let handover = handover ?? Handover()
         if self.handover == nil { Signals.onStop { handover.stop() } }
         defer { if self.handover == nil { Signals.forget() } }
-        let settings = session.settings
+        let settings = locked { session.settings }
         var options = JobOptions(workers: workers)
         options.checkpoints = settings.checkpoints
+        options.latencyInterval = settings.latencyInterval
         options.backend = try Engine.backend(settings)
         var graph = graph
         var job: RecoverableJob?
-        if let placement, graph.keepsRows || settings.checkpointInterval != nil {
+        if let placement, graph.keepsRows || placement.isHosted || settings.checkpointInterval != nil {
             jobs += 1
             let base = settings.pipelineName ?? name ?? graph.name
             graph.name = jobs == 1 ? base : "\(base)-\(jobs)"
@@ -129,6 +203,9 @@ final class ScriptRunner {
         }
         // The events know the job that knows the runner.
         defer { runner.onEvent { _ in } }
+        let watch = try MetricWatch(metricRules, of: runner, data: placement?.data)
+        defer { watch?.end() }
+        started?(runner)
         handover.set(runner)
         if let stopAfter { stop(runner, after: stopAfter) }
         view.start()
@@ -162,4 +239,9 @@ final class ScriptRunner {
         SET 'key' = 'value'; SET; RESET; QUIT;
 
         """
+}
+
+extension JobVertex {
+    /// It does not read without end.
+    fileprivate var hasEnd: Bool { if case .source(let vertex) = kind { vertex.source.isBounded } else { true } }
 }

@@ -12,14 +12,16 @@ struct Swiftwater: ParsableCommand {
               swiftwater stream create my-input-stream --shards 1
               swiftwater generate sensors --count 1000 --stream my-input-stream
               swiftwater run Topologies/sensors.yaml
-              swiftwater serve --aws-listen 127.0.0.1:4566
+              swiftwater serve --listen 127.0.0.1:8081
+              swiftwater deploy Topologies/sensors.yaml
 
             Shell completions: swiftwater --generate-completion-script bash|zsh|fish
             """,
         version: swiftwaterVersion,
         subcommands: [
             RunCommand.self, ServeCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, KafkaCommand.self, TableCommand.self,
-            GenerateCommand.self, TopologyCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
+            GenerateCommand.self, NotebookCommand.self, TopologyCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
+            DeployCommand.self, ListCommand.self, ShowCommand.self, LogsCommand.self, StartCommand.self, CancelCommand.self, RestartCommand.self, RescaleCommand.self, RemoveCommand.self,
         ])
 
     static func main() {
@@ -55,4 +57,4 @@ struct Swiftwater: ParsableCommand {
     }
 }
 
-let swiftwaterVersion = "0.6.0"
+let swiftwaterVersion = "0.8.0"

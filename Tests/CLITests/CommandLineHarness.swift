@@ -59,8 +59,8 @@ final class Workspace: Sendable {
     }
 
     func start(_ arguments: [String], program: String = Workspace.binary, input: String? = nil, environment: [String: String] = [:],
-               output: Pipe? = nil) throws -> RunningCommand {
-        try RunningCommand(self, program, arguments, input: input, environment: environment, output: output)
+               output: Pipe? = nil, feed: Pipe? = nil) throws -> RunningCommand {
+        try RunningCommand(self, program, arguments, input: input, environment: environment, output: output, feed: feed)
     }
 
     func run(_ arguments: String..., input: String? = nil, environment: [String: String] = [:]) throws -> Outcome {
@@ -91,7 +91,7 @@ final class RunningCommand {
     private let workspace: Workspace
     private let outFile: String, errorFile: String
 
-    init(_ workspace: Workspace, _ program: String, _ arguments: [String], input: String?, environment: [String: String], output: Pipe?) throws {
+    init(_ workspace: Workspace, _ program: String, _ arguments: [String], input: String?, environment: [String: String], output: Pipe?, feed: Pipe?) throws {
         let id = UUID().uuidString
         self.workspace = workspace
         (outFile, errorFile) = (workspace.path(".out-" + id), workspace.path(".errors-" + id))
@@ -111,7 +111,8 @@ final class RunningCommand {
         process.standardError = try FileHandle(forWritingTo: URL(filePath: errorFile))
         let inputFile = workspace.path(".input-" + id)
         try Data((input ?? "").utf8).write(to: URL(filePath: inputFile))
-        process.standardInput = try FileHandle(forReadingFrom: URL(filePath: inputFile))
+        // What is fed while the command runs, or all of it at once.
+        if let feed { process.standardInput = feed } else { process.standardInput = try FileHandle(forReadingFrom: URL(filePath: inputFile)) }
         try process.run()
     }
 

@@ -41,7 +41,7 @@ import Testing
 
     @Test("what cannot be served is refused before anything is opened") func refusals() throws {
         let workspace = try Workspace()
-        try workspace.run("serve").expectOneError(status: 64, containing: "give --aws-listen")
+        try workspace.run("serve").expectOneError(status: 64, containing: "give --listen, --aws-listen or --run")
         try workspace.run("serve", "--aws-listen", "nowhere").expectOneError(status: 64, containing: "nowhere")
         try workspace.run("serve", "--aws-listen", "127.0.0.1:", "--account-id", "12").expectOneError(status: 64, containing: "twelve digits")
         try workspace.run("serve", "--aws-listen", "127.0.0.1:", "--flush", "soon").expectOneError(containing: "--flush 'soon'", "Fix: ")

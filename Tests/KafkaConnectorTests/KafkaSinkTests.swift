@@ -66,6 +66,7 @@ import Testing
         let gauges = metrics.gauges
         #expect(gauges["queued-messages"].map { $0 >= 0 } == true)
         #expect(gauges.contains { $0.key.hasPrefix("rtt-microseconds.127.0.0.1:") && $0.value > 0 }, "\(gauges)")
+        #expect(gauges["sent-messages"].map { $0 > 0 } == true && gauges.contains { $0.key.hasPrefix("requests-in-flight.127.0.0.1:") })
     }
 
     @Test func partitioners() throws {

@@ -331,6 +331,40 @@ private struct Content: Equatable, CustomStringConvertible {
         #expect(try there.consume(topic, count: 4).map(\.text) == ["0", "1", "4", "5"])
     }
 
+    /// librdkafka's own cluster lists none, and makes no topics.
+    @Test func groupsThatAreNamedAreCarriedOverWhenBrokersListNone() throws {
+        let from = try KafkaMockCluster(topics: [("orders", 2)]), to = try KafkaMockCluster(topics: [("orders", 2)]), other = try KafkaMockCluster(topics: [("orders", 2)]), folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func write(_ cluster: KafkaMockCluster, _ numbers: Range<Int>) throws {
+            let appender = try KafkaAppender(topic: "orders", ["bootstrap.servers": cluster.bootstrap], prefix: "", partitions: 2)
+            for n in numbers { try appender.append(key: "key \(n)", value: "\(n)") }
+            try appender.flush()
+        }
+        func client(_ cluster: KafkaMockCluster) throws -> KafkaClient { try KafkaClient(.producer, KafkaConfiguration(["bootstrap.servers": cluster.bootstrap])) }
+        let partitions = [TopicPartition("orders", 0), TopicPartition("orders", 1)]
+        func ends(_ cluster: KafkaMockCluster) throws -> [Int64] {
+            try KafkaInspection(["bootstrap.servers": cluster.bootstrap], prefix: "").topics(["orders"]).flatMap { $0.partitions.map { $0.bounds?.high ?? -1 } }
+        }
+        // Something of another kind in front, so that offsets differ.
+        try write(to, 0..<50)
+        let before = try ends(to)
+        #expect(before.allSatisfy { $0 > 0 })
+        try write(from, 0..<200)
+        let all = try ends(from), read = [partitions[0]: all[0], partitions[1]: 7]
+        try client(from).setOffsets(ofGroup: "billing", read)
+
+        let common = ["from.bootstrap.servers": from.bootstrap, "topics": "orders", "sync.configs": "false", "sync.offsets.interval": "200 ms"]
+        let unnamed = try Mirror(common.merging(["to.bootstrap.servers": other.bootstrap]) { $1 })
+        try unnamed.until("it asks for names") { unnamed.log.all.contains { $0.contains("list no groups") && $0.contains("name them") } }
+        try unnamed.stop()
+        #expect(try client(other).offsets(ofGroup: "billing", partitions).isEmpty)
+
+        let mirror = try Mirror(common.merging(["to.bootstrap.servers": to.bootstrap, "groups": "billing"]) { $1 }, folder: folder), there = try client(to)
+        let wanted = [partitions[0]: before[0] + all[0], partitions[1]: before[1] + 7]
+        try mirror.until("the group's offsets are there") { try there.offsets(ofGroup: "billing", partitions) == wanted }
+        try mirror.stop()
+    }
+
     @Test func wrongOptionsAreRefusedWithWhatToDo() throws {
         func refused(_ options: [String: String], _ problem: String, _ fix: String?) {
             let error = #expect(throws: StreamError.self) { try Mirror.graph(options) }

@@ -120,9 +120,16 @@ import Testing
         #expect(TopicPartition(splitID: "a") == nil)
     }
 
-    @Test func roundTripsAreInTheStatistics() {
-        let text = #"{"name":"c","brokers":{"h:1/1":{"nodeid":1,"rtt":{"min":1,"avg":250,"cnt":4}},"h:1/bootstrap":{"nodeid":-1,"rtt":{"avg":0,"cnt":0}},"h:2/2":{"nodeid":2,"rtt":{"avg":0,"cnt":0}}}}"#
-        let found = KafkaStatistics.roundTrips(text)
-        #expect(found.map(\.broker) == ["h:1/1"] && found.map(\.microseconds) == [250])
+    @Test func gaugesAreReadFromTheStatistics() {
+        let text = #"""
+            {"name":"c","msg_size":120,"rxmsgs":7,"brokers":{"h:1/1":{"nodeid":1,"outbuf_cnt":2,"waitresp_cnt":1,"txerrs":0,"rtt":{"min":1,"avg":250,"cnt":4},"int_latency":{"avg":31,"cnt":1}},
+            "h:1/bootstrap":{"nodeid":-1,"outbuf_cnt":9,"rtt":{"avg":0,"cnt":0}},"h:2/2":{"nodeid":2,"rtt":{"avg":0,"cnt":0}}},
+            "topics":{"orders":{"topic":"orders","partitions":{"0":{"consumer_lag":12,"fetchq_cnt":3},"1":{"consumer_lag":-1,"fetchq_cnt":0},"-1":{"consumer_lag":5}}}}}
+            """#
+        #expect(KafkaStatistics.gauges(text) == [
+            "queued-bytes": 120, "received-messages": 7, "requests-waiting.h:1/1": 2, "requests-in-flight.h:1/1": 1, "request-errors.h:1/1": 0,
+            "rtt-microseconds.h:1/1": 250, "request-latency-microseconds.h:1/1": 31, "consumer-lag.orders-0": 12, "fetched-messages.orders-0": 3, "fetched-messages.orders-1": 0,
+        ])
+        #expect(KafkaStatistics.gauges("no JSON") == [:])
     }
 }

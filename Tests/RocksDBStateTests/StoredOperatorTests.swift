@@ -213,7 +213,19 @@ private func matchJob(_ seed: UInt64) throws -> Job {
                steps: randomSteps(&random, batches: 24, rows: 60, keys: 20, changes: false, watermarks: true), keys: [[0, 1]])
 }
 
+private func forestJob(_ seed: UInt64) throws -> Job {
+    var random = SeededGenerator(seed), options = RandomCutForestOptions()
+    (options.trees, options.samples, options.timeDecay, options.outputAfter) = (4, 6, 20, 3)
+    (options.normalizes, options.shingle, options.seed) = (seed % 2 == 0, seed % 3 == 0 ? 2 : 1, seed)
+    let keys = seed % 4 == 3 ? [] : [0]
+    let spec = RandomCutForestSpec(inputSchema: schema, partition: keys, features: [.cast(.column(2, .bigint), to: .double, safe: false), .column(3, .double)],
+                                   forest: options, explains: true)
+    return Job(name: "forest", factory: Operators.randomCutForest(spec, context: EvaluationContext()),
+               steps: randomSteps(&random, batches: 20, rows: 60, keys: 20, changes: false, watermarks: false), keys: [keys])
+}
+
 private func jobs(_ seed: UInt64) throws -> [Job] {
+    if seed >= 4_000 { return [try forestJob(seed)] }
     if seed >= 3_000 { return [try growingRankJob(seed)] }
     if seed >= 2_000 { return [try matchJob(seed)] }
     let hop = WindowSpec.hop(slide: 1_000, size: 3_000, offset: 0), cumulate = WindowSpec.cumulate(step: 1_000, size: 4_000, offset: 500)
@@ -265,7 +277,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
 
 @Suite("Operators over RocksDB") struct StoredOperatorTests {
     @Test("every step gives the rows that the in-memory operator gives, whatever fits into memory",
-          arguments: Array(UInt64(0)..<44) + [52, 53, 64, 65, 74, 75, 86, 87, 96, 97, 118, 119] + Array(1_000..<1_020) + Array(2_000..<2_006) + Array(3_000..<3_004))
+          arguments: Array(UInt64(0)..<44) + [52, 53, 64, 65, 74, 75, 86, 87, 96, 97, 118, 119] + Array(1_000..<1_020) + Array(2_000..<2_006) + Array(3_000..<3_004) + Array(4_000..<4_008))
     func sameRows(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 77)
@@ -301,7 +313,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
         }
     }
 
-    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010) + Array(3_000..<3_002))
+    @Test("parallelism 1, 2, 4 and 3 with a snapshot between gives what one run gives", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010) + Array(3_000..<3_002) + Array(4_000..<4_004))
     func rescale(seed: UInt64) throws {
         try withDirectory { directory in
             var random = SeededGenerator(seed &* 31)
@@ -335,7 +347,7 @@ private func apply(_ step: Step, to driver: Driver, keys: [[Int]]) throws {
         }
     }
 
-    @Test("state moves from memory to RocksDB and back in pieces", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010) + Array(3_000..<3_002))
+    @Test("state moves from memory to RocksDB and back in pieces", arguments: Array(UInt64(0)..<22) + Array(1_000..<1_010) + Array(3_000..<3_002) + Array(4_000..<4_004))
     func betweenBackends(seed: UInt64) throws {
         try withDirectory { directory in
             for job in try jobs(seed) {

@@ -93,5 +93,27 @@ import Testing
         #expect(try reader.rest() == ["a"])
         other.waitUntilExit()
     }
+
+    @Test("a watch ends with its directory, and readers know")
+    func directoryGone() throws {
+        let temporary = TemporaryDirectory()
+        let log = try ShardLog(directory: temporary.path)
+        try log.createStream("s")
+        let reader = try log.reader("s", shard: 0, position: .latest)
+        #expect(!reader.isWatched)
+        let subscription = reader.onGrowth {}
+        #expect(reader.isWatched)
+        // The reader's own file keeps the kernel from telling that the directory has gone.
+        try FileManager.default.removeItem(atPath: temporary.path)
+        #expect(!reader.isWatched)
+        // What is there instead is watched by those who read it, beside the old one.
+        try ShardLog(directory: temporary.path).createStream("s")
+        let other = try ShardLog(directory: temporary.path).reader("s", shard: 0, position: .latest)
+        #expect(!reader.isWatched && !other.isWatched)
+        let otherSubscription = other.onGrowth {}
+        #expect(other.isWatched)
+        withExtendedLifetime(otherSubscription) {}
+        withExtendedLifetime(subscription) {}
+    }
     #endif
 }

@@ -92,6 +92,7 @@ func shown(_ t: TableRef) -> String {
     case .query(let q): text += "{\(shown(q))}"
     case .windowFunction(let name, let input, let time, let args):
         text += "\(name)<\(shown(input)); \(time.text); \(args.map(shown).joined(separator: ", "))>"
+    case .randomCutForest(let call): text += "FOREST<\(shown(call.input))>"
     case .tableFunction(let call): text += "TABLE \(call.name)(" + call.arguments.map(shown).joined(separator: ", ") + ")"
     case .path(let e): text += "PATH \(shown(e))"
     case .match(let input, let match): text += "\(shown(input)) MATCH \(match.pattern.map(\.variable))"

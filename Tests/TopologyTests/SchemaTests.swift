@@ -92,7 +92,7 @@ struct SchemaChecker {
         try #require(try JSONSerialization.jsonObject(with: Data(Topology.jsonSchema.utf8)) as? [String: Any])
     }
 
-    @Test("accepts the shipped topologies, raw and with variables filled in; so does the reader", arguments: ["sensors", "orders", "mirror", "replicate"])
+    @Test("accepts the shipped topologies, raw and with variables filled in; so does the reader", arguments: ["sensors", "orders", "mirror", "replicate", "quality", "logs", "alerts"])
     func shipped(name: String) throws {
         let file = ShippedTopologies.folder.appending(path: "\(name).yaml")
         let text = try String(contentsOf: file, encoding: .utf8)
@@ -110,7 +110,15 @@ struct SchemaChecker {
             #expect(topology.replications.count == 1 && topology.replications[0].settings(of: "dms_sample.person")?.primaryKey == ["id"])
             return
         }
+        if name == "quality" || name == "logs" {
+            #expect(topology.script.contains("'path' = 'some/data/\(name == "quality" ? "clinic/patients" : "encoded_log")'"))
+            return
+        }
         #expect(topology.script.contains("'scan.bounded.mode' = 'latest-offset'"))
+        if name == "alerts" {
+            #expect(topology.alerts.map(\.name) == ["many-warnings", "hot-sensor", "silence"] && topology.script.contains("LIKE `$alert hot-sensor`"))
+            return
+        }
         #expect(topology.script.contains("'path' = 'some/data/tables/\(name == "orders" ? "order_hudi_cow" : "sensor_state_cow")'"))
     }
 
@@ -122,6 +130,11 @@ struct SchemaChecker {
             "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}}}",
             "pipeline: [{sql: SELECT 1}]\nsettings: {parallelism: two}", "pipeline: [{sql: SELECT 1}]\nsettings: {foo.bar: 1}",
             "pipeline: [{sql: SELECT 1}]\ntables: {t: {columns: {a: INT}, with: {connector: print}, watermark: {column: a, delay: soon}}}",
+            "alerts: [{name: a}]\npipeline: [{sql: SELECT 1}]", "alerts: [{name: a, query: SELECT 1, metric: x, condition: above 1, notify: n}]",
+            "alerts: [{name: a b, query: SELECT 1, notify: n}]", "alerts: [{name: a, metric: x, condition: above 1, notify: n, for: soon}]\npipeline: [{sql: SELECT 1}]",
+            "notifications: {n: {webhook: {}}}\npipeline: [{sql: SELECT 1}]", "notifications: {n: {email: {host: h, from: a@b, to: c@d, password: plain}}}\npipeline: [{sql: SELECT 1}]",
+            "notifications: {n: {command: {run: [a]}, webhook: {url: 'http://a/'}}}\npipeline: [{sql: SELECT 1}]",
+            "alerts: [{name: a, query: SELECT 1, route: [{pattern: {a: [b]}}]}]",
             "pipeline: [{mirror: {from: {bootstrap.servers: a}}}]", "pipeline: [{mirror: {from: {bootstrap.servers: a}, to: {bootstrap.servers: b}, topic: x}}]",
             "replications: {a: {source: {connector: filesystem, path: raw}}}", "replications: {a: {source: {path: raw}, sink: {connector: hudi, path: '{table}'}}}",
             "replications: {a: {source: {connector: x}, sink: {connector: hudi, path: '{table}'}, defaults: {primary-key: id}}}",
@@ -139,7 +152,7 @@ struct SchemaChecker {
         let definitions = try #require(schema["$defs"] as? [String: [String: Any]])
         func keys(_ object: [String: Any]?) -> [String] { (object?["properties"] as? [String: Any] ?? [:]).keys.sorted() }
         #expect(keys(schema) == TopologyKeys.root.sorted())
-        #expect(keys(definitions["settings"]) == TopologyKeys.settings.sorted())
+        #expect(keys(definitions["settings"]) == (TopologyKeys.settings + TopologyKeys.alertSettings).sorted())
         #expect(
             keys((definitions["settings"]?["properties"] as? [String: [String: Any]])?["checkpoint"]) == TopologyKeys.checkpoint.sorted())
         #expect(keys(definitions["table"]) == TopologyKeys.table.sorted())
@@ -148,6 +161,9 @@ struct SchemaChecker {
         #expect(keys(definitions["view"]) == TopologyKeys.view.sorted())
         #expect(keys(definitions["delivery"]) == TopologyKeys.delivery.sorted() && keys(definitions["delivery-files"]) == TopologyKeys.deliveryFiles.sorted())
         #expect(keys(definitions["replication"]) == TopologyKeys.replication.sorted() && keys(definitions["replicated-table"]) == TopologyKeys.replicatedTable.sorted())
+        #expect(keys(definitions["notification"]) == TopologyKeys.notification.sorted() && keys(definitions["alert"]) == TopologyKeys.alert.sorted())
+        #expect(keys(definitions["webhook"]) == TopologyKeys.webhook.sorted() && keys(definitions["command"]) == TopologyKeys.command.sorted())
+        #expect(keys(definitions["email"]) == TopologyKeys.email.sorted() && keys(definitions["secret"]) == TopologyKeys.secret.sorted())
         #expect(keys(definitions["window"]) == TopologyKeys.window.sorted())
         let steps = try #require(definitions["step"]?["anyOf"] as? [[String: Any]])
         #expect(keys(steps[0]) == (TopologyKeys.step + ["sql"]).sorted())

@@ -236,7 +236,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("nam: x\n", "t.yaml:1:1: unknown key \"nam\" in the topology\n    nam: x\n    ^\nFix: write \"name\"."),
             (
                 "zzz: x\n",
-                "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline, delivery-streams, replications."
+                "t.yaml:1:1: unknown key \"zzz\" in the topology\n    zzz: x\n    ^\nFix: use one of name, description, settings, tables, views, pipeline, delivery-streams, replications, notifications, alerts."
             ),
             (
                 "- a\n",
@@ -265,7 +265,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ),
             (
                 "settings: {foo.bar: 2}\n",
-                "t.yaml:1:12: unknown key \"foo.bar\" in settings\n    settings: {foo.bar: 2}\n               ^\nFix: use one of parallelism, max-parallelism, checkpoint, state, time-zone, idle-timeout, or a Flink key that begins with table., pipeline., execution., restart-strategy. or state.."
+                "t.yaml:1:12: unknown key \"foo.bar\" in settings\n    settings: {foo.bar: 2}\n               ^\nFix: use one of parallelism, max-parallelism, checkpoint, state, time-zone, idle-timeout, alerts.history.retention, alerts.database, alerts.webhook.allow-private, alerts.webhook.allow-metadata, or a Flink key that begins with table., pipeline., execution., restart-strategy. or state.."
             ),
             (
                 "settings: {parallelism: two}\n",
@@ -362,7 +362,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("- {sql: SELECT 1, into: [a, b]}", "step 1 has no name and more than one target", "give it a name"),
             (
                 "- {name: s, into: b}", "step s has neither sql, transform nor mirror",
-                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, deduplicate, filter, flatten, select, union"
+                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, anomaly, deduplicate, encode, filter, flatten, quality, select, union"
             ),
             ("- {name: s, mirror: {to: {bootstrap.servers: b}}}", "mirror of step s has no from", "add from: with bootstrap.servers: host:9092"),
             (
@@ -372,7 +372,7 @@ private let pipeline = "pipeline: [{sql: SELECT 1, into: b}]\n"
             ("- {name: s, slq: SELECT 1, into: b}", "unknown key \"slq\" in step s", "write \"sql\""),
             (
                 "- {name: s, sql: SELECT 1, transform: filter, into: b}", "step s has both sql and transform",
-                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, deduplicate, filter, flatten, select, union"
+                "write either sql: SELECT ..., mirror: with two clusters, or transform: with one of aggregate, anomaly, deduplicate, encode, filter, flatten, quality, select, union"
             ),
             ("- {name: s, transform: fliter, from: a, into: b}", "there is no transform \"fliter\"", "write \"filter\""),
             ("- {name: s, transform: filter, from: a, were: v > 1, into: b}", "unknown key \"were\" in step s", "write \"where\""),

@@ -129,13 +129,16 @@ typedef struct sw_rewrite_column {
   int32_t input;
   /// This text instead of what the input has; NULL = what the input has.
   const char *constant;
+  /// Rows that change have in this column what they had before.
+  bool keeps_value;
 } sw_rewrite_column;
 
 /// Writes all rows of the file of `reader` to `writer`, some of them changed: row `rows[i]` of the file (ascending, each once) becomes
 /// row `changes[i]` of `patch`, or is left out when that is -1. The others keep their order. `columns` has one entry for each
 /// column of the writer, and `patch` is a struct array of them; it is released in any case. `*written` = rows written.
+/// All calls of the process together use about `threads` threads.
 bool sw_parquet_rewrite(sw_parquet_reader *reader, sw_parquet_writer *writer, const sw_rewrite_column *columns, const int64_t *rows,
-                        const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int64_t *written, char **error);
+                        const int32_t *changes, int64_t change_count, struct ArrowArray *patch, int32_t threads, int64_t *written, char **error);
 
 #ifdef __cplusplus
 }

@@ -14,8 +14,15 @@ public struct GroupInfo: Sendable, Hashable {
 extension KafkaClient {
     /// All consumer groups that the brokers know.
     public func groups(timeout: Int32 = defaultTimeout) throws -> [GroupInfo] {
+        guard let groups = try groupsIfListed(timeout: timeout) else { throw error(RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, "asking the cluster for its groups") }
+        return groups
+    }
+
+    /// All consumer groups that the brokers know; nil when they are brokers that list none.
+    func groupsIfListed(timeout: Int32 = defaultTimeout) throws -> [GroupInfo]? {
         var result: UnsafePointer<rd_kafka_group_list>?
         let code = rd_kafka_list_groups(handle, nil, &result, timeout)
+        if code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE { return nil }
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__PARTIAL, let list = result else { throw error(code, "asking the cluster for its groups") }
         defer { rd_kafka_group_list_destroy(list) }
         return (0..<Int(list.pointee.group_cnt)).compactMap { i in

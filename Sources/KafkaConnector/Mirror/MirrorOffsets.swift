@@ -53,19 +53,24 @@ final class MirrorOffsets: SinkCommitter {
         guard !runs.isEmpty else { return }
         let (source, target) = try connect()
         // Some brokers list no groups: those that are named are asked for all the same.
-        var names = try source.groups(timeout: Self.timeout).map(\.name).filter(options.isMirrored)
+        let listed = try source.groupsIfListed(timeout: Self.timeout)
+        var names = (listed ?? []).map(\.name).filter(options.isMirrored)
         for name in options.groups.plain where !names.contains(name) && options.isMirrored(group: name) { names.append(name) }
+        if listed == nil, names.isEmpty {
+            throw StreamError(.validate, "the brokers \(options.from.servers) list no groups, and no group is named", fix: "name them: groups: [billing]")
+        }
         var wanted: [(group: String, offsets: [TopicPartition: Int64])] = []
         for group in names {
             var offsets: [TopicPartition: Int64] = [:]
-            for (partition, offset) in try source.offsets(ofGroup: group, timeout: Self.timeout) {
+            // Such brokers do not tell either which partitions a group has offsets of.
+            for (partition, offset) in try source.offsets(ofGroup: group, listed == nil ? Array(runs.keys) : nil, timeout: Self.timeout) {
                 guard let there = runs[partition]?.target(of: offset) else { continue }
                 offsets[TopicPartition(options.names.target(partition.topic), partition.partition)] = there
             }
             if !offsets.isEmpty, given[group] != offsets { wanted.append((group, offsets)) }
         }
         guard !wanted.isEmpty else { return }
-        let states = Dictionary(try target.groups(timeout: Self.timeout).map { ($0.name, $0) }) { a, _ in a }
+        let states = Dictionary((try target.groupsIfListed(timeout: Self.timeout) ?? []).map { ($0.name, $0) }) { a, _ in a }
         for (group, offsets) in wanted {
             if states[group]?.isActive ?? false { continue }
             let now = try target.offsets(ofGroup: group, Array(offsets.keys), timeout: Self.timeout)

@@ -25,6 +25,7 @@ final class MirrorReader: SplitReader {
     private let kept = UnsafeMutablePointer<Int32>.allocate(capacity: fetchMax)
     private var pause: Int64 = 1
     private var lag: Int64 = 0
+    private var knowsLag = false
     private var gaugeAt: UInt64 = 0
     private var isStarted = false
 
@@ -55,6 +56,7 @@ final class MirrorReader: SplitReader {
     }
 
     var position: String { next.map { String($0) } ?? MirrorSource.earliest }
+    var recordsBehind: Int64? { knowsLag ? lag : nil }
 
     private func start() throws {
         guard rd_kafka_consume_start(topic, partition.partition, next ?? Int64(RD_KAFKA_OFFSET_BEGINNING)) == 0 else {
@@ -117,7 +119,7 @@ final class MirrorReader: SplitReader {
         guard rd_kafka_get_watermark_offsets(client.handle, partition.topic, partition.partition, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0, let next else { return }
         let now = max(0, high - next)
         metrics.lag.set(max(0, metrics.lag.get()) - lag + now)
-        lag = now
+        (lag, knowsLag) = (now, true)
         let time = Clock.monotonicNanoseconds()
         guard time >= gaugeAt else { return }
         gaugeAt = time + 500_000_000

@@ -57,6 +57,7 @@ final class LogClient: KinesisClient {
 private final class LogFeed: ShardFeed {
     private let reader: ShardReader
     private let end: UInt64?
+    private var growth: GrowthSubscription?
 
     init(_ reader: ShardReader, end: UInt64?) { (self.reader, self.end) = (reader, end) }
 
@@ -69,5 +70,15 @@ private final class LogFeed: ShardFeed {
     }
 
     func recordsBehind() throws -> Int64? { try reader.recordsBehind() }
-    func close() {}
+
+    func onGrowth(_ wake: @escaping @Sendable () -> Void) -> Bool {
+        let growth = reader.onGrowth(wake)
+        guard reader.isWatched else { return false }
+        self.growth = growth
+        return true
+    }
+
+    var tellsOfGrowth: Bool { growth != nil && reader.isWatched }
+
+    func close() { growth = nil }
 }

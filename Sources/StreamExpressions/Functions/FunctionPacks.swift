@@ -20,6 +20,7 @@ extension FunctionRegistry {
         registry.registerDynamoDBFunctions()
         registry.registerConstructorFunctions()
         registry.registerArrayFunctions()
+        registry.registerCategoryFunctions()
         registry.registerMapFunctions()
         registry.registerVariantFunctions()
         registry.registerFlattenFunction()

@@ -49,6 +49,7 @@ final class KeyedProcessOperator: StreamOperator {
         let backend: any KeyedBackend
         if let embedded = context.backend {
             let store = try embedded.makeStore("keyed-state", identity: "\(context.name)-\(context.subtask)", directory: context.workDirectory + "/keyed-state")
+            store.gauges.map(context.metrics.addGauges)
             backend = StoreBackend(codec, keyGroups: context.keyGroups, store: store)
         } else {
             backend = MemoryBackend(codec, keyGroups: context.keyGroups)

@@ -35,6 +35,8 @@ struct KeyedStateForm {
     var due: String?
     /// Those times are of the wall clock: `onTime` has to see the key once it is later.
     var isDueByClock = false
+    /// Bytes that a key takes in memory beside what its columns' widths tell.
+    var memoryPerKey = 0
 
     init(keyCount: Int, kinds: [Kind], due: String? = nil) { (self.keyCount, self.kinds, self.due) = (keyCount, kinds, due) }
 }
@@ -65,7 +67,7 @@ final class KeyedStoredOperator: StoredOperator {
         keyOf = { sample.keyColumns(of: $0, input: $1) }
         keyCodec = RowCodec(Array(form.kinds[0].columns.types[..<form.keyCount]))
         let width = form.kinds.reduce(0) { $0 + StoredLayout.width($1.columns.types) }
-        try super.init(entryBytes: 128 + width, rowBytes: 64 + width, make)
+        try super.init(entryBytes: 128 + width + form.memoryPerKey, rowBytes: 64 + width, make)
     }
 
     override func layouts() -> [StoredLayout] {

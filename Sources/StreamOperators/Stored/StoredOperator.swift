@@ -54,6 +54,7 @@ class StoredOperator: StreamOperator {
         let made = try backend.makeStore("state", identity: "\(context.name)-\(context.subtask)",
                                          directory: "\(context.workDirectory)/state-\(number)")
         openedStore = made
+        made.gauges.map(context.metrics.addGauges)
         states = layouts().map { StoredState($0, made, context) }
         try inner.open(context)
     }

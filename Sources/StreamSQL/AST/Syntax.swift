@@ -211,6 +211,7 @@ public struct TableRef: Sendable {
         case query(Query)
         /// TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ...)); `input` is the TABLE argument (a name or a query).
         case windowFunction(name: String, input: TableRef, timeColumn: QualifiedName, arguments: [SyntaxExpr])
+        case randomCutForest(RandomCutForestCall)
         /// A path into a table before it, such as t.items[1].parts; a plain t.items comes as `table`.
         case path(SyntaxExpr)
         /// TABLE(f(x)), with or without LATERAL

@@ -183,6 +183,7 @@ extension QueryBinder {
         case .windowFunction(let name, let input, let time, let arguments):
             let (plan, scope) = try table(input)
             return try aliased(try windowTable(name, plan, scope, time, partitionBy: input.partitionBy, arguments, ref.span), ref.alias, ref)
+        case .randomCutForest(let call): return try aliased(try randomCutForest(call, ref), ref.alias, ref)
         case .path(let path):
             throw context.error(.validate, "a path into a table stands behind that table", fix: "write FROM t, t.items AS item", at: path.span)
         case .unnest, .tableFunction:

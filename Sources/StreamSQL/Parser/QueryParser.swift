@@ -413,6 +413,11 @@ extension TokenParser {
         }
         if acceptWord("TABLE") {
             try expect("(", " after TABLE")
+            if token.kind == .word, RandomCutForestCall.names[token.upper] != nil {
+                let table = try randomCutForest()
+                try expect(")", " after the table function")
+                return table
+            }
             if isSymbol("(", ahead: 1), token.kind == .quoted || token.kind == .word && Self.windowParameters[token.upper] == nil {
                 let at = span
                 guard case .call(let function) = try call().node else {
@@ -426,7 +431,7 @@ extension TokenParser {
             return table
         }
         if isWord("VALUES") { throw expected("\"(\" before VALUES") }
-        if isSymbol("(", ahead: 1), token.kind == .word { return try windowFunction() }
+        if isSymbol("(", ahead: 1), token.kind == .word { return RandomCutForestCall.names[token.upper] != nil ? try randomCutForest() : try windowFunction() }
         let name = try qualifiedName("a table")
         if isSymbol("[") {
             let path = try postfixed(SyntaxExpr(.name(name), span: name.span))
@@ -536,7 +541,7 @@ extension TokenParser {
     }
 
     /// TABLE t [PARTITION BY k], or a query in parentheses.
-    private mutating func tableArgument(_ function: String) throws -> TableRef {
+    mutating func tableArgument(_ function: String) throws -> TableRef {
         let start = token.start
         var table: TableRef
         if acceptWord("TABLE"), !isSymbol("(") {

@@ -148,7 +148,8 @@ public struct JobGraphBuilder: Sendable {
         let isKeyed = wanted > 1 && (!sink.distributionKeys.isEmpty || stream.isChangelog && !keys.isEmpty)
         let by = sink.distributionKeys.isEmpty ? keys : sink.distributionKeys
         let own = parallelism(after: stream, .forward)
-        let count = isKeyed ? wanted : min(own, most)
+        // Rows of a key must not go to several subtasks, whatever their source runs with.
+        let count = isKeyed || !sink.distributionKeys.isEmpty ? wanted : min(own, most)
         let vertex = addVertex("Sink: \(name)", .sink(sink), count, stream.columns.map(\.field))
         connect(stream, to: vertex, isKeyed ? .keys(by) : count == 1 && own > 1 ? .single : .forward)
     }

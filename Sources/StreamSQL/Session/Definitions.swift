@@ -78,11 +78,14 @@ extension SQLSession {
         if let (query, _) = create.asQuery { return try createTable(create, path, as: query, replacing: existing != nil, script) }
         let table: CatalogTable
         if let like = create.like {
-            guard case .table(let source) = try catalog.lookUp(like.source, script) else {
-                throw script.error(
-                    .validate, "\(like.source.text) is a view; LIKE takes a table", fix: "write CREATE TABLE ... AS SELECT", at: like.source.span)
+            let source: TableDeclaration
+            switch try catalog.lookUp(like.source, script) {
+            case .table(let found): source = found.declaration
+            // Its columns are all that a view has to give.
+            case .view(let view):
+                source = TableDeclaration(columns: view.schema.map { .init(name: $0.name, type: SyntaxText.type($0.type), nullable: $0.nullable) })
             }
-            let merged = try TableMerge(like: like, source: source.declaration, script: script).merged(into: TableDeclaration(create))
+            let merged = try TableMerge(like: like, source: source, script: script).merged(into: TableDeclaration(create))
             table = try relocating(script, create.span) { try self.table(merged, path, temporary: create.temporary) }
         } else {
             table = try TableDefinition(context: try context(script), create: create, path: path).table()

@@ -26,6 +26,8 @@ public struct RecoverySettings: Sendable {
     public private(set) var backend = Backend.memory
     /// Bytes that the embedded stores of the process may use for caches and write buffers, together; nil = the backend's default.
     public private(set) var rocksDBMemory: Int?
+    /// The embedded stores count what their caches, reads, writes and compactions do [state.backend.rocksdb.metrics.block-cache-hit and others].
+    public private(set) var rocksDBTickers = false
     public private(set) var stateTTL: Duration?
 
     private var options = CheckpointOptions()
@@ -108,6 +110,13 @@ public struct RecoverySettings: Sendable {
         add("state.backend.type", "state.backend") { $0.backend = try SettingValue.choice($1, $2, backends) }
         add("state.backend.rocksdb.memory.managed-limit", "state.backend.rocksdb.memory.fixed-per-slot") {
             $0.rocksDBMemory = try SettingValue.size($1, $2)
+        }
+        for ticker in ["block-cache-hit", "block-cache-miss", "bloom-filter-useful", "bloom-filter-full-positive", "bytes-read", "bytes-written",
+                       "compaction-read-bytes", "compaction-write-bytes", "stall-micros"] {
+            add("state.backend.rocksdb.metrics." + ticker) {
+                let isWanted = try SettingValue.flag($1, $2)
+                $0.rocksDBTickers = $0.rocksDBTickers || isWanted
+            }
         }
         add("table.exec.state.ttl") {
             let ttl = try SettingValue.duration($1, $2)

@@ -67,6 +67,11 @@ public final class SQLSession {
     @discardableResult
     public func set(_ key: String, to value: String) throws -> String? { try settings.set(key, to: value) }
 
+    /// Sets a setting to what it was before: nil = it was not set.
+    public func restore(_ key: String, to value: String?) throws {
+        if let value { _ = try settings.set(key, to: value) } else { try settings.reset(key) }
+    }
+
     /// Does what the statement says. Queries and inserts come back planned, to be run by the caller.
     ///
     /// - Throws: ``StreamError`` with the place in the script.

@@ -15,6 +15,8 @@ public struct SessionSettings: Sendable {
     public private(set) var idleTimeout: Duration?
     /// How long an answer of a Python worker may take [python.worker.timeout]; nil = five minutes.
     public private(set) var pythonTimeout: Duration?
+    /// Sources send a latency marker this often [metrics.latency.interval]; nil = never.
+    public private(set) var latencyInterval: Duration?
     /// Results of windows apart from the one at their end.
     private var emit = EmitSettings()
     /// Checkpoints, restarts and state.
@@ -23,13 +25,13 @@ public struct SessionSettings: Sendable {
 
     public init() {}
 
-    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy.", "sql-client.", "python."]
+    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy.", "sql-client.", "python.", "metrics."]
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
         "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
         "table.exec.sink.upsert-materialize", "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled",
         "table.exec.source.cdc-events-duplicate",
-        "python.executable", "python.files", "python.worker.timeout",
+        "python.executable", "python.files", "python.worker.timeout", "metrics.latency.interval",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
 
@@ -58,6 +60,9 @@ public struct SessionSettings: Sendable {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not known", fix: "write 'ERROR' or 'DROP'")
             }
         case "python.worker.timeout": pythonTimeout = try SettingValue.duration(key, value)
+        case "metrics.latency.interval":
+            let interval = try SettingValue.duration(key, value)
+            latencyInterval = interval == .zero ? nil : interval
         case "table.exec.sink.upsert-materialize":
             _ = try SettingValue.choice(key, value, ["AUTO": 0, "FORCE": 1, "NONE": 2])
         case "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled", "table.exec.source.cdc-events-duplicate":

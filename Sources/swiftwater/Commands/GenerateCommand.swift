@@ -1,5 +1,6 @@
 import ArgumentParser
 import KafkaConnector
+import Notebook
 import ShardLog
 import StreamCore
 #if canImport(Glibc)
@@ -49,9 +50,15 @@ struct GenerateCommand: ParsableCommand {
         var count: Int?
         @Option(help: "Event time of the first record (2024-01-01T00:00:00), or 'now' to stamp each record with the clock.")
         var start = "2024-01-01T00:00:00"
+        @Option(help: "Event time between two records, for example 100ms; without it as --rate says. A longer one lets event time run ahead of the clock.")
+        var step: String?
 
         func validate() throws {
             if let count, count < 0 { throw ValidationError("--count must not be negative") }
+            if let step {
+                guard let length = CellDirectives.duration(step), length >= .microseconds(1) else { throw ValidationError("--step '\(step)' is not a time: write 100ms or 1s") }
+                if start == "now" { throw ValidationError("--step and --start now exclude each other") }
+            }
         }
 
         func run() throws {
@@ -60,7 +67,7 @@ struct GenerateCommand: ParsableCommand {
             guard let first = isNow ? Clock.milliseconds() * 1_000 : parsedStart() else {
                 throw ValidationError("--start '\(start)' is not a time: write 2024-01-01T00:00:00, or now")
             }
-            let generator = SensorGenerator(seed: target.seed, count: count, startMicroseconds: first, stepMicroseconds: Int64(1_000_000 / rate))
+            let generator = SensorGenerator(seed: target.seed, count: count, startMicroseconds: first, stepMicroseconds: step.flatMap { CellDirectives.duration($0) }.map { Int64($0 / .microseconds(1)) } ?? Int64(1_000_000 / rate))
             if !isNow { return try GeneratorRun(target).run(generator) }
             // The rows stay those of the seed; only their time is the clock's.
             try GeneratorRun(target).run(generator) { record in

@@ -1,3 +1,4 @@
+import JobControl
 import ArgumentParser
 import Foundation
 import StreamCore

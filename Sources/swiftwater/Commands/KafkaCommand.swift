@@ -10,7 +10,7 @@ import Darwin
 struct KafkaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kafka", abstract: "A quick look at a Kafka cluster: topics, records, how far groups have read.",
-        discussion: "Example: swiftwater kafka topics --bootstrap localhost:9092", subcommands: [Topics.self, Tail.self, LagCommand.self])
+        discussion: "Example: swiftwater kafka topics --bootstrap localhost:9092", subcommands: [Topics.self, Tail.self, LagCommand.self, Mock.self])
 
     struct Cluster: ParsableArguments {
         @Option(help: "Brokers, host:port, several with commas.") var bootstrap = "localhost:9092"
@@ -149,6 +149,44 @@ struct KafkaCommand: ParsableCommand {
                 fflush(nil)
                 Terminal.error("group \(KafkaText.shown(worst.group)) is \(grouped(lag)) records behind in \(worst.partition), more than \(grouped(maxLag))")
                 throw ExitCode(3)
+            }
+        }
+    }
+    struct Mock: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Run a small Kafka cluster in memory, for trying things out.",
+            discussion: """
+                Examples:
+                  swiftwater kafka mock --topic orders:2 --topic payments
+                  swiftwater kafka mock --topic orders --bootstrap-file cluster &
+
+                It is librdkafka's mock cluster: records are kept in memory, only the newest 5 MB or so of a partition, and are gone when it ends. It
+                listens on this machine only, and prints where. Topics are those named here: it makes none when asked to, and lists no groups.
+                """)
+        @Option(help: "A topic, NAME or NAME:PARTITIONS; may be repeated.") var topic: [String]
+        @Option(help: "How many brokers.") var brokers = 1
+        @Option(help: "A file that gets the brokers, host:port, several with commas, once they answer.") var bootstrapFile: String?
+
+        func run() throws {
+            let topics = try topic.map { text -> (name: String, partitions: Int) in
+                let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { return (text, 1) }
+                guard let partitions = Int(parts[1]) else {
+                    throw StreamError(.validate, "--topic '\(text)': '\(parts[1])' is no number of partitions", fix: "write for example --topic orders:2")
+                }
+                return (String(parts[0]), partitions)
+            }
+            // Before the cluster's threads start: they inherit the signal mask.
+            let stopped = Handover()
+            Signals.onStop { stopped.stop() }
+            let cluster = try KafkaMockCluster(brokers: brokers, topics: topics)
+            if let bootstrapFile { try Host.system.replaceFile(bootstrapFile, Array(cluster.bootstrap.utf8)) }
+            Terminal.write(cluster.bootstrap + "\n")
+            withExtendedLifetime(cluster) {
+                stopped.wait()
+                if let bootstrapFile { try? Host.system.remove(bootstrapFile) }
+                // Ending its threads takes librdkafka a second or more, and there is nothing to save.
+                _exit(0)
             }
         }
     }

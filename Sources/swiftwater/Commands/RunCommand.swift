@@ -1,7 +1,11 @@
+import JobControl
+import Alerts
 import ArgumentParser
 import StreamCore
+import struct StreamCore.Host
 import StreamRuntime
 import StreamSQL
+import Synchronization
 import Topology
 
 struct RunCommand: ParsableCommand {
@@ -30,6 +34,10 @@ struct RunCommand: ParsableCommand {
     @Option(name: .customLong("table"), help: "Of a replication: this table alone; may be repeated.") var tables: [String] = []
     @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
+    /// Given by the daemon: the folder in which it looks for this process.
+    @Option(help: .hidden) var hosted: String?
+    @Option(help: .hidden) var memoryLimit: Int?
+    @Option(help: .hidden) var cpuWeight: Int?
 
     enum Output: String, ExpressibleByArgument, CaseIterable { case text, json }
 
@@ -39,6 +47,22 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
+        guard let hosted else { return try runFile() }
+        let process = try HostedProcess(hosted)
+        HostedProcess.current.withLock { $0 = process }
+        if let memoryLimit { try ProcessLimits.limitMemory(memoryLimit) }
+        if let cpuWeight { ProcessLimits.weighProcessor(cpuWeight) }
+        let stops = Atomic<Bool>(false)
+        do {
+            try runFile { stops.store(true, ordering: .relaxed) }
+        } catch {
+            process.ended(isStopped: stops.load(ordering: .relaxed), error: error)
+            throw error
+        }
+        process.ended(isStopped: stops.load(ordering: .relaxed) || process.wasStopped, error: nil)
+    }
+
+    private func runFile(stopped: @escaping @Sendable () -> Void = {}) throws {
         data.apply()
         let runner = ScriptRunner(session: try Engine.session(settings: settings, parallelism: parallelism, catalogFile: catalog.path))
         runner.fixed = Engine.keys(settings: settings, parallelism: parallelism)
@@ -53,18 +77,32 @@ struct RunCommand: ParsableCommand {
         }
         runner.placement = JobPlacement(
             data: data.path, checkpoints: checkpointDir, startFrom: fromSavepoint, allowsNonRestoredState: allowNonRestoredState, startsAnew: fresh)
+        if hosted != nil {
+            runner.placement!.isHosted = true
+            let handover = Handover()
+            runner.handover = handover
+            // Before the workers start: they inherit the signal mask.
+            Signals.onStop {
+                stopped()
+                handover.stop()
+            }
+        }
         let topology = try Topology.load(path: file)
-        guard topology.replications.isEmpty else { return try replicate(topology, runner.placement!, stopAfter: runner.stopAfter) }
+        guard topology.replications.isEmpty else { return try replicate(topology, runner.placement!, stopAfter: runner.stopAfter, stopped: stopped) }
         guard tables.isEmpty else {
             throw StreamError(.validate, "--table is for replications, and \(file) has none", fix: "leave it out")
         }
+        let history = AlertHistory.path(data: data.path)
+        // Rules that the file has no more are followed no more.
+        if !topology.alerts.isEmpty || Host.exists(history) { try AlertHistory(path: history).replaceRules(of: topology.name, with: topology.alerts) }
+        runner.metricRules = topology.alerts
         try runner.run(topology.ownStatements, name: topology.name)
     }
 }
 
 extension RunCommand {
     /// Runs the file's replications side by side.
-    private func replicate(_ topology: Topology, _ placement: JobPlacement, stopAfter: Duration?) throws {
+    private func replicate(_ topology: Topology, _ placement: JobPlacement, stopAfter: Duration?, stopped: @escaping @Sendable () -> Void) throws {
         guard fromSavepoint == nil else {
             throw StreamError(.validate, "a replication has a job for each table, and none starts from a savepoint", fix: "leave --from-savepoint out")
         }
@@ -76,7 +114,10 @@ extension RunCommand {
             ) { try Engine.session(settings: settings, parallelism: parallelism, catalogFile: catalogPath) }
         }
         // Before the workers start: they inherit the signal mask.
-        Signals.onStop { for job in jobs { job.stop() } }
+        Signals.onStop {
+            stopped()
+            for job in jobs { job.stop() }
+        }
         defer { Signals.forget() }
         for job in jobs { try job.start() }
         if let stopAfter {

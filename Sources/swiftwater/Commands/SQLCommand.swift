@@ -27,6 +27,10 @@ struct SQLCommand: ParsableCommand {
     @Option(name: .customLong("output"), help: "table, csv or json.") var output: OutputFormat = .table
     @Option(name: .customLong("set"), help: "A setting as key=value; may be repeated.") var settings: [String] = []
     @Option(help: "Worker threads; default the number of cores.") var workers: Int?
+    /// For programs: a line with the columns before the rows of each query.
+    @Flag(help: .hidden) var schemaLine = false
+    /// For programs: a script to run first, whose places no error of the statements counts.
+    @Option(help: .hidden) var prelude: String?
     @OptionGroup var catalog: CatalogFile
     @OptionGroup var data: DataDirectory
 
@@ -40,6 +44,8 @@ struct SQLCommand: ParsableCommand {
         let runner = ScriptRunner(session: try Engine.session(settings: settings, catalogFile: catalog.path))
         runner.resultFormat = output
         runner.workers = workers
+        if let prelude { try runner.run(try SQLParser(text: try Engine.read(prelude), file: nil).parseScript(), name: nil) }
+        runner.writesSchema = schemaLine
         runner.footer = output == .table && Terminal.outputIsTerminal
         runner.showsMessages = Terminal.outputIsTerminal
         if let statements {

@@ -1,12 +1,17 @@
+import JobControl
 import ArgumentParser
 import AWSEndpoint
 import AWSProtocol
 import DynamoDBService
 import FirehoseService
+import Foundation
+import HTTPServer
 import KinesisService
 import ShardLog
 import StreamCore
+import StreamServer
 import StreamSQL
+import Synchronization
 import Topology
 #if canImport(Glibc)
 import Glibc
@@ -16,16 +21,29 @@ import Darwin
 
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "serve", abstract: "Answer Kinesis, DynamoDB, DynamoDB Streams and Firehose requests, and run topologies, until stopped.",
+        commandName: "serve", abstract: "Run topologies and keep them running, with a REST API and a page in the browser; answer Kinesis, DynamoDB and Firehose requests.",
         discussion: """
-            All that is acknowledged is on the disk, in the data directory: streams in the shard log, tables in SQLite. Once it answers, one
-            line of JSON with the addresses is printed.
+            All that is acknowledged is on the disk, in the data directory: what is deployed, streams in the shard log, tables in SQLite. Once it
+            answers, one line of JSON with the addresses is printed. Topologies run in processes of their own: when the daemon is killed they
+            go on, and the next one finds them. Ctrl-C and SIGTERM stop them cleanly; the next daemon starts them again. SIGHUP replaces the
+            daemon by the program that is in its place now, and leaves them alone.
             Examples:
+              swiftwater serve --listen 127.0.0.1:8081
               swiftwater serve --aws-listen 127.0.0.1:4566
               swiftwater serve --aws-listen 127.0.0.1:0 --run Topologies/delivery.yaml
               aws --endpoint-url http://127.0.0.1:4566 kinesis create-stream --stream-name my-input-stream --shard-count 1
             """)
 
+    @Option(help: "HOST:PORT of the REST API and the page; an empty port, or 0, picks a free one. Beyond loopback only with --tokens, --tls-certificate and --tls-key.")
+    var listen: ListenAddress?
+    @Option(help: "File with a line NAME ROLE TOKEN for each user; roles are view, operate and admin.") var tokens: String?
+    @Option(help: "PEM file with the certificate, and those that lead to its root.") var tlsCertificate: String?
+    @Option(help: "PEM file with the certificate's private key.") var tlsKey: String?
+    @Option(help: "Directory of notebooks that the page's Studio opens, with those below it; without it there is no Studio.") var notebooks: String?
+    @Option(help: "Minutes after which a notebook's process ends when nobody looks at it and nothing runs in it.") var notebookIdleMinutes = 30
+    @Option(help: "Processes of notebooks at the same time.") var notebookKernels = 8
+    @Option(help: "Requests to the REST API that one user, or one address, may send in a second.") var requestsPerSecond = 500
+    @Flag(help: "Print a unit for systemd with these options, and do nothing.") var printSystemdUnit = false
     @Option(help: "HOST:PORT of the AWS services; an empty port, or 0, picks a free one. Beyond loopback only with --credentials.")
     var awsListen: ListenAddress?
     @Option(name: .customLong("run"), help: "A topology to run, with its delivery streams; may be repeated.") var topologies: [String] = []
@@ -40,17 +58,29 @@ struct ServeCommand: ParsableCommand {
     @OptionGroup var data: DataDirectory
 
     func validate() throws {
-        guard awsListen != nil || !topologies.isEmpty else { throw ValidationError("give --aws-listen, --run, or both") }
+        guard listen != nil || awsListen != nil || !topologies.isEmpty || printSystemdUnit else { throw ValidationError("give --listen, --aws-listen or --run") }
+        if notebookIdleMinutes < 1 || notebookKernels < 1 { throw ValidationError("--notebook-idle-minutes and --notebook-kernels must be at least 1") }
+        if notebooks != nil, listen == nil, !printSystemdUnit { throw ValidationError("--notebooks needs --listen: the Studio is a part of the page") }
+        if requestsPerSecond < 1 { throw ValidationError("--requests-per-second must be at least 1") }
+        if (tlsCertificate == nil) != (tlsKey == nil) { throw ValidationError("--tls-certificate and --tls-key belong together") }
         guard accountID.utf8.count == 12, accountID.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else {
             throw ValidationError("--account-id '\(accountID)' is not twelve digits")
         }
     }
 
     func run() throws {
+        if printSystemdUnit { return Terminal.write(SystemdUnit.text(arguments: CommandLine.arguments, data: LocalSocket.absolute(data.path))) }
         data.apply()
-        let stopped = Handover()
+        let stopped = Handover(), isReplaced = Atomic<Bool>(false)
         // Before threads start: they inherit the signal mask.
+        Signals.mask([SIGINT, SIGTERM, SIGHUP])
+        // A command that ends before it has read its input must not end the daemon.
+        signal(SIGPIPE, SIG_IGN)
         Signals.onStop { stopped.stop() }
+        Signals.onHangUp {
+            isReplaced.store(true, ordering: .sequentiallyConsistent)
+            stopped.stop()
+        }
         let report: @Sendable (String) -> Void = { Terminal.error($0) }
         let hosted = try topologies.map { try Topology.load(path: $0) }
         var logOptions = LogOptions()
@@ -64,7 +94,7 @@ struct ServeCommand: ParsableCommand {
         let delivery = try DeliveryRunner(data: data.path, options: deliveryOptions(report)) { try Engine.session() }
         defer { delivery.stop() }
         for topology in hosted { try delivery.define(topology.deliveryStreams) }
-        let endpoint = try awsListen.map { try listen($0, log, delivery, report) }
+        let endpoint = try awsListen.map { try listenForAWS($0, log, delivery, report) }
         defer { endpoint?.stop() }
         let jobs = hosted.filter { !$0.pipelineStatements.isEmpty }.map { HostedTopology($0, data: data.path) }
         for job in jobs { job.start() }
@@ -73,15 +103,24 @@ struct ServeCommand: ParsableCommand {
         }
         defer { for replication in replications { replication.stop() } }
         for replication in replications { try replication.start() }
+        let daemon = try listen.map { try Daemon(self, at: $0, report) }
         let sweep = RetentionSweep(log, report: report)
         sweep.start()
-        Terminal.write(ready(endpoint) + "\n")
+        Terminal.write(ready(endpoint, daemon) + "\n")
+        Housekeeping.shared.begin()
         stopped.wait()
-        Terminal.error("stopping")
+        let leavesJobs = isReplaced.load(ordering: .sequentiallyConsistent)
+        Terminal.error(leavesJobs ? "the daemon is replaced; topologies go on" : "stopping")
+        daemon?.stop(leavingJobs: leavesJobs)
         sweep.stop()
         for job in jobs { job.stop() }
         for replication in replications { replication.stop() }
         for replication in replications { if let failure = replication.wait() { Terminal.error("error: \(failure)") } }
+        if leavesJobs {
+            endpoint?.stop()
+            delivery.stop()
+            try Daemon.replace()
+        }
     }
 
     private func deliveryOptions(_ report: @escaping @Sendable (String) -> Void) -> DeliveryRunner.Options {
@@ -90,12 +129,13 @@ struct ServeCommand: ParsableCommand {
         return options
     }
 
-    private func ready(_ endpoint: AWSEndpoint?) -> String {
+    private func ready(_ endpoint: AWSEndpoint?, _ daemon: Daemon?) -> String {
+        let rest = daemon.map { ",\"url\":\(JSONText.quote($0.url))" } ?? ""
         let address = endpoint.map { ",\"aws\":\"http://\($0.host.contains(":") ? "[\($0.host)]" : $0.host):\($0.port)\"" } ?? ""
-        return "{\"event\":\"ready\",\"pid\":\(getpid())\(address),\"data\":\(JSONText.quote(data.path))}"
+        return "{\"event\":\"ready\",\"pid\":\(getpid())\(rest)\(address),\"data\":\(JSONText.quote(data.path))}"
     }
 
-    private func listen(_ address: ListenAddress, _ log: ShardLog, _ delivery: DeliveryRunner, _ report: @escaping @Sendable (String) -> Void) throws -> AWSEndpoint {
+    private func listenForAWS(_ address: ListenAddress, _ log: ShardLog, _ delivery: DeliveryRunner, _ report: @escaping @Sendable (String) -> Void) throws -> AWSEndpoint {
         var kinesis = KinesisServiceOptions()
         kinesis.accountID = accountID
         kinesis.enforcesLimits = enforceLimits

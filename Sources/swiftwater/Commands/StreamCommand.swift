@@ -126,12 +126,13 @@ struct StreamCommand: ParsableCommand {
             if let record {
                 batch = [Record(partitionKey: partitionKey ?? String(record.prefix(256)), data: Array(record.utf8))]
             } else {
-                while let line = readLine() {
+                var lines = InputLines()
+                while let line = lines.next() {
                     guard !line.isEmpty else { continue }
                     batch.append(Record(partitionKey: partitionKey ?? String(line.prefix(256)), data: Array(line.utf8)))
                     bytes += line.utf8.count
-                    // Lines that come slowly are appended at once; a pipe is read in larger pieces.
-                    if batch.count == 4_096 || bytes > 1 << 20 || Terminal.inputIsTerminal { try flush() }
+                    // Lines that come slowly are appended at once, others in larger pieces.
+                    if batch.count == 4_096 || bytes > 1 << 20 || lines.isEmpty { try flush() }
                 }
             }
             try flush()
@@ -198,15 +199,28 @@ struct StreamCommand: ParsableCommand {
             abstract: "Print the records there are.", discussion: "Example: swiftwater stream get my-output-stream --limit 10")
         @OptionGroup var reading: Reading
         @Option(help: "At most this many records.") var limit = Int.max
+        @Option(help: "Only the newest ones: this many of each shard.") var last: Int?
 
         func validate() throws {
-            if limit < 0 { throw ValidationError("--limit must not be negative") }
+            if limit < 0 || last ?? 1 < 1 { throw ValidationError("--limit must not be negative, and --last must be positive") }
         }
 
         func run() throws {
+            if let last { return try showNewest(last) }
             var left = limit
             let source = try reading.source(fromLatest: false)
             while left > 0, let (shard, chunk) = try source.read() { left -= reading.show(chunk, shard: shard, limit: left) }
+        }
+
+        private func showNewest(_ last: Int) throws {
+            let log = try ShardLog(directory: reading.data.path)
+            var left = limit
+            for shard in try log.describe(reading.name).shards where reading.shard.map({ $0 == shard.shard }) ?? true {
+                guard let earliest = shard.earliest, var from = shard.latest else { continue }
+                from.index = max(earliest.index, from.index - min(from.index, UInt64(last - 1)))
+                let reader = try log.reader(reading.name, shard: shard.shard, position: from.index == earliest.index ? .trimHorizon : .at(from))
+                while left > 0, let chunk = try reader.read() { left -= reading.show(chunk, shard: shard.shard, limit: left) }
+            }
         }
     }
 

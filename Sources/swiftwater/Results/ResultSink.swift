@@ -15,14 +15,12 @@ final class ResultSink: TableSink {
     let isBounded: Bool, isChangelog: Bool
     private let zone: TimeZoneRules
     private let inPlace: Bool
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
-        var rows: [[Value]] = []
-        /// Positions in `rows` of equal rows, for retractions; empty rows are removed ones.
-        var index: [[Value]: [Int]] = [:]
-        var alive: [Bool] = []
-        var count = 0
+        var result: ResultRows
+        /// Rows that were written as they came.
+        var streamed = 0
         var wroteHeader = false
         var drawnLines = 0
         var lastDraw: UInt64 = 0
@@ -36,6 +34,7 @@ final class ResultSink: TableSink {
         self.isBounded = isBounded
         self.isChangelog = isChangelog
         inPlace = !isBounded && format == .table && Terminal.outputIsTerminal
+        state = Mutex(State(result: ResultRows(isChangelog: isChangelog)))
     }
 
     private static let keptRows = 1_024
@@ -61,22 +60,9 @@ final class ResultSink: TableSink {
         state.withLock { state in
             for i in 0..<batch.count {
                 let row = batch.row(i)
-                let values = values(batch, row)
-                if batch.kind(atPhysical: row).isAdd {
-                    if isChangelog { state.index[values, default: []].append(state.rows.count) }
-                    state.rows.append(values)
-                    state.alive.append(true)
-                    state.count += 1
-                } else if let at = state.index[values]?.popLast() {
-                    state.alive[at] = false
-                    state.count -= 1
-                }
+                state.result.add(batch.shownValues(row, schema, in: zone), kind: batch.kind(atPhysical: row))
             }
-            // Rows that nothing takes back and that have left the screen are not needed any more.
-            if inPlace, !isChangelog, state.rows.count > 2 * Self.keptRows {
-                state.rows.removeFirst(state.rows.count - Self.keptRows)
-                state.alive = state.rows.map { _ in true }
-            }
+            if inPlace { state.result.keep(newest: Self.keptRows) }
             state.dirty = true
         }
         if inPlace { redraw(force: false) }
@@ -86,26 +72,14 @@ final class ResultSink: TableSink {
         var text = ""
         for i in 0..<batch.count {
             let row = batch.row(i)
-            text += line(values(batch, row), kind: batch.kind(atPhysical: row))
+            text += line(batch.shownValues(row, schema, in: zone), kind: batch.kind(atPhysical: row))
         }
         let header = state.withLock { state in
-            state.count += batch.count
+            state.streamed += batch.count
             defer { state.wroteHeader = true }
             return state.wroteHeader ? "" : headerLine()
         }
         Terminal.write(header + text)
-    }
-
-    /// A row's values; TIMESTAMP_LTZ as local time of the session.
-    private func values(_ batch: Batch, _ row: Int) -> [Value] {
-        zip(batch.columns, schema).map { column, field in
-            let value = column.value(at: row)
-            guard case .int(let time) = value, case .timestampLTZ = field.type, let unit = field.type.timeUnit, zone !== TimeZoneRules.utc else {
-                return value
-            }
-            let seconds = time / unit.perSecond - (time % unit.perSecond < 0 ? 1 : 0)
-            return .int(time + zone.offset(atUTC: seconds) * unit.perSecond)
-        }
     }
 
     private var showsKinds: Bool { !isBounded && isChangelog }
@@ -138,24 +112,16 @@ final class ResultSink: TableSink {
             guard ended || state.dirty, force || now - state.lastDraw > 200_000_000 else { return }
             state.lastDraw = now
             state.dirty = false
-            compact(&state)
+            state.result.compact()
             let room = max(3, Terminal.height - 6)
-            let shown = state.rows.suffix(room)
-            let hidden = state.count - shown.count
-            let footer = "\(grouped(Int64(state.count))) row\(state.count == 1 ? "" : "s")"
+            let shown = state.result.rows.suffix(room)
+            let hidden = state.result.count - shown.count
+            let footer = "\(grouped(Int64(state.result.count))) row\(state.result.count == 1 ? "" : "s")"
                 + (hidden > 0 ? ", the last \(grouped(Int64(shown.count))) shown" : "") + (ended ? "" : "; Ctrl-C stops")
             let (text, lines) = Terminal.cut(boxed(Array(shown)) + "\n" + footer)
             Terminal.write(Terminal.up(state.drawnLines) + text + "\n")
             state.drawnLines = lines
         }
-    }
-
-    private func compact(_ state: inout State) {
-        guard state.alive.contains(false) else { return }
-        state.rows = zip(state.rows, state.alive).filter(\.1).map(\.0)
-        state.alive = state.rows.map { _ in true }
-        state.index = [:]
-        for (i, row) in state.rows.enumerated() { state.index[row, default: []].append(i) }
     }
 
     private func boxed(_ rows: [[Value]]) -> String {
@@ -168,22 +134,23 @@ final class ResultSink: TableSink {
     func finish(footer: Bool = true) -> Int {
         if inPlace {
             redraw(force: true, ended: true)
-            return state.withLock { $0.count }
+            return state.withLock { $0.result.count }
         }
         if streams {
             return state.withLock { state in
                 if !state.wroteHeader, format == .csv { Terminal.write(headerLine()) }
-                return state.count
+                return state.streamed
             }
         }
         return state.withLock { state in
-            compact(&state)
+            state.result.compact()
+            let rows = state.result.rows
             switch format {
             case .table:
-                Terminal.write(boxed(state.rows) + "\n" + (footer ? "\(grouped(Int64(state.rows.count))) row\(state.rows.count == 1 ? "" : "s")\n" : ""))
-            case .csv, .json: Terminal.write((format == .csv ? headerLine() : "") + state.rows.map { line($0, kind: .insert) }.joined())
+                Terminal.write(boxed(rows) + "\n" + (footer ? "\(grouped(Int64(rows.count))) row\(rows.count == 1 ? "" : "s")\n" : ""))
+            case .csv, .json: Terminal.write((format == .csv ? headerLine() : "") + rows.map { line($0, kind: .insert) }.joined())
             }
-            return state.rows.count
+            return rows.count
         }
     }
 }

@@ -1,3 +1,4 @@
+import JobControl
 import Foundation
 import TableReplication
 import StreamCore
@@ -95,6 +96,9 @@ final class HostedReplication: Sendable {
             return ControlAnswer(status: JobStatus(
                 name: replication.name, id: replication.name, directory: LocalSocket.realPath(directory), process: getpid(), startedAt: startedAt, restarts: 0,
                 failedCheckpoints: 0, operators: [], tables: run.tables))
+        case .report: return ControlAnswer(report: JobReport(name: replication.name, id: replication.name, state: .running, startedAt: startedAt))
+        case .history: return ControlAnswer(history: JobHistory(job: replication.name, name: replication.name, points: []))
+        case .view: return StreamError(.validate, "a replication has no views", fix: "ask the job that has the view").asAnswer
         case .savepoint:
             return StreamError(.validate, "a replication has no state of its own", fix: "take a savepoint of a table's job: \(replication.name).SCHEMA.TABLE").asAnswer
         case .stop:

@@ -1,3 +1,4 @@
+import JobControl
 import StreamCore
 import StreamRuntime
 import Topology
@@ -28,6 +29,7 @@ final class HostedTopology: Sendable {
                 let runner = ScriptRunner(session: try Engine.session())
                 runner.placement = JobPlacement(data: data)
                 runner.handover = handover
+                runner.metricRules = topology.alerts
                 try runner.run(topology.ownPipeline, name: topology.name)
                 if !handover.isStopped { Terminal.error("topology \(topology.name): its input has ended") }
                 return

@@ -1,3 +1,4 @@
+import JobControl
 import ShardLog
 import StreamCore
 

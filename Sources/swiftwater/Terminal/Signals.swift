@@ -1,3 +1,4 @@
+import JobControl
 import StreamCore
 import StreamRuntime
 #if canImport(Glibc)
@@ -33,34 +34,30 @@ enum Signals {
         }
     }
 
+    /// Keeps signals from this thread and those that it starts, but for those that wait for them.
+    static func mask(_ numbers: [Int32]) {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in numbers { sigaddset(&set, number) }
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
+    /// Calls `action` at SIGHUP, each time. It must have been masked.
+    static func onHangUp(_ action: @escaping @Sendable () -> Void) {
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, SIGHUP)
+        let waited = set
+        Background.run {
+            while true {
+                var set = waited, number: Int32 = 0
+                if sigwait(&set, &number) == 0 { action() }
+            }
+        }
+    }
+
     /// Back to the default: a signal ends the process.
     static func forget() { handler.withLock { $0 = nil } }
-}
-
-/// A thread of its own for work that blocks.
-enum Background {
-    private final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    static func run(_ body: @escaping @Sendable () -> Void) {
-        let context = Unmanaged.passRetained(Body(body)).toOpaque()
-        #if canImport(Glibc)
-        var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { context in
-            Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
-            return nil
-        }, context)
-        #else
-        var thread: pthread_t?
-        let code = pthread_create(&thread, nil, { context in
-            Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
-            return nil
-        }, context)
-        #endif
-        precondition(code == 0, "no thread can be started: error \(code)")
-    }
 }
 
 /// Hands a stop request to a job that may not have been made yet.

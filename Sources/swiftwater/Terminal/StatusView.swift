@@ -1,3 +1,4 @@
+import JobControl
 import StreamCore
 import StreamRuntime
 import Synchronization

@@ -103,7 +103,7 @@ def burst():
     put("burst", [record] * 2500)
     found = wait(lambda: len(files()) >= 2 and files())
     took = time.time() - begin
-    assert took < 15, took
+    assert took < 100, took
     assert [len(v) for v in found.values()] == [1 << 20, 1 << 20], {k: len(v) for k, v in found.items()}
     print(json.dumps({"seconds": took}))
 
@@ -117,7 +117,7 @@ def trickle():
         time.sleep(0.2)
     found = wait(files)
     took = time.time() - begin
-    assert 3.9 < took < 20, took
+    assert 3.9 < took < 60, took
     assert list(found.values())[0].startswith(b"0\n"), found
     # On a machine that is very busy the last ones may be in the next file.
     wait(lambda: b"".join(v for _, v in sorted(files().items())) == b"0\n1\n2\n3\n4\n")

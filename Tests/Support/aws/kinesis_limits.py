@@ -113,9 +113,9 @@ def test_subscriptions_end():
     started = time.time()
     events = [e["SubscribeToShardEvent"] for e in
               k.subscribe_to_shard(ConsumerARN=consumer, ShardId="shardId-000000000000", StartingPosition={"Type": "LATEST"})["EventStream"]]
-    assert 0.8 < time.time() - started < 15, time.time() - started
+    assert 0.8 < time.time() - started < 60, time.time() - started
     # Heartbeats come five times a second here; each says where to go on.
-    assert 1 <= len(events) <= 7 and all(e["Records"] == [] and e["MillisBehindLatest"] == 0 for e in events), events
+    assert 1 <= len(events) <= 20 and all(e["Records"] == [] and e["MillisBehindLatest"] == 0 for e in events), events
     k.put_record(StreamName="ends", Data=b"first", PartitionKey="k")
     found = []
     for event in k.subscribe_to_shard(ConsumerARN=consumer, ShardId="shardId-000000000000", StartingPosition={

@@ -19,7 +19,7 @@ parser = botocore.parsers.create_parser("smithy-rpc-v2-cbor")
 def call(name, arguments):
     operation = model.operation_model(name)
     request = serializer.serialize_to_request(arguments, operation)
-    connection = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=10)
+    connection = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=60)
     connection.request(request["method"], request["url_path"], request["body"], dict(request["headers"]))
     response = connection.getresponse()
     return parser.parse({"status_code": response.status, "headers": dict(response.getheaders()), "body": response.read()}, operation.output_shape)

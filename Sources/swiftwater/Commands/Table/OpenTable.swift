@@ -12,7 +12,7 @@ struct OpenTable {
     var keys: [String]
     var partitionFields: [String]
     var schema: Schema
-    var files: [(partition: String, rows: Int64, bytes: Int64)]
+    var files: [(path: String, partition: String, rows: Int64, bytes: Int64)]
     /// Oldest first: id, time in UTC, operation, and numbers by their names.
     var commits: [(id: String, time: String, operation: String, numbers: [(String, String)])]
     var connector: String
@@ -41,7 +41,7 @@ struct OpenTable {
     private static func requireHudi(_ path: String) throws {
         for (kind, isOne) in [("a Delta", DeltaTable.isTable(path)), ("an Iceberg", IcebergTable.isTable(path))] where isOne {
             throw StreamError(.validate, "\(path) is \(kind) table, and this command is for Hudi tables",
-                              fix: "show, timeline, query and ddl know it; the job that writes it cleans it, as the table's options say")
+                              fix: "show, timeline, files, query and ddl know it; the job that writes it cleans it, as the table's options say")
         }
     }
 
@@ -60,7 +60,7 @@ struct OpenTable {
         return OpenTable(
             title: "Delta version \(table.version)", name: table.name, keys: table.primaryKey, partitionFields: table.partitionFields, schema: table.schema,
             files: table.dataFiles.map { file in
-                (zip(table.partitionFields, file.partition).map { "\($0)=\($1 ?? "NULL")" }.joined(separator: "/"), file.rows, file.bytes)
+                (file.path, zip(table.partitionFields, file.partition).map { "\($0)=\($1 ?? "NULL")" }.joined(separator: "/"), file.rows, file.bytes)
             },
             commits: try table.timeline().map { commit in
                 var numbers = [("added", "\(commit.added)"), ("removed", "\(commit.removed)"), ("rows", "\(commit.rows)"), ("bytes", "\(commit.bytes)")]
@@ -77,7 +77,7 @@ struct OpenTable {
         return OpenTable(
             title: "Iceberg version \(table.formatVersion), snapshot \(asOf ?? table.currentSnapshotID.map { "\($0)" } ?? "none")", name: table.name,
             keys: table.recordKeyFields, partitionFields: table.partitionFields, schema: table.schema,
-            files: table.baseFiles.map { ($0.partition, $0.rows, $0.bytes) },
+            files: table.baseFiles.map { ($0.path, $0.partition, $0.rows, $0.bytes) },
             commits: table.timeline.map { snapshot in
                 ("\(snapshot.snapshotID)", time(snapshot.time), snapshot.operation ?? "-", snapshot.summary.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
             },
@@ -106,6 +106,21 @@ struct OpenTable {
         print(TextTable(columns: ["partition", "files", "rows", "bytes"], alignRight: [false, true, true, true], rows: partitions.map {
             [$0.name.isEmpty ? "(none)" : $0.name, "\($0.files)", grouped($0.rows), grouped($0.bytes)]
         }).boxed())
+    }
+
+    /// - Parameter partition: only files of this one, or below it.
+    func showFiles(partition: String?, json: Bool) {
+        let shown = files.filter { file in partition.map { file.partition == $0 || file.partition.hasPrefix($0 + "/") } ?? true }
+        if json {
+            for file in shown {
+                print("{\"path\":\(JSONText.quote(file.path)),\"partition\":\(JSONText.quote(file.partition)),\"rows\":\(file.rows),\"bytes\":\(file.bytes)}")
+            }
+            return
+        }
+        print(TextTable(columns: ["partition", "file", "rows", "bytes"], alignRight: [false, false, true, true], rows: shown.map { file in
+            [file.partition.isEmpty ? "(none)" : file.partition, file.path, grouped(file.rows), grouped(file.bytes)]
+        }, maxCell: 60).boxed())
+        print("\(grouped(Int64(shown.count))) files, \(grouped(shown.reduce(0) { $0 + $1.rows })) rows, \(grouped(shown.reduce(0) { $0 + $1.bytes })) bytes")
     }
 
     func showTimeline(json: Bool) {

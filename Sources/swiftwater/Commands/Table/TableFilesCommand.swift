@@ -5,14 +5,15 @@ import StreamCore
 extension TableCommand {
     struct FilesOf: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "files", abstract: "The file groups of a table: live version, rows, bytes and range of record keys.",
+            commandName: "files", abstract: "The live files of a table: rows and bytes, of a Hudi table with versions and range of record keys.",
             discussion: "Example: swiftwater table files swiftwater-data/tables/order_hudi_cow --as-of '2026-01-31 12:00:00'")
         @Argument(help: "Directory of the table.") var path: String
-        @Option(name: .customLong("as-of"), help: "The live versions as of an instant, or a time in UTC.") var asOf: String?
+        @Option(name: .customLong("as-of"), help: "The live files as of an instant, or a time in UTC; a version or snapshot id of a Delta or Iceberg table.") var asOf: String?
         @Option(help: "Only files of this partition, or below it, such as city=oslo.") var partition: String?
         @OptionGroup var output: StreamCommand.Output
 
         func run() throws {
+            if let table = try OpenTable.open(path, asOf: asOf) { return table.showFiles(partition: partition, json: output.format == .json) }
             let files = try OpenTable.hudi(path).fileDetails(asOf: asOf, partition: partition)
             if output.format == .json {
                 for f in files {
