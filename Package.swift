@@ -102,6 +102,9 @@ let package = Package(
             exclude: ["README.md"], swiftSettings: ours),
         .target(name: "Topology", dependencies: ["Alerts", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
 
+        // The same topology on a real Flink.
+        .target(name: "FlinkExport", dependencies: ["StreamCore", "StreamSQL", "Topology"], swiftSettings: ours),
+
         // Notebooks: files, charts, pages. What runs them is the command line's.
         .systemLibrary(name: "CCMark", pkgConfig: "libcmark-gfm", providers: [.apt(["libcmark-gfm-dev", "libcmark-gfm-extensions-dev"]), .brew(["cmark-gfm"])]),
         .target(name: "Notebook", dependencies: ["CCMark", "COpenSSL", "StreamCore"], swiftSettings: ours),
