@@ -284,7 +284,9 @@ class Flink:
             for inner in operation.getOperations():
                 self.query(environment, inner.getChild(), inner, index, deadline, jobs, results)
         elif kind == "SinkModifyOperation" and collect:
-            environment.explainSql(sql, self.gateway.new_array(self.jvm.org.apache.flink.table.api.ExplainDetail, 0))
+            # Its query alone would be planned without what the sink asks for.
+            api = self.jvm.org.apache.flink.table.api
+            environment.explainSql(sql, api.ExplainFormat.TEXT, self.gateway.new_array(api.ExplainDetail, 0))
             self.query(environment, operation.getChild(), operation, index, deadline, jobs, results)
         elif kind.endswith("QueryOperation"):
             self.query(environment, operation, None, index, deadline, jobs, results)
