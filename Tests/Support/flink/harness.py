@@ -47,6 +47,9 @@ class Runner:
 
 # MARK: values
 
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT")
+
+
 def float_key(value):
     """A floating-point number as text of 12 significant digits: sums in another order differ in the last ones."""
     if isinstance(value, str):
@@ -71,7 +74,7 @@ def text_value(text, type_text):
     if text is None:
         return None
     kind = root(type_text)
-    if kind in ("TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT"):
+    if kind in INTEGERS:
         return int(text)
     if kind in ("FLOAT", "DOUBLE"):
         return float_key(text)
@@ -124,6 +127,8 @@ def json_value(value, type_text):
     if kind == "TIME":
         whole, _, fraction = str(value).rstrip("Z").partition(".")
         return whole + ("." + fraction.rstrip("0") if fraction.rstrip("0") else "")
+    if kind in INTEGERS:
+        return int(value)
     if isinstance(value, (dict, list)):
         return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
     return value

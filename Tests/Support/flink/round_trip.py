@@ -101,7 +101,7 @@ def main():
     parser.add_argument("--cases", default=harness.HERE)
     parser.add_argument("--rest")
     parser.add_argument("--plain", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     arguments.binary = os.path.abspath(arguments.binary)
     names = arguments.names or sorted(f[:-4] for f in os.listdir(os.path.join(arguments.cases, "cases")) if f.endswith(".sql"))
     wrong, began = [], time.monotonic()
