@@ -10,7 +10,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-RUNNER = os.path.join(ROOT, "Sources", "swiftwater", "Flink", "flink_runner.py")
+RUNNER = os.path.join(ROOT, "Sources", "CFlinkRunner", "flink_runner.py")
 
 
 class Runner:
