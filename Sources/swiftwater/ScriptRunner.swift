@@ -108,7 +108,7 @@ final class ScriptRunner {
             }
         }
         for statement in statements {
-            if case .set(let key, _) = statement.node, fixed.contains(key) { continue }
+            if case .set(let key, _) = statement.node, fixed.contains(key) || fixed.contains(SessionSettings.newestName(of: key)) { continue }
             // What overwrites a table is a job of its own: the others may read or write that table.
             if case .insert(let insert) = statement.node, !insert.overwrite, session.settings.values["table.dml-sync"] != "true" {
                 inserts.append(insert)

@@ -63,14 +63,16 @@ enum ForeignSettings {
     static func meaning(of key: String, _ value: String) -> Meaning? {
         if let found = byValue(newestName(of: key), value) { return found }
         if let reason = reasons[key] { return .idle(reason) }
-        if let near = misspelt(key) { return .misspelt(near) }
-        return prefixes.first { key.hasPrefix($0.prefix) }.map { .idle($0.reason) }
+        if let near = misspelt(key, edits: 2) { return .misspelt(near) }
+        if let found = prefixes.first(where: { key.hasPrefix($0.prefix) }) { return .idle(found.reason) }
+        guard ["table.", "pipeline.", "execution.", "state.", "parallelism.", "restart-strategy."].contains(where: { key.hasPrefix($0) }) else { return nil }
+        return misspelt(key, edits: 4).map { .misspelt($0) } ?? .idle("it is none of the settings of Flink 1.11 to 2.3")
     }
 
-    /// The setting that is read whose name is at most two letters away.
-    private static func misspelt(_ key: String) -> String? {
+    /// The setting that is read whose name is so few edits away.
+    private static func misspelt(_ key: String, edits: Int) -> String? {
         guard let near = NearName.nearest(to: key, in: SessionSettings.allKnown) else { return nil }
-        return NearName.distance(Array(key), Array(near)) <= 2 ? near : nil
+        return NearName.distance(Array(key), Array(near)) <= edits ? near : nil
     }
 
     // MARK: Names
@@ -115,6 +117,7 @@ enum ForeignSettings {
         ("the WATERMARK of a table says it", "pipeline.time-characteristic execution.time-characteristic execution.periodic-watermarks-interval"),
         ("only functions in Java ask for it", "pipeline.global-job-parameters"),
         (memory, "table.exec.resource. table.exec.rank.topn-cache-size table.exec.window-agg.buffer-size-limit pipeline.cep. execution.sorted-inputs. execution.sort-partition.memory execution.sort-keyed-partition.memory table.exec.local-hash-agg."),
+        ("tables are read with the parallelism of the job", "table.exec.iceberg. table.exec.hive."),
         (batch, "execution.batch. execution.batch-state-backend. table.exec.sort. table.exec.spill-compression. table.exec.range-sort. table.exec.hash-join. table.exec.async-sort."),
         (asynchronous, "table.exec.async-lookup. table.exec.async-scalar. table.exec.async-table. table.exec.async-ml-predict. table.exec.async-vector-search. table.exec.async-state. table.exec.async-agg. execution.async-state."),
         ("plans do it where keys require it", "table.exec.sink.rowtime-inserter table.exec.sink.upsert-materialize-strategy. table.exec.sink.require-on-conflict"),
@@ -140,8 +143,7 @@ enum ForeignSettings {
         ("'table.exec.state.ttl' is enough", "execution.max-idle-state-retention"),
         (python, "python."),
         (metrics, "metrics. traces."),
-        ("it is none of the settings of Flink 1.11 to 2.3", "table. pipeline. execution. state. parallelism. restart-strategy."),
-        (files, "fs. s3. s3a. s3p. presto. oss. gs. hive. hadoop. flink.hadoop. table.exec.hive. hdfs."),
+        (files, "fs. s3. s3a. s3p. presto. oss. gs. hive. hadoop. flink.hadoop. hdfs."),
     ]
 
     private static let reasons: [String: String] = {

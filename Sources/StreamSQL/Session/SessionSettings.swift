@@ -36,6 +36,9 @@ public struct SessionSettings: Sendable {
 
     static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
 
+    /// What a setting is called in the newest Flink; the name itself when it has no newer one.
+    public static func newestName(of key: String) -> String { ForeignSettings.newestName(of: key) }
+
     /// Sets one key.
     ///
     /// - Returns: a warning when Flink has the setting, but it means nothing here.
