@@ -5,7 +5,7 @@
     gateway.py --flink HOME --rest URL                a gateway that runs statements on the cluster at URL, through pyflink
 
 Every request and every answer is checked against gateway_api.json and jobmanager_api.json. It prints one line of JSON with its
-addresses, and ends with its standard input. Tests steer it under /test of the gateway's address:
+addresses, and ends with the process that started it. Tests steer it under /test of the gateway's address:
 
     POST /test/faults   [{"match": regex over "METHOD /path", "times": 1, "do": FAULT, ...}]     replaces those that are left
     GET  /test/log      {"requests": ["METHOD /path", ...], "problems": [what broke the description, ...], "headers": of the last one}
@@ -18,7 +18,6 @@ import http.server
 import json
 import os
 import re
-import sys
 import threading
 import time
 import urllib.error
@@ -508,16 +507,12 @@ class PyFlink:
                 return done()
             with table.collect() as rows:
                 return result(columns, [list(row) for row in rows], job, True)
-        except (Py4JJavaError, Exception) as error:
-            text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
-            if isinstance(error, Py4JJavaError):
-                writer = error.java_exception.getStackTrace and str(error)
-                text = writer.partition("\n")[2].lstrip(": ") or text
-            raise Refused(500, *server_trace_of(text)) from None
-
-
-def server_trace_of(text):
-    return ["Internal server error.", "<Exception on server side:\n" + text + "\n\nEnd of exception on server side>"]
+        except Py4JJavaError as error:
+            # Its text is a line of py4j's, then the trace as Java prints it.
+            raise Refused(500, "Internal server error.", "<Exception on server side:\n" + str(error).partition("\n")[2].removeprefix(": ") + "\nEnd of exception on server side>") from None
+        except Exception as error:
+            # What pyflink makes of an exception that it knows: the message, then the trace.
+            raise Refused(500, "Internal server error.", "<Exception on server side:\norg.apache.flink.table.api.TableException: " + str(error) + "\nEnd of exception on server side>") from None
 
 
 def main():
@@ -544,7 +539,9 @@ def main():
         gateway = Gateway(MadeUp(jobs), {"rest.address": "127.0.0.1", "rest.port": rest.rpartition(":")[2]}, options.versions.split(","))
     server = Server(API("gateway_api.json"), gateway, faults, log)
     print(json.dumps({"gateway": server.url, "rest": rest}), flush=True)
-    sys.stdin.read()
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":
