@@ -31,6 +31,9 @@ enum Keywords {
         WIDTH_BUCKET WINDOW WITH WITHIN WITHOUT YEAR
         """)
 
+    /// Not reserved, but read as something else where a name may stand, here or in Flink: written in backticks, they are names everywhere.
+    static let contextual = words("CATALOG DATABASE FINAL IF JOB MAP")
+
     /// Reserved, but the name of a function when "(" follows.
     static let functions = words(
         """

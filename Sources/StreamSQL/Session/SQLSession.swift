@@ -130,7 +130,7 @@ public final class SQLSession {
         Planner(catalog: catalog, settings: settings, evaluation: evaluation, script: script)
     }
 
-    private func planned(_ query: Query, _ script: ScriptText) throws -> PlannedQuery {
+    func planned(_ query: Query, _ script: ScriptText) throws -> PlannedQuery {
         let plan = try QueryBinder(try context(script)).bind(query, isOutermost: true)
         return try PlannedQuery(plan.uniquelyNamed, planner(script), name: "SELECT")
     }
