@@ -8,7 +8,7 @@ struct FlinkEndpoint: Sendable {
     /// "SQL gateway" or "JobManager".
     let name: String
     let origin: HTTPOrigin
-    let options: FlinkClientOptions
+    var options: FlinkClientOptions
     /// What to do when nobody answers.
     let remedy: String
     private let authorization: String?
@@ -38,7 +38,7 @@ struct FlinkEndpoint: Sendable {
     /// - Parameters:
     ///   - target: path and query below the URL, encoded.
     ///   - isRepeatable: whether it may be carried out twice. One that may not is only sent again when no connection was made.
-    ///   - deadline: nil = that of the options.
+    ///   - deadline: nil = that of the options. A request that is begun has a second at least: callers look at the deadline between requests.
     /// - Returns: the answer; `.null` when it is empty.
     /// - Throws: ``Refusal``; ``Unknown`` when a request that may not be repeated was sent and not answered; `.io` when nobody answers; `CancellationError`.
     func send(_ method: String, _ target: String, _ body: JSON? = nil, isRepeatable: Bool, deadline: Deadline? = nil) throws -> JSON {
@@ -49,18 +49,17 @@ struct FlinkEndpoint: Sendable {
         let bytes = body.map { Array($0.text().utf8) } ?? []
         var pause = options.pauseSeconds, attempt = 0
         while true {
-            if deadline == nil { try options.check("the \(name) at \(origin) has not answered") }
+            if deadline == nil, options.isCancelled() { throw CancellationError() }
             let problem: String
             do {
                 let answer = Mutex([UInt8]())
-                var exchange = HTTPExchange(origin, method, target, headers: headers, body: bytes, seconds: max(0.05, min(options.requestSeconds, end.left)))
-                exchange.connectSeconds = 5
+                let exchange = HTTPExchange(origin, method, target, headers: headers, body: bytes, seconds: max(1, min(options.requestSeconds, end.left)))
                 let status = try exchange.run { _, part in answer.withLock { $0 += part } }
                 let taken = answer.withLock { $0 }
                 guard status >= 300 else { return taken.isEmpty ? .null : try JSON.parse(taken, "an answer of the \(name) at \(origin)") }
                 let refusal = Refusal(status: status, text: Self.text(of: taken, status))
                 // These are answers of a proxy, or of a Flink whose leader is being elected: nothing was carried out that could be seen.
-                guard isRepeatable, [429, 502, 503, 504].contains(status), attempt < options.retriesMax else { throw refusal }
+                guard isRepeatable, [429, 502, 503, 504].contains(status), attempt < options.retriesMax, !end.hasPassed else { throw refusal }
                 problem = "status \(status), \(refusal.cause.message)"
             } catch let failure as HTTPExchange.Failure {
                 guard isRepeatable || failure.kind == .notConnected else { throw Unknown(problem: failure.description) }

@@ -4,7 +4,7 @@ import StreamCore
 
 /// A client of the JobManager's REST API.
 package struct FlinkREST: Sendable {
-    let endpoint: FlinkEndpoint
+    private(set) var endpoint: FlinkEndpoint
     private var options: FlinkClientOptions { endpoint.options }
 
     package var url: String { endpoint.origin.description }
@@ -13,6 +13,14 @@ package struct FlinkREST: Sendable {
     package init(url: String, _ options: FlinkClientOptions) throws {
         endpoint = try FlinkEndpoint(
             "JobManager", url, remedy: "start the cluster, or name its JobManager with --rest", example: "http://127.0.0.1:8081", options)
+    }
+
+    /// The same, with time of its own, and deaf to being cancelled.
+    func waiting(seconds: Double) -> FlinkREST {
+        var other = self
+        other.endpoint.options.deadline = Deadline(seconds: seconds)
+        other.endpoint.options.isCancelled = { false }
+        return other
     }
 
     /// Flink's version and the cluster's slots. Fails when something else answers.

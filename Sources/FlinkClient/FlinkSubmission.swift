@@ -40,7 +40,7 @@ package struct FlinkSubmission: Sendable {
                 }
                 try jobs.awaitRunning(all.map(\.id)) { try session.keepAlive() }
             } catch {
-                throw undo(all, after: error)
+                throw Self.undo(all, at: jobs, after: error)
             }
             return all
         }
@@ -56,17 +56,12 @@ package struct FlinkSubmission: Sendable {
         return try FlinkREST(url: "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(settings["rest.port"] ?? "8081")", options)
     }
 
-    private func undo(_ started: [Started], after error: any Error) -> any Error {
-        // The deadline may be what failed: cancelling has a little time of its own.
-        var patient = options
-        patient.deadline = Deadline(seconds: 20)
-        patient.isCancelled = { false }
+    private static func undo(_ started: [Started], at jobs: FlinkREST, after error: any Error) -> any Error {
+        // The deadline, or Ctrl-C, may be what ended the wait: cancelling has a little time of its own.
+        let jobs = jobs.waiting(seconds: 20)
         var left: [String] = []
         for job in started {
-            do {
-                let rest = try gateway.withSession(name: "cancel") { session in try FlinkSubmission(gateway, rest: rest, patient).jobManager(session) }
-                if try !rest.details(job.id).job.isEnded { try rest.cancel(job.id) }
-            } catch { left.append(job.id) }
+            do { if try !jobs.details(job.id).job.isEnded { try jobs.cancel(job.id) } } catch { left.append(job.id) }
         }
         guard var told = error as? StreamError else { return error }
         if !left.isEmpty {

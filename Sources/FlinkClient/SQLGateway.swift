@@ -168,7 +168,7 @@ package final class GatewaySession: Sendable {
     }
 
     /// Ends the session. An error is none of the caller's: the gateway ends sessions that nobody uses.
-    func close() { _ = try? send("DELETE", "", isRepeatable: true, deadline: Deadline(seconds: 5)) }
+    package func close() { _ = try? send("DELETE", "", isRepeatable: true, deadline: Deadline(seconds: 5)) }
 
     private func send(_ method: String, _ target: String, _ body: JSON? = nil, isRepeatable: Bool, deadline: Deadline? = nil) throws -> JSON {
         usedAt.withLock { $0 = .now }

@@ -69,7 +69,7 @@ import Testing
     @Test("an answer that takes too long is asked for again until the deadline") func slow() throws {
         let flink = try FlinkGateway()
         try flink.fail([["match": "/status$", "do": "slow", "seconds": 3.0]])
-        let options = Self.quick { $0.requestSeconds = 0.5 }
+        let options = Self.quick { $0.requestSeconds = 1 }
         #expect(try SQLGateway(url: flink.url, options).withSession(name: "slow") { try $0.execute("SET 'a' = 'b'") }.jobID == nil)
         #expect(try flink.log().requests.count { $0.hasSuffix("/status") } >= 2)
     }

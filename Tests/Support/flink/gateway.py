@@ -250,7 +250,8 @@ class Gateway:
 
     def __call__(self, method, path, value):
         path, _, query = path.partition("?")
-        path = re.sub(r"^/v\d+", "", path)
+        version = re.match(r"(/v\d+)?", path)[0]
+        path = path[len(version):]
         if path == "/api_versions":
             return {"versions": self.versions}
         if path == "/info":
@@ -295,7 +296,7 @@ class Gateway:
             return {"status": operation["status"]}
         if parts[3] == "status":
             return {"status": operation["status"]}
-        return self.fetch(parts, operation, query.partition("=")[2])
+        return self.fetch(version, parts, operation, query.partition("=")[2])
 
     def run(self, session, operation, statement):
         try:
@@ -307,9 +308,9 @@ class Gateway:
         if operation["status"] == "RUNNING":
             operation["status"] = status
 
-    def fetch(self, parts, operation, row_format):
+    def fetch(self, version, parts, operation, row_format):
         if operation["status"] == "RUNNING":
-            return {"resultType": "NOT_READY", "nextResultUri": f"/v4/sessions/{parts[0]}/operations/{parts[2]}/result/{parts[4]}?rowFormat={row_format}"}
+            return {"resultType": "NOT_READY", "nextResultUri": f"{version}/sessions/{parts[0]}/operations/{parts[2]}/result/{parts[4]}?rowFormat={row_format}"}
         if operation["error"]:
             raise operation["error"]
         given, token = operation["result"], int(parts[4])
@@ -322,7 +323,7 @@ class Gateway:
         if given["jobID"]:
             answer["jobID"] = given["jobID"]
         if token < len(pages):
-            answer["nextResultUri"] = f"/v4/sessions/{parts[0]}/operations/{parts[2]}/result/{token + 1}?rowFormat={row_format}"
+            answer["nextResultUri"] = f"{version}/sessions/{parts[0]}/operations/{parts[2]}/result/{token + 1}?rowFormat={row_format}"
         return answer
 
     @staticmethod
