@@ -59,16 +59,19 @@ package struct FlinkSubmission: Sendable {
     private static func undo(_ started: [Started], at jobs: FlinkREST, after error: any Error) -> any Error {
         // The deadline, or Ctrl-C, may be what ended the wait: cancelling has a little time of its own.
         let jobs = jobs.waiting(seconds: 20)
-        var left: [String] = []
+        var cancelled: [String] = [], left: [String] = []
         for job in started {
-            do { if try !jobs.details(job.id).job.isEnded { try jobs.cancel(job.id) } } catch { left.append(job.id) }
+            do {
+                if try jobs.details(job.id).job.isEnded { continue }
+                try jobs.cancel(job.id)
+                cancelled.append(job.id)
+            } catch { left.append(job.id) }
         }
         guard var told = error as? StreamError else { return error }
+        if !cancelled.isEmpty { told.problem += "\nstarted before, and cancelled now: \(cancelled.joined(separator: ", "))" }
         if !left.isEmpty {
-            told.problem += "\nstarted, and still running: \(left.joined(separator: ", "))"
+            told.problem += "\nstarted before, and not cancelled: \(left.joined(separator: ", "))"
             told.fix = (told.fix.map { $0 + "; " } ?? "") + "end them with swiftwater cancel JOB --engine flink"
-        } else if !started.isEmpty {
-            told.problem += "\nstarted before, and cancelled now: \(started.map(\.id).joined(separator: ", "))"
         }
         return told
     }

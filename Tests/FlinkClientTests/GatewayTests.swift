@@ -171,7 +171,9 @@ import Testing
         let statements = Self.statements("SET 'parallelism.default' = '1000'", Self.source, Self.sink, "INSERT INTO nowhere SELECT * FROM numbers")
         var id = ""
         let error = try Self.failure { try FlinkSubmission(SQLGateway(url: flink.url, options), rest: flink.rest, options).run(statements, name: "slots") { id = $0.id } }
-        #expect(error.problem.contains("does not run within 8 s") && error.problem.contains("slots are free") && error.problem.contains("cancelled now: \(id)"), "\(error)")
+        // A cluster without more slots to come may give up at once.
+        let waited = error.problem.contains("does not run within 8 s") && error.problem.contains("slots are free") && error.problem.contains("cancelled now: \(id)")
+        #expect(waited || flink.isReal && error.problem.contains("is FAILED: NoResourceAvailableException: Could not acquire the minimum required resources"), "\(error)")
         #expect(error.fix?.contains("TaskManagers") == true)
         try Self.expectClean(flink)
     }
