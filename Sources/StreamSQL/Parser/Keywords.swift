@@ -31,8 +31,15 @@ enum Keywords {
         WIDTH_BUCKET WINDOW WITH WITHIN WITHOUT YEAR
         """)
 
-    /// Not reserved, but read as something else where a name may stand, here or in Flink: written in backticks, they are names everywhere.
-    static let contextual = words("CATALOG DATABASE FINAL IF JOB MAP")
+    /// Names here, but reserved in some version of Flink, or read there or here as something else in one place or another: what is written
+    /// for Flink has them in backticks.
+    static let contextual = words(
+        """
+        BITMAP BUCKETS CATALOG CONNECTION CONNECTIONS CONTAINS_SUBSTR CONTINUOUS DATABASE DATETIME DATETIME_TRUNC DATE_TRUNC DISTRIBUTED
+        DISTRIBUTION FINAL FRESHNESS FRIDAY HASH IF JOB JSON_SCOPE MAP MATERIALIZED MODEL MODELS MONDAY ORDINAL PROCEDURES QUALIFY QUARTERS
+        REFRESH REFRESH_MODE RESUME SAFE_CAST SAFE_OFFSET SAFE_ORDINAL SATURDAY STRUCTURED SUNDAY SUSPEND THURSDAY TIMESTAMP_DIFF
+        TIMESTAMP_TRUNC TIME_DIFF TIME_TRUNC TRY_CAST TUESDAY VARIANT WEDNESDAY WEEKS
+        """)
 
     /// Reserved, but the name of a function when "(" follows.
     static let functions = words(

@@ -1,4 +1,6 @@
 import StreamCore
+import StreamExpressions
+import StreamOperators
 import StreamRuntime
 
 /// Which tables a statement reads and writes, and what it would run as. Nothing is run.

@@ -9,7 +9,7 @@ extension SQLWriter {
         switch name {
         case "GROUPING SETS", "ROLLUP", "CUBE": return "\(name) (\(call.arguments.map(groupingElement).joined(separator: ", ")))"
         case "TIME DIFFERENCE" where call.arguments.count == 3:
-            return "(\(text(call.arguments[1])) - \(part(call.arguments[2]))) \(unit(call.arguments[0]))"
+            return "(\(text(call.arguments[1])) - \(subtracted(call.arguments[2]))) \(unit(call.arguments[0]))"
         case "OVERLAPS" where call.arguments.count == 4:
             return "(\(list(Array(call.arguments[..<2])))) OVERLAPS (\(list(Array(call.arguments[2...]))))"
         default: break

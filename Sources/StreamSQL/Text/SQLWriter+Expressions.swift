@@ -82,6 +82,9 @@ extension SQLWriter {
     /// Left of IN in POSITION(part IN text).
     func part(_ expr: SyntaxExpr) -> String { operand(expr, Precedence.operand) }
 
+    /// Right of "-".
+    func subtracted(_ expr: SyntaxExpr) -> String { operand(expr, Precedence.additive + 1) }
+
     private func member(_ expr: SyntaxExpr) -> String { period(expr) ?? text(expr) }
 
     /// (a, b) for a row that is compared.
