@@ -63,9 +63,9 @@ public struct FlinkExporter {
             }
             put(.definition, writer(for: statement).text(statement), "CREATE VIEW \(view.name.text)", statement)
         case .insert(let insert):
-            if try accepts(insert, statement) { put(.insert, writer(for: statement).text(insert), Self.summary(insert), statement) }
+            if try accepts(insert, statement) { put(.insert, writer(for: statement).text(try fitted(insert, statement)), Self.summary(insert), statement) }
         case .statementSet(let inserts):
-            let kept = try inserts.filter { try accepts($0, statement) }
+            let kept = try inserts.filter { try accepts($0, statement) }.map { try fitted($0, statement) }
             guard !kept.isEmpty else { return }
             var reduced = statement
             reduced.node = kept.count == 1 ? .insert(kept[0]) : .statementSet(kept)
@@ -244,6 +244,23 @@ public struct FlinkExporter {
         return try checks(what, statement, SyntaxWalk.calls(in: insert.query), SyntaxWalk.tables(in: insert.query), SyntaxWalk.sources(in: insert.query), SyntaxWalk.types(in: insert.query))
     }
 
+    /// Where this engine narrows numbers and checks each, Flink wants a cast.
+    private mutating func fitted(_ insert: Insert, _ statement: Statement) throws -> Insert {
+        let columns = try session.columns(of: insert, in: statement)
+        let narrowed = columns.filter(\.isNarrowed)
+        guard !narrowed.isEmpty else { return insert }
+        findings.note("\(narrowed.map(\.name).joined(separator: ", ")): a value that does not fit ends the job here; Flink's CAST makes another number of it", about: Self.summary(insert))
+        let span = insert.query.span
+        func name(_ name: String) -> SyntaxExpr { SyntaxExpr(.name(QualifiedName([name], span: span)), span: span) }
+        let items = columns.map { column in
+            Select.Item(expr: column.isNarrowed ? SyntaxExpr(.cast(name(column.name), column.type, safe: false), span: span) : name(column.name), alias: nil)
+        }
+        var fitted = insert
+        let rows = TableRef(.query(insert.query), alias: "given", columnAliases: columns.map(\.name), span: span)
+        fitted.query = Query(body: .select(Select(distinct: false, items: items, from: rows, filter: nil, groupBy: [], having: nil, span: span)), span: span)
+        return fitted
+    }
+
     /// Whether Flink has all that a query uses. What it does not have is refused.
     private mutating func checks(_ what: String, _ statement: Statement, _ calls: [SyntaxWalk.Call], _ tables: [QualifiedName], _ sources: [TableRef], _ types: [SyntaxWalk.TypeUse],
                                  at place: SourceSpan? = nil) throws -> Bool {
@@ -262,12 +279,7 @@ public struct FlinkExporter {
                 if leftOutFunctions.contains(name) { refuse("it calls \(use.call.name), which is left out", "see there", use.span) }
                 continue
             }
-            switch FlinkFunctions.availability(of: name) {
-            case .since(let version) where target.version < version:
-                refuse("Flink has \(name) since version \(version), and this script is for \(target.version)", "export with --flink-version \(version)", use.span)
-            case .absent(let instead): refuse("Flink has no function \(name)", instead, use.span)
-            case .since, .rewritten: break
-            }
+            if let problem = FlinkFunctions.problem(name, arguments: use.call.arguments.count, target.version) { refuse(problem.reason, problem.instead, use.span) }
         }
         for source in sources {
             switch source.node {
@@ -286,7 +298,8 @@ public struct FlinkExporter {
 
     private func writer(for statement: Statement) -> SQLWriter {
         var writer = SQLWriter()
-        writer.call = { FlinkFunctions.rewriting(of: $0, $1) }
+        let version = target.version
+        writer.call = { call, writer in FlinkFunctions.rewriting(call.name, arguments: call.arguments.map { writer.text($0) }, version) }
         return writer
     }
 
