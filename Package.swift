@@ -103,6 +103,7 @@ let package = Package(
         .target(name: "Topology", dependencies: ["Alerts", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
 
         // The same topology on a real Flink.
+        .target(name: "CFlinkRunner", exclude: ["flink_runner.py"]),
         .target(name: "FlinkExport", dependencies: ["StreamCore", "StreamSQL", "Topology"], swiftSettings: ours),
 
         // Notebooks: files, charts, pages. What runs them is the command line's.
@@ -134,7 +135,7 @@ let package = Package(
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
                 "Notebook", "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "DeltaTable", "IcebergTable", "ParquetFormat", "TableReplication", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
                 "Topology", "CLibEdit", "HTTPConnector", "OpenSearchConnector", "AWSProtocol", "AWSEndpoint", "KinesisService", "DynamoDBService",
-                "FirehoseService",
+                "FirehoseService", "CFlinkRunner", "FlinkExport",
                 "HTTPServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
