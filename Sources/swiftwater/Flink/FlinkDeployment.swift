@@ -9,9 +9,9 @@ import Synchronization
 
 /// Which engine a command is about, and where Flink is.
 struct FlinkAddress: ParsableArguments {
-    enum Engine: String, ExpressibleByArgument, CaseIterable { case swiftwater, flink }
+    enum Choice: String, ExpressibleByArgument, CaseIterable { case swiftwater, flink }
 
-    @Option(help: "Who runs it: swiftwater or flink.") var engine: Engine = .swiftwater
+    @Option(help: "Who runs it: swiftwater or flink.") var engine: Choice = .swiftwater
     @Option(help: "With --engine flink: URL of the JobManager's REST API; default $FLINK_REST.") var rest: String?
     @Option(help: "With --engine flink: how long Flink may take, for example 5min; default 2min.") var timeout: String?
     @Flag(help: "With --engine flink: show its whole stack traces.") var verbose = false
