@@ -113,7 +113,7 @@ public enum SyntaxWalk {
                 visit(filter)
             case .show(.partitions(_, let partition?), _): visit(partition)
             case .createCatalog, .alterCatalog, .dropCatalog, .createDatabase, .alterDatabase, .dropDatabase, .useCatalog, .use, .describeCatalog,
-                .describeDatabase, .describeFunction, .show, .alterTable, .renameView, .createFunction, .alterFunction, .dropFunction, .truncate, .analyze:
+                .describeDatabase, .describeFunction, .show, .alterTable, .renameView, .createFunction, .alterFunction, .dropFunction, .truncate, .analyze, .stopJob, .idle:
                 break
             }
         }

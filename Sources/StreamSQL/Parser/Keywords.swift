@@ -64,16 +64,17 @@ enum Keywords {
     static let statements = [
         "SELECT", "WITH", "VALUES", "INSERT", "CREATE", "DROP", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "EXECUTE", "BEGIN",
         "HELP", "QUIT", "EXIT", "ALTER", "USE", "REPLACE", "TRUNCATE", "DELETE", "UPDATE", "ANALYZE",
+        "ADD", "REMOVE", "LOAD", "UNLOAD", "STOP",
     ]
 
     /// Flink statements that this engine does not run, and what to do in their place.
     static let foreignStatements = [
-        "ADD": "link Swift code into the program, or write CREATE FUNCTION ... LANGUAGE PYTHON USING FILE '...'",
         "CALL": "write the steps as statements of their own", "COMPILE": "run the INSERT itself; a checkpoint keeps a job's state",
-        "LOAD": "leave it out: all built-in functions are there", "MERGE": "write INSERT INTO a table with a primary key",
-        "REMOVE": "leave it out: there are no JAR files", "STOP": "stop the job from the command line: swiftwater stop JOB",
-        "UNLOAD": "leave it out: all built-in functions are there",
+        "MERGE": "write INSERT INTO a table with a primary key",
     ]
+
+    /// Hints that say how Flink is to join.
+    static let joinHints: Set<String> = ["BROADCAST", "SHUFFLE_HASH", "SHUFFLE_MERGE", "NEST_LOOP", "MULTI_JOIN", "LOOKUP"]
 
     /// Functions that are written without parentheses.
     static let bareFunctions = words(

@@ -90,6 +90,8 @@ extension SQLWriter {
             return "UPDATE \(name(table))" + newLine + list("SET", assignments.map { "\(name($0.column)) = \(deeper.text($0.value))" })
                 + (filter.map { newLine + self.condition("WHERE", $0) } ?? "")
         case .analyze(let table): return "ANALYZE TABLE\(table.map { " " + name($0) } ?? "S") COMPUTE STATISTICS"
+        case .stopJob(let id, let savepoint, let drain, _): return "STOP JOB \(Self.quoted(id))\(savepoint ? " WITH SAVEPOINT" : "")\(drain ? " WITH DRAIN" : "")"
+        case .idle(let text, _): return text
         }
     }
 

@@ -43,7 +43,8 @@ extension SQLWriter {
 
     private func text(_ select: Select) -> String {
         var head = "SELECT"
-        if !select.stateTTL.isEmpty { head += " /*+ STATE_TTL(\(select.stateTTL.map { Self.pair($0.key, $0.value) }.joined(separator: ", "))) */" }
+        let hints = (select.stateTTL.isEmpty ? [] : ["STATE_TTL(\(select.stateTTL.map { Self.pair($0.key, $0.value) }.joined(separator: ", ")))"]) + select.joinHints
+        if !hints.isEmpty { head += " /*+ \(hints.joined(separator: ", ")) */" }
         if select.distinct { head += " DISTINCT" }
         var clauses = [list(head, deeper.items(select.items))]
         if let from = select.from { clauses.append("FROM " + tables(from)) }
