@@ -33,6 +33,8 @@ public struct BoundedForm: Sendable {
     public private(set) var findings = Findings()
     private var pieces: [(text: String, kind: Kind)] = []
     private var needsOrder = false
+    /// Tables and views that it does without.
+    private var leftOut = Set<ObjectPath>()
     private enum Kind { case setting, other }
 
     /// - Parameters:
@@ -57,6 +59,11 @@ public struct BoundedForm: Sendable {
             switch entry {
             case .table(let table): try add(table, named: QualifiedName([table.name], span: step.statement.span), survey, find, nil)
             case .view(let view):
+                let names = SyntaxWalk.tables(in: view.query)
+                guard try isComplete(names, "view \(view.name)", step.statement, session) else {
+                    leftOut.insert(view.path)
+                    continue
+                }
                 let columns = view.columns.map { " (" + $0.map { SQLWriter.identifier($0) }.joined(separator: ", ") + ")" } ?? ""
                 pieces.append(("CREATE TEMPORARY VIEW \(SQLWriter.identifier(view.name))\(columns) AS\n\(view.declaration.query)", .other))
             }
@@ -74,9 +81,22 @@ public struct BoundedForm: Sendable {
             if let (query, _) = create.asQuery {
                 pieces.append((SQLWriter().text(Insert(target: create.name, query: query, span: create.span)), .other))
             }
-        case .createView: pieces.append((SQLWriter().text(statement), .other))
-        case .insert, .statementSet: pieces.append((Self.withoutHints(statement), .other))
+        case .createView(let view):
+            guard try isComplete(SyntaxWalk.tables(in: view.query), "view \(view.name.text)", statement, session) else {
+                leftOut.insert(try session.path(of: view.name, in: statement))
+                return
+            }
+            pieces.append((SQLWriter().text(statement), .other))
+        case .insert(let insert):
+            if try isComplete([insert.target] + SyntaxWalk.tables(in: insert.query), "INSERT INTO \(insert.target.text)", statement, session) { pieces.append((Self.withoutHints(statement), .other)) }
+        case .statementSet(let inserts):
+            let kept = try inserts.filter { try isComplete([$0.target] + SyntaxWalk.tables(in: $0.query), "INSERT INTO \($0.target.text)", statement, session) }
+            guard !kept.isEmpty else { return }
+            var reduced = statement
+            reduced.node = kept.count == 1 ? .insert(kept[0]) : .statementSet(kept)
+            pieces.append((Self.withoutHints(reduced), .other))
         case .query(let query):
+            guard try isComplete(SyntaxWalk.tables(in: query), "a query", statement, session) else { return }
             guard let planned = step.survey.query else { return }
             let name = "result_\(results.count + 1)", line = location(statement)?.line
             let columns = Self.distinct(planned.schema.map(\.name)).enumerated().map { Result.Column(name: $1, type: planned.schema[$0].type) }
@@ -95,6 +115,16 @@ public struct BoundedForm: Sendable {
         case .drop: pieces.append((SQLWriter().text(statement), .other))
         case .describe, .explain, .showSettings, .help, .quit: break
         }
+    }
+
+    /// Whether all that a statement names is there.
+    private mutating func isComplete(_ names: [QualifiedName], _ what: String, _ statement: Statement, _ session: SQLSession) throws -> Bool {
+        for name in names {
+            guard let path = try? session.path(of: name, in: statement), leftOut.contains(path) else { continue }
+            findings.refuse(what, reason: "it needs \(name.text), which is left out", instead: "see there", at: location(statement))
+            return false
+        }
+        return true
     }
 
     /// Names of columns; ones that come again have a number.
@@ -133,6 +163,7 @@ public struct BoundedForm: Sendable {
             let key = declaration.primaryKey, ordering = Self.ordering(declaration)
             if isRead {
                 guard key.isEmpty else {
+                    leftOut.insert(table.path)
                     return findings.refuse(what, reason: "the script reads what it writes there, and only the table itself knows its newest rows", instead: "compare the statements before and after it by themselves", at: location)
                 }
                 needsOrder = true
@@ -143,9 +174,13 @@ public struct BoundedForm: Sendable {
                 name: table.name, title: what, columns: table.descriptor.schema.map { .init(name: $0.name, type: $0.type) }, key: key, ordering: ordering, location: location))
         } else {
             guard let path = find(table.name) else {
+                leftOut.insert(table.path)
                 return findings.refuse(what, reason: "the folder of inputs has no records for it", instead: "put them into a file \(table.name).json (or a folder \(table.name)), in the table's own format", at: location)
             }
-            guard let options = fileOptions(declaration, path: path, what: what, at: location) else { return }
+            guard let options = fileOptions(declaration, path: path, what: what, at: location) else {
+                leftOut.insert(table.path)
+                return
+            }
             declaration.options = options
             declaration.partitionKeys = []
             inputs.append(Input(table: table.name, path: path, format: options["format"] ?? ""))

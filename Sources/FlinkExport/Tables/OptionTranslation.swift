@@ -122,6 +122,8 @@ struct OptionTranslation {
     ///   - writable: those of them that can be written.
     ///   - instead: what to write for a key that is missing.
     mutating func columns(readable: [String: String] = [:], writable: Set<String> = [], instead: (String) -> String? = { _ in nil }) {
+        // A view has said already what becomes of each column.
+        guard view == nil, !isRefused || declaration.columns == table.declaration.columns else { return }
         for (i, column) in declaration.columns.enumerated() {
             if let type = column.type, let problem = FlinkTypes.problem(type, version) {
                 refuse(column: column.name, reason: problem.reason, instead: problem.instead)

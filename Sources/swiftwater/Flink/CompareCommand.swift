@@ -15,7 +15,7 @@ struct CompareCommand: ParsableCommand {
             written, and what queries give, goes to files on both engines; the tables at the end are compared. Status 1 when they differ.
             Flink is one that is installed here (--flink-home, or $FLINK_HOME), alone or as client of the cluster at --rest.
             Examples:
-              swiftwater generate sensors --count 1000 --output inputs/sensor_data.json
+              swiftwater generate sensors --count 1000 --file inputs/sensor_data.json
               swiftwater compare --engine flink Topologies/sensors.yaml --input inputs --flink-home ~/flink-2.2.0
             """)
     @Option(help: "flink.") var engine: OtherEngine
@@ -52,12 +52,10 @@ struct CompareCommand: ParsableCommand {
 
         let form = try boundedForm(source)
         let name = URL(fileURLWithPath: file).lastPathComponent
+        try require(form.findings.refusals)
         let theirs = try flinkScript(form, source, version: version, folder: folder)
         let missing = form.findings.refusals + theirs.findings.refusals
-        if !partial, let last = missing.last {
-            for refusal in missing.dropLast() { Terminal.error("error: \(FlinkReport.error(refusal))") }
-            throw FlinkReport.error(last, more: "--partial compares without \(missing.count == 1 ? "it" : "what cannot be compared")")
-        }
+        try require(missing)
         for refusal in missing { Terminal.error("left out: \(refusal.what): \(refusal.reason)") }
         let kept = form.results.filter { result in theirs.statements.contains { $0.text.contains("\(folder)/flink/\(result.name)'") } }
         guard !kept.isEmpty else { throw StreamError(.validate, "nothing of \(name) is left to compare", fix: "give it a query or an INSERT that both engines can run") }
@@ -74,6 +72,12 @@ struct CompareCommand: ParsableCommand {
         }
         tell(comparisons, seconds: (seconds, flinkSeconds))
         if comparisons.contains(where: { !$0.isEqual }) { throw ExitCode(1) }
+    }
+
+    private func require(_ refusals: [Refusal]) throws {
+        guard !partial, let last = refusals.last else { return }
+        for refusal in refusals.dropLast() { Terminal.error("error: \(FlinkReport.error(refusal))") }
+        throw FlinkReport.error(last, more: "--partial compares without \(refusals.count == 1 ? "it" : "what cannot be compared")")
     }
 
     // MARK: Scripts

@@ -77,7 +77,7 @@ struct FlinkInput {
 
 /// Where Flink's cluster finds what is here.
 struct FlinkTargetOptions: ParsableArguments {
-    @Option(help: "Version of Flink: \(FlinkVersion.all.map(\.description).joined(separator: ", ")).") var flinkVersion = "2.2"
+    @Option(help: "Version of Flink: \(FlinkVersion.all.map(\.description).joined(separator: ", ")).") var flinkVersion = "2.1"
     @Option(name: .customLong("map"), help: "FROM=TO: a folder here and where the cluster finds it, such as lake=s3://bucket/lake; may be repeated.") var maps: [String] = []
     @Option(help: "URL of a service that answers the Kinesis API, as the cluster reaches it; default AWS itself.") var kinesisEndpoint: String?
     @Option(help: "The account in ARNs of streams.") var kinesisAccount = "000000000000"
