@@ -35,7 +35,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
-from cluster import Cluster  # noqa: E402
+from cluster import Cluster, ClusterError, end_on_signals  # noqa: E402
 sys.path.insert(0, os.path.dirname(harness.RUNNER))
 from flink_runner import statements  # noqa: E402
 
@@ -674,4 +674,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_on_signals()
+    try:
+        sys.exit(main())
+    except ClusterError as error:
+        sys.exit(f"the cluster did not come up: {error}")

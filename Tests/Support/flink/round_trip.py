@@ -21,7 +21,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster  # noqa: E402
+from cluster import Cluster, ClusterError, end_on_signals  # noqa: E402
 import harness  # noqa: E402
 
 
@@ -121,4 +121,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_on_signals()
+    try:
+        sys.exit(main())
+    except ClusterError as error:
+        sys.exit(f"the cluster did not come up: {error}")
