@@ -33,6 +33,15 @@ public struct DeltaConnector: TableConnector {
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> { DeltaOption.all.union(LookupOptions.keys) }
 
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] {
+        [
+            .init("table-path", "the option is called 'path' here", .refused(fix: "write 'path'")),
+            .init("mode", "a table is read as it is when the job starts", .refused(fix: "start the job again for new versions"), usual: ["batch"]),
+            .init("delta.autoOptimize.", "small files take the next rows"), .init("delta.dataSkippingNumIndexedCols", "statistics are taken of all columns"),
+            .init("delta.parquet.", "files are laid out in a way of their own"),
+        ]
+    }
+
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [RowColumns.metadataKey: .variant] }
 
     /// `row`: the image of each row, whose fields become columns of the table; it is written only.

@@ -33,6 +33,25 @@ public struct IcebergConnector: TableConnector {
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> { IcebergOption.all.union(LookupOptions.keys) }
 
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] {
+        let layout = "files are laid out in a way of their own", following = "a table is read as it is when the job starts"
+        return [
+            .init("write.distribution-mode", "rows go to the file that their key or partition has"), .init("write-parallelism", "the parallelism of the job counts"),
+            .init("write.parallelism", "the parallelism of the job counts"), .init("write.parquet.", layout), .init("write.avro.", layout), .init("write.orc.", layout),
+            .init("write.metadata.", layout), .init("write.summary-partition-limit", layout), .init("write.spark.", layout),
+            .init("write.delete.mode", "files are rewritten", usual: ["copy-on-write"]), .init("write.update.mode", "files are rewritten", usual: ["copy-on-write"]),
+            .init("write.merge.mode", "files are rewritten", usual: ["copy-on-write"]), .init("read.", "files are read one after another"),
+            .init("commit.retry.", "a commit that meets another is made again"), .init("commit.status-check.", "a commit that meets another is made again"),
+            .init("engine.hive.enabled", "there is no metastore", usual: ["false"]), .init("gc.enabled", "'history.expire.*' says what is kept", usual: ["true"]),
+            .init("cache-enabled", "metadata are read when they are asked for"), .init("clients", "there is no metastore"),
+            .init("split-", layout), .init("history.expire.max-ref-age-ms", "the table has one branch"),
+            .init("streaming", following, .refused(fix: "read the changes from 'connector' = 'hudi' with 'read.streaming.enabled' = 'true', or start the job again for new snapshots"), usual: ["false"]),
+            .init("monitor-interval", following), .init("starting-strategy", following, .refused(fix: "leave it out, or write 'snapshot-id' or 'as-of-timestamp'"), usual: ["table_scan_then_incremental"]),
+            .init("start-snapshot-id", following, .refused(fix: "write 'snapshot-id'")), .init("end-snapshot-id", following, .refused(fix: "write 'snapshot-id'")),
+            .init("branch", "the table has one branch", .refused(fix: "leave it out"), usual: ["main"]), .init("tag", "tags are not read", .refused(fix: "write 'snapshot-id'")),
+        ]
+    }
+
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { [RowColumns.metadataKey: .variant] }
 
     /// `row`: the image of each row, whose fields become columns of the table; it is written only.

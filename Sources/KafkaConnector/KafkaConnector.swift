@@ -13,6 +13,8 @@ public struct KafkaConnector: TableConnector {
         KafkaTable.sharedKeys.union(KafkaTable.formatKeys(table.options)).union(KafkaSourceOptions.keys).union(KafkaSinkOptions.keys)
     }
 
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] { KafkaTable.foreignOptions(for: table) }
+
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KafkaMetadata.readable(table) }
 
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { KafkaSinkMetadata.keys }

@@ -32,22 +32,24 @@ struct KafkaSinkOptions: Sendable {
 
     static let keys: Set<String> = [
         "sink.delivery-guarantee", "sink.transactional-id-prefix", "sink.transaction-naming-strategy", "sink.commit.interval", "sink.partitioner",
-        "sink.parallelism", "sink.lost-transactions",
+        "sink.parallelism", "sink.lost-transactions", "sink.semantic",
     ]
     static let upsertKeys: Set<String> = keys.union(["sink.buffer-flush.max-rows", "sink.buffer-flush.interval"])
 
     init(_ table: TableDescriptor) throws {
         let options = TableOptions(table)
-        guarantee = switch try options.choice("sink.delivery-guarantee", ["at-least-once", "exactly-once", "none"]) {
+        // 'sink.semantic' is what Flink 1.11 to 1.14 call it.
+        let guaranteeKey = options.has("sink.delivery-guarantee") ? "sink.delivery-guarantee" : "sink.semantic"
+        guarantee = switch try options.choice(guaranteeKey, ["at-least-once", "exactly-once", "none"]) {
         case "exactly-once": .exactlyOnce
         case "none": .none
         default: .atLeastOnce
         }
         transactionalIDPrefix = options.string("sink.transactional-id-prefix") ?? ""
         if guarantee == .exactlyOnce, transactionalIDPrefix.isEmpty {
-            throw StreamError(.validate, "table \(table.name): 'sink.delivery-guarantee' = 'exactly-once' needs option 'sink.transactional-id-prefix'",
+            throw StreamError(.validate, "table \(table.name): '\(guaranteeKey)' = 'exactly-once' needs option 'sink.transactional-id-prefix'",
                               fix: "add 'sink.transactional-id-prefix' = '...', with a name that no other job on the cluster uses",
-                              at: table.optionLocations["sink.delivery-guarantee"])
+                              at: table.optionLocations[guaranteeKey])
         }
         _ = try options.choice("sink.transaction-naming-strategy", ["incrementing", "pooling"])
         let interval = try options.duration("sink.commit.interval")

@@ -28,6 +28,12 @@ struct KafkaTable: Sendable {
         "value.fields-include",
     ]
 
+    static func foreignOptions(for table: TableDescriptor) -> [ForeignOption] {
+        ForeignOption.all(KafkaConfiguration.javaOnly.sorted().map { "properties." + $0 }, "it is of Kafka's client in Java")
+            + [.init("sink.transaction-naming-strategy", "transactions are named after their checkpoints")]
+            + FormatFactory.foreignOptions(for: table)
+    }
+
     static func formatKeys(_ options: [String: String]) -> Set<String> {
         FormatFactory.optionKeys(for: options["format"])
             .union(FormatFactory.optionKeys(for: options["key.format"], prefix: "key."))

@@ -17,6 +17,8 @@ public struct UpsertKafkaConnector: TableConnector {
             .subtracting(["format", "key.fields", "scan.startup.mode", "scan.startup.specific-offsets", "scan.startup.timestamp-millis"])
     }
 
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] { KafkaTable.foreignOptions(for: table) }
+
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] { KafkaConnector().metadataKeys(for: table) }
 
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> { KafkaSinkMetadata.keys }

@@ -15,12 +15,32 @@ public struct KinesisConnector: TableConnector {
     private let diskWait: Duration
 
     /// - Parameter diskWait: how long a sink waits for room on a full disk of the log before its job fails.
-    public init(host: Host = .system, diskWait: Duration = .seconds(3_600)) { (self.host, self.diskWait) = (host, diskWait) }
+    public init(host: Host = .system, diskWait: Duration = .seconds(3_600), isLegacy: Bool = false) {
+        (self.host, self.diskWait, identifier) = (host, diskWait, isLegacy ? "kinesis-legacy" : "kinesis")
+    }
 
-    public var identifier: String { "kinesis" }
+    /// `kinesis`, or `kinesis-legacy`: what Flink calls its older connector since there is a newer one. Both take the options of both.
+    public let identifier: String
 
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
         KinesisOptions.keys.union(BadInput.optionKeys).union(FormatFactory.optionKeys(for: table.options["format"]))
+    }
+
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] {
+        var all: [ForeignOption] = [
+            .init("scan.parallelism", "shards are read with the parallelism of the job"), .init("sink.parallelism", "records are written with the parallelism of the job"),
+            .init("scan.shard.adaptivereads", "readers ask as often as there are records"), .init("scan.list.shards.", "shards are listed again until they come"),
+            .init("scan.stream.describe.", "shards are listed, not described"), .init("scan.stream.describestreamconsumer.", "consumers are asked for until they come"),
+            .init("scan.stream.registerstreamconsumer.", "consumers are asked for until they come"), .init("scan.stream.deregisterstreamconsumer.", "consumers are asked for until they come"),
+            .init("scan.shard.getiterator.", "iterators are asked for until they come"), .init("scan.watermark.", "watermarks follow each row"),
+            .init("sink.producer.", "records are sent without the Kinesis Producer Library"), .init("source.shard.assigner", "shards are dealt out evenly"),
+            .init("source.efo.", "consumers are asked for until they come"), .init("source.retry-strategy.", "requests are repeated until they come"),
+        ]
+        if table.options["stream.arn"] == nil, table.options["aws.endpoint"] == nil {
+            all += ForeignOption.all((EndpointOptions.keys.subtracting(["stream.arn", "aws.endpoint"]).union(["aws.region"])).sorted(),
+                                     "the stream is in the built-in log, where nothing is requested")
+        }
+        return all + FormatFactory.foreignOptions(for: table)
     }
 
     public func metadataKeys(for table: TableDescriptor) -> [String: DataType] {

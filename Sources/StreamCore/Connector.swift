@@ -82,6 +82,9 @@ public protocol TableConnector: Sendable {
     /// All option keys that it and its formats understand for this table; `CREATE TABLE` refuses others, except prefixes
     /// that end in `.` (for example `properties.`).
     func optionKeys(for table: TableDescriptor) -> Set<String>
+    /// Options of Flink's connector of the same name that do nothing here, or cannot be done; the first that matches an option counts,
+    /// before ``optionKeys(for:)``.
+    func foreignOptions(for table: TableDescriptor) -> [ForeignOption]
     /// Checks options and schema when the table is created or first used. Throws `.validate` errors.
     func validate(_ table: TableDescriptor) throws
     /// What the storage itself says of a table that is declared without columns; nil = this connector's tables do not say.
@@ -113,6 +116,7 @@ public protocol TimeTravelConnector: TableConnector {
 }
 
 extension TableConnector {
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] { [] }
     public func storedTable(for table: TableDescriptor) throws -> StoredTable? { nil }
     public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }
     public func usesFilter(on column: Int, of table: TableDescriptor) -> Bool { false }

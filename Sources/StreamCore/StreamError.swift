@@ -99,7 +99,7 @@ public enum NearName {
     }
 
     /// Edits (insert, delete, replace, swap of neighbours) from one to the other.
-    static func distance(_ a: [Character], _ b: [Character]) -> Int {
+    package static func distance(_ a: [Character], _ b: [Character]) -> Int {
         var before: [Int] = [], previous = Array(0...b.count)
         for i in 0..<a.count {
             var row = [i + 1]

@@ -71,6 +71,28 @@ public enum FormatFactory {
         Set((["format"] + (format.flatMap { formats[$0.lowercased()]?.optionKeys } ?? [])).map { prefix + $0 })
     }
 
+    /// Options of Flink's formats that do nothing here, or cannot be done, of all formats that a table may name.
+    public static func foreignOptions(for table: TableDescriptor) -> [ForeignOption] {
+        var all: [ForeignOption] = []
+        for prefix in ["", "key.", "value."] {
+            switch table.options[prefix + "format"]?.lowercased() {
+            case "csv":
+                all += [
+                    .init(prefix + "csv.trim-spaces", "fields are taken as they are", .refused(fix: "write TRIM(column) in the query"), usual: ["false"]),
+                    .init(prefix + "csv.empty-string-as-null", "an empty text is a text", .refused(fix: "write NULLIF(column, '') in the query, or set 'csv.null-literal' = ''"), usual: ["false"]),
+                    .init(prefix + "csv.ignore-trailing-unmappable", "a line with more fields than columns is an error", .refused(fix: "declare the columns, or set 'csv.ignore-parse-errors' = 'true'"), usual: ["false"]),
+                    .init(prefix + "csv.allow-trailing-comma", "a comma begins another field", .refused(fix: "declare one column more"), usual: ["true"]),
+                    .init(prefix + "csv.fail-on-missing-columns", "a line with fewer fields than columns is an error", usual: ["true"]),
+                ]
+            case "parquet":
+                all.append(.init(prefix + "parquet.utc-timezone", "TIMESTAMP columns are stored as they are", usual: ["true"]))
+                all.append(.init(prefix + "parquet.", "files are laid out in a way of their own"))
+            default: break
+            }
+        }
+        return all
+    }
+
     public static func format(of table: TableDescriptor, prefix: String = "") throws -> any Format {
         let key = prefix + "format"
         guard let name = table.options[key] else {

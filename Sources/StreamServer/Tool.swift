@@ -73,7 +73,9 @@ struct Tool: Sendable {
         if case .code(0)? = exit { return (bytes, isFull || isLate) }
         if isFull || isLate && toleratesEnd { return (bytes, true) }
         if isLate { throw StreamError(.runtime, "the command did not end within \(Int(seconds)) s", fix: "ask for less") }
-        let text = String(decoding: problem.withLock { $0 }, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        // Warnings about settings and options come before the error.
+        let lines = String(decoding: problem.withLock { $0 }, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).drop { $0.hasPrefix("warning: ") }
+        let text = lines.joined(separator: "\n").trimmingCharacters(in: .whitespacesAndNewlines)
         throw StreamError(.validate, text.hasPrefix("error: ") ? String(text.dropFirst(7)) : text.isEmpty ? "the command failed" : text)
     }
 

@@ -30,7 +30,7 @@ import Darwin
 enum Engine {
     static let connectors: [any TableConnector] = [
         FilesystemConnector(), DatagenConnector(), PrintConnector(), BlackholeConnector(), KafkaConnector(), UpsertKafkaConnector(),
-        MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), HudiConnector(), DeltaConnector(),
+        MirrorConnector(warn: { Terminal.error("warning: \($0)") }), KinesisConnector(), KinesisConnector(isLegacy: true), HudiConnector(), DeltaConnector(),
         IcebergConnector(), RestConnector(), OpenSearchConnector(), HTTPPostConnector(), HTTPConnector(), ViewConnector(), AlertConnector(),
     ]
     /// Worker processes of Python functions, of all sessions.
@@ -47,22 +47,33 @@ enum Engine {
         let session = SQLSession(catalog: try Catalog(connectors: connectors, factories: [SQLiteCatalogFactory(scratch: scratch)], store: store))
         python.install(on: session)
         session.jobs = { try runningJobs() }
+        session.stopJob = { try stop($0, savepoint: $1, drain: $2) }
         for setting in settings {
             guard let split = setting.firstIndex(of: "=") else {
                 throw StreamError(.validate, "--set '\(setting)' has no value", fix: "write --set key=value")
             }
-            if let warning = try session.set(String(setting[..<split]), to: String(setting[setting.index(after: split)...])) {
-                Terminal.error("warning: \(warning)")
-            }
+            try session.set(String(setting[..<split]), to: String(setting[setting.index(after: split)...]))
         }
-        if let parallelism { _ = try session.set("parallelism.default", to: "\(parallelism)") }
+        if let parallelism { try session.set("parallelism.default", to: "\(parallelism)") }
         return session
+    }
+
+    private static var jobFinder: JobFinder {
+        JobFinder(root: JobPlacement.checkpoints(data: getenv("SWIFTWATER_DATA").map { String(cString: $0) } ?? "swiftwater-data"))
+    }
+
+    /// STOP JOB: by the id that SHOW JOBS gives, or by the job's name.
+    private static func stop(_ id: String, savepoint: Bool, drain: Bool) throws -> String {
+        let finder = jobFinder
+        let named = try finder.jobs().first { (try? JobFinder.askIfRunning($0, ControlRequest(request: .status))?.status?.id) == id }
+        let job = try named ?? finder.job(id)
+        let answer = try JobFinder.ask(job, ControlRequest(request: .stop, savepoint: savepoint, directory: nil, drain: drain))
+        return "job \(job.name) has \(answer.end ?? "ended")" + (answer.path.map { ": \($0)" } ?? "")
     }
 
     /// The jobs that SHOW JOBS lists: those that keep their checkpoints where jobs do by default.
     private static func runningJobs() throws -> [JobListing] {
-        let data = getenv("SWIFTWATER_DATA").map { String(cString: $0) } ?? "swiftwater-data"
-        return try JobFinder(root: JobPlacement.checkpoints(data: data)).jobs().compactMap { job in
+        try jobFinder.jobs().compactMap { job in
             // A job that is on its way out while it is asked does not run any more.
             guard let status = try? JobFinder.askIfRunning(job, ControlRequest(request: .status))?.status else { return nil }
             return JobListing(id: status.id, name: job.name, status: "RUNNING", start: status.startedAt)

@@ -85,9 +85,9 @@ final class ScriptRunner {
             try run(statement)
         }
         func run(_ statement: Statement) throws {
-            switch try locked({ try execute(statement) }) {
+            switch try planned(statement) {
             case .message(let message) where presenter != nil: if showsRows { presenter?.message(message) }
-            case .message(let message): if showsRows, showsMessages || message.hasPrefix("warning") { Terminal.error(message) }
+            case .message(let message): if showsRows, showsMessages { Terminal.error(message) }
             case .rows(let schema, let rows): if showsRows { try show(schema, rows) }
             case .query(let query) where presenter != nil:
                 let graph = try locked {
@@ -108,7 +108,7 @@ final class ScriptRunner {
             }
         }
         for statement in statements {
-            if case .set(let key, _) = statement.node, fixed.contains(key) { continue }
+            if case .set(let key, _) = statement.node, fixed.contains(key) || fixed.contains(SessionSettings.newestName(of: key)) { continue }
             // What overwrites a table is a job of its own: the others may read or write that table.
             if case .insert(let insert) = statement.node, !insert.overwrite, session.settings.values["table.dml-sync"] != "true" {
                 inserts.append(insert)
@@ -120,6 +120,23 @@ final class ScriptRunner {
             try run(statement)
         }
         try runInserts()
+    }
+
+    /// Plans a statement, and says what it asks for that means nothing here, also when it fails.
+    private func planned(_ statement: Statement) throws -> StatementResult {
+        defer { for notice in locked({ session.notices.take() }) { warn(notice) } }
+        return try locked { try execute(statement) }
+    }
+
+    /// Says what a statement has asked for that means nothing here.
+    private func warn(_ notice: String) {
+        if let presenter {
+            presenter.message("warning: \(notice)")
+        } else if status == .json {
+            Terminal.error("{\"event\":\"warning\",\"warning\":\(JSONText.quote(notice))}")
+        } else {
+            Terminal.error("warning: \(notice)")
+        }
     }
 
     private func execute(_ statement: Statement) throws -> StatementResult {

@@ -20,7 +20,7 @@ struct Swiftwater: ParsableCommand {
         version: swiftwaterVersion,
         subcommands: [
             RunCommand.self, ServeCommand.self, ValidateCommand.self, PlanCommand.self, SQLCommand.self, StreamCommand.self, KafkaCommand.self, TableCommand.self,
-            GenerateCommand.self, NotebookCommand.self, TopologyCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
+            GenerateCommand.self, NotebookCommand.self, TopologyCommand.self, ExportCommand.self, CompareCommand.self, JobsCommand.self, StopCommand.self, SavepointCommand.self,
             DeployCommand.self, ListCommand.self, ShowCommand.self, LogsCommand.self, StartCommand.self, CancelCommand.self, RestartCommand.self, RescaleCommand.self, RemoveCommand.self,
         ])
 

@@ -66,7 +66,7 @@ import Testing
         try workspace.run("sql", "--set", "paralelism.default=1", "-e", "SELECT 1").expectOneError(containing: "parallelism.default")
         try workspace.run("sql", "--workers", "0", "-e", "SELECT 1").expectOneError(status: 64, containing: "--workers")
         let warned = try workspace.ok("sql", "-e", "SET 'table.exec.async-lookup.timeout' = '3 min'; SELECT 1")
-        #expect(warned.errors == "warning: setting 'table.exec.async-lookup.timeout' is kept, but nothing here reads it\n")
+        #expect(warned.errors == "warning: setting 'table.exec.async-lookup.timeout' means nothing here: calls are made in the order of the rows\n")
         try workspace.run("sql", "--set", "nothing", "-e", "SELECT 1").expectOneError(containing: "key=value")
         try workspace.run("run", "x.sql", "--duration", "soon").expectOneError(containing: "soon", "30s")
     }

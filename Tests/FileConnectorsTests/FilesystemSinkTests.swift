@@ -308,7 +308,7 @@ import Testing
     }
 
     @Test("wrong sink options say what to write", arguments: [
-        (["auto-compaction": "true"], "is not available here"), (["sink.partition-commit.policy.kind": "metastore,success-file"], "there is no metastore"),
+        (["sink.partition-commit.policy.kind": "metastore,success-file"], "there is no metastore"),
         (["sink.partition-commit.policy.kind": "sucess-file"], "use 'success-file'"), (["sink.partition-commit.success-file.name": "DONE"], "would be read as data"),
         (["sink.partition-commit.trigger": "event-time"], "is not known here"), (["sink.partition-commit.watermark-time-zone": "Moon"], "is not a time zone"),
         (["partition.time-extractor.kind": "custom"], "classes cannot be loaded"), (["partition.time-extractor.timestamp-pattern": "$hour"], "names no partition column"),

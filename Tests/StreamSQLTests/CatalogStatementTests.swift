@@ -78,7 +78,7 @@ extension SQLHarness {
             ])
         #expect(try harness.error("DROP CATALOG lake")?.problem == "catalog lake is the current one")
         #expect(try harness.error("CREATE CATALOG lake WITH ('type' = 'hive')")?.problem == "catalog lake exists already")
-        #expect(try harness.error("CREATE CATALOG c WITH ('type' = 'hive')")?.problem == "catalog c: there is no catalog type 'hive'")
+        #expect(try harness.error("CREATE CATALOG c WITH ('type' = 'hvie')")?.problem == "catalog c: there is no catalog type 'hvie'")
         #expect(try harness.error("CREATE CATALOG c WITH ('typ' = 'x')")?.problem == "catalog c has no option 'type'")
         #expect(try harness.error("USE CATALOG lkae")?.fix == "write \"lake\"")
         #expect(try harness.error("SELECT 1 FROM nowhere.db.t")?.problem == "there is no catalog nowhere")
@@ -157,7 +157,7 @@ extension SQLHarness {
         #expect(try harness.names("SHOW JOBS") == ["1"])
     }
 
-    @Test("functions are kept, shown, altered and dropped; those in Java are refused")
+    @Test("functions are kept, shown, altered and dropped; those in Java cannot be called")
     func functions() throws {
         let harness = try SQLHarness(
             """
@@ -176,8 +176,6 @@ extension SQLHarness {
         #expect(try catalog.function("Twice")?.resources == [.init(kind: "FILE", path: "/x/m.py")])
         try harness.run("ALTER FUNCTION twice AS 'm.other' LANGUAGE PYTHON; ALTER FUNCTION IF EXISTS nope AS 'x' LANGUAGE PYTHON")
         #expect(try catalog.function("twice")?.identifier == "m.other")
-        #expect(try harness.error("CREATE FUNCTION f AS 'com.F'")?.problem == "not supported yet: functions in Java")
-        #expect(try harness.error("CREATE FUNCTION f AS 'com.F' LANGUAGE SCALA")?.problem == "not supported yet: functions in Scala")
         #expect(try harness.error("CREATE FUNCTION f AS 'f' LANGUAGE PYTHON USING JAR '/a.jar'")?.problem == "not supported yet: USING JAR")
         #expect(try harness.error("DROP FUNCTION thrice")?.fix == "write DROP TEMPORARY FUNCTION thrice")
         #expect(try harness.error("CREATE FUNCTION twice AS 'x' LANGUAGE PYTHON")?.problem == "function twice exists already")
@@ -204,8 +202,7 @@ extension SQLHarness {
     @Test(
         "what cannot run is refused by name, with the nearest form",
         arguments: [
-            "DELETE FROM t WHERE a = 1", "TRUNCATE TABLE t", "UPDATE t SET a = 1", "MERGE INTO t USING u ON x = y", "CALL p()", "LOAD MODULE core",
-            "UNLOAD MODULE core", "USE MODULES core", "ADD JAR '/a.jar'", "REMOVE JAR '/a.jar'", "COMPILE PLAN 'p' FOR INSERT INTO t SELECT 1",
+            "DELETE FROM t WHERE a = 1", "TRUNCATE TABLE t", "UPDATE t SET a = 1", "MERGE INTO t USING u ON x = y", "CALL p()", "COMPILE PLAN 'p' FOR INSERT INTO t SELECT 1",
             "EXECUTE PLAN 'p'", "CREATE MODEL m", "CREATE MATERIALIZED TABLE m AS SELECT 1", "DROP MODEL m", "ALTER MATERIALIZED TABLE m SUSPEND",
             "SHOW PROCEDURES", "SHOW MODELS", "DESCRIBE JOB 'x'", "STOP JOB 'x'", "CREATE OR REPLACE TABLE t (a INT)", "EXPLAIN PLAN_ADVICE SELECT 1",
             "CREATE TABLE u (a INT) DISTRIBUTED BY (a)", "SHOW PARTITIONS p", "ALTER TABLE p ADD PARTITION (a = 1)",
@@ -217,6 +214,43 @@ extension SQLHarness {
             "CREATE TABLE t (a INT) \(Self.memory); CREATE TABLE p (a INT, b INT) PARTITIONED BY (a) \(Self.memory);")
         let error = try harness.error(statement)
         #expect(error?.problem.hasPrefix("not supported yet: ") == true && error?.fix != nil && error?.location != nil, "\(error as Any)")
+    }
+
+    @Test("what means nothing here is done, told once, and written as it was")
+    func idle() throws {
+        let harness = try SQLHarness()
+        for statement in ["ADD JAR '/a.jar'", "ADD JAR /opt/x-1.0.jar", "REMOVE JAR '/a.jar'", "LOAD MODULE hive WITH ('hive-version' = '3')", "UNLOAD MODULE core", "USE MODULES hive, core"] {
+            try harness.run("\(statement); \(statement)")
+            let notices = harness.session.notices.take()
+            #expect(notices.count == 1 && notices[0].hasPrefix("\(statement) means nothing here: "), "\(notices)")
+            guard case .catalog(let parsed) = try SQLParser(text: statement).parseStatement().node else {
+            Issue.record("\(statement)")
+            return
+        }
+            #expect(SQLWriter().text(parsed) == statement)
+        }
+        #expect(try harness.error("ADD JARS '/a.jar'")?.code == .parse && harness.error("LOAD MODUL x")?.fix == "write \"MODULE\"")
+    }
+
+    @Test("STOP JOB asks the program that runs the jobs")
+    func stopJob() throws {
+        let harness = try SQLHarness()
+        #expect(try harness.error("STOP JOB 'a1' WITH SAVEPOINT")?.fix == "stop the job from the command line: swiftwater stop JOB")
+        harness.session.stopJob = { "\($0) \($1) \($2)" }
+        for (statement, told) in [("STOP JOB 'a1'", "a1 false false"), ("STOP JOB 'a1' WITH SAVEPOINT", "a1 true false"), ("STOP JOB 'a1' WITH SAVEPOINT WITH DRAIN", "a1 true true")] {
+            guard case .message(let text) = try harness.run(statement) else {
+            Issue.record("\(statement)")
+            return
+        }
+            #expect(text == told)
+            guard case .catalog(let parsed) = try SQLParser(text: statement).parseStatement().node else {
+            Issue.record("\(statement)")
+            return
+        }
+            #expect(SQLWriter().text(parsed) == statement)
+        }
+        harness.session.stopJob = { id, _, _ in throw StreamError(.validate, "there is no job \(id)") }
+        #expect(try harness.error("STOP JOB 'a2'")?.location?.column == 1)
     }
 
     @Test("ANALYZE has nothing to do")

@@ -31,10 +31,21 @@ public struct FilesystemConnector: PartitionedConnector, LookupConnector {
     public func optionKeys(for table: TableDescriptor) -> Set<String> {
         let own: Set = [
             "connector", "path", "format", "source.monitor-interval", "source.path.regex-pattern", "source.split-size", "source.new-files-on-restore",
-            "partition.default-name", "scan.parallelism", "sink.parallelism", "sink.shuffle-by-partition.enable", "auto-compaction",
-            "compaction.file-size",
+            "partition.default-name", "sink.shuffle-by-partition.enable",
         ]
         return own.union(FilesystemDelivery.keys).union(BadInput.optionKeys).union(LookupOptions.keys).union(RollingPolicy.keys).union(PartitionCommit.keys).union(FormatFactory.optionKeys(for: table.options["format"]))
+    }
+
+    public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] {
+        [
+            .init("scan.parallelism", "files are read with the parallelism of the job"), .init("sink.parallelism", "files are written with the parallelism of the job"),
+            .init("auto-compaction", "small files are not merged; a longer 'execution.checkpointing.interval' makes fewer", usual: ["false"]),
+            .init("compaction.file-size", "small files are not merged"), .init("compaction.parallelism", "small files are not merged"),
+            .init("source.report-statistics", "plans do not depend on statistics"), .init("lookup.join.cache.ttl", "files are read again when they change"),
+            .init("streaming-source.enable", "the directory is read once", .refused(fix: "write 'source.monitor-interval' = '1 min'"), usual: ["false"]),
+            .init("streaming-source.monitor-interval", "the directory is read once", .refused(fix: "write 'source.monitor-interval'")),
+            .init("streaming-source.", "'source.monitor-interval' says how a directory is followed"),
+        ] + FormatFactory.foreignOptions(for: table)
     }
 
     public func writableMetadataKeys(for table: TableDescriptor) -> Set<String> {
@@ -224,9 +235,6 @@ struct FilesystemPlan: Sendable {
         rolling = try delivery?.rolling ?? RollingPolicy(options)
         partitionCommit = try PartitionCommit(options)
         shufflesByPartition = try options.bool("sink.shuffle-by-partition.enable") ?? false
-        if try options.bool("auto-compaction") ?? false {
-            throw options.error("auto-compaction", "is not available here", fix: "make fewer files with a longer 'execution.checkpointing.interval', or with 'sink.rolling-policy.on-checkpoint' = 'false'")
-        }
         onError = try BadInput.onError(table, ignoresParseErrors: try options.bool("\(formatName).ignore-parse-errors") ?? false)
         if delivery == nil { for column in table.metadata { try FileMetadata.check(column, table: table) } }
         if case .errors = delivery?.use { return }

@@ -134,18 +134,24 @@ public struct KafkaConfiguration: Sendable {
 
     // MARK: The Java client's names
 
+    /// Properties of the Java client that librdkafka has nothing for, and needs nothing for.
+    static let javaOnly: Set<String> = [
+        "key.deserializer", "value.deserializer", "key.serializer", "value.serializer", "partition.assignment.strategy", "max.poll.records",
+        "metrics.recording.level", "metric.reporters", "metrics.num.samples", "metrics.sample.window.ms", "client.dns.lookup", "max.block.ms",
+        "interceptor.classes", "security.providers", "auto.include.jmx.reporter", "partition.discovery.interval.ms", "client.id.prefix",
+        "register.consumer.metrics", "partitioner.class", "enable.metrics.push", "allow.auto.create.topics.on.read", "commit.offsets.on.checkpoint",
+        "ssl.keystore.type",
+    ]
+
     private enum Translation {
         case same, named(String), kilobytes(String), login, nothing, refused(fix: String)
     }
 
     private static func translate(_ key: String) -> Translation {
+        if javaOnly.contains(key) { return .nothing }
         switch key {
-        case "key.deserializer", "value.deserializer", "key.serializer", "value.serializer", "partition.assignment.strategy", "max.poll.records",
-             "metrics.recording.level", "metric.reporters", "metrics.num.samples", "metrics.sample.window.ms", "client.dns.lookup", "receive.buffer.bytes",
-             "send.buffer.bytes", "max.block.ms", "interceptor.classes", "security.providers", "auto.include.jmx.reporter", "partition.discovery.interval.ms",
-             "client.id.prefix", "register.consumer.metrics", "partitioner.class", "enable.metrics.push", "allow.auto.create.topics.on.read",
-             "commit.offsets.on.checkpoint":
-            return key == "receive.buffer.bytes" ? .named("socket.receive.buffer.bytes") : key == "send.buffer.bytes" ? .named("socket.send.buffer.bytes") : .nothing
+        case "receive.buffer.bytes": return .named("socket.receive.buffer.bytes")
+        case "send.buffer.bytes": return .named("socket.send.buffer.bytes")
         case "fetch.max.wait.ms": return .named("fetch.wait.max.ms")
         case "max.request.size": return .named("message.max.bytes")
         case "buffer.memory": return .kilobytes("queue.buffering.max.kbytes")
@@ -156,7 +162,6 @@ public struct KafkaConfiguration: Sendable {
         case "ssl.keystore.key": return .named("ssl.key.pem")
         case "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.type":
             return .refused(fix: "export the certificates as a PEM file and name it in 'properties.ssl.ca.location'")
-        case "ssl.keystore.type": return .nothing
         case "sasl.jaas.config": return .login
         case "sasl.login.callback.handler.class", "sasl.client.callback.handler.class", "sasl.login.class":
             return .refused(fix: "use 'properties.sasl.mechanism' PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER with librdkafka's properties")

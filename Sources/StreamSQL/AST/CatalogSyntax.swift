@@ -132,6 +132,10 @@ public enum CatalogStatement: Sendable {
     case delete(QualifiedName, filter: SyntaxExpr?)
     case update(QualifiedName, [(column: QualifiedName, value: SyntaxExpr)], filter: SyntaxExpr?)
     case analyze(QualifiedName?)
+    /// STOP JOB 'id' [WITH SAVEPOINT] [WITH DRAIN]
+    case stopJob(String, savepoint: Bool, drain: Bool, SourceSpan)
+    /// A statement of Flink that means nothing here, as written, and why: ADD JAR, LOAD MODULE.
+    case idle(String, reason: String)
 }
 
 /// What EXPLAIN is asked for beside the plans.

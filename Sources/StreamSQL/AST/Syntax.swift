@@ -183,6 +183,8 @@ public struct Select: Sendable {
     public var isGroupByDistinct = false
     /// `/*+ STATE_TTL('t' = '1 d') */`: how long state about the rows of a table is kept.
     public var stateTTL: [Hint] = []
+    /// `/*+ BROADCAST(t) */` and the like, which say how Flink is to join; as written.
+    public var joinHints: [String] = []
     public var span: SourceSpan
 
     /// One `'key' = 'value'` of a hint.

@@ -27,6 +27,17 @@ struct BindingContext {
         script.error(code, problem, fix: fix, at: span)
     }
 
+    /// A function of the catalog that is written in Java or Scala.
+    func functionInJVM(_ name: String) -> CatalogFunction? {
+        guard let found = try? catalog.function(name, in: script.namespace), found.language.needsJVM else { return nil }
+        return found
+    }
+
+    func needsJVM(_ function: CatalogFunction, at span: SourceSpan) -> StreamError {
+        error(.plan, "function \(function.name) is written in \(function.language.name) (\(function.identifier)), and there is no JVM here",
+              fix: "write it in Python: CREATE FUNCTION \(function.name) AS 'module.function' LANGUAGE PYTHON USING FILE '...'; or register it in Swift", at: span)
+    }
+
     func unsupported(_ construct: String, fix: String? = nil, at span: SourceSpan) -> StreamError {
         script.error(.plan, "not supported yet: \(construct)", fix: fix, at: span)
     }

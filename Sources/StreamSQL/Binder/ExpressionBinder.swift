@@ -308,6 +308,8 @@ struct ExpressionBinder {
 
     private func function(_ function: FunctionCall, _ span: SourceSpan) throws -> Expr {
         let name = function.name.uppercased()
+        // A system function hides a built-in one.
+        if let hiding = context.catalog.systemFunction(name), hiding.language.needsJVM { throw context.needsJVM(hiding, at: span) }
         if function.over != nil {
             guard let overs = context.overs else {
                 throw context.error(
@@ -381,6 +383,7 @@ struct ExpressionBinder {
     private func unknownOr(_ name: String, _ problem: String?, _ span: SourceSpan) -> StreamError {
         if problem == nil, let refusal = FunctionRegistry.unsupported(name) { return context.error(refusal.code, refusal.problem, fix: refusal.fix, at: span) }
         if let problem, context.functions.contains(name) { return context.error(.validate, problem, at: span) }
+        if let found = context.functionInJVM(name) { return context.needsJVM(found, at: span) }
         let known = context.functions.names.filter { $0.first!.isLetter } + AggregateRegistry.names
         return context.error(
             .validate, "there is no function \(name)", fix: NearName.nearest(to: name, in: known).map { "write \($0)" }, at: span)

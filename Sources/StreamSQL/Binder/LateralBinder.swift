@@ -59,6 +59,7 @@ extension QueryBinder {
             let binder = ExpressionBinder(context, scope: scope, clause: "the arguments of \(call.name)")
             let arguments = try call.arguments.map(binder.bind)
             guard let bound = try context.script.locating(ref.span, { try context.rowFunctions.bind(call.name, arguments) }) else {
+                if let found = context.functionInJVM(call.name) { throw context.needsJVM(found, at: ref.span) }
                 throw context.error(
                     .validate, "there is no table function \(call.name)",
                     fix: NearName.hint(for: call.name, in: context.rowFunctions.names + ["TUMBLE", "HOP", "CUMULATE", "SESSION"]), at: ref.span)

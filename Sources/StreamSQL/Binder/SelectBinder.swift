@@ -7,6 +7,11 @@ extension QueryBinder {
     func select(_ select: Select, orderBy: [OrderItem]) throws -> (LogicalPlan, [SortSpec.Key], width: Int) {
         var inner = self
         inner.stateTTL = try lengths(select.stateTTL)
+        for hint in select.joinHints {
+            let reason = hint.uppercased().hasPrefix("LOOKUP")
+                ? "rows are looked up as the options 'lookup.*' of the table say" : "both sides of a join are in one process"
+            context.catalog.notices.note("hint \(hint) means nothing here: \(reason)")
+        }
         var (plan, scope) = try select.from.map(inner.table) ?? (.values(.init(rows: [[]], columns: [])), .empty)
         let stateTTL = try inner.groupTTL(select.stateTTL, scope)
         scope.outer = outer

@@ -37,6 +37,8 @@ public final class Catalog {
     private var bound: [ObjectPath: (version: Int64, entry: Entry)] = [:]
     private(set) var connectors: [String: any TableConnector] = [:]
     private var factories: [String: any CatalogFactory] = [:]
+    /// What statements ask for that means nothing here.
+    public let notices = NoticeLog()
     /// Makes an entry of what a store keeps; the session sets it.
     var bind: ((CatalogObject, ObjectPath) throws -> Entry)?
     /// Makes a function of the catalog known to a registry, under its name; nil = such functions cannot be called.
@@ -49,7 +51,7 @@ public final class Catalog {
     public init(connectors: [any TableConnector] = [], factories: [any CatalogFactory] = [], store: any CatalogStore) throws {
         mounted = [Self.catalogName: Mounted(definition: CatalogDefinition(name: Self.catalogName, options: ["type": "generic_in_memory"]), store: store)]
         for connector in connectors { register(connector) }
-        for factory in factories + [MemoryCatalogFactory()] { register(factory) }
+        for factory in ForeignCatalogFactory.all + factories + [MemoryCatalogFactory()] { register(factory) }
         if try store.database(Self.databaseName) == nil { _ = try store.create(CatalogDatabase(name: Self.databaseName)) }
         for definition in try store.catalogDefinitions() { mounted[definition.name] = try open(definition) }
     }
@@ -61,7 +63,7 @@ public final class Catalog {
                 definition: CatalogDefinition(name: Self.catalogName, options: ["type": "generic_in_memory"]), store: MemoryCatalogStore())
         ]
         for connector in connectors { register(connector) }
-        register(MemoryCatalogFactory())
+        for factory in ForeignCatalogFactory.all + [MemoryCatalogFactory()] as [any CatalogFactory] { register(factory) }
     }
 
     public func register(_ connector: any TableConnector) { connectors[connector.identifier] = connector }
@@ -93,14 +95,37 @@ public final class Catalog {
                 .validate, "catalog \(definition.name): there is no catalog type '\(type)'", fix: NearName.hint(for: type, in: factories.keys))
         }
         let known = factory.optionKeys.union(["type", "default-database"])
-        if let key = definition.options.keys.sorted().first(where: { !known.contains($0) }) {
+        let foreign = factory as? ForeignCatalogFactory
+        if foreign == nil, let key = definition.options.keys.sorted().first(where: { !known.contains($0) }) {
             throw StreamError(
                 .validate, "catalog \(definition.name): a catalog of type '\(type)' has no option '\(key)'", fix: NearName.hint(for: key, in: known))
         }
         let store = try factory.store(for: definition)
         let database = defaultDatabase(definition)
         if try store.database(database) == nil { _ = try store.create(CatalogDatabase(name: database)) }
+        if let notice = foreign?.notice(definition) { notices.note(notice) }
         return Mounted(definition: definition, store: store)
+    }
+
+    private func foreignType(of catalog: String) -> String? {
+        mounted[catalog].flatMap { factories[$0.definition.type] is ForeignCatalogFactory ? $0.definition.type : nil }
+    }
+
+    /// The statement with the place that a catalog of another system gives a table that names no connector.
+    ///
+    /// - Throws: `.validate` when that system alone would know the place.
+    func placed(_ create: CreateTable, at path: ObjectPath, _ script: ScriptText) throws -> CreateTable {
+        guard create.like == nil, !create.options.contains(where: { $0.key == "connector" }), let type = foreignType(of: path.catalog) else { return create }
+        guard let options = TableFolders(mounted[path.catalog]!.definition)?.options(path.name, in: path.database) else {
+            throw script.error(
+                .validate, "table \(path.name) names no connector, and catalog \(path.catalog) of type '\(type)' is not reached from here",
+                fix: "add 'connector' = '...' and what it needs to WITH, for example 'connector' = 'iceberg', 'path' = '...'", at: create.name.span)
+        }
+        var placed = create
+        for (key, value) in options.sorted(by: { $0.key < $1.key }) where !create.options.contains(where: { $0.key == key }) {
+            placed.options.append((key, value, create.name.span))
+        }
+        return placed
     }
 
     private func defaultDatabase(_ definition: CatalogDefinition) -> String {
@@ -146,6 +171,10 @@ public final class Catalog {
         let store = try store(namespace.catalog)
         guard try store.database(namespace.database) != nil else {
             let shown = namespace.catalog == current.catalog ? namespace.database : "\(namespace)"
+            if let type = foreignType(of: namespace.catalog) {
+                throw StreamError(.validate, "there is no database \(shown): what catalog \(namespace.catalog) of type '\(type)' has elsewhere is not known here",
+                                  fix: "write CREATE DATABASE \(shown), then CREATE TABLE for the tables that are used")
+            }
             throw StreamError(.validate, "there is no database \(shown)", fix: NearName.hint(for: namespace.database, in: try store.databaseNames()))
         }
     }
@@ -242,6 +271,11 @@ public final class Catalog {
         let path = try path(of: name, script)
         if let entry = try script.locating(name.span, { try entry(path) }) { return entry }
         let shown = path.namespace == current ? path.name : name.text
+        if let type = foreignType(of: path.catalog) {
+            throw script.error(
+                .validate, "there is no \(what) \(shown): what catalog \(path.catalog) of type '\(type)' has elsewhere is not known here",
+                fix: "write CREATE TABLE \(shown) (...) WITH ('connector' = '...', ...) before it is used", at: name.span)
+        }
         throw script.error(
             .validate, "there is no \(what) \(shown)",
             fix: NearName.hint(for: path.name, in: try names(in: path.namespace).map(\.name))

@@ -35,7 +35,13 @@ public struct CatalogObject: Hashable, Sendable {
 
 /// A function made by CREATE FUNCTION.
 public struct CatalogFunction: Hashable, Sendable {
-    public enum Language: String, Hashable, Sendable { case java = "JAVA", scala = "SCALA", python = "PYTHON", swift = "SWIFT" }
+    public enum Language: String, Hashable, Sendable {
+        case java = "JAVA", scala = "SCALA", python = "PYTHON", swift = "SWIFT"
+
+        /// Functions in it can be defined, but not called.
+        var needsJVM: Bool { self == .java || self == .scala }
+        var name: String { rawValue.prefix(1) + rawValue.dropFirst().lowercased() }
+    }
     /// What must be there for the function to run.
     public struct Resource: Hashable, Sendable {
         /// JAR, FILE or ARTIFACT.

@@ -17,19 +17,33 @@ public final class MemoryCatalogStore: CatalogStore {
     }
     private let state = Mutex(State())
 
-    public init(database: String = Catalog.databaseName) {
+    /// Tables beside those that were made here.
+    private let folders: TableFolders?
+
+    public convenience init(database: String = Catalog.databaseName) { self.init(database: database, folders: nil) }
+
+    init(database: String, folders: TableFolders?) {
+        self.folders = folders
         state.withLock { $0.databases[database] = Database(database: CatalogDatabase(name: database)) }
     }
 
     private func with<T: Sendable>(_ name: String, _ body: (inout Database) throws -> T) throws -> T {
-        try state.withLock { state in
+        let isFolder = folders?.has(database: name) ?? false
+        return try state.withLock { state in
+            if isFolder, state.databases[name] == nil { state.databases[name] = Database(database: CatalogDatabase(name: name)) }
             guard state.databases[name] != nil else { throw StreamError(.conflict, "database \(name) has been dropped") }
             return try body(&state.databases[name]!)
         }
     }
 
-    public func databaseNames() -> [String] { state.withLock { $0.databases.keys.sorted() } }
-    public func database(_ name: String) -> CatalogDatabase? { state.withLock { $0.databases[name]?.database } }
+    public func databaseNames() throws -> [String] {
+        let there = try folders?.databases() ?? []
+        return state.withLock { Set($0.databases.keys).union(there).sorted() }
+    }
+
+    public func database(_ name: String) -> CatalogDatabase? {
+        state.withLock { $0.databases[name]?.database } ?? ((folders?.has(database: name) ?? false) ? CatalogDatabase(name: name) : nil)
+    }
 
     public func create(_ database: CatalogDatabase) -> Bool {
         state.withLock { state in
@@ -43,10 +57,16 @@ public final class MemoryCatalogStore: CatalogStore {
     public func dropDatabase(_ name: String) { state.withLock { $0.databases[name] = nil } }
 
     public func objectNames(in database: String) throws -> [(name: String, isView: Bool)] {
-        try with(database) { $0.objects.values.map { ($0.name, $0.isView) } }.sorted { $0.0 < $1.0 }
+        var all = try with(database) { $0.objects.mapValues(\.isView) }
+        for table in try folders?.tables(in: database) ?? [] where all[table] == nil { all[table] = false }
+        return all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    public func object(_ name: String, in database: String) throws -> CatalogObject? { try with(database) { $0.objects[name] } }
+    public func object(_ name: String, in database: String) throws -> CatalogObject? {
+        if let made = try with(database, { $0.objects[name] }) { return made }
+        guard let folders, folders.has(name, in: database) else { return nil }
+        return CatalogObject(name: name, declaration: .table(TableDeclaration(options: folders.options(name, in: database))))
+    }
 
     private func nextVersion() -> Int64 {
         state.withLock {
@@ -79,10 +99,15 @@ public final class MemoryCatalogStore: CatalogStore {
     }
 
     public func drop(_ name: String, in database: String) throws -> Bool {
-        try with(database) {
+        let dropped = try with(database) {
             $0.partitions[name] = nil
             return $0.objects.removeValue(forKey: name) != nil
         }
+        if !dropped, let folders, folders.has(name, in: database) {
+            throw StreamError(.validate, "table \(name) is what is in \(folders.options(name, in: database)["path"]!): dropping it would delete its files",
+                              fix: "remove the folder")
+        }
+        return dropped
     }
 
     // MARK: functions

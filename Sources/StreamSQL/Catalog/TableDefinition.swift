@@ -163,6 +163,27 @@ struct TableChecks {
     /// Understood for every table; without a watermark it changes nothing.
     static let idleTimeoutOption = "scan.watermark.idle-timeout"
 
+    /// Flink's options of every source.
+    private static let foreignOptions = [
+        ForeignOption("scan.watermark.emit.strategy", "watermarks follow each row"), ForeignOption("scan.watermark.emit.on-event.gap", "watermarks follow each row"),
+        ForeignOption("scan.watermark.alignment.", "the split that is furthest behind is read first"),
+        ForeignOption("property-version", "there is one version of it", usual: ["1"]),
+    ]
+
+    /// Connectors of Flink, and what takes their place.
+    private static let foreignConnectors = [
+        "elasticsearch-6": "write 'connector' = 'opensearch'", "elasticsearch-7": "write 'connector' = 'opensearch'", "elasticsearch-8": "write 'connector' = 'opensearch'",
+        "jdbc": "look rows up with 'connector' = 'rest' or 'filesystem', and write to a topic or a lake table ('kafka', 'hudi', 'iceberg', 'delta')",
+        "mysql-cdc": "read the changes from a topic: 'connector' = 'kafka', 'format' = 'debezium-json'",
+        "postgres-cdc": "read the changes from a topic: 'connector' = 'kafka', 'format' = 'debezium-json'",
+        "oracle-cdc": "read the changes from a topic: 'connector' = 'kafka', 'format' = 'debezium-json'",
+        "sqlserver-cdc": "read the changes from a topic: 'connector' = 'kafka', 'format' = 'debezium-json'",
+        "mongodb-cdc": "read the changes from a topic: 'connector' = 'kafka', 'format' = 'debezium-json'",
+        "hive": "write 'connector' = 'filesystem' with the table's 'path' and 'format'", "paimon": "write 'connector' = 'iceberg' or 'hudi'",
+        "firehose": "write 'connector' = 'kinesis', and let a delivery stream read it", "dynamodb": "write 'connector' = 'kinesis' or a lake table",
+        "hbase-1.4": "look rows up with 'connector' = 'rest' or 'hudi'", "hbase-2.2": "look rows up with 'connector' = 'rest' or 'hudi'",
+    ]
+
     var context: BindingContext
     init(_ context: BindingContext) { self.context = context }
 
@@ -176,7 +197,7 @@ struct TableChecks {
             throw located(
                 StreamError(
                     .validate, "table \(table.name): there is no connector '\(identifier)'",
-                    fix: NearName.hint(for: identifier, in: context.catalog.connectorNames)), "connector", table, span)
+                    fix: Self.foreignConnectors[identifier] ?? NearName.hint(for: identifier, in: context.catalog.connectorNames)), "connector", table, span)
         }
         return connector
     }
@@ -185,12 +206,22 @@ struct TableChecks {
     func options(of table: TableDescriptor, at span: SourceSpan) throws {
         let connector = try connector(of: table, at: span)
         let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption, JoinReorder.rowCountOption])
-        let prefixes = known.filter { $0.hasSuffix(".") }
-        for key in table.options.keys.sorted() where !known.contains(key) && !prefixes.contains(where: { key.hasPrefix($0) }) {
+        let prefixes = known.filter { $0.hasSuffix(".") }, foreign = connector.foreignOptions(for: table) + Self.foreignOptions
+        // What stands for many options leaves those that are known, and those that are meant to be.
+        func isMeant(_ key: String) -> Bool {
+            guard let near = NearName.nearest(to: key, in: known) else { return false }
+            return NearName.distance(Array(key), Array(near)) <= 2
+        }
+        for key in table.options.keys.sorted() {
+            if let option = foreign.first(where: { $0.matches(key) }), option.key == key || !isMeant(key) {
+                try check(option, key, of: table, span)
+                continue
+            }
+            if known.contains(key) || prefixes.contains(where: { key.hasPrefix($0) }) { continue }
             throw located(
                 StreamError(
                     .validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",
-                    fix: NearName.hint(for: key, in: known.map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
+                    fix: NearName.hint(for: key, in: known.union(foreign.map(\.key)).map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
         }
         if let option = table.options[Self.idleTimeoutOption], Durations.parse(option) == nil {
             throw located(
@@ -220,6 +251,16 @@ struct TableChecks {
                         "table \(table.name): connector '\(connector.identifier)' has no metadata '\(column.key)' for column \(column.name)",
                         fix: NearName.hint(for: column.key, in: available.keys)), nil, table, span)
             }
+        }
+    }
+
+    private func check(_ option: ForeignOption, _ key: String, of table: TableDescriptor, _ span: SourceSpan) throws {
+        let value = table.options[key]!
+        if option.usual.contains(value.trimmed.lowercased()) { return }
+        switch option.effect {
+        case .ignored: context.catalog.notices.note("table \(table.name): option '\(key)' means nothing here: \(option.reason)")
+        case .refused(let fix):
+            throw located(StreamError(.validate, "table \(table.name): option '\(key)' = '\(value)' is not supported: \(option.reason)", fix: fix), key, table, span)
         }
     }
 

@@ -147,7 +147,12 @@ extension TokenParser {
     mutating func use() throws -> CatalogStatement {
         advance()
         if acceptWord("CATALOG") { return .useCatalog(try qualifiedName("the name of a catalog")) }
-        if isWord("MODULES") { throw unsupported("USE MODULES", fix: "leave it out: all built-in functions are there") }
+        if isWord("MODULES") {
+            let start = token.start
+            advance()
+            repeat { _ = try qualifiedName("the name of a module") } while accept(",")
+            return .idle("USE " + source.slice(start, consumedEnd), reason: Self.modules)
+        }
         return .use(try qualifiedName("the name of a database"))
     }
 

@@ -40,9 +40,39 @@ struct Lexer {
         while true {
             try skipBlanks()
             let token = try next()
+            let begins = all.last.map { $0.kind == .symbol && $0.text == ";" } ?? true
             all.append(token)
             if token.kind == .end { return all }
+            if begins, token.kind == .word, token.upper == "SET" || token.upper == "RESET" { all += try setting() }
         }
+    }
+
+    /// What follows SET and RESET. Keys and values may stand there without quotes, as Flink's SQL client takes them: a value then goes to
+    /// the end of its line, a semicolon or a comment.
+    private mutating func setting() throws -> [Token] {
+        try skipBlanks()
+        var found: [Token] = []
+        if byte(is: "'") {
+            found.append(try next())
+        } else if isNameStart(byte()) {
+            let start = at
+            while isNamePart(byte()) || byte(is: ".") || byte(is: "-") { at += 1 }
+            found.append(Token(kind: .string, text: source.slice(start, at), start: start, end: at))
+        } else {
+            return []
+        }
+        try skipBlanks()
+        guard byte(is: "="), !byte(1, is: "=") else { return found }
+        found.append(try next())
+        try skipBlanks()
+        let start = at
+        guard at < bytes.count, !byte(is: "'"), !byte(is: ";"), !(byte() | 0x20 == UInt8(ascii: "u") && byte(1, is: "&")) else { return found }
+        func isComment() -> Bool { bytes[at - 1] <= 0x20 && (byte(is: "-") && byte(1, is: "-") || byte(is: "/") && byte(1, is: "*")) }
+        while at < bytes.count, !byte(is: ";"), !byte(is: "\n"), !isComment() { at += 1 }
+        var end = at
+        while end > start, bytes[end - 1] <= 0x20 { end -= 1 }
+        found.append(Token(kind: .string, text: source.slice(start, end), start: start, end: end))
+        return found
     }
 
     private func byte(_ ahead: Int = 0) -> UInt8 { at + ahead < bytes.count ? bytes[at + ahead] : 0 }

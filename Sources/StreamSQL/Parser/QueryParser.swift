@@ -154,7 +154,7 @@ extension TokenParser {
     private mutating func select() throws -> Select {
         let start = token.start
         try expectWord("SELECT")
-        let stateTTL = try queryHints()
+        let (stateTTL, joinHints) = try queryHints()
         if isWord("STREAM") { throw unsupported("SELECT STREAM", fix: "write SELECT; every query is continuous") }
         let distinct = acceptWord("DISTINCT")
         if !distinct { _ = acceptWord("ALL") }
@@ -189,6 +189,7 @@ extension TokenParser {
             distinct: distinct, items: items, from: from, filter: filter, groupBy: groupBy.0, having: having,
             span: source.span(start, consumedEnd))
         select.stateTTL = stateTTL
+        select.joinHints = joinHints
         select.isGroupByDistinct = groupBy.1
         return select
     }
@@ -443,20 +444,36 @@ extension TokenParser {
 
     /// /*+ OPTIONS('k' = 'v', ...) */
     mutating func tableHints() throws -> [String: String] {
-        let pairs = try hints("OPTIONS", key: "an option key", value: "an option value", usage: "OPTIONS('key' = 'value')")
-        return Dictionary(uniqueKeysWithValues: pairs.map { ($0.key, $0.value) })
+        let found = try hints("OPTIONS", key: "an option key", value: "an option value", usage: "OPTIONS('key' = 'value')")
+        return Dictionary(uniqueKeysWithValues: found.pairs.map { ($0.key, $0.value) })
     }
 
-    /// /*+ STATE_TTL('table' = '1 d', ...) */
-    private mutating func queryHints() throws -> [Select.Hint] {
-        try hints("STATE_TTL", key: "the name of a table", value: "a length of time", usage: "STATE_TTL('table' = '1 d')")
+    /// /*+ STATE_TTL('table' = '1 d', ...), BROADCAST(table) */
+    private mutating func queryHints() throws -> (pairs: [Select.Hint], others: [String]) {
+        try hints("STATE_TTL", key: "the name of a table", value: "a length of time", usage: "STATE_TTL('table' = '1 d')", others: Keywords.joinHints)
     }
 
-    private mutating func hints(_ name: String, key keyName: String, value valueName: String, usage: String) throws -> [Select.Hint] {
-        guard token.kind == .hint else { return [] }
+    /// - Parameter others: hints that are taken as they are, with anything in their parentheses.
+    private mutating func hints(_ name: String, key keyName: String, value valueName: String, usage: String,
+                                others: Set<String> = []) throws -> (pairs: [Select.Hint], others: [String]) {
+        guard token.kind == .hint else { return ([], []) }
         advance()
-        var pairs: [Select.Hint] = []
+        var pairs: [Select.Hint] = [], taken: [String] = []
         while !accept("*/") {
+            if token.kind == .word, others.contains(token.upper) {
+                let start = token.start
+                advance()
+                try expect("(", " after the hint")
+                var depth = 1
+                while depth > 0 {
+                    if atEnd || isSymbol("*/") { throw expected("\")\" at the end of the hint") }
+                    depth += isSymbol("(") ? 1 : isSymbol(")") ? -1 : 0
+                    advance()
+                }
+                taken.append(source.slice(start, consumedEnd))
+                _ = accept(",")
+                continue
+            }
             guard acceptWord(name) else { throw unsupported("the hint \(found)", fix: "use \(usage), or remove it") }
             try expect("(", " after \(name)")
             repeat {
@@ -472,7 +489,7 @@ extension TokenParser {
             try expect(")", " or \",\" in \(name)")
             _ = accept(",")
         }
-        return pairs
+        return (pairs, taken)
     }
 
     // MARK: Window functions

@@ -25,7 +25,7 @@ extension TokenParser {
             advance()
             if atEnd || isSymbol(";") { return .showSettings }
             let key = try settingKey("SET 'key' = 'value'")
-            try expect("=", " after the key")
+            try expect("=", " after the key \(key)")
             return .set(key: key, value: try string("the value"))
         case "RESET":
             advance()
@@ -53,6 +53,14 @@ extension TokenParser {
         case "ALTER": return .catalog(try alter())
         case "USE": return .catalog(try use())
         case "REPLACE": return try create()
+        case "ADD", "REMOVE", "LOAD", "UNLOAD": return .catalog(try idleStatement())
+        case "STOP":
+            let at = span
+            advance()
+            try expectWord("JOB")
+            let id = try string("the id of a job, as SHOW JOBS gives it,")
+            let savepoint = acceptWord("WITH", "SAVEPOINT"), drain = acceptWord("WITH", "DRAIN")
+            return .catalog(.stopJob(id, savepoint: savepoint, drain: drain, at))
         case "TRUNCATE", "DELETE", "UPDATE", "ANALYZE": return .catalog(try maintenance())
         case let word where Keywords.foreignStatements[word] != nil:
             throw source.error(
@@ -61,6 +69,18 @@ extension TokenParser {
             throw expected("a statement", near: Keywords.statements)
         }
     }
+
+    /// ADD JAR, REMOVE JAR, LOAD MODULE, UNLOAD MODULE.
+    private mutating func idleStatement() throws -> CatalogStatement {
+        let start = token.start, isModule = token.upper.hasSuffix("LOAD")
+        advance()
+        guard acceptWord(isModule ? "MODULE" : "JAR") else { throw expected(isModule ? "MODULE" : "JAR", near: [isModule ? "MODULE" : "JAR"]) }
+        // A path may stand there without quotes.
+        while !atEnd, !isSymbol(";") { advance() }
+        return .idle(source.slice(start, consumedEnd), reason: isModule ? Self.modules : "there is no JVM to load it; connectors and formats are built in")
+    }
+
+    static let modules = "all built-in functions are there, and none of other modules"
 
     private mutating func settingKey(_ form: String) throws -> String {
         guard token.kind == .string else {

@@ -79,6 +79,12 @@ extension SQLSession {
         case .truncate(let name): return try truncate(name, script)
         case .delete(let name, let filter): return try delete(name, filter, script)
         case .update(let name, let assignments, let filter): return try update(name, assignments, filter, script)
+        case .idle(let text, let reason):
+            catalog.notices.note("\(text) means nothing here: \(reason)")
+            return .message("\(text): nothing to do")
+        case .stopJob(let id, let savepoint, let drain, let span):
+            guard let stopJob else { throw script.error(.plan, "not supported yet: STOP JOB", fix: "stop the job from the command line: swiftwater stop JOB", at: span) }
+            return .message(try script.locating(span) { try stopJob(id, savepoint, drain) })
         case .analyze(let name):
             if let name { _ = try catalog.lookUp(name, script) }
             return .message("no statistics are needed: plans do not depend on them")
@@ -148,18 +154,15 @@ extension SQLSession {
 
     private func made(_ definition: FunctionDefinition, _ script: ScriptText) throws -> CatalogFunction {
         let language = CatalogFunction.Language(rawValue: definition.language ?? "JAVA")!
-        guard language == .python || language == .swift else {
-            throw script.error(
-                .plan, "not supported yet: functions in \(language == .java ? "Java" : "Scala")",
-                fix: "write LANGUAGE PYTHON, or LANGUAGE SWIFT for a function that the program registers", at: definition.span)
-        }
-        if let jar = definition.resources.first(where: { $0.kind != "FILE" }) {
+        if !language.needsJVM, let jar = definition.resources.first(where: { $0.kind != "FILE" }) {
             throw script.error(.plan, "not supported yet: USING \(jar.kind)", fix: "write USING FILE '...'", at: definition.span)
         }
         let function = CatalogFunction(
             name: definition.name.parts.last!, identifier: definition.identifier, language: language, resources: definition.resources,
             temporary: definition.temporary)
-        if let resolve = catalog.functionResolver { _ = try script.locating(definition.span) { try resolve(function, functions) } }
+        if language.needsJVM {
+            catalog.notices.note("function \(function.name) is written in \(language.name) (\(function.identifier)): a statement that calls it is refused")
+        } else if let resolve = catalog.functionResolver { _ = try script.locating(definition.span) { try resolve(function, functions) } }
         return function
     }
 

@@ -60,8 +60,8 @@ extension SQLSession {
 
     // MARK: CREATE TABLE
 
-    func createTable(_ create: CreateTable, _ script: ScriptText) throws -> StatementResult {
-        let path = try catalog.path(of: create.name, script)
+    func createTable(_ given: CreateTable, _ script: ScriptText) throws -> StatementResult {
+        let path = try catalog.path(of: given.name, script), create = try catalog.placed(given, at: path, script)
         let existing = try existing(path, temporary: create.temporary)
         if existing != nil, !create.orReplace, !create.replace {
             if create.ifNotExists { return .message("table \(path.name) exists already") }

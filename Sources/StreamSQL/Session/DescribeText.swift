@@ -32,15 +32,7 @@ enum DescribeText {
     private static func type(_ type: DataType, _ attribute: String?) -> String { shown(type) + (attribute.map { " *\($0)*" } ?? "") }
 
     /// With the names of fields in backticks.
-    private static func shown(_ type: DataType) -> String {
-        switch type {
-        case .array(let element): "ARRAY<\(shown(element))>"
-        case .map(let key, let value): "MAP<\(shown(key)), \(shown(value))>"
-        case .row(let fields):
-            "ROW<" + fields.map { "\(SyntaxText.identifier($0.name)) \(shown($0.type))\($0.nullable ? "" : " NOT NULL")" }.joined(separator: ", ") + ">"
-        default: "\(type)"
-        }
-    }
+    private static func shown(_ type: DataType) -> String { SQLWriter.definition.type(type) }
 
     private static func extras(_ column: CatalogTable.Column, _ table: CatalogTable) -> String? {
         switch column.kind {

@@ -73,7 +73,7 @@ public struct RecoverySettings: Sendable {
         "none": .none, "off": .none, "disable": .none, "fixed-delay": .fixedDelay, "fixeddelay": .fixedDelay, "exponential-delay": .exponentialDelay,
         "exponentialdelay": .exponentialDelay, "failure-rate": .failureRate, "failurerate": .failureRate,
     ]
-    private static let backends: KeyValuePairs<String, Backend> = ["memory": .memory, "hashmap": .memory, "rocksdb": .rocksdb]
+    private static let backends: KeyValuePairs<String, Backend> = ["memory": .memory, "hashmap": .memory, "rocksdb": .rocksdb, "filesystem": .memory, "jobmanager": .memory]
     private static let retentions: KeyValuePairs<String, Bool> = [
         "RETAIN_ON_CANCELLATION": true, "DELETE_ON_CANCELLATION": false, "NO_EXTERNALIZED_CHECKPOINTS": false,
     ]
@@ -93,12 +93,7 @@ public struct RecoverySettings: Sendable {
         add("execution.checkpointing.tolerable-failed-checkpoints") { $0.options.tolerableFailures = try SettingValue.number($1, $2, 0...Int.max) }
         add("execution.checkpointing.aligned-checkpoint-timeout") { $0.alignedTimeout = try SettingValue.duration($1, $2) }
         add("execution.checkpointing.unaligned.enabled", "execution.checkpointing.unaligned") { $0.unaligned = try SettingValue.flag($1, $2) }
-        add("execution.checkpointing.mode") {
-            guard try SettingValue.choice($1, $2, modes) else {
-                throw StreamError(
-                    .validate, "'\($1)' = '\($2)': checkpoints here are exactly once", fix: "write 'EXACTLY_ONCE', or leave the setting out")
-            }
-        }
+        add("execution.checkpointing.mode") { _ = try SettingValue.choice($1, $2, modes) }
         add("execution.checkpointing.num-retained", "state.checkpoints.num-retained") { $0.retained = try SettingValue.number($1, $2, 1...10_000) }
         add("execution.checkpointing.dir", "state.checkpoints.dir") { $0.directory = try SettingValue.path($1, $2) }
         add("execution.checkpointing.savepoint-dir", "state.savepoints.dir") { $0.savepointDirectory = try SettingValue.path($1, $2) }

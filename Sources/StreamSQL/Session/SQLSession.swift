@@ -39,6 +39,8 @@ public final class SQLSession {
     public internal(set) var userAggregates: [String: AggregateFunction] = [:]
     /// What SHOW JOBS lists; the program that runs the jobs knows them.
     public var jobs: (() throws -> [JobListing])?
+    /// Does STOP JOB and tells what came of it; nil = jobs cannot be stopped from here.
+    public var stopJob: ((_ id: String, _ savepoint: Bool, _ drain: Bool) throws -> String)?
     /// The table functions that queries may call.
     public var rowFunctions = RowFunctionRegistry()
     private let now: @Sendable () -> Int64
@@ -63,9 +65,13 @@ public final class SQLSession {
 
     /// Sets a setting, as `SET 'key' = 'value'` does.
     ///
-    /// - Returns: a warning when nothing reads the setting.
-    @discardableResult
-    public func set(_ key: String, to value: String) throws -> String? { try settings.set(key, to: value) }
+    /// A setting that means nothing here is told in ``notices``.
+    public func set(_ key: String, to value: String) throws {
+        if let warning = try settings.set(key, to: value) { notices.note(warning) }
+    }
+
+    /// What statements have asked for that means nothing here, such as options of connectors; each is told once.
+    public var notices: NoticeLog { catalog.notices }
 
     /// Sets a setting to what it was before: nil = it was not set.
     public func restore(_ key: String, to value: String?) throws {
@@ -91,8 +97,8 @@ public final class SQLSession {
         case .catalog(let statement): return try execute(statement, script)
         case .explain(let inner, let details): return try explain(inner, details, script)
         case .set(let key, let value):
-            let warning = try settings.set(key, to: value)
-            return .message(warning.map { "warning: \($0)" } ?? "'\(key)' = '\(value)'")
+            try set(key, to: value)
+            return .message("'\(key)' = '\(value)'")
         case .reset(let key):
             try settings.reset(key)
             return .message(key.map { "'\($0)' has its default again" } ?? "all settings have their defaults again")
@@ -117,7 +123,7 @@ public final class SQLSession {
         var registry = functions, tables = rowFunctions
         if catalog.functionResolver != nil || catalog.rowFunctionResolver != nil {
             // The one that a name means first is registered last.
-            for function in try catalog.functions(in: script.namespace).reversed() {
+            for function in try catalog.functions(in: script.namespace).reversed() where !function.language.needsJVM {
                 if let resolve = catalog.functionResolver { registry = try resolve(function, registry) }
                 if let resolve = catalog.rowFunctionResolver { tables = try resolve(function, tables) }
             }
@@ -130,7 +136,7 @@ public final class SQLSession {
         Planner(catalog: catalog, settings: settings, evaluation: evaluation, script: script)
     }
 
-    private func planned(_ query: Query, _ script: ScriptText) throws -> PlannedQuery {
+    func planned(_ query: Query, _ script: ScriptText) throws -> PlannedQuery {
         let plan = try QueryBinder(try context(script)).bind(query, isOutermost: true)
         return try PlannedQuery(plan.uniquelyNamed, planner(script), name: "SELECT")
     }

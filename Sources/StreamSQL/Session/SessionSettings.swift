@@ -25,7 +25,6 @@ public struct SessionSettings: Sendable {
 
     public init() {}
 
-    private static let prefixes = ["table.", "pipeline.", "execution.", "parallelism.", "state.", "restart-strategy.", "sql-client.", "python.", "metrics."]
     private static let known = [
         "table.local-time-zone", "parallelism.default", "pipeline.name", "pipeline.max-parallelism", "table.exec.source.idle-timeout",
         "scan.watermark.idle-timeout", "execution.runtime-mode", "table.exec.resource.default-parallelism",
@@ -35,13 +34,34 @@ public struct SessionSettings: Sendable {
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
     ]
 
-    private static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
+    static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
+
+    /// What a setting is called in the newest Flink; the name itself when it has no newer one.
+    public static func newestName(of key: String) -> String { ForeignSettings.newestName(of: key) }
 
     /// Sets one key.
     ///
-    /// - Returns: a warning when the key is of a kind that Flink has but nothing here reads.
+    /// - Returns: a warning when Flink has the setting, but it means nothing here.
     /// - Throws: `.validate` for an unknown key or a bad value.
     public mutating func set(_ key: String, to value: String) throws -> String? {
+        let name = ForeignSettings.newestName(of: key), isRead = Self.allKnown.contains(name)
+        var warning: String?
+        switch isRead ? ForeignSettings.byValue(name, value) : ForeignSettings.meaning(of: key, value) {
+        case .usual?: break
+        case .idle(let reason)?: warning = "setting '\(key)'\(isRead ? " = '\(value)'" : "") means nothing here: \(reason)"
+        case .refused(let reason, let fix)?: throw StreamError(.validate, "'\(key)' = '\(value)' is not supported: \(reason)", fix: fix)
+        case .misspelt(let near)?: throw StreamError(.validate, "there is no setting '\(key)'", fix: "write \"\(near)\"")
+        case nil:
+            guard isRead else { throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown)) }
+            try read(Self.allKnown.contains(key) ? key : name, value)
+        }
+        // Of several names of one setting the one that was set last counts.
+        for other in values.keys where ForeignSettings.newestName(of: other) == name { values[other] = nil }
+        values[key] = value
+        return warning
+    }
+
+    private mutating func read(_ key: String, _ value: String) throws {
         switch key {
         case "table.local-time-zone": timeZone = try Self.zone(value)
         case "parallelism.default", "table.exec.resource.default-parallelism":
@@ -70,19 +90,19 @@ public struct SessionSettings: Sendable {
         default:
             if try recovery.set(key, to: value) { break }
             if try emit.set(key, to: value) { break }
-            if try aggregation.set(key, to: value) { break }
-            guard Self.prefixes.contains(where: { key.hasPrefix($0) }) else {
-                throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown))
-            }
+            _ = try aggregation.set(key, to: value)
         }
-        values[key] = value
-        return Self.allKnown.contains(key) ? nil : "setting '\(key)' is kept, but nothing here reads it"
     }
 
     /// Undoes SET of one key, or of all.
     public mutating func reset(_ key: String?) throws {
         var kept = values
-        if let key { kept[key] = nil } else { kept = [:] }
+        if let key {
+            let name = ForeignSettings.newestName(of: key)
+            kept = kept.filter { ForeignSettings.newestName(of: $0.key) != name }
+        } else {
+            kept = [:]
+        }
         self = SessionSettings()
         for (key, value) in kept { _ = try set(key, to: value) }
     }

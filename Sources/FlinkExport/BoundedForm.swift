@@ -1,0 +1,237 @@
+import StreamCore
+import StreamSQL
+
+/// The same script over files: every table that is read is a file of records, every table that is written, and every query, has its changes
+/// in files. Both engines run it.
+///
+/// The changes are Debezium's, which both engines write for inserts, updates and deletes alike. What a table holds at the end follows from them
+/// and from its key: see ``Result``.
+public struct BoundedForm: Sendable {
+    /// A table or query whose changes are kept.
+    public struct Result: Sendable, Hashable {
+        public struct Column: Sendable, Hashable { public var name: String, type: DataType }
+        /// The folder in the results' folder.
+        public var name: String
+        /// `table orders`, `query in line 12`
+        public var title: String
+        public var columns: [Column]
+        /// Columns by which the table keeps the newest row; none = all rows stay.
+        public var key: [String]
+        /// The column that says which of two rows with equal key is newer; nil = the one that comes later.
+        public var ordering: String?
+        public var location: SourceLocation?
+    }
+
+    /// A table that is read, and what its records have to be in.
+    public struct Input: Sendable, Hashable {
+        public var table: String, path: String, format: String
+    }
+
+    public private(set) var results: [Result] = []
+    public private(set) var inputs: [Input] = []
+    /// What has no bounded form.
+    public private(set) var findings = Findings()
+    private var pieces: [(text: String, kind: Kind)] = []
+    private var needsOrder = false
+    /// Tables and views that it does without.
+    private var leftOut = Set<ObjectPath>()
+    private enum Kind { case setting, other }
+
+    /// - Parameters:
+    ///   - inputs: finds the file or folder that holds a table's records; nil = there is none.
+    public init(_ survey: ScriptSurvey, session: SQLSession, inputs find: (String) -> String?) throws {
+        for step in survey.steps { try add(step, survey, session, find) }
+        // What one job writes and the next one reads has to be there first.
+        if needsOrder { pieces.insert(("SET 'table.dml-sync' = 'true'", .setting), at: 0) }
+    }
+
+    /// The statements, in this engine's SQL, with results in `folder`.
+    public func script(results folder: String) -> String {
+        pieces.map { $0.text.replacing(Self.folderMark, with: folder) + ";\n" }.joined()
+    }
+
+    private static let folderMark = "\u{1}results\u{1}"
+
+    // MARK: Statements
+
+    private mutating func add(_ step: ScriptSurvey.Step, _ survey: ScriptSurvey, _ session: SQLSession, _ find: (String) -> String?) throws {
+        for entry in step.found {
+            switch entry {
+            case .table(let table): try add(table, named: QualifiedName([table.name], span: step.statement.span), survey, find, nil)
+            case .view(let view):
+                let names = SyntaxWalk.tables(in: view.query)
+                guard try isComplete(names, "view \(view.name)", step.statement, session) else {
+                    leftOut.insert(view.path)
+                    continue
+                }
+                let columns = view.columns.map { " (" + $0.map { SQLWriter.identifier($0) }.joined(separator: ", ") + ")" } ?? ""
+                pieces.append(("CREATE TEMPORARY VIEW \(SQLWriter.identifier(view.name))\(columns) AS\n\(view.declaration.query)", .other))
+            }
+        }
+        let statement = step.statement
+        switch statement.node {
+        case .set(let key, _):
+            // Where checkpoints are and how a job starts is for the run, not for the rows.
+            if ["execution.checkpointing.", "state.", "execution.savepoint.", "restart-strategy"].contains(where: { key.hasPrefix($0) }) { return }
+            pieces.append((SQLWriter().text(statement), .setting))
+        case .reset: pieces.append((SQLWriter().text(statement), .setting))
+        case .createTable(let create):
+            guard let table = step.survey.created else { return }
+            try add(table, named: create.name, survey, find, statement)
+            if let (query, _) = create.asQuery {
+                pieces.append((SQLWriter().text(Insert(target: create.name, query: query, span: create.span)), .other))
+            }
+        case .createView(let view):
+            guard try isComplete(SyntaxWalk.tables(in: view.query), "view \(view.name.text)", statement, session) else {
+                leftOut.insert(try session.path(of: view.name, in: statement))
+                return
+            }
+            pieces.append((SQLWriter().text(statement), .other))
+        case .insert(let insert):
+            if try isComplete([insert.target] + SyntaxWalk.tables(in: insert.query), "INSERT INTO \(insert.target.text)", statement, session) { pieces.append((Self.withoutHints(statement), .other)) }
+        case .statementSet(let inserts):
+            let kept = try inserts.filter { try isComplete([$0.target] + SyntaxWalk.tables(in: $0.query), "INSERT INTO \($0.target.text)", statement, session) }
+            guard !kept.isEmpty else { return }
+            var reduced = statement
+            reduced.node = kept.count == 1 ? .insert(kept[0]) : .statementSet(kept)
+            pieces.append((Self.withoutHints(reduced), .other))
+        case .query(let query):
+            guard try isComplete(SyntaxWalk.tables(in: query), "a query", statement, session) else { return }
+            guard let planned = step.survey.query else { return }
+            let name = "result_\(results.count + 1)", line = location(statement)?.line
+            let columns = Self.distinct(planned.schema.map(\.name)).enumerated().map { Result.Column(name: $1, type: planned.schema[$0].type) }
+            let declared = columns.map { "  \(SQLWriter.identifier($0.name)) \(SQLWriter.type($0.type))" }.joined(separator: ",\n")
+            pieces.append(("CREATE TEMPORARY TABLE \(name) (\n\(declared)\n) WITH \(Self.resultOptions(name))", .other))
+            pieces.append((SQLWriter().text(Insert(target: QualifiedName([name], span: query.span), query: query, span: query.span)), .other))
+            results.append(Result(name: name, title: "query" + (line.map { " in line \($0)" } ?? ""), columns: columns, key: [], location: location(statement)))
+        case .catalog(let inner):
+            switch inner {
+            case .createFunction, .createDatabase, .use, .useCatalog, .createCatalog, .renameView, .alterView: pieces.append((SQLWriter().text(statement), .other))
+            case .show, .describeCatalog, .describeDatabase, .describeFunction, .analyze: break
+            default:
+                let first = SQLWriter().text(statement).split(separator: "\n").first.map(String.init) ?? ""
+                findings.refuse(first, reason: "it changes a table that in the bounded form is a file", instead: "compare the script without it", at: location(statement))
+            }
+        case .drop: pieces.append((SQLWriter().text(statement), .other))
+        case .describe, .explain, .showSettings, .help, .quit: break
+        }
+    }
+
+    /// Whether all that a statement names is there.
+    private mutating func isComplete(_ names: [QualifiedName], _ what: String, _ statement: Statement, _ session: SQLSession) throws -> Bool {
+        for name in names {
+            guard let path = try? session.path(of: name, in: statement), leftOut.contains(path) else { continue }
+            findings.refuse(what, reason: "it needs \(name.text), which is left out", instead: "see there", at: location(statement))
+            return false
+        }
+        return true
+    }
+
+    /// Names of columns; ones that come again have a number.
+    private static func distinct(_ names: [String]) -> [String] {
+        var seen = Set<String>()
+        return names.map { name in
+            var unique = name, n = 0
+            while !seen.insert(unique).inserted { n += 1; unique = "\(name)_\(n)" }
+            return unique
+        }
+    }
+
+    private static func resultOptions(_ name: String) -> String {
+        "(\n  'connector' = 'filesystem',\n  'path' = \(SQLWriter.quoted("\(folderMark)/\(name)")),\n  'format' = 'debezium-json'\n)"
+    }
+
+    /// Hints are for connectors that are not there any more.
+    private static func withoutHints(_ statement: Statement) -> String {
+        var writer = SQLWriter()
+        writer.hints = { _, _ in [:] }
+        return writer.text(statement)
+    }
+
+    // MARK: Tables
+
+    private mutating func add(_ table: CatalogTable, named name: QualifiedName, _ survey: ScriptSurvey, _ find: (String) -> String?, _ statement: Statement?) throws {
+        let isRead = survey.reads.contains(table.path), isWritten = survey.writes[table.path] != nil, location = statement.flatMap { self.location($0) }
+        guard isRead || isWritten else { return }
+        var declaration = table.declaration
+        if declaration.columns.isEmpty {
+            declaration.columns = table.descriptor.schema.map { .init(name: $0.name, type: SQLWriter.type($0.type), nullable: $0.nullable) }
+            (declaration.primaryKey, declaration.partitionKeys) = (table.descriptor.primaryKey, table.descriptor.partitionKeys)
+        }
+        let what = "table \(name.text)"
+        if isWritten {
+            let key = declaration.primaryKey, ordering = Self.ordering(declaration)
+            if isRead {
+                guard key.isEmpty else {
+                    leftOut.insert(table.path)
+                    return findings.refuse(what, reason: "the script reads what it writes there, and only the table itself knows its newest rows", instead: "compare the statements before and after it by themselves", at: location)
+                }
+                needsOrder = true
+            }
+            declaration = sink(declaration, isRead: isRead)
+            declaration.options = ["connector": "filesystem", "format": "debezium-json", "path": "\(Self.folderMark)/\(table.name)"]
+            results.append(Result(
+                name: table.name, title: what, columns: table.descriptor.schema.map { .init(name: $0.name, type: $0.type) }, key: key, ordering: ordering, location: location))
+        } else {
+            guard let path = find(table.name) else {
+                leftOut.insert(table.path)
+                return findings.refuse(what, reason: "the folder of inputs has no records for it", instead: "put them into a file \(table.name).json (or a folder \(table.name)), in the table's own format", at: location)
+            }
+            guard let options = fileOptions(declaration, path: path, what: what, at: location) else {
+                leftOut.insert(table.path)
+                return
+            }
+            declaration.options = options
+            declaration.partitionKeys = []
+            inputs.append(Input(table: table.name, path: path, format: options["format"] ?? ""))
+        }
+        guard case .createTable(var create)? = try SQLParser(text: declaration.statement(named: "t")).parseScript().first?.node else { return }
+        (create.name, create.temporary, create.constraintName) = (name, true, declaration.constraintName)
+        pieces.append((SQLWriter().text(create), .other))
+    }
+
+    /// The columns of a table whose changes are written to files.
+    private func sink(_ declaration: TableDeclaration, isRead: Bool) -> TableDeclaration {
+        var sink = declaration
+        // Keys are NOT NULL without saying so.
+        for i in sink.columns.indices where declaration.primaryKey.contains(sink.columns[i].name) { sink.columns[i].nullable = false }
+        (sink.primaryKey, sink.constraintName, sink.partitionKeys) = ([], nil, [])
+        if !isRead {
+            sink.watermark = nil
+            sink.columns.removeAll { if case .physical = $0.kind { false } else { true } }
+        }
+        return sink
+    }
+
+    private static func ordering(_ declaration: TableDeclaration) -> String? {
+        for key in ["precombine.field", "ordering.fields", "hoodie.datasource.write.precombine.field", "write.ordering-field", "ordering-field"] {
+            if let field = declaration.options[key], field != "no_precombine" { return field }
+        }
+        return nil
+    }
+
+    /// Options of a table over the same records in files.
+    private mutating func fileOptions(_ declaration: TableDeclaration, path: String, what: String, at location: SourceLocation?) -> [String: String]? {
+        let given = declaration.options
+        for column in declaration.columns {
+            if case .metadata(let key, _) = column.kind, !["file.path", "file.name", "file.size", "file.modification-time", "row"].contains(key ?? column.name), given["connector"] != "filesystem" {
+                findings.refuse(what, reason: "column \(column.name) is what '\(given["connector"] ?? "")' tells about a record, and files do not", instead: "make it a column of the records", at: location)
+                return nil
+            }
+        }
+        var options: [String: String] = ["connector": "filesystem", "path": path]
+        guard let format = given["value.format"] ?? given["format"] else {
+            // What has no format of its own, such as a lake table, is given as JSON rows.
+            options["format"] = "json"
+            return options
+        }
+        options["format"] = format
+        for (key, value) in given {
+            if key.hasPrefix(format + ".") { options[key] = value }
+            if key.hasPrefix("value." + format + ".") { options[String(key.dropFirst(6))] = value }
+        }
+        return options
+    }
+
+    private func location(_ statement: Statement) -> SourceLocation? { statement.source?.error(.plan, "", at: statement.span).location }
+}

@@ -1,0 +1,170 @@
+import ArgumentParser
+import FlinkExport
+import JobControl
+import Foundation
+import StreamCore
+import struct StreamCore.Host
+import StreamRuntime
+import StreamSQL
+
+struct CompareCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare", abstract: "Run a topology, script or notebook here and on Flink over the same files, and compare the rows.",
+        discussion: """
+            DIR has a file (or a folder) named like each table that is read, with records in the table's own format: sensor_data.json. What is
+            written, and what queries give, goes to files on both engines; the tables at the end are compared. Status 1 when they differ.
+            Flink is one that is installed here (--flink-home, or $FLINK_HOME), alone or as client of the cluster at --rest.
+            Examples:
+              swiftwater generate sensors --count 1000 --file inputs/sensor_data.json
+              swiftwater compare --engine flink Topologies/sensors.yaml --input inputs --flink-home ~/flink-2.2.0
+            """)
+    @Option(help: "flink.") var engine: OtherEngine
+    @Argument(help: "A .yaml topology, a .sql script or a notebook.") var file: String
+    @Option(help: "Folder with the records of the tables that are read.") var input: String
+    @Flag(help: "Compare the changes too, not only what the tables hold at the end.") var changelog = false
+    @Option(help: "Folder of a Flink distribution, or site-packages/pyflink; default $FLINK_HOME.") var flinkHome: String?
+    @Option(help: "URL of the JobManager of a cluster that sees this machine's folders; default: Flink runs here, for this comparison alone.") var rest: String?
+    @Option(help: "Version of Flink: \(FlinkVersion.all.map(\.description).joined(separator: ", ")).") var flinkVersion = "\(FlinkVersion.all.last!)"
+    @Option(help: "How long Flink may take, for example 5min.") var timeout = "10min"
+    @Flag(help: "Leave out what has no equal in Flink or no bounded form, and what reads or writes that.") var partial = false
+    @Option(help: "Folder for the results and the scripts of both engines; default: they are removed at the end.") var keep: String?
+    @Option(name: .customLong("variable"), help: "NAME=VALUE for ${NAME} in the file; may be repeated.") var variables: [String] = []
+    @Option(help: "Cells of a notebook by number, range, title or tag; default all.") var cells: String?
+    @Option(name: .customLong("set"), help: "A setting as key=value; may be repeated.") var settings: [String] = []
+    @OptionGroup var output: StreamCommand.Output
+    @OptionGroup var catalog: CatalogFile
+    @OptionGroup var data: DataDirectory
+
+    func run() throws {
+        data.apply()
+        guard let version = FlinkVersion(flinkVersion) else {
+            throw StreamError(.validate, "--flink-version '\(flinkVersion)' is none that scripts are written for", fix: "give one of \(FlinkVersion.all.map(\.description).joined(separator: ", "))")
+        }
+        guard let limit = Durations.parse(timeout) else { throw StreamError(.validate, "--timeout '\(timeout)' is not a length of time", fix: "write for example 5min") }
+        guard let home = flinkHome ?? ProcessInfo.processInfo.environment["FLINK_HOME"] else {
+            throw StreamError(.validate, "no Flink is named", fix: "install one (pip install apache-flink-libraries py4j) and give --flink-home DIR, the folder pyflink in its site-packages")
+        }
+        let runner = try FlinkRunner(home: home, rest: rest, timeout: limit)
+        let source = try FlinkInput(file, variables: variables, cells: cells, data: data.path)
+        let folder = URL(fileURLWithPath: keep ?? NSTemporaryDirectory() + "swiftwater-compare-\(getpid())").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { if keep == nil { try? FileManager.default.removeItem(atPath: folder) } }
+
+        let form = try boundedForm(source)
+        let name = URL(fileURLWithPath: file).lastPathComponent
+        try require(form.findings.refusals)
+        let theirs = try flinkScript(form, source, version: version, folder: folder)
+        let missing = form.findings.refusals + theirs.findings.refusals
+        try require(missing)
+        for refusal in missing { Terminal.error("left out: \(refusal.what): \(refusal.reason)") }
+        let kept = form.results.filter { result in theirs.statements.contains { $0.text.contains("\(folder)/flink/\(result.name)'") } }
+        guard !kept.isEmpty else { throw StreamError(.validate, "nothing of \(name) is left to compare", fix: "give it a query or an INSERT that both engines can run") }
+
+        Terminal.error("running \(name) here")
+        let began = Clock.monotonicNanoseconds()
+        try runHere(form, folder: folder, name: source.name, only: theirs)
+        let seconds = Double(Clock.monotonicNanoseconds() - began) / 1e9
+        Terminal.error("running \(name) on Flink")
+        let flinkSeconds = try runner.run(theirs, scratch: folder)
+
+        let comparisons = try kept.map { result in
+            ResultComparison(result, ours: try changes(result, in: folder + "/swiftwater"), theirs: try changes(result, in: folder + "/flink"), comparesChanges: changelog)
+        }
+        tell(comparisons, seconds: (seconds, flinkSeconds))
+        if comparisons.contains(where: { !$0.isEqual }) { throw ExitCode(1) }
+    }
+
+    private func require(_ refusals: [Refusal]) throws {
+        guard !partial, let last = refusals.last else { return }
+        for refusal in refusals.dropLast() { Terminal.error("error: \(FlinkReport.error(refusal))") }
+        throw FlinkReport.error(last, more: "--partial compares without \(refusals.count == 1 ? "it" : "what cannot be compared")")
+    }
+
+    // MARK: Scripts
+
+    private func boundedForm(_ source: FlinkInput) throws -> BoundedForm {
+        let session = try Engine.session(settings: settings, catalogFile: catalog.path, scratch: true)
+        let survey = try ScriptSurvey(source.statements, session: session)
+        return try BoundedForm(survey, session: session) { records(of: $0) }
+    }
+
+    /// The file or folder of a table; of several files with its name the first.
+    private func records(of table: String) -> String? {
+        let folder = URL(fileURLWithPath: input).path
+        guard let entries = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return nil }
+        let found = entries.sorted().first { $0 == table || $0.hasPrefix(table + ".") && !$0.dropFirst(table.count + 1).contains(".") }
+        return found.map { folder + "/" + $0 }
+    }
+
+    private func flinkScript(_ form: BoundedForm, _ source: FlinkInput, version: FlinkVersion, folder: String) throws -> FlinkScript {
+        let statements = try SQLParser(text: form.script(results: folder + "/flink"), file: nil).parseScript()
+        let session = try Engine.session(settings: settings)
+        let survey = try ScriptSurvey(statements, session: session)
+        // Everybody is on this machine, or sees its folders.
+        let target = FlinkTarget(version: version, maps: [(from: "/", to: "file:///")], workingDirectory: FileManager.default.currentDirectoryPath)
+        var script = try FlinkExporter(survey, session: session, target: target, findings: source.findings).script(name: source.name)
+        // At each row, so that which rows are late does not depend on the clock.
+        script.statements.insert(FlinkStatement(.setting, "SET 'pipeline.auto-watermark-interval' = '0 ms'", summary: "SET 'pipeline.auto-watermark-interval'"), at: 0)
+        return script
+    }
+
+    // MARK: Running
+
+    private func runHere(_ form: BoundedForm, folder: String, name: String, only theirs: FlinkScript) throws {
+        let statements = try SQLParser(text: form.script(results: folder + "/swiftwater"), file: nil).parseScript()
+        let runner = ScriptRunner(session: try Engine.session(settings: settings))
+        runner.placement = JobPlacement(data: folder + "/work", checkpoints: nil, startFrom: nil, allowsNonRestoredState: false, startsAnew: true)
+        try runner.run(statements, name: name)
+    }
+
+    /// What an engine wrote, read with the types of the columns.
+    private func changes(_ result: BoundedForm.Result, in folder: String) throws -> ResultComparison.Changes {
+        let path = "\(folder)/\(result.name)"
+        guard Host.exists(path) else { return [] }
+        let columns = result.columns.map { "\(SQLWriter.identifier($0.name)) \(SQLWriter.type($0.type))" }.joined(separator: ", ")
+        let text = """
+            CREATE TABLE changes (\(columns)) WITH ('connector' = 'filesystem', 'path' = \(SQLWriter.quoted(path)), 'format' = 'debezium-json');
+            SELECT * FROM changes;
+            """
+        let session = try Engine.session()
+        let collector = ChangeCollector()
+        for statement in try SQLParser(text: text, file: nil).parseScript() {
+            guard case .query(let query) = try session.execute(statement) else { continue }
+            var options = JobOptions(workers: 1)
+            options.workDirectory = folder + "/reading"
+            _ = try JobRunner(try query.jobGraph(into: collector), options: options, recovery: nil).run()
+        }
+        return collector.changes
+    }
+
+    // MARK: Result
+
+    private func tell(_ comparisons: [ResultComparison], seconds: (here: Double, flink: Double)) {
+        if output.format == .json {
+            let results = comparisons.map { c in
+                JSON.object([
+                    .init("name", .string(c.result.name)), .init("title", .string(c.result.title)), .init("equal", .bool(c.isEqual)),
+                    .init("rows", .int(Int64(c.ours.rows))), .init("flinkRows", .int(Int64(c.theirs.rows))),
+                    .init("changes", .int(Int64(c.ours.changes))), .init("flinkChanges", .int(Int64(c.theirs.changes))),
+                    .init("changelog", c.changelog.map { .string($0.rawValue) } ?? .null), .init("differing", .int(Int64(c.differing))),
+                    .init("onlyHere", .array(c.onlyOurs.map(JSON.string))), .init("onlyFlink", .array(c.onlyTheirs.map(JSON.string))),
+                ])
+            }
+            return print(JSON.object([
+                .init("equal", .bool(comparisons.allSatisfy(\.isEqual))), .init("seconds", .double(seconds.here)), .init("flinkSeconds", .double(seconds.flink)), .init("results", .array(results)),
+            ]).text())
+        }
+        let columns = ["result", "rows here", "rows on Flink", "differing"] + (changelog ? ["changelog"] : [])
+        print(TextTable(columns: columns, alignRight: [false, true, true, true, false], rows: comparisons.map { c in
+            [c.result.title, grouped(Int64(c.ours.rows)), grouped(Int64(c.theirs.rows)), grouped(Int64(c.differing))] + (c.changelog.map { [$0.rawValue] } ?? [])
+        }).boxed())
+        for c in comparisons where c.differing > 0 {
+            print("\(c.result.title):")
+            for row in c.onlyOurs { print("  only here      \(row)") }
+            for row in c.onlyTheirs { print("  only on Flink  \(row)") }
+            let shown = c.onlyOurs.count + c.onlyTheirs.count
+            if shown < c.differing { print("  and more: \(grouped(Int64(c.differing))) rows differ") }
+        }
+        Terminal.error(String(format: "%.1f s here, %.1f s on Flink", seconds.here, seconds.flink))
+    }
+}
