@@ -59,7 +59,11 @@ public struct StartPositions: Sendable {
     /// - Throws: `.io`, `.corrupt` or `.validate` when there is no such savepoint, or it is of another job.
     public init(savepoint directory: String, graphs: [JobGraph], tables: [SourceTable], stateTTL: Int64? = nil, lateness: Int64 = 0,
                 arrivalTime: (_ table: SourceTable, _ shard: String, _ sequenceNumber: String) -> Int64? = { _, _, _ in nil }, findings: inout Findings) throws {
-        let manifest = try CheckpointStorage.open(directory).manifest
+        try self.init(try CheckpointStorage.open(directory).manifest, directory, graphs, tables, stateTTL, lateness, arrivalTime, &findings)
+    }
+
+    init(_ manifest: CheckpointManifest, _ directory: String, _ graphs: [JobGraph], _ tables: [SourceTable], _ stateTTL: Int64?, _ lateness: Int64,
+         _ arrivalTime: (SourceTable, String, String) -> Int64?, _ findings: inout Findings) throws {
         let entries = Dictionary(manifest.operators.map { ($0.id, $0) }) { first, _ in first }
         let scores = graphs.map { graph in graph.vertices.filter { entries[$0.operatorID] != nil }.count }
         guard let best = scores.indices.max(by: { scores[$0] < scores[$1] }), scores[best] > 0 else {
