@@ -34,6 +34,8 @@ import time
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# One of the modules is among the program's sources, where compiled files would be strangers.
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
 from cluster import Cluster, ClusterError, end_on_signals  # noqa: E402
