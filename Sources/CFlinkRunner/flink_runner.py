@@ -27,6 +27,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -167,7 +168,6 @@ def die_with_parent():
     """Runs in the child: the kernel ends it when this process is gone, however that ended (Linux only)."""
     try:
         import ctypes
-        import signal
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     except Exception:
         pass
@@ -429,6 +429,9 @@ def main():
     arguments = parser.parse_args()
     bad = False
     flink = None
+    # Java and the folder with its files go, too, when this is told to end.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         if not arguments.flink_home:
             raise Failed("--flink-home DIR is needed")
