@@ -238,6 +238,7 @@ struct TableChecks {
         do {
             try BadInput.checkDeclared(table)
             try connector.validate(table)
+            if context.catalog.missingInput == nil { try connector.requireStorage(of: table) }
         } catch let error as StreamError {
             if error.location != nil { throw withLine(error) }
             throw located(error, nil, table, span)
