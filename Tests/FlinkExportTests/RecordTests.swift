@@ -28,7 +28,7 @@ import Testing
         ["connector": "filesystem", "path": "/in/\(folder)", "format": "dms", "dms.file-format": form, "dms.timestamp-column": "ts"].merging(form == "csv" ? ["dms.full-load.op-column": "true"] : [:]) { $1 }
     }
 
-    @Test("the table gives the rows that its view gave on Flink", arguments: ["dynamodb", "dynamodb-keys", "dynamodb-append", "dms-json", "dms-csv", "dms-envelope"])
+    @Test("the table gives the rows that its view gave on Flink", arguments: ["dynamodb", "dynamodb-keys", "dynamodb-append", "dms-json", "dms-csv", "dms-envelope", "csv-header"])
     func same(name: String) throws {
         let given = try #require(TableTests.all.first { $0.0 == name }?.1)
         var declaration = given.declaration
