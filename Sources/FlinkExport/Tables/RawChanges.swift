@@ -144,6 +144,11 @@ struct TypeText {
         case "NUMERIC", "DEC": "DECIMAL"
         default: word
         }
+        // The longest ones are what a catalog makes of STRING and BYTES.
+        if ["VARCHAR", "VARBINARY"].contains(name), upper.contains("2147483647") {
+            name = name == "VARCHAR" ? "STRING" : "BYTES"
+            self.text = name
+        }
         guard name == "ROW", let open = self.text.firstIndex(where: { "<(".contains($0) }), let close = self.text.lastIndex(where: { ">)".contains($0) }) else { return }
         for part in Self.split(String(self.text[self.text.index(after: open)..<close])) {
             let part = part.trimmed
