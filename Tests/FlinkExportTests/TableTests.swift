@@ -150,6 +150,19 @@ import Testing
         #expect(found.contains("table t"))
     }
 
+    @Test func kafkaOptionsOfEachVersion() {
+        let given = ["connector": "upsert-kafka", "topic": "x", "properties.bootstrap.servers": "b", "key.format": "raw", "value.format": "json", "scan.parallelism": "2",
+                     "scan.topic-partition-discovery.interval": "1 min", "sink.transaction-naming-strategy": "pooling"]
+        func kept(_ version: FlinkVersion) -> [String] {
+            let outcome = translate(table(key: ["id"], given), target(version))
+            #expect(outcome.refusals.isEmpty)
+            let kept = ["scan.parallelism", "scan.topic-partition-discovery.interval", "sink.transaction-naming-strategy"].filter { outcome.options[$0] != nil }
+            #expect(outcome.findings.notes.count == 3 - kept.count)
+            return kept
+        }
+        #expect(kept(FlinkVersion(1, 20)).isEmpty && kept(FlinkVersion(2, 0)) == ["scan.parallelism", "sink.transaction-naming-strategy"] && kept(FlinkVersion(2, 1)).count == 3)
+    }
+
     @Test func connectorsOfEachVersionHaveTheirLibraries() {
         func jar(_ connector: String, _ version: FlinkVersion) -> String {
             let options = ["kafka": ["topic": "x", "properties.bootstrap.servers": "b", "format": "json"], "kinesis": ["stream": "x", "format": "json"], "hudi": ["path": "/lake/x"]][connector]!
