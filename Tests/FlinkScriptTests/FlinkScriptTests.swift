@@ -109,6 +109,22 @@ import Testing
         #expect(error.location?.line == line, "\(error)")
     }
 
+    @Test("every setting of Flink 1.20 and 2.3, and their older names, is known")
+    func settings() throws {
+        let names = try String(contentsOf: FlinkScript.folder.appendingPathComponent("Data/settings.txt"), encoding: .utf8).split(separator: "\n").map(String.init)
+        #expect(names.count > 1_000)
+        for name in names {
+            var settings = SessionSettings()
+            // What is read may want another value, but never another name.
+            do {
+                let warning = try settings.set(name, to: "1")
+                #expect(warning?.contains("none of the settings") != true, "\(name)")
+            } catch let error as StreamError {
+                #expect(!error.problem.contains("there is no setting") && (error.fix != nil || error.problem.contains("is not a")), "\(name): \(error)")
+            }
+        }
+    }
+
     @Test("a misspelled name stays an error that tells the right one", arguments: [
         ("CREATE TABLE t (a INT) WITH ('connector' = 'filesystem', 'path' = 'p', 'format' = 'json', 'sink.paralelism' = '2')", "sink.parallelism"),
         ("CREATE TABLE t (a INT PRIMARY KEY NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = 'p', 'clustering.delta_comits' = '2')", "clustering.delta_commits"),

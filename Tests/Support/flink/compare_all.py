@@ -9,8 +9,8 @@ neither compared nor among those without a bounded form fails. For each:
 1. Records are made, the same each time: late, out of order, with equal times, nulls, updates and deletes where that matters.
 2. `swiftwater run` reads them from what the file names (streams, topics, files) and writes its lake tables, streams and files, which are
    read by readers that are not Swiftwater's where there is one (hudi-rs for Hudi). Queries are run by `swiftwater sql`.
-3. `swiftwater export` makes the script for Flink. In it each table's connector becomes files: nothing else is changed. It runs on one
-   JobManager and two TaskManagers, whose changelogs are added up here.
+3. `swiftwater export` makes the script for Flink. In it each table's connector becomes files, and the parallelism four (one where
+   rows are late): nothing else is changed. It runs on one JobManager and two TaskManagers with two slots each, whose changelogs are added up here.
 4. Both are compared here, row by row; and `swiftwater compare` must find the same.
 
 Run it with the Python of .venv, which has hudi-rs. The last line is {"compared": n, "equal": n, "seconds": s}; exit status 1 when one differs.
@@ -31,13 +31,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
 from cluster import Cluster, ClusterError, end_on_signals  # noqa: E402
 sys.path.insert(0, os.path.dirname(harness.RUNNER))
-from flink_runner import statements  # noqa: E402
+from flink_runner import setting, statements  # noqa: E402
 
 # MARK: scripts over files
 
@@ -126,7 +127,7 @@ def quoted(text):
     return "'" + text.replace("'", "''") + "'"
 
 
-def over_files(script, inputs, results):
+def over_files(script, inputs, results, parallelism=None):
     """(the statements with files as tables, {name: Table} of those that are written). `inputs`: table -> file or folder."""
     found, tables, written = statements(script), {}, set()
     for sql in found:
@@ -142,8 +143,10 @@ def over_files(script, inputs, results):
                 format = table.options.get("value.format") or table.options.get("format") or "json"
                 kept = {k.removeprefix("value."): v for k, v in table.options.items() if k.removeprefix("value.").startswith(format + ".")}
                 sql = table.over_files(inputs[table.name], {"format": format, **kept})
+        if parallelism and (setting(sql) or ("",))[0] == "parallelism.default":
+            continue
         text.append(sql + ";\n")
-    return "".join(text), tables
+    return (f"SET 'parallelism.default' = '{parallelism}';\n" if parallelism else "") + "".join(text), tables
 
 
 # MARK: our engine
@@ -258,11 +261,14 @@ class Subject:
 
     `tables`: name of a written table -> its records as our engine left them. `queries`: its SELECTs are compared too.
     `blank`: tables of CSV files, in which null and an empty text look the same.
+    `late`: late rows are among its records. Which rows are late is told apart by the watermark of the one subtask that reads them; with several, those that
+    read nothing hold it back until they have ended, so such a job has one of each.
     `left_out`: parts that Flink has no equal for, with the reason; `remarks`: what else is not as in the file.
     """
 
-    def __init__(self, file, inputs, tables, queries=False, blank=(), left_out=(), remarks=()):
+    def __init__(self, file, inputs, tables, queries=False, blank=(), late=False, left_out=(), remarks=()):
         self.file, self.inputs, self.tables, self.queries, self.blank = file, inputs, tables, queries, set(blank)
+        self.parallelism = 1 if late else PARALLELISM
         self.left_out, self.remarks = list(left_out), list(remarks)
 
 
@@ -290,7 +296,7 @@ def sensors_yaml(ours):
     file = os.path.join(ours.repository, "Topologies", "sensors.yaml")
     ours.run("run", "--quiet", file, environment={"BOUNDED": "latest-offset"})
     return Subject(file, {"sensor_data": path}, {
-        "sensor_state": ours.stream_records("my-output-stream"), "sensor_state_cow": ours.lake("tables/sensor_state_cow")})
+        "sensor_state": ours.stream_records("my-output-stream"), "sensor_state_cow": ours.lake("tables/sensor_state_cow")}, late=True)
 
 
 def order_records(ours, seed=5):
@@ -441,7 +447,7 @@ def sensors_sql(ours):
     for stream in ("my-input-stream", "my-output-stream"):
         ours.run("stream", "create", stream)
     file, _ = notebook_script(ours, "sensors.sql", without=lambda sql: "FROM sensor_state" in sql)
-    return Subject(file, {"sensor_data": path}, {}, queries=True)
+    return Subject(file, {"sensor_data": path}, {}, queries=True, late=True)
 
 
 def orders_sql(ours):
@@ -470,7 +476,7 @@ def late_data_sql(ours):
     path = os.path.join(ours.input, "site.json")
     shutil.copy(os.path.join(ours.data, "late", "values.json"), path)
     file, _ = notebook_script(ours, "late-data.sql", keep=lambda title: title != "Windows that wait")
-    return Subject(file, {"site": path}, {}, queries=True, remarks=["without windows that wait: Flink's window functions fire once"])
+    return Subject(file, {"site": path}, {}, queries=True, late=True, remarks=["without windows that wait: Flink's window functions fire once"])
 
 
 def nexmark_sql(ours):
@@ -519,6 +525,19 @@ NO_BOUNDED_FORM = {
 
 # MARK: comparing
 
+# The slots of the cluster: a job has a subtask of each operator in every one.
+PARALLELISM, SLOTS = 4, 2
+
+
+def workers_of(rest, jobs):
+    """The TaskManagers that subtasks of jobs ran on."""
+    def get(path):
+        with urllib.request.urlopen(rest + path, timeout=30) as answer:
+            return json.load(answer)
+
+    return {w["endpoint"] for job in jobs for v in get(f"/jobs/{job['id']}")["vertices"] for w in get(f"/jobs/{job['id']}/vertices/{v['id']}/taskmanagers")["taskmanagers"]}
+
+
 def changes_of(result):
     """(+1 or -1, record) of a query's result, as the runner has it."""
     names, types = [c[0] for c in result["columns"]], [c[1] for c in result["columns"]]
@@ -559,10 +578,13 @@ def compare(name, make, arguments, runner, directory):
     if exported is None:
         return [f"the export refuses it: {said.strip()}"], 0, subject
     flinks = os.path.join(directory, "flink")
-    script, declared = over_files(exported, subject.inputs, flinks)
+    script, declared = over_files(exported, subject.inputs, flinks, subject.parallelism)
     with open(os.path.join(directory, "over-files.sql"), "w", encoding="utf-8") as file:
         file.write(script)
     answer = runner.run(script)
+    workers = workers_of(arguments.rest, answer["jobs"])
+    if answer["ok"] and len(workers) < min(2, subject.parallelism):
+        problems.append(f"the jobs ran on {workers or 'no TaskManager'}, where two are there")
     if not answer["ok"]:
         return [f"Flink refuses the exported script: {answer['category']}: {' | '.join(answer['messages'])}\n{answer['sql']}"], 0, subject
 
@@ -625,7 +647,7 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("flink_home")
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--rest", help="a cluster that runs already")
+    parser.add_argument("--rest", help="a cluster that runs already, with two TaskManagers of two slots each")
     parser.add_argument("--repository", default=harness.ROOT)
     parser.add_argument("--keep", metavar="DIR", help="leave inputs, scripts and results there")
     parser.add_argument("--without-command", action="store_true", help="leave `swiftwater compare` out")
@@ -643,7 +665,7 @@ def main():
     names = arguments.names or list(SUBJECTS)
     with contextlib.ExitStack() as stack:
         directory = arguments.keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-"))
-        arguments.rest = arguments.rest or stack.enter_context(Cluster(arguments.flink_home)).rest
+        arguments.rest = arguments.rest or stack.enter_context(Cluster(arguments.flink_home, slots=SLOTS)).rest
         runner = stack.enter_context(harness.Runner(arguments.flink_home, arguments.rest))
         for name in names:
             if name not in SUBJECTS:
