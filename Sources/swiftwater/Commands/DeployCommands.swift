@@ -8,9 +8,12 @@ import Topology
 /// The daemon that commands about deployed topologies talk to.
 struct ServiceAddress: ParsableArguments {
     @Option(help: "URL of the daemon; default $SWIFTWATER_URL, else the one that serves the data directory.") var url: String?
-    @Option(help: "File with the token to send; default $SWIFTWATER_TOKEN.") var tokenFile: String?
-    @Option(help: "PEM file with the certificate to trust, for a daemon whose certificate nobody signed.") var caCertificate: String?
+    @Option(help: "File with the token to send; default $SWIFTWATER_TOKEN, for Flink $FLINK_TOKEN.") var tokenFile: String?
+    @Option(help: "PEM file with the certificate to trust, for a server whose certificate nobody signed.") var caCertificate: String?
     @OptionGroup var data: DataDirectory
+
+    /// Options that Flink has no use for, and whether each is given.
+    var own: [(name: String, isGiven: Bool)] { [("url", url != nil), ("data", data.directory != nil)] }
 
     var client: ServiceClient {
         get throws {
@@ -31,11 +34,15 @@ struct ServiceAddress: ParsableArguments {
 
 struct DeployCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "deploy", abstract: "Run a topology in the daemon, or a new version of it.",
+        commandName: "deploy", abstract: "Run a topology in the daemon, or a new version of it; or on Flink.",
         discussion: """
             A version that runs is stopped with a savepoint, and the new one starts from it. If the new one does not come up, the old one
             runs again from the same savepoint.
-            Example: swiftwater deploy Topologies/sensors.yaml --variable START=LATEST
+            With --engine flink the topology is written for Flink as swiftwater export does it, and submitted through a SQL gateway. Its jobs
+            all run in the end and their ids are printed, or those that were started are canceled.
+            Examples:
+              swiftwater deploy Topologies/sensors.yaml --variable START=LATEST
+              swiftwater deploy --engine flink --gateway http://127.0.0.1:8083 Topologies/sensors.yaml --map swiftwater-data=s3://bucket/sensors
             """)
     @Argument(help: "A .yaml topology or a .sql script.") var file: String
     @Option(help: "Name of the topology; default what the file says, else the file's name.") var name: String?
@@ -45,10 +52,25 @@ struct DeployCommand: ParsableCommand {
     @Option(help: "Share of the processor when there is not enough, 1 to 10000; the usual one is 100.") var cpuWeight: Int?
     @Option(name: .customLong("variable"), help: "NAME=VALUE for ${NAME} in the file; may be repeated. No place for secrets: these come from the daemon's environment.") var variables: [String] = []
     @Flag(help: "Leave state behind that belongs to operators which the new version does not have.") var allowNonRestoredState = false
+    @Option(help: "With --engine flink: URL of the SQL gateway; default $FLINK_GATEWAY.") var gateway: String?
+    @Flag(help: "With --engine flink: print what would be submitted.") var dryRun = false
+    @Flag(help: "With --engine flink: leave out what has no equal in Flink, and what reads or writes that.") var partial = false
+    @Option(name: .customLong("set"), help: "With --engine flink: a setting as key=value; may be repeated.") var settings: [String] = []
+    @OptionGroup(title: "Options for --engine flink: where its cluster finds what is here") var target: FlinkTargetOptions
+    @OptionGroup var flink: FlinkAddress
     @OptionGroup var output: StreamCommand.Output
     @OptionGroup var address: ServiceAddress
 
     func run() throws {
+        try flink.refuseForeign(
+            own: [("workers", workers != nil), ("memory", memory != nil), ("cpu-weight", cpuWeight != nil), ("allow-non-restored-state", allowNonRestoredState), ("url", address.url != nil)],
+            flinks: [("gateway", gateway != nil), ("dry-run", dryRun), ("partial", partial), ("set", !settings.isEmpty), ("flink-version", target.flinkVersion != nil), ("map", !target.maps.isEmpty),
+                     ("kinesis-endpoint", target.kinesisEndpoint != nil)])
+        if flink.isFlink {
+            address.data.apply()
+            let deployment = FlinkDeployment(address: flink, gateway: gateway, target: target, settings: settings, parallelism: parallelism, partial: partial, dryRun: dryRun, json: output.format == .json)
+            return try deployment.run(file: file, name: name, variables: variables, data: address.data.path, options: flink.clientOptions(tokenFile: address.tokenFile, certificate: address.caCertificate))
+        }
         let text = try Engine.read(file), kind = file.hasSuffix(".sql") ? "sql" : "yaml"
         guard ["sql", "yaml", "yml"].contains(URL(fileURLWithPath: file).pathExtension.lowercased()) else {
             throw StreamError(.validate, "\(file) is not a topology", fix: "name a file that ends in .yaml, .yml or .sql")
@@ -85,11 +107,20 @@ struct DeployCommand: ParsableCommand {
 }
 
 struct ListCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "List what is deployed.", discussion: "Example: swiftwater list --output json")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List what is deployed; with --engine flink, the jobs of a Flink cluster.",
+        discussion: """
+            Examples:
+              swiftwater list --output json
+              swiftwater list --engine flink --rest http://127.0.0.1:8081
+            """)
+    @OptionGroup var flink: FlinkAddress
     @OptionGroup var output: StreamCommand.Output
     @OptionGroup var address: ServiceAddress
 
     func run() throws {
+        try flink.refuseForeign(own: address.own)
+        if flink.isFlink { return try FlinkJobs.list(flink.jobs(tokenFile: address.tokenFile, certificate: address.caCertificate), json: output.format == .json) }
         let all = try address.client.send("GET", ["v1", "topologies"])["topologies"]?.array ?? []
         if output.format == .json { return all.forEach { print($0.text()) } }
         print(TextTable(
@@ -105,12 +136,21 @@ struct ListCommand: ParsableCommand {
 }
 
 struct ShowCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show a deployed topology, its operators and what happened to it.", discussion: "Example: swiftwater show sensors")
-    @Argument(help: "Name of the topology.") var name: String
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show a deployed topology, its operators and what happened to it; with --engine flink, a job of a Flink cluster.",
+        discussion: """
+            Examples:
+              swiftwater show sensors
+              swiftwater show 3f9c2a71 --engine flink --rest http://127.0.0.1:8081
+            """)
+    @Argument(help: "Name of the topology; with --engine flink, a job's id, its first six digits or more, or its name.") var name: String
+    @OptionGroup var flink: FlinkAddress
     @OptionGroup var output: StreamCommand.Output
     @OptionGroup var address: ServiceAddress
 
     func run() throws {
+        try flink.refuseForeign(own: address.own)
+        if flink.isFlink { return try FlinkJobs.show(flink.jobs(tokenFile: address.tokenFile, certificate: address.caCertificate), name, json: output.format == .json) }
         let client = try address.client
         let topology = try client.send("GET", ["v1", "topologies", name])
         if output.format == .json { return print(topology.text()) }
@@ -156,11 +196,19 @@ struct StartCommand: ParsableCommand {
 
 struct CancelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cancel", abstract: "End a deployed topology at once; the next run goes on from its newest checkpoint.", discussion: "Example: swiftwater cancel sensors")
-    @Argument(help: "Name of the topology.") var name: String
+        commandName: "cancel", abstract: "End a deployed topology at once; the next run goes on from its newest checkpoint. With --engine flink, a job of a Flink cluster.",
+        discussion: """
+            Examples:
+              swiftwater cancel sensors
+              swiftwater cancel 3f9c2a71 --engine flink --rest http://127.0.0.1:8081
+            """)
+    @Argument(help: "Name of the topology; with --engine flink, a job's id, its first six digits or more, or its name.") var name: String
+    @OptionGroup var flink: FlinkAddress
     @OptionGroup var address: ServiceAddress
 
     func run() throws {
+        try flink.refuseForeign(own: address.own)
+        if flink.isFlink { return try FlinkJobs.cancel(flink.jobs(tokenFile: address.tokenFile, certificate: address.caCertificate), name) }
         _ = try address.client.send("POST", ["v1", "topologies", name, "cancel"], seconds: 300)
         Terminal.error("topology \(name) is canceled")
     }

@@ -53,12 +53,18 @@ struct StopCommand: ParsableCommand {
         commandName: "stop", abstract: "Stop a running job; what it read is committed.",
         discussion: """
             The next run goes on from its last checkpoint. With --savepoint it can also be started elsewhere, at another parallelism.
-            Example: swiftwater stop sensors --savepoint
+            With --engine flink a job of a Flink cluster is stopped, and the path of its savepoint printed.
+            Examples:
+              swiftwater stop sensors --savepoint
+              swiftwater stop sensors --engine flink --rest http://127.0.0.1:8081 --savepoint --target s3://bucket/savepoints
             """)
-    @Argument(help: "Name of the job, or the only one that begins so.") var job: String
+    @Argument(help: "Name of the job, or the only one that begins so; with --engine flink, its id, the first six digits or more, or its name.") var job: String
     @Flag(help: "Take a savepoint at the end; without --target where the job puts its savepoints.") var savepoint = false
     @Option(help: "Directory that the savepoint goes into.") var target: String?
     @Flag(help: "Bring event time to its end first: windows that are open give their rows.") var drain = false
+    @Option(help: "With --engine flink: file with the token to send; default $FLINK_TOKEN.") var tokenFile: String?
+    @Option(help: "With --engine flink: PEM file with the certificate to trust, for a server whose certificate nobody signed.") var caCertificate: String?
+    @OptionGroup var flink: FlinkAddress
     @OptionGroup var directory: JobsDirectory
 
     func validate() throws {
@@ -66,6 +72,8 @@ struct StopCommand: ParsableCommand {
     }
 
     func run() throws {
+        try flink.refuseForeign(own: [("checkpoint-dir", directory.checkpointDir != nil), ("data", directory.data.directory != nil)], flinks: [("token-file", tokenFile != nil), ("ca-certificate", caCertificate != nil)])
+        if flink.isFlink { return try FlinkJobs.stop(flink.jobs(tokenFile: tokenFile, certificate: caCertificate), job, savepoint: savepoint, target: target, drain: drain) }
         let job = try directory.finder.job(job)
         let answer = try JobFinder.ask(
             job, ControlRequest(request: .stop, savepoint: savepoint, directory: target.map(LocalSocket.absolute), drain: drain))

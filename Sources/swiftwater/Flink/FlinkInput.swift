@@ -77,14 +77,18 @@ struct FlinkInput {
 
 /// Where Flink's cluster finds what is here.
 struct FlinkTargetOptions: ParsableArguments {
-    @Option(help: "Version of Flink: \(FlinkVersion.all.map(\.description).joined(separator: ", ")).") var flinkVersion = "2.1"
+    @Option(help: "Version of Flink: \(FlinkVersion.all.map(\.description).joined(separator: ", ")); default that of the cluster that is asked, else 2.1.") var flinkVersion: String?
     @Option(name: .customLong("map"), help: "FROM=TO: a folder here and where the cluster finds it, such as lake=s3://bucket/lake; may be repeated.") var maps: [String] = []
     @Option(help: "URL of a service that answers the Kinesis API, as the cluster reaches it; default AWS itself.") var kinesisEndpoint: String?
     @Option(help: "The account in ARNs of streams.") var kinesisAccount = "000000000000"
 
-    func target() throws -> FlinkTarget {
-        guard let version = FlinkVersion(flinkVersion) else {
-            throw StreamError(.validate, "--flink-version '\(flinkVersion)' is none that scripts are written for", fix: "give one of \(FlinkVersion.all.map(\.description).joined(separator: ", "))")
+    /// - Parameter cluster: the version of the cluster that runs it, such as 2.3.0, where that is known.
+    func target(cluster: String? = nil) throws -> FlinkTarget {
+        guard let version = FlinkVersion(flinkVersion ?? cluster ?? "2.1") else {
+            if flinkVersion == nil, let cluster {
+                throw StreamError(.validate, "the cluster runs Flink \(cluster), which scripts are not written for", fix: "give --flink-version with what is nearest of \(FlinkVersion.all.map(\.description).joined(separator: ", "))")
+            }
+            throw StreamError(.validate, "--flink-version '\(flinkVersion ?? "")' is none that scripts are written for", fix: "give one of \(FlinkVersion.all.map(\.description).joined(separator: ", "))")
         }
         guard kinesisAccount.count == 12, kinesisAccount.allSatisfy(\.isNumber) else {
             throw StreamError(.validate, "--kinesis-account '\(kinesisAccount)' is no account", fix: "give its 12 digits")

@@ -7,7 +7,7 @@
 Every request and every answer is checked against gateway_api.json and jobmanager_api.json. It prints one line of JSON with its
 addresses, and ends with the process that started it. Tests steer it under /test of the gateway's address:
 
-    POST /test/faults   [{"match": regex over "METHOD /path", "times": 1, "do": FAULT, ...}]     replaces those that are left
+    POST /test/faults   [{"match": regex over "METHOD /path", "skip": 0, "times": 1, "do": FAULT, ...}]     replaces those that are left
     GET  /test/log      {"requests": ["METHOD /path", ...], "problems": [what broke the description, ...], "headers": of the last one}
 
 FAULT: "status" (with "status" and "errors"), "drop" (ends the connection unanswered), "take-and-drop" (carries the request out first),
@@ -164,6 +164,9 @@ class Server:
         with self.lock:
             for fault in self.faults:
                 if fault.get("times", 1) > 0 and re.search(fault["match"], line):
+                    if fault.get("skip", 0) > 0:
+                        fault["skip"] -= 1
+                        continue
                     fault["times"] = fault.get("times", 1) - 1
                     return fault
         return {}
