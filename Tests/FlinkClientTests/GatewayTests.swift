@@ -132,7 +132,7 @@ import Testing
         var first = ""
         let error = try Self.failure { try FlinkSubmission(SQLGateway(url: flink.url, options), rest: flink.rest, options).run(statements, name: "refused") { first = $0.id } }
         #expect(error.location == SourceLocation(file: "script.sql", line: 5, column: 1))
-        #expect(error.description.hasPrefix("script.sql:5:1: Flink refuses statement 5 of 5 (statement 5): "), "\(error)")
+        #expect(error.description.hasPrefix("script.sql:5:1: Flink refuses statement 5 of 5 (statement 5):\n    "), "\(error)")
         for part in [bad.reason, "    " + bad.text.split(separator: "\n")[0]] { #expect(error.problem.contains(part), "\(error)") }
         #expect(!error.problem.contains("\tat ") && !error.problem.contains("fetchResults"), "\(error)")
         // All of it runs, or nothing.
