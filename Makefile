@@ -5,7 +5,7 @@ export SWIFTWATER_PYTHON := $(CURDIR)/.venv/bin/python
 SWIFT_FLAGS := --pkg-config-path $(ARROW)/pkgconfig
 RELEASE := swift build -c release --product swiftwater $(SWIFT_FLAGS) -Xswiftc -gnone
 
-.PHONY: all setup build release demo test chaos chaos-kafka chaos-kinesis simulate fuzz-sql fuzz-service bench bench-nexmark bench-kafka bench-log bench-lake bench-service format clean
+.PHONY: all setup build release demo test test-flink chaos chaos-kafka chaos-kinesis simulate fuzz-sql fuzz-service bench bench-nexmark bench-kafka bench-log bench-lake bench-service format clean
 
 all: build
 
@@ -23,7 +23,15 @@ demo: release
 	@Examples/demo.sh
 
 test: setup
+	@.ci/flink
 	@SWIFTWATER_FUZZ_SECONDS=$${SWIFTWATER_FUZZ_SECONDS:-120} .ci/test $(SWIFT_FLAGS)
+
+# A real Flink, on one JobManager and two TaskManagers: what is exported of every topology, example and SQL case gives our rows there.
+test-flink: build
+	@.ci/flink --install
+	$(SWIFTWATER_PYTHON) Tests/Support/flink/test_harness.py
+	$(SWIFTWATER_PYTHON) Tests/Support/flink/compare_all.py .build/debug/swiftwater .venv/flink/pyflink
+	$(SWIFTWATER_PYTHON) Tests/Support/flink/round_trip.py .build/debug/swiftwater .venv/flink/pyflink
 
 # kill -9 at random moments on the real program: make chaos KILLS=300 SEED=7
 KILLS ?= 300

@@ -104,6 +104,7 @@ let package = Package(
 
         // The same topology on a real Flink.
         .target(name: "CFlinkRunner", exclude: ["flink_runner.py"]),
+        .target(name: "FlinkClient", dependencies: ["HTTPServer", "StreamCore"], swiftSettings: ours),
         .target(name: "FlinkExport", dependencies: ["StreamCore", "StreamSQL", "Topology"], swiftSettings: ours),
 
         // Notebooks: files, charts, pages. What runs them is the command line's.
@@ -135,7 +136,7 @@ let package = Package(
                 "StreamCore", "StreamExpressions", "StreamState", "StreamRuntime", "StreamSQL", "RocksDBState", "SQLiteCatalog", "FileConnectors",
                 "Notebook", "ShardLog", "KafkaConnector", "KinesisConnector", "HudiTable", "DeltaTable", "IcebergTable", "ParquetFormat", "TableReplication", "Nexmark", "PythonFunctions", "RestConnector", "SchemaRegistry",
                 "Topology", "CLibEdit", "HTTPConnector", "OpenSearchConnector", "AWSProtocol", "AWSEndpoint", "KinesisService", "DynamoDBService",
-                "FirehoseService", "CFlinkRunner", "FlinkExport",
+                "FirehoseService", "CFlinkRunner", "FlinkClient", "FlinkExport",
                 "HTTPServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -314,6 +315,14 @@ let package = Package(
         .testTarget(name: "SimulationTests", dependencies: ["Simulations", "StreamTesting", "StreamCore"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "NotebookTests", dependencies: ["Notebook", "StreamCore", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "StudioTests", dependencies: ["Dashboard", "HTTPServer", "Notebook", "StreamCore", "StreamServer", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
+        .testTarget(name: "FlinkClientTests", dependencies: ["FlinkClient", "StreamCore", "TestScripts"], swiftSettings: ours),
+        .testTarget(
+            name: "FlinkScriptTests",
+            dependencies: [
+                "DeltaTable", "FileConnectors", "HudiTable", "IcebergTable", "KafkaConnector", "KinesisConnector", "ParquetFormat", "SchemaRegistry", "StreamCore",
+                "StreamFormats", "StreamRuntime", "StreamSQL", "StreamTesting",
+            ],
+            exclude: ["Data", "Expected", "Scripts"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "CLITests", dependencies: ["StreamTesting", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(
             name: "ScenarioTests",

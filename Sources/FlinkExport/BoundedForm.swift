@@ -37,9 +37,13 @@ public struct BoundedForm: Sendable {
     private var leftOut = Set<ObjectPath>()
     private enum Kind { case setting, other }
 
+    /// Finds the file or folder that holds a table's records; nil = there is none. Those of a table whose files begin with a header must have
+    /// none any more: Flink has no option for it.
+    public typealias Find = (_ table: String, _ hasHeader: Bool) throws -> String?
+
     /// - Parameters:
-    ///   - inputs: finds the file or folder that holds a table's records; nil = there is none.
-    public init(_ survey: ScriptSurvey, session: SQLSession, inputs find: (String) -> String?) throws {
+    ///   - inputs: asked for each table that is read.
+    public init(_ survey: ScriptSurvey, session: SQLSession, inputs find: Find) throws {
         for step in survey.steps { try add(step, survey, session, find) }
         // What one job writes and the next one reads has to be there first.
         if needsOrder { pieces.insert(("SET 'table.dml-sync' = 'true'", .setting), at: 0) }
@@ -54,7 +58,7 @@ public struct BoundedForm: Sendable {
 
     // MARK: Statements
 
-    private mutating func add(_ step: ScriptSurvey.Step, _ survey: ScriptSurvey, _ session: SQLSession, _ find: (String) -> String?) throws {
+    private mutating func add(_ step: ScriptSurvey.Step, _ survey: ScriptSurvey, _ session: SQLSession, _ find: Find) throws {
         for entry in step.found {
             switch entry {
             case .table(let table): try add(table, named: QualifiedName([table.name], span: step.statement.span), survey, find, nil)
@@ -150,7 +154,7 @@ public struct BoundedForm: Sendable {
 
     // MARK: Tables
 
-    private mutating func add(_ table: CatalogTable, named name: QualifiedName, _ survey: ScriptSurvey, _ find: (String) -> String?, _ statement: Statement?) throws {
+    private mutating func add(_ table: CatalogTable, named name: QualifiedName, _ survey: ScriptSurvey, _ find: Find, _ statement: Statement?) throws {
         let isRead = survey.reads.contains(table.path), isWritten = survey.writes[table.path] != nil, location = statement.flatMap { self.location($0) }
         guard isRead || isWritten else { return }
         var declaration = table.declaration
@@ -173,7 +177,13 @@ public struct BoundedForm: Sendable {
             results.append(Result(
                 name: table.name, title: what, columns: table.descriptor.schema.map { .init(name: $0.name, type: $0.type) }, key: key, ordering: ordering, location: location))
         } else {
-            guard let path = find(table.name) else {
+            let format = declaration.options["value.format"] ?? declaration.options["format"]
+            let hasHeader = format == "csv" && (declaration.options["csv.header"] ?? declaration.options["value.csv.header"]) == "true"
+            guard !hasHeader || (declaration.options["csv.header.columns"] ?? "position") == "position" else {
+                leftOut.insert(table.path)
+                return findings.refuse(what, reason: "Flink does not find columns by the names in a header", instead: "declare the columns in the order of the files, without 'csv.header.columns'", at: location)
+            }
+            guard let path = try find(table.name, hasHeader) else {
                 leftOut.insert(table.path)
                 return findings.refuse(what, reason: "the folder of inputs has no records for it", instead: "put them into a file \(table.name).json (or a folder \(table.name)), in the table's own format", at: location)
             }
@@ -230,6 +240,8 @@ public struct BoundedForm: Sendable {
             if key.hasPrefix(format + ".") { options[key] = value }
             if key.hasPrefix("value." + format + ".") { options[String(key.dropFirst(6))] = value }
         }
+        options["csv.header"] = nil
+        options["csv.header.columns"] = nil
         return options
     }
 

@@ -12,10 +12,12 @@ public struct FlinkExporter {
     private var leftOut = Set<ObjectPath>(), leftOutFunctions = Set<String>(), functions = Set<String>()
     private var given: Set<String> = []
     private var tables: [SourceTable] = []
-    /// Options that take the place of those of a table, in Flink's words; for a start where a savepoint ended.
-    public var startOptions: [ObjectPath: [String: String]] = [:]
-    /// The INSERTs are one job each, in their order, as `table.dml-sync` asks.
-    private var isOneByOne = false
+    /// Options that take the place of those of a table, in Flink's words, by the table's name; for a start where a savepoint ended.
+    public var startOptions: [String: [String: String]] = [:]
+    /// Files that hold a table's records in its own format, in place of what its connector reads: by the table's name.
+    public var files: [String: String] = [:]
+    /// Windows give results before or after their end.
+    private var firesEarlyOrLate = false
 
     /// - Parameter session: the one that made the survey.
     public init(_ survey: ScriptSurvey, session: SQLSession, target: FlinkTarget, findings: Findings = Findings()) {
@@ -41,7 +43,7 @@ public struct FlinkExporter {
         let statement = step.statement
         switch statement.node {
         case .set(let key, let value):
-            if key == "table.dml-sync" { isOneByOne = value == "true" }
+            if ["table.exec.emit.early-fire.enabled", "table.exec.emit.late-fire.enabled"].contains(key), value.lowercased() == "true" { firesEarlyOrLate = true }
             for (key, value) in FlinkSettings.translate(key: key, value: value, target: target, findings: &findings, at: location(statement)) {
                 given.insert(key)
                 put(.setting, Self.set(key, value), "SET '\(key)'", statement)
@@ -63,16 +65,16 @@ public struct FlinkExporter {
             }
             put(.definition, writer(for: statement).text(statement), "CREATE VIEW \(view.name.text)", statement)
         case .insert(let insert):
-            if try accepts(insert, statement) { put(.insert, writer(for: statement).text(insert), Self.summary(insert), statement) }
+            if try accepts(insert, statement) { put(.insert, writer(for: statement).text(try fitted(insert, statement)), Self.summary(insert), statement, targets: [insert.target.parts.last!]) }
         case .statementSet(let inserts):
-            let kept = try inserts.filter { try accepts($0, statement) }
+            let kept = try inserts.filter { try accepts($0, statement) }.map { try fitted($0, statement) }
             guard !kept.isEmpty else { return }
             var reduced = statement
             reduced.node = kept.count == 1 ? .insert(kept[0]) : .statementSet(kept)
-            put(.insert, writer(for: statement).text(reduced), kept.map { Self.summary($0) }.joined(separator: ", "), statement)
+            put(.insert, writer(for: statement).text(reduced), kept.map { Self.summary($0) }.joined(separator: ", "), statement, targets: kept.map { $0.target.parts.last! })
         case .query(let query):
             if try checks("a query", statement, SyntaxWalk.calls(in: query), SyntaxWalk.tables(in: query), SyntaxWalk.sources(in: query), SyntaxWalk.types(in: query)) {
-                put(.query, writer(for: statement).text(query), "SELECT", statement)
+                put(.query, writer(for: statement).text(try unordered(query, statement, "a query")), "SELECT", statement)
             }
         case .explain(let inner, _):
             if try checks("EXPLAIN", statement, SyntaxWalk.calls(in: inner), SyntaxWalk.tables(in: inner), SyntaxWalk.sources(in: inner), SyntaxWalk.types(in: inner)) {
@@ -157,7 +159,7 @@ public struct FlinkExporter {
         guard let (query, _) = create.asQuery else { return }
         let order = create.columnOrder
         let insert = Insert(target: create.name, columns: order == nil ? nil : try queryColumns(query, statement), query: query, span: create.span)
-        if try accepts(insert, statement) { put(.insert, writer(for: statement).text(insert), Self.summary(insert), statement) }
+        if try accepts(insert, statement) { put(.insert, writer(for: statement).text(try fitted(insert, statement)), Self.summary(insert), statement, targets: [insert.target.parts.last!]) }
     }
 
     private func queryColumns(_ query: Query, _ statement: Statement) throws -> [String]? {
@@ -192,7 +194,7 @@ public struct FlinkExporter {
             leftOut.insert(table.path)
             return false
         }
-        for (key, value) in startOptions[table.path] ?? [:] { made.declaration.options[key] = value.isEmpty ? nil : value }
+        for (key, value) in startOptions[shown] ?? [:] { made.declaration.options[key] = value.isEmpty ? nil : value }
         guard var create = try Self.definition(of: made.declaration) else { return false }
         create.name = made.view.map { QualifiedName([$0.name], span: create.span) } ?? name
         (create.temporary, create.ifNotExists) = (isTemporary, ifNotExists)
@@ -217,8 +219,22 @@ public struct FlinkExporter {
         return create
     }
 
+    /// Tables of the script, as far as something reads or writes them.
+    public var sourceTables: [SourceTable] {
+        survey.steps.flatMap { step -> [SourceTable] in
+            let found = step.found.compactMap { entry in if case .table(let table) = entry { sourceTable(table, name: table.name, at: nil) } else { nil } }
+            guard case .createTable(let create) = step.statement.node, let table = step.survey.created else { return found }
+            return found + [sourceTable(table, name: create.name.text, at: location(step.statement))]
+        }.filter { $0.isRead || $0.isWritten }
+    }
+
     private func sourceTable(_ table: CatalogTable, name: String, at location: SourceLocation?) -> SourceTable {
         var declaration = table.declaration
+        if let path = files[name] {
+            let given = declaration.options, format = given["format"] ?? given["value.format"] ?? "json"
+            declaration.options = given.filter { $0.key.hasPrefix(format + ".") }.merging(["connector": "filesystem", "format": format, "path": path]) { $1 }
+            declaration.partitionKeys = []
+        }
         // A table without columns takes those of its files.
         if declaration.columns.isEmpty {
             declaration.columns = table.descriptor.schema.map { .init(name: $0.name, type: SQLWriter.type($0.type), nullable: $0.nullable) }
@@ -244,6 +260,36 @@ public struct FlinkExporter {
         return try checks(what, statement, SyntaxWalk.calls(in: insert.query), SyntaxWalk.tables(in: insert.query), SyntaxWalk.sources(in: insert.query), SyntaxWalk.types(in: insert.query))
     }
 
+    /// Where this engine narrows numbers and checks each, Flink wants a cast.
+    private mutating func fitted(_ insert: Insert, _ statement: Statement) throws -> Insert {
+        var insert = insert
+        insert.query = try unordered(insert.query, statement, Self.summary(insert))
+        let columns = try session.columns(of: insert, in: statement)
+        let narrowed = columns.filter(\.isNarrowed)
+        guard !narrowed.isEmpty else { return insert }
+        findings.note("\(narrowed.map(\.name).joined(separator: ", ")): a value that does not fit ends the job here; Flink's CAST makes another number of it", about: Self.summary(insert))
+        let span = insert.query.span
+        func name(_ name: String) -> SyntaxExpr { SyntaxExpr(.name(QualifiedName([name], span: span)), span: span) }
+        let items = columns.map { column in
+            Select.Item(expr: column.isNarrowed ? SyntaxExpr(.cast(name(column.name), column.type, safe: false), span: span) : name(column.name), alias: nil)
+        }
+        var fitted = insert
+        let rows = TableRef(.query(insert.query), alias: "given", columnAliases: columns.map(\.name), span: span)
+        fitted.query = Query(body: .select(Select(distinct: false, items: items, from: rows, filter: nil, groupBy: [], having: nil, span: span)), span: span)
+        return fitted
+    }
+
+    /// Flink sorts streams by time alone, and the rows of a result without LIMIT are the same in any order.
+    private mutating func unordered(_ query: Query, _ statement: Statement, _ what: String) throws -> Query {
+        guard !query.orderBy.isEmpty, query.limit == nil, query.offset == nil, survey.settings.values["execution.runtime-mode"]?.lowercased() != "batch" else { return query }
+        let asked = Statement(.query(query), span: query.span, text: statement.text, source: statement.source)
+        if try session.survey(asked).query?.isOrderedByTime == true { return query }
+        findings.note("ORDER BY is left out: Flink sorts a stream by its time attribute alone", about: what)
+        var unordered = query
+        unordered.orderBy = []
+        return unordered
+    }
+
     /// Whether Flink has all that a query uses. What it does not have is refused.
     private mutating func checks(_ what: String, _ statement: Statement, _ calls: [SyntaxWalk.Call], _ tables: [QualifiedName], _ sources: [TableRef], _ types: [SyntaxWalk.TypeUse],
                                  at place: SourceSpan? = nil) throws -> Bool {
@@ -262,12 +308,7 @@ public struct FlinkExporter {
                 if leftOutFunctions.contains(name) { refuse("it calls \(use.call.name), which is left out", "see there", use.span) }
                 continue
             }
-            switch FlinkFunctions.availability(of: name) {
-            case .since(let version) where target.version < version:
-                refuse("Flink has \(name) since version \(version), and this script is for \(target.version)", "export with --flink-version \(version)", use.span)
-            case .absent(let instead): refuse("Flink has no function \(name)", instead, use.span)
-            case .since, .rewritten: break
-            }
+            if let problem = FlinkFunctions.problem(name, arguments: use.call.arguments.count, target.version) { refuse(problem.reason, problem.instead, use.span) }
         }
         for source in sources {
             switch source.node {
@@ -275,6 +316,9 @@ public struct FlinkExporter {
                 refuse("Flink has no RANDOM_CUT_FOREST", "keep this step here and send its rows to a topic that Flink reads, or score in a Flink function of your own", source.span)
             case .path:
                 refuse("Flink un-nests arrays of declared types only, with UNNEST", "declare the column as ARRAY<ROW<...>> and write CROSS JOIN UNNEST(column)", source.span)
+            case .windowFunction(let name, _, _, _) where firesEarlyOrLate:
+                refuse("Flink's \(name.uppercased()) behind FROM gives no results before or after the end of a window, as 'table.exec.emit.*' asks for",
+                       "write GROUP BY \(name.uppercased())(time, INTERVAL ...), or set 'table.exec.emit.early-fire.enabled' and '.late-fire.enabled' to 'false'", source.span)
             default: break
             }
         }
@@ -286,7 +330,8 @@ public struct FlinkExporter {
 
     private func writer(for statement: Statement) -> SQLWriter {
         var writer = SQLWriter()
-        writer.call = { FlinkFunctions.rewriting(of: $0, $1) }
+        let version = target.version
+        writer.call = { call, writer in FlinkFunctions.rewriting(call.name, arguments: call.arguments.map { writer.text($0) }, version) }
         return writer
     }
 
@@ -294,8 +339,8 @@ public struct FlinkExporter {
 
     // MARK: Findings
 
-    private mutating func put(_ kind: FlinkStatement.Kind, _ text: String, _ summary: String, _ statement: Statement?) {
-        statements.append(FlinkStatement(kind, text, summary: summary, at: statement.flatMap { location($0) }))
+    private mutating func put(_ kind: FlinkStatement.Kind, _ text: String, _ summary: String, _ statement: Statement?, targets: [String] = []) {
+        statements.append(FlinkStatement(kind, text, summary: summary, at: statement.flatMap { location($0) }, targets: targets))
     }
 
     private mutating func refuse(_ what: String, _ reason: String, _ instead: String, _ statement: Statement, at span: SourceSpan? = nil) {

@@ -22,8 +22,6 @@ public enum FlinkJars {
 
     static func python(_ version: FlinkVersion) -> FlinkJar { format("flink-python", version, "functions written in Python") }
 
-    static func rocksDB(_ version: FlinkVersion) -> FlinkJar? { nil }
-
     static func kafka(_ version: FlinkVersion) -> FlinkJar {
         switch version {
         case FlinkVersion(1, 20): FlinkJar(coordinates: "org.apache.flink:flink-sql-connector-kafka:3.4.0-1.20", reason: "connectors 'kafka' and 'upsert-kafka'")

@@ -10,12 +10,15 @@ public struct FlinkStatement: Hashable, Sendable {
     public var summary: String
     /// Where the user wrote it; nil for what the export adds.
     public var location: SourceLocation?
+    /// Tables that INSERTs write, as they are named.
+    public var targets: [String]
 
-    public init(_ kind: Kind, _ text: String, summary: String, at location: SourceLocation? = nil) {
+    public init(_ kind: Kind, _ text: String, summary: String, at location: SourceLocation? = nil, targets: [String] = []) {
         self.kind = kind
         self.text = text
         self.summary = summary
         self.location = location
+        self.targets = targets
     }
 }
 

@@ -4,6 +4,7 @@ import JobControl
 import StreamCore
 import StreamRuntime
 import StreamSQL
+import Synchronization
 
 /// Shows what statements give, in place of the terminal.
 protocol ScriptPresenter: AnyObject {
@@ -21,6 +22,12 @@ final class SessionLock: Sendable {
         defer { lock.unlock() }
         return try body()
     }
+}
+
+/// What has been told of a run whose jobs have a session each.
+final class ToldNotices: Sendable {
+    private let texts = Mutex<Set<String>>([])
+    func isNew(_ text: String) -> Bool { texts.withLock { $0.insert(text).inserted } }
 }
 
 /// Runs statements one after another. INSERTs that follow each other run as one job, so that they share their sources.
@@ -53,6 +60,8 @@ final class ScriptRunner {
     var lock: SessionLock?
     /// Settings that hold while the statements are planned, and no longer.
     var statementSettings: [(key: String, value: String)] = []
+    /// nil = the session is the only one of the run.
+    var told: ToldNotices?
     /// Refuses queries and INSERTs that do not end by themselves.
     var requiresEnd = false
     /// Called with each job before it runs.
@@ -130,6 +139,7 @@ final class ScriptRunner {
 
     /// Says what a statement has asked for that means nothing here.
     private func warn(_ notice: String) {
+        guard told?.isNew(notice) ?? true else { return }
         if let presenter {
             presenter.message("warning: \(notice)")
         } else if status == .json {

@@ -89,7 +89,7 @@ import Testing
         ("CREATE TABLE t (a INT) WITH ('connector' = 'kafka', 'topic' = 't', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'sink.semantic' = 'exactly-once')",
          "'sink.semantic' = 'exactly-once' needs", "sink.transactional-id-prefix", 1),
         ("CREATE FUNCTION f AS 'com.example.F';\nSELECT f(1)", "function f is written in Java (com.example.F)", "LANGUAGE PYTHON", 2),
-        ("CREATE TEMPORARY SYSTEM FUNCTION upper AS 'com.example.Upper' LANGUAGE SCALA; SELECT UPPER('a')", "function upper is written in Scala", "LANGUAGE PYTHON", 1),
+        ("CREATE TEMPORARY SYSTEM FUNCTION md5 AS 'com.example.Digest' LANGUAGE SCALA; SELECT MD5('a')", "function md5 is written in Scala", "LANGUAGE PYTHON", 1),
         ("CREATE FUNCTION f AS 'com.example.F';\nSELECT * FROM (VALUES (1)) AS t (a), LATERAL TABLE(f(a))", "function f is written in Java", "LANGUAGE PYTHON", 2),
         ("SET 'table.sql-dialect' = 'hive'", "Flink's own dialect", "leave the setting out", 1),
         ("SET table.exec.legacy-cast-behaviour = enabled", "ends the job", "TRY_CAST", 1),
@@ -107,6 +107,22 @@ import Testing
         let error = try #require(session.error(script))
         #expect(error.problem.contains(problem) && error.fix?.contains(fix) == true, "\(error)")
         #expect(error.location?.line == line, "\(error)")
+    }
+
+    @Test("every setting of Flink 1.20 and 2.3, and their older names, is known")
+    func settings() throws {
+        let names = try String(contentsOf: FlinkScript.folder.appendingPathComponent("Data/settings.txt"), encoding: .utf8).split(separator: "\n").map(String.init)
+        #expect(names.count > 1_000)
+        for name in names {
+            var settings = SessionSettings()
+            // What is read may want another value, but never another name.
+            do {
+                let warning = try settings.set(name, to: "1")
+                #expect(warning?.contains("none of the settings") != true, "\(name)")
+            } catch let error as StreamError {
+                #expect(!error.problem.contains("there is no setting") && (error.fix != nil || error.problem.contains("is not a")), "\(name): \(error)")
+            }
+        }
     }
 
     @Test("a misspelled name stays an error that tells the right one", arguments: [

@@ -78,7 +78,7 @@ extension SQLHarness {
             ])
         #expect(try harness.error("DROP CATALOG lake")?.problem == "catalog lake is the current one")
         #expect(try harness.error("CREATE CATALOG lake WITH ('type' = 'hive')")?.problem == "catalog lake exists already")
-        #expect(try harness.error("CREATE CATALOG c WITH ('type' = 'hive')")?.problem == "catalog c: there is no catalog type 'hive'")
+        #expect(try harness.error("CREATE CATALOG c WITH ('type' = 'hvie')")?.problem == "catalog c: there is no catalog type 'hvie'")
         #expect(try harness.error("CREATE CATALOG c WITH ('typ' = 'x')")?.problem == "catalog c has no option 'type'")
         #expect(try harness.error("USE CATALOG lkae")?.fix == "write \"lake\"")
         #expect(try harness.error("SELECT 1 FROM nowhere.db.t")?.problem == "there is no catalog nowhere")
@@ -214,6 +214,43 @@ extension SQLHarness {
             "CREATE TABLE t (a INT) \(Self.memory); CREATE TABLE p (a INT, b INT) PARTITIONED BY (a) \(Self.memory);")
         let error = try harness.error(statement)
         #expect(error?.problem.hasPrefix("not supported yet: ") == true && error?.fix != nil && error?.location != nil, "\(error as Any)")
+    }
+
+    @Test("what means nothing here is done, told once, and written as it was")
+    func idle() throws {
+        let harness = try SQLHarness()
+        for statement in ["ADD JAR '/a.jar'", "ADD JAR /opt/x-1.0.jar", "REMOVE JAR '/a.jar'", "LOAD MODULE hive WITH ('hive-version' = '3')", "UNLOAD MODULE core", "USE MODULES hive, core"] {
+            try harness.run("\(statement); \(statement)")
+            let notices = harness.session.notices.take()
+            #expect(notices.count == 1 && notices[0].hasPrefix("\(statement) means nothing here: "), "\(notices)")
+            guard case .catalog(let parsed) = try SQLParser(text: statement).parseStatement().node else {
+            Issue.record("\(statement)")
+            return
+        }
+            #expect(SQLWriter().text(parsed) == statement)
+        }
+        #expect(try harness.error("ADD JARS '/a.jar'")?.code == .parse && harness.error("LOAD MODUL x")?.fix == "write \"MODULE\"")
+    }
+
+    @Test("STOP JOB asks the program that runs the jobs")
+    func stopJob() throws {
+        let harness = try SQLHarness()
+        #expect(try harness.error("STOP JOB 'a1' WITH SAVEPOINT")?.fix == "stop the job from the command line: swiftwater stop JOB")
+        harness.session.stopJob = { "\($0) \($1) \($2)" }
+        for (statement, told) in [("STOP JOB 'a1'", "a1 false false"), ("STOP JOB 'a1' WITH SAVEPOINT", "a1 true false"), ("STOP JOB 'a1' WITH SAVEPOINT WITH DRAIN", "a1 true true")] {
+            guard case .message(let text) = try harness.run(statement) else {
+            Issue.record("\(statement)")
+            return
+        }
+            #expect(text == told)
+            guard case .catalog(let parsed) = try SQLParser(text: statement).parseStatement().node else {
+            Issue.record("\(statement)")
+            return
+        }
+            #expect(SQLWriter().text(parsed) == statement)
+        }
+        harness.session.stopJob = { id, _, _ in throw StreamError(.validate, "there is no job \(id)") }
+        #expect(try harness.error("STOP JOB 'a2'")?.location?.column == 1)
     }
 
     @Test("ANALYZE has nothing to do")

@@ -371,6 +371,53 @@ func shown(_ t: TableRef) -> String {
     }
 
     @Test(
+        "settings need no quotes",
+        arguments: [
+            ("set execution.runtime-mode = streaming;", "execution.runtime-mode", "streaming"), ("SET a.b=10s", "a.b", "10s"),
+            ("SET 'a' = true; SELECT 1", "a", "true"), ("SET a = 'x;y'; SELECT 1", "a", "x;y"), ("SET a =  hdfs://node:8020/x -- where\n;", "a", "hdfs://node:8020/x"),
+            ("SET a = 1 min /* long */;", "a", "1 min"), ("SET a = '';", "a", ""), ("SET a = a--b;", "a", "a--b"), ("/* x */ SET\na = b\n", "a", "b"),
+            ("SELECT 1; SET a_1 = `x`;", "a_1", "`x`"), ("SET a = U&'x';", "a", "x"),
+        ])
+    func settings(text: String, key: String, value: String) throws {
+        let set = try SQLParser(text: text).parseScript().first { if case .set = $0.node { true } else { false } }
+        guard case .set(let k, let v)? = set?.node else {
+            Issue.record("no SET")
+            return
+        }
+        #expect(k == key && v == value)
+        #expect(SQLParser.isComplete("SET a = b;") && !SQLParser.isComplete("SET a = b"))
+        guard case .reset("a.b")? = try SQLParser(text: "RESET a.b;").parseScript().first?.node else {
+            Issue.record("no RESET")
+            return
+        }
+        // SET of other statements is read as before.
+        guard case .catalog(.update) = try SQLParser(text: "UPDATE t SET a = b WHERE c = 1").parseStatement().node else {
+            Issue.record("no UPDATE")
+            return
+        }
+        #expect(throws: StreamError.self) { try SQLParser(text: "SET a b").parseScript() }
+        #expect(throws: StreamError.self) { try SQLParser(text: "SET a = b\nSELECT 1;").parseScript() }
+    }
+
+    @Test("hints about joins are kept as they are written, and others are refused")
+    func joinHints() throws {
+        let text = "SELECT /*+ STATE_TTL('t' = '1 d'), BROADCAST(t, u), LOOKUP('table' = 'u', 'async' = 'true') NEST_LOOP(t) */ a FROM t"
+        guard case .query(let query) = try SQLParser(text: text).parseStatement().node, case .select(let select) = query.body else {
+            Issue.record("no SELECT")
+            return
+        }
+        #expect(select.joinHints == ["BROADCAST(t, u)", "LOOKUP('table' = 'u', 'async' = 'true')", "NEST_LOOP(t)"] && select.stateTTL.count == 1)
+        let written = SQLWriter().text(query)
+        guard case .query(let again) = try SQLParser(text: written).parseStatement().node, case .select(let other) = again.body else {
+            Issue.record("no SELECT")
+            return
+        }
+        #expect(other.joinHints == select.joinHints && other.stateTTL.count == 1)
+        #expect(throws: StreamError.self) { try SQLParser(text: "SELECT /*+ BROADCAST(t */ a FROM t").parseStatement() }
+        #expect(throws: StreamError.self) { try SQLParser(text: "SELECT /*+ USE_HASH(t) */ a FROM t").parseStatement() }
+    }
+
+    @Test(
         "a shell knows when a statement is complete",
         arguments: [
             ("SELECT 1", false), ("SELECT 1;", true), ("SELECT ';", false), ("SELECT 1; -- x", true), ("/* ;", false), ("help", true),
@@ -470,8 +517,8 @@ func shown(_ t: TableRef) -> String {
                 "s.sql:1:8: X'0' is not a binary value\n    SELECT X'0'\n           ^\nFix: write an even number of hexadecimal digits."
             ),
             (
-                "SET a = 'b'",
-                "s.sql:1:5: expected a key in single quotes, found \"a\"\n    SET a = 'b'\n        ^\nFix: write SET 'key' = 'value'."
+                "SET 1 = 'b'",
+                "s.sql:1:5: expected a key in single quotes, found \"1\"\n    SET 1 = 'b'\n        ^\nFix: write SET 'key' = 'value'."
             ),
             (
                 "SELECT a FROM b JOIN c",

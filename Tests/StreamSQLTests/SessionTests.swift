@@ -104,6 +104,34 @@ import Testing
         #expect(harness.session.settings.timeZone == "UTC")
     }
 
+    @Test("older names of settings are taken as the newer ones, and the one that was set last counts")
+    func olderNames() throws {
+        let harness = try SQLHarness()
+        try harness.run("SET execution.parallelism = 3; SET execution.type = streaming; SET 'state.backend' = 'filesystem'; SET restart-strategy = off")
+        #expect(harness.session.settings.parallelism == 3 && harness.session.settings.stateBackend == .memory && harness.session.settings.restart == .none)
+        try harness.run("SET 'parallelism.default' = '5'")
+        #expect(harness.session.settings.parallelism == 5 && harness.session.settings.values["execution.parallelism"] == nil)
+        try harness.run("SET 'execution.parallelism' = '4'; RESET 'parallelism.default'")
+        #expect(harness.session.settings.parallelism == 1)
+        #expect(try harness.error("SET 'execution.parallelism' = '0'")?.problem == "'parallelism.default' = '0' is not a number from 1 to 4096")
+        #expect(harness.session.notices.all.isEmpty)
+    }
+
+    @Test("every setting of Flink is read, told or refused with what to do", arguments: [
+        ("taskmanager.memory.process.size", "there is no JVM"), ("taskmanager.numberOfTaskSlots", "there is no cluster"), ("akka.ask.timeout", "there is no cluster"),
+        ("high-availability", "there is no cluster"), ("security.ssl.enabled", "there is no cluster"), ("env.java.opts.all", "there is no JVM"),
+        ("table.optimizer.source.predicate-pushdown-enabled", "rules of this engine's own"), ("state.backend.rocksdb.thread.num", "the embedded store"),
+        ("metrics.scope.jm", "Flink's names"), ("python.fn-execution.arrow.batch.size", "worker processes"), ("sql-client.verbose", "SQL client"),
+        ("table.exec.window-agg.buffer-size-limit", "memory that they need"), ("table.new-in-flink-3", "none of the settings of Flink 1.11 to 2.3"),
+    ])
+    func foreign(key: String, reason: String) throws {
+        let harness = try SQLHarness()
+        try harness.run("SET '\(key)' = '1'; SET \(key) = 2")
+        let notices = harness.session.notices.take()
+        #expect(notices.count == 1 && notices[0].hasPrefix("setting '\(key)' means nothing here: ") && notices[0].contains(reason), "\(notices)")
+        #expect(harness.session.settings.values[key] == "2")
+    }
+
     @Test(
         "lengths of time are read as Flink reads them",
         arguments: [

@@ -44,7 +44,7 @@ struct DMSRecords {
         // Where a declared column is, and what it is read as.
         func place(_ name: String) -> String { isEnvelope ? "`data`.\(RawChanges.quoted(name))" : RawChanges.quoted(name) }
         if isEnvelope {
-            let row = schema.map { "\(RawChanges.quoted($0.name)) \($0.type ?? "STRING")" }.joined(separator: ", ")
+            let row = schema.map { "\(RawChanges.quoted($0.name)) \(TypeText($0.type ?? "STRING").sql)" }.joined(separator: ", ")
             columns = [.init(name: "data", type: "ROW<\(row)>"), .init(name: "metadata", type: "ROW<`operation` STRING, `record-type` STRING, `timestamp` STRING>")]
         } else {
             columns = [.init(name: op, type: "STRING")]

@@ -149,7 +149,7 @@ struct DynamoDBRecords {
                     refusesLists = parts.contains { $0.attribute.refusesLists }
                     value = { at in
                         let row = parts.map { $0.attribute.value("\(at).`M`.\(RawChanges.quoted($0.name))") }.joined(separator: ", ")
-                        return "CASE WHEN \(at).`M` IS NOT NULL THEN CAST(ROW(\(row)) AS \(type.text)) END"
+                        return "CAST(CASE WHEN \(at).`M` IS NOT NULL THEN ROW(\(row)) END AS \(type.sql))"
                     }
                 default: return nil
                 }

@@ -14,7 +14,6 @@ struct FilesystemTranslation: TableTranslation {
         to.brokenRecords()
         let changes = RawChanges(to, prefix: "")
         if let changes { changes.apply(&to) } else { to.format() }
-        if table.isWritten, to.value("format")?.trimmed.lowercased() == "raw" { to.note("rows are written without line ends by format 'raw' in Flink's files") }
 
         to.keep("source.monitor-interval", "source.path.regex-pattern", "partition.default-name")
         to.drop("source.split-size", because: "Flink cuts files of line formats into splits by itself")

@@ -79,9 +79,12 @@ struct HudiTranslation: TableTranslation {
                 "hoodie.datasource.write.keygenerator.type", "hoodie.table.name", "hoodie.database.name", "hoodie.record.merge.mode")
         to.rename("hoodie.write.record.merge.mode", to: "hoodie.record.merge.mode")
         to.keep(prefix: "hoodie.keygen.timebased.")
-        let field = Self.ordering.compactMap { to.take($0) }.first
-        // Without one the connector would take a column ts, if there is one.
-        to.set("precombine.field", field ?? "no_precombine")
+        let given = Self.ordering.compactMap { to.take($0) }.first
+        if let given {
+            to.set(given.contains(",") ? "ordering.fields" : "precombine.field", given)
+        } else if to.table.isWritten, to.table.declaration.columns.contains(where: { $0.name == "ts" }) {
+            to.note("rows of a key are ordered as they come; a connector of Hudi before 1.2 would order them by column ts, unless 'precombine.field' = 'no_precombine'")
+        }
         to.set("hoodie.write.table.version", to.take("hoodie.write.table.version")?.trimmed ?? "6")
     }
 

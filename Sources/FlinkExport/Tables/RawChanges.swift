@@ -77,18 +77,19 @@ struct RawChanges {
             let names = values.map { Self.quoted($0.name) }.joined(separator: ", ")
             let keyed = shape.keys.enumerated().map { "\($1) AS `__key\($0)`" } + ["\(shape.deletes) AS `__deleted`", "`\(Self.arrival)`"]
             let keys = shape.keys.indices.map { "`__key\($0)`" }.joined(separator: ", ")
-            let ordered = shape.fileOrder.map { ["\($0) AS `__file`"] } ?? []
+            let ordered = shape.fileOrder.map { ["\($0) AS `__file`", "CAST(`\(Self.arrival)` AS TIMESTAMP_LTZ(3)) AS `__time`"] } ?? []
             let records = "SELECT \((fields + keyed + ordered).joined(separator: ",\n    "))\n  FROM \(Self.quoted(raw))" + (shape.filter.map { "\n  WHERE \($0)" } ?? "")
-            func newest(_ from: String, by key: String, order: String, more: String) -> String {
-                "SELECT \(names), `__deleted`\(more) FROM (\n  SELECT *, ROW_NUMBER() OVER (PARTITION BY \(key) ORDER BY \(order) DESC) AS `__place` FROM (\(from))\n) WHERE `__place` = 1"
+            func newest(_ from: String, by key: String, order: [String], more: String) -> String {
+                "SELECT \(names), `__deleted`\(more) FROM (\n  SELECT *, ROW_NUMBER() OVER (PARTITION BY \(key) ORDER BY \(order.map { "\($0) DESC" }.joined(separator: ", "))) AS `__place` FROM (\(from))\n) WHERE `__place` = 1"
             }
             var last = records
             if shape.fileOrder != nil {
                 // The last change of a key in each file, and of those the one in the last file.
-                last = newest(records, by: keys + ", `__file`", order: "`\(Self.arrival)`", more: ", `__file`, " + keys)
-                last = newest(last, by: keys, order: "`__file`", more: "")
+                // By the file alone Flink would take its fast way for rows that only grow, which leaves out an update of equal place.
+                last = newest(records, by: keys + ", `__file`", order: ["`\(Self.arrival)`"], more: ", `__file`, `__time`, " + keys)
+                last = newest(last, by: keys, order: ["`__file`", "`__time`"], more: "")
             } else {
-                last = newest(records, by: keys, order: "`\(Self.arrival)`", more: "")
+                last = newest(records, by: keys, order: ["`\(Self.arrival)`"], more: "")
             }
             query = "SELECT \(names) FROM (\n\(last)\n) WHERE NOT `__deleted`"
         }
@@ -161,6 +162,12 @@ struct TypeText {
             if c == ",", depth == 0 { parts.append("") } else { parts[parts.count - 1].append(c) }
         }
         return parts
+    }
+
+    /// With the names of fields in quotes, which some of them need in Flink.
+    var sql: String {
+        guard name == "ROW", !fields.isEmpty else { return text }
+        return "ROW<\(fields.map { "\(RawChanges.quoted($0.name)) \($0.type.sql)" }.joined(separator: ", "))>"
     }
 
     var isText: Bool { ["STRING", "VARCHAR", "CHAR"].contains(name) }

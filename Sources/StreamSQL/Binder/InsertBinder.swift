@@ -68,6 +68,19 @@ struct InsertBinder {
         return try fit(query, to: table, targets, fixed, at: insert.target.span)
     }
 
+    /// The columns that the query's go to, in its order; `isNarrowed` are those whose type takes fewer values than what the query gives.
+    func columns(_ insert: Insert) throws -> [(name: String, type: DataType, isNarrowed: Bool)] {
+        guard case .table(let table) = try context.catalog.lookUp(insert.target, context.script) else { return [] }
+        let written = try writtenMetadata(table, insert.target.span)
+        let sink = table.descriptor.schema + written.map(\.field)
+        let targets = try self.targets(insert, sink, order(table, written), table, try fixedValues(insert, sink, table))
+        let query = try QueryBinder(context).bind(insert.query, isOutermost: true, expected: targets.map { sink[$0].type })
+        return zip(targets, query.columns).map { target, given in
+            let field = sink[target]
+            return (field.name, field.type, CheckedCasts.cast(.column(0, given.type), to: field.type, column: field.name) != nil)
+        }
+    }
+
     /// A query whose columns go to columns `targets` of a table: its physical columns, then the metadata columns that are written.
     ///
     /// - Parameter fixed: what other columns of the table are set to.

@@ -53,6 +53,12 @@ enum Keywords {
         STRING_AGG SUBSTRING SUM TRANSLATE TRIM TRUNCATE UPPER USER VAR_POP VAR_SAMP WIDTH_BUCKET YEAR
         """)
 
+    /// Of ``functions``, those that Flink reserves without having them: only a function of the user's can be meant, in backticks.
+    static let functionsOfUsers = words(
+        """
+        CONTAINS CONVERT CORR DAY GROUP_CONCAT REGR_AVGX REGR_AVGY REGR_INTERCEPT REGR_R2 REGR_SLOPE REGR_SXY STRING_AGG WIDTH_BUCKET
+        """)
+
     /// Words that begin or join clauses: nobody means them as a name.
     static let clauses = words(
         """

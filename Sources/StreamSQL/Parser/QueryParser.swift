@@ -458,7 +458,7 @@ extension TokenParser {
                                 others: Set<String> = []) throws -> (pairs: [Select.Hint], others: [String]) {
         guard token.kind == .hint else { return ([], []) }
         advance()
-        var pairs: [Select.Hint] = [], found: [String] = []
+        var pairs: [Select.Hint] = [], taken: [String] = []
         while !accept("*/") {
             if token.kind == .word, others.contains(token.upper) {
                 let start = token.start
@@ -470,7 +470,7 @@ extension TokenParser {
                     depth += isSymbol("(") ? 1 : isSymbol(")") ? -1 : 0
                     advance()
                 }
-                found.append(source.slice(start, consumedEnd))
+                taken.append(source.slice(start, consumedEnd))
                 _ = accept(",")
                 continue
             }
@@ -489,7 +489,7 @@ extension TokenParser {
             try expect(")", " or \",\" in \(name)")
             _ = accept(",")
         }
-        return (pairs, found)
+        return (pairs, taken)
     }
 
     // MARK: Window functions

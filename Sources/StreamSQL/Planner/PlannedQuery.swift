@@ -43,6 +43,14 @@ public struct PlannedQuery: Sendable {
         }
     }
 
+    /// ORDER BY begins with a time attribute, ascending: rows can be given as time passes.
+    public var isOrderedByTime: Bool {
+        var root = plan
+        while case .project(let input, _) = root { root = input }
+        guard case .sort(let input, let sort) = root, let first = sort.keys.first else { return false }
+        return !first.descending && input.columns[first.column].isTimeAttribute
+    }
+
     /// The job that gives the query's rows to `sink`, which must accept changes if ``isChangelog``.
     public func jobGraph(into sink: any TableSink, name: String = "collect") throws -> JobGraph {
         var builder = builder

@@ -99,7 +99,7 @@ enum ForeignSettings {
             taskmanager. jobmanager. yarn. kubernetes. mesos. high-availability high-availability. recovery. zookeeper. rest. web. akka. pekko. blob. historyserver. \
             heartbeat. slotmanager. slot. resourcemanager. cluster. minicluster. local. process. io.tmp.dirs jobstore. job-result-store. job-event. job-event-store. \
             application-result-store. completed-application-store. cleanup-strategy cleanup-strategy. external-resources external-resource. scheduler-mode queryable-state. \
-            security. task. client. fine-grained. library-cache-manager. slow-task-detector. deployment. events. \
+            security. task. client. fine-grained. library-cache-manager. job-manager. query. timerservice. slow-task-detector. deployment. events. \
             execution.target execution.attached execution.shutdown-on-attached-exit execution.shutdown-on-application-finish execution.submit-failed-job-on-application-error \
             execution.program-config. execution.allow-client-job-configurations execution.job-listeners execution.job-status-changed-listeners \
             execution.terminate-application-on-any-job-terminated-exceptionally execution.mode pipeline.jobvertex-parallelism-overrides
@@ -112,7 +112,7 @@ enum ForeignSettings {
             table.exec.delta-join. table.exec.unbounded-over.version table.exec.interval-join.min-cleanup-interval table.exec.sink.keyed-shuffle
             """),
         ("operators are named by what they do", "pipeline.auto-generate-uids table.exec.uid. table.exec.legacy-transformation-uids"),
-        ("rows are kept in columns", "pipeline.force-avro pipeline.force-kryo pipeline.force-kryo-avro pipeline.generic-types pipeline.serialization-config pipeline.default-kryo-serializers pipeline.registered-kryo-types pipeline.registered-pojo-types pipeline.closure-cleaner-level"),
+        ("rows are kept in columns", "pipeline.force-avro pipeline.force-kryo pipeline.force-kryo-avro pipeline.generic-types pipeline.serialization-config pipeline.default-kryo-serializers pipeline.registered-kryo-types pipeline.registered-pojo-types pipeline.auto-type-registration pipeline.closure-cleaner-level"),
         ("watermarks follow each row", "pipeline.auto-watermark-interval pipeline.watermark-alignment."),
         ("the WATERMARK of a table says it", "pipeline.time-characteristic execution.time-characteristic execution.periodic-watermarks-interval"),
         ("only functions in Java ask for it", "pipeline.global-job-parameters"),

@@ -68,6 +68,12 @@ extension SQLSession {
         try catalog.entry(try catalog.path(of: name, ScriptText(of: statement)))
     }
 
+    /// The columns that an INSERT's query goes to, in its order, and whether only a cast that may fail makes its values fit.
+    public func columns(of insert: Insert, in statement: Statement) throws -> [(name: String, type: DataType, isNarrowed: Bool)] {
+        let script = ScriptText(of: statement)
+        return try UserAggregates.$current.withValue(userAggregates) { try script.locating(statement.span) { try InsertBinder(try context(script)).columns(insert) } }
+    }
+
     /// The full name that a statement's name stands for.
     public func path(of name: QualifiedName, in statement: Statement) throws -> ObjectPath { try catalog.path(of: name, ScriptText(of: statement)) }
 }

@@ -16,12 +16,15 @@ extension SQLWriter {
         }
         let clauses = (call.ignoresNulls ? " IGNORE NULLS" : "") + (call.filter.map { " FILTER (WHERE \(text($0)))" } ?? "")
             + (call.over.map { " OVER (\(text($0)))" } ?? "")
-        return "\(Self.function(name))(\(arguments(of: call, name)))" + clauses
+        // Flink takes no operator in front of IN; LOCATE is the same function with a comma.
+        let written = name == "POSITION" && call.arguments.count == 2 && style == .readable && !isAtomic(call.arguments[0]) ? "LOCATE" : name
+        return "\(Self.function(written))(\(arguments(of: call, written)))" + clauses
     }
 
     /// A function's name: many are reserved words and yet stand without backticks before "(".
     static func function(_ name: String) -> String {
-        isPlain(name) && (!Keywords.reserved.contains(name) || Keywords.functions.contains(name)) ? name : backticked(name)
+        isPlain(name) && (!Keywords.reserved.contains(name) || Keywords.functions.contains(name) && !Keywords.functionsOfUsers.contains(name))
+            ? name : backticked(name)
     }
 
     private func unit(_ expr: SyntaxExpr) -> String { if case .string(let word) = expr.node { word } else { text(expr) } }
@@ -39,7 +42,7 @@ extension SQLWriter {
         case "TRIM" where args.count == 3:
             if style == .readable, isText(args[0], "BOTH"), isText(args[1], " ") { return text(args[2]) }
             return "\(unit(args[0])) \(text(args[1])) FROM \(text(args[2]))"
-        case "POSITION" where args.count == 2: return "\(part(args[0])) IN \(text(args[1]))"
+        case "POSITION" where args.count == 2 && (style == .definition || isAtomic(args[0])): return "\(part(args[0])) IN \(text(args[1]))"
         case "OVERLAY" where args.count == 3 || args.count == 4:
             return "\(text(args[0])) PLACING \(text(args[1])) FROM \(text(args[2]))" + (args.count > 3 ? " FOR \(text(args[3]))" : "")
         case "JSON_VALUE", "JSON_QUERY", "JSON_EXISTS": return jsonPath(call)

@@ -19,8 +19,7 @@ extension SQLWriter {
         case .dateLiteral(let t): return "DATE " + Self.quoted(t)
         case .timeLiteral(let t): return "TIME " + Self.quoted(t)
         case .timestampLiteral(let t): return "TIMESTAMP " + Self.quoted(t)
-        case .interval(let text, let from, let to, let negative):
-            return "INTERVAL \(negative ? "-" : "")\(Self.quoted(text)) \(style == .definition ? Self.range(from, to) : Self.range(from, to, of: text))"
+        case .interval(let text, let from, let to, let negative): return interval(text, from, to, negative)
         case .unary("NOT", let e): return "NOT " + operand(e, Precedence.not)
         case .unary(let sign, let e):
             let value = operand(e, Precedence.sign)
@@ -82,6 +81,14 @@ extension SQLWriter {
     /// Left of IN in POSITION(part IN text).
     func part(_ expr: SyntaxExpr) -> String { operand(expr, Precedence.operand) }
 
+    /// It needs no parentheses anywhere, and no sign or index either.
+    func isAtomic(_ expr: SyntaxExpr) -> Bool {
+        switch expr.node {
+        case .subscriptOf, .field, .scalarQuery, .exists, .row: false
+        default: Self.precedence(expr) == Precedence.primary
+        }
+    }
+
     /// Right of "-".
     func subtracted(_ expr: SyntaxExpr) -> String { operand(expr, Precedence.additive + 1) }
 
@@ -141,14 +148,44 @@ extension SQLWriter {
 
     // MARK: Intervals
 
-    private static func range(_ from: String, _ to: String?) -> String { from + (to.map { " TO \($0)" } ?? "") }
+    private func interval(_ text: String, _ from: String, _ to: String?, _ negative: Bool) -> String {
+        let sign = negative ? "-" : ""
+        if style == .definition { return "INTERVAL \(sign)\(Self.quoted(text)) \(Self.units(from, to, "", ""))" }
+        let body = text.drop { $0 == " " || $0 == "-" || $0 == "+" }
+        let digits = body.prefix { $0.isASCII && $0.isNumber }.drop { $0 == "0" }.count
+        let fraction = body.split(separator: ".", omittingEmptySubsequences: false).dropFirst().first.map { $0.prefix { $0.isNumber }.count } ?? 0
+        if digits > 3, let days = Self.inDays(body, from, to) {
+            let minus = text.contains("-") ? "-" : ""
+            return "INTERVAL \(sign)\(Self.quoted(minus + days.text)) \(Self.units("DAY", "SECOND", days.digits > 2 ? "(\(days.digits))" : "", Self.precision(fraction)))"
+        }
+        let isSecond = from == "SECOND" && fraction > 6
+        let leading = isSecond ? "(\(max(2, digits)), \(fraction))" : digits > 2 ? "(\(digits))" : ""
+        return "INTERVAL \(sign)\(Self.quoted(text)) \(Self.units(from, to, leading, Self.precision(fraction)))"
+    }
 
-    /// The units, with the precisions that Flink wants for more than two digits in front and more than six behind the point.
-    private static func range(_ from: String, _ to: String?, of text: String) -> String {
-        let digits = text.drop { $0 == " " || $0 == "-" || $0 == "+" }.prefix { $0.isASCII && $0.isNumber }.count
-        let fraction = text.contains(".") ? text.drop { $0 != "." }.dropFirst().prefix { $0.isASCII && $0.isNumber }.count : 0
-        var leading = digits > 2 ? "(\(digits))" : ""
-        if from == "SECOND", fraction > 6 { leading = "(\(max(2, digits)), \(fraction))" }
-        return from + leading + (to.map { " TO \($0)" + ($0 == "SECOND" && fraction > 6 ? "(\(fraction))" : "") } ?? "")
+    /// Flink wants to be told of more than six digits behind the point of the seconds.
+    private static func precision(_ fraction: Int) -> String { fraction > 6 ? "(\(fraction))" : "" }
+
+    private static func units(_ from: String, _ to: String?, _ leading: String, _ trailing: String) -> String {
+        from + leading + (to.map { " TO \($0)" + ($0 == "SECOND" ? trailing : "") } ?? "")
+    }
+
+    /// `1000` SECOND as `0 00:16:40`, as Flink takes no more than three digits for the first unit of an interval of days or less; with the
+    /// number of digits of its days. Nil when it is no such interval, or has more days.
+    private static func inDays(_ text: Substring, _ from: String, _ to: String?) -> (text: String, digits: Int)? {
+        let seconds = ["HOUR": 3_600, "MINUTE": 60, "SECOND": 1], order = ["HOUR", "MINUTE", "SECOND"]
+        guard let first = order.firstIndex(of: from) else { return nil }
+        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        let fields = parts[0].split(separator: ":").map { Int($0) }
+        guard fields.count <= order.count - first else { return nil }
+        var total = 0
+        for (unit, field) in zip(order[first...], fields) {
+            guard let field, field <= 999 * 86_400 else { return nil }
+            total += field * seconds[unit]!
+        }
+        guard total < 1_000 * 86_400 else { return nil }
+        func two(_ n: Int) -> String { n < 10 ? "0\(n)" : "\(n)" }
+        let days = total / 86_400, clock = [total / 3_600 % 24, total / 60 % 60, total % 60].map(two).joined(separator: ":")
+        return ("\(days) \(clock)" + (parts.count > 1 ? ".\(parts[1])" : ""), "\(days)".count)
     }
 }

@@ -82,7 +82,8 @@ extension SQLWriter {
         case .table(let table, let hints): return name(table) + optionsHint(self.hints(table, hints))
         case .query(let query): return subquery(query)
         case .windowFunction(let function, let input, let timeColumn, let arguments):
-            let parts = [argument(input), "DESCRIPTOR(\(name(timeColumn)))"] + arguments.map { text($0) }
+            // Flink takes the bare name of the column only.
+            let parts = [argument(input), "DESCRIPTOR(\(name(timeColumn.parts.last!)))"] + arguments.map { text($0) }
             return "TABLE(\(function)(\(parts.joined(separator: ", "))))"
         case .randomCutForest(let call): return text(call)
         case .path(let path): return text(path)
@@ -113,7 +114,9 @@ extension SQLWriter {
     private func argument(_ ref: TableRef) -> String {
         var text: String
         if case .table(let name, let hints) = ref.node {
-            text = "TABLE " + self.name(name) + optionsHint(self.hints(name, hints))
+            let hint = optionsHint(self.hints(name, hints))
+            // TABLE takes no hint in Flink.
+            text = hint.isEmpty ? "TABLE " + self.name(name) : enclosed { "SELECT *" + $0.newLine + "FROM " + self.name(name) + hint }
         } else {
             text = source(ref)
         }

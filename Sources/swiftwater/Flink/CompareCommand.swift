@@ -50,14 +50,14 @@ struct CompareCommand: ParsableCommand {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { if keep == nil { try? FileManager.default.removeItem(atPath: folder) } }
 
-        let form = try boundedForm(source)
+        let form = try boundedForm(source, folder: folder)
         let name = URL(fileURLWithPath: file).lastPathComponent
         try require(form.findings.refusals)
         let theirs = try flinkScript(form, source, version: version, folder: folder)
         let missing = form.findings.refusals + theirs.findings.refusals
         try require(missing)
         for refusal in missing { Terminal.error("left out: \(refusal.what): \(refusal.reason)") }
-        let kept = form.results.filter { result in theirs.statements.contains { $0.text.contains("\(folder)/flink/\(result.name)'") } }
+        let kept = form.results.filter { result in theirs.statements.contains { $0.targets.contains(result.name) } }
         guard !kept.isEmpty else { throw StreamError(.validate, "nothing of \(name) is left to compare", fix: "give it a query or an INSERT that both engines can run") }
 
         Terminal.error("running \(name) here")
@@ -82,10 +82,13 @@ struct CompareCommand: ParsableCommand {
 
     // MARK: Scripts
 
-    private func boundedForm(_ source: FlinkInput) throws -> BoundedForm {
+    private func boundedForm(_ source: FlinkInput, folder: String) throws -> BoundedForm {
         let session = try Engine.session(settings: settings, catalogFile: catalog.path, scratch: true)
         let survey = try ScriptSurvey(source.statements, session: session)
-        return try BoundedForm(survey, session: session) { records(of: $0) }
+        return try BoundedForm(survey, session: session) { table, hasHeader in
+            guard let path = records(of: table) else { return nil }
+            return hasHeader ? try withoutHeaders(path, in: "\(folder)/inputs/\(table)") : path
+        }
     }
 
     /// The file or folder of a table; of several files with its name the first.
@@ -94,6 +97,20 @@ struct CompareCommand: ParsableCommand {
         guard let entries = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return nil }
         let found = entries.sorted().first { $0 == table || $0.hasPrefix(table + ".") && !$0.dropFirst(table.count + 1).contains(".") }
         return found.map { folder + "/" + $0 }
+    }
+
+    /// Copies of files that both engines read from their second line on.
+    private func withoutHeaders(_ path: String, in folder: String) throws -> String {
+        let manager = FileManager.default
+        try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var isFolder: ObjCBool = false
+        let files = manager.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+            ? try manager.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") && !$0.hasPrefix("_") }.sorted().map { "\(path)/\($0)" } : [path]
+        for file in files {
+            let bytes = try Host.read(file), rest = bytes.firstIndex(of: 0x0A).map { bytes[($0 + 1)...] } ?? []
+            try Host.system.replaceFile("\(folder)/\(URL(fileURLWithPath: file).lastPathComponent)", Array(rest))
+        }
+        return folder
     }
 
     private func flinkScript(_ form: BoundedForm, _ source: FlinkInput, version: FlinkVersion, folder: String) throws -> FlinkScript {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FlinkExport
 import Foundation
+import ShardLog
 import StreamCore
 import struct StreamCore.Host
 import StreamSQL
@@ -18,6 +19,8 @@ struct ExportCommand: ParsableCommand {
     @Argument(help: "A .yaml topology, a .sql script or a notebook.") var file: String
     @Option(name: .customShort("o"), help: "Folder for NAME.sql and README.md; default: the script goes to standard output.") var directory: String?
     @OptionGroup var targetOptions: FlinkTargetOptions
+    @Option(help: "Folder that what streams of the built-in log hold now is written to, for Flink to read in their place.") var files: String?
+    @Option(help: "Savepoint or checkpoint of a stopped job: Flink starts reading where it ended.") var fromSavepoint: String?
     @Flag(help: "Leave out what has no equal in Flink, and what reads or writes that.") var partial = false
     @Option(name: .customLong("variable"), help: "NAME=VALUE for ${NAME} in the file; may be repeated.") var variables: [String] = []
     @Option(help: "Cells of a notebook by number, range, title or tag; default all.") var cells: String?
@@ -31,8 +34,7 @@ struct ExportCommand: ParsableCommand {
         let input = try FlinkInput(file, variables: variables, cells: cells, data: data.path)
         let session = try Engine.session(settings: settings, catalogFile: catalog.path, scratch: true)
         let survey = try ScriptSurvey(input.statements, session: session)
-        let exporter = FlinkExporter(survey, session: session, target: try targetOptions.target(), findings: input.findings)
-        let script = try exporter.script(name: input.name, description: input.description)
+        let script = try script(input, survey, session)
         try FlinkReport.require(script, file: file, partial: partial, format: output.format)
         let name = script.name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? String($0) : "_" }.joined() + ".sql"
         if let directory {
@@ -47,6 +49,79 @@ struct ExportCommand: ParsableCommand {
         } else {
             Terminal.write(script.text)
         }
+    }
+}
+
+extension ExportCommand {
+    private func script(_ input: FlinkInput, _ survey: ScriptSurvey, _ session: SQLSession) throws -> FlinkScript {
+        var findings = input.findings, lost: [String] = []
+        let target = try targetOptions.target(), tables = FlinkExporter(survey, session: session, target: target).sourceTables
+        var streams: [String: String] = [:], start: [String: [String: String]] = [:]
+        if let files { streams = try FlinkFiles.write(tables, into: files) }
+        if let fromSavepoint {
+            let settings = survey.settings
+            func milliseconds(_ key: String) -> Int64? { settings.values[key].flatMap(Durations.parse).map { Int64($0 / .milliseconds(1)) } }
+            let positions = try StartPositions(
+                savepoint: fromSavepoint, graphs: survey.steps.compactMap(\.survey.graph), tables: tables.filter(\.isRead), stateTTL: settings.stateTTL.map { Int64($0 / .milliseconds(1)) },
+                lateness: milliseconds("table.exec.emit.allow-lateness") ?? 0, arrivalTime: FlinkFiles.arrival, findings: &findings)
+            (start, lost) = (positions.options, positions.rebuild.map(\.text))
+            for (table, read) in positions.files.sorted(by: { $0.key < $1.key }) where !read.isEmpty {
+                findings.note("read to the end already, and to be moved out of the folder before Flink starts: \(read.joined(separator: ", "))", about: "table \(table)")
+            }
+        }
+        var exporter = FlinkExporter(survey, session: session, target: target, findings: findings)
+        (exporter.startOptions, exporter.files) = (start, streams)
+        var script = try exporter.script(name: input.name, description: input.description)
+        script.lostState = lost
+        return script
+    }
+}
+
+/// What the built-in log knows of its streams, for an engine that does not read it.
+enum FlinkFiles {
+    /// Writes the records of all streams of the log that are read, a line each.
+    ///
+    /// - Returns: the file of each table.
+    static func write(_ tables: [SourceTable], into folder: String) throws -> [String: String] {
+        var files: [String: String] = [:]
+        for table in tables where table.connector == "kinesis" && table.isRead && !table.isWritten && table.declaration.options["aws.endpoint"] == nil {
+            guard let log = try log(of: table), let stream = stream(of: table) else { continue }
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let path = "\(folder)/\(table.name).\(table.declaration.options["format"] ?? "json")"
+            var lines: [UInt8] = []
+            for shard in try log.info(stream).shards {
+                let reader = try log.reader(stream, shard: shard.id, position: .trimHorizon)
+                while let chunk = try reader.read() {
+                    for i in 0..<chunk.count {
+                        guard !chunk.data(i).contains(0x0A) else {
+                            throw StreamError(.validate, "record \(chunk.sequence(i)) of stream \(stream) has more than one line, and a file of records has one for each", fix: "let Flink read the stream, with --kinesis-endpoint")
+                        }
+                        lines += chunk.data(i)
+                        lines.append(0x0A)
+                    }
+                }
+            }
+            try Host.system.replaceFile(path, lines)
+            files[table.name] = path
+        }
+        return files
+    }
+
+    /// When a record arrived; nil when the log is not here any more, or the record is not in it.
+    static func arrival(_ table: SourceTable, _ shard: String, _ sequence: String) -> Int64? {
+        guard let number = try? SequenceNumber(parsing: sequence), let log = try? log(of: table), let stream = stream(of: table),
+            let reader = try? log.reader(stream, shard: number.shard, position: .at(number)), let chunk = try? reader.read(), chunk.count > 0 else { return nil }
+        return chunk.sequence(0) == number ? chunk.timestamp(0) : nil
+    }
+
+    private static func stream(of table: SourceTable) -> String? {
+        let options = table.declaration.options
+        return options["stream"] ?? options["stream.arn"].flatMap { $0.split(separator: "/").last.map(String.init) }
+    }
+
+    private static func log(of table: SourceTable) throws -> ShardLog? {
+        let directory = table.declaration.options["log.directory"] ?? ProcessInfo.processInfo.environment["SWIFTWATER_DATA"] ?? "swiftwater-data"
+        return Host.exists(directory) ? try ShardLog(directory: directory) : nil
     }
 }
 

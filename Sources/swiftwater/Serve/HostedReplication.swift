@@ -122,8 +122,13 @@ final class HostedReplication: Sendable {
     /// The tables there are, and the job graphs of each. Runs nothing.
     static func plan(_ replication: Replication, _ session: () throws -> SQLSession) throws -> [(table: ReplicatedTable, graphs: [JobGraph])] {
         let run = ReplicationRun(replication, discovery: discovery(replication), report: { if case .warning(let text) = $0 { Terminal.error("warning: \(text)") } }) { _ in }
+        let told = ToldNotices()
         return try run.planned().map { table in
-            (table, try table.jobs(session).flatMap { try ScriptRunner(session: try session()).plan($0.statements) })
+            (table, try table.jobs(session).flatMap {
+                let runner = ScriptRunner(session: try session())
+                runner.told = told
+                return try runner.plan($0.statements)
+            })
         }
     }
 }
@@ -137,11 +142,19 @@ private struct TableJobs: Sendable {
     let workers: Int?
     let output: HostedReplication.Output
     let session: @Sendable () throws -> SQLSession
+    private let told = ToldNotices()
+
+    init(replication: Replication, placement: JobPlacement, catalogFile: String?, fixed: Set<String>, workers: Int?, output: HostedReplication.Output,
+         session: @escaping @Sendable () throws -> SQLSession) {
+        (self.replication, self.placement, self.catalogFile, self.fixed, self.workers) = (replication, placement, catalogFile, fixed, workers)
+        (self.output, self.session) = (output, session)
+    }
 
     /// One job after the other, each with its checkpoints: what an earlier run has read is not read again.
     func execute(_ handle: TableHandle) throws {
         for job in try handle.table.jobs(session) where !handle.isStopped {
             let runner = ScriptRunner(session: try session())
+            runner.told = told
             runner.fixed = fixed.subtracting(["pipeline.name"])
             runner.workers = workers
             runner.placement = placement

@@ -17,7 +17,7 @@ enum SourceNames {
                 Dictionary(uniqueKeysWithValues: options.compactMap { key, value in key.hasPrefix("properties.") ? (String(key.dropFirst(11)), value) : nil }),
                 prefix: "properties.", options: [:], timeout: 15_000
             ).topics().map(\.name)
-        case "kinesis":
+        case "kinesis", "kinesis-legacy":
             try ShardLog(directory: options["log.directory"] ?? getenv("SWIFTWATER_DATA").map { String(cString: $0) } ?? "swiftwater-data").listStreams()
         default: nil
         }

@@ -9,8 +9,8 @@ neither compared nor among those without a bounded form fails. For each:
 1. Records are made, the same each time: late, out of order, with equal times, nulls, updates and deletes where that matters.
 2. `swiftwater run` reads them from what the file names (streams, topics, files) and writes its lake tables, streams and files, which are
    read by readers that are not Swiftwater's where there is one (hudi-rs for Hudi). Queries are run by `swiftwater sql`.
-3. `swiftwater export` makes the script for Flink. In it each table's connector becomes files: nothing else is changed. It runs on one
-   JobManager and two TaskManagers, whose changelogs are added up here.
+3. `swiftwater export` makes the script for Flink. In it each table's connector becomes files, and the parallelism four (one where
+   rows are late): nothing else is changed. It runs on one JobManager and two TaskManagers with two slots each, whose changelogs are added up here.
 4. Both are compared here, row by row; and `swiftwater compare` must find the same.
 
 Run it with the Python of .venv, which has hudi-rs. The last line is {"compared": n, "equal": n, "seconds": s}; exit status 1 when one differs.
@@ -31,13 +31,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
-from cluster import Cluster  # noqa: E402
+from cluster import Cluster, ClusterError, end_on_signals  # noqa: E402
 sys.path.insert(0, os.path.dirname(harness.RUNNER))
-from flink_runner import statements  # noqa: E402
+from flink_runner import setting, statements  # noqa: E402
 
 # MARK: scripts over files
 
@@ -126,7 +127,7 @@ def quoted(text):
     return "'" + text.replace("'", "''") + "'"
 
 
-def over_files(script, inputs, results):
+def over_files(script, inputs, results, parallelism=None):
     """(the statements with files as tables, {name: Table} of those that are written). `inputs`: table -> file or folder."""
     found, tables, written = statements(script), {}, set()
     for sql in found:
@@ -142,8 +143,10 @@ def over_files(script, inputs, results):
                 format = table.options.get("value.format") or table.options.get("format") or "json"
                 kept = {k.removeprefix("value."): v for k, v in table.options.items() if k.removeprefix("value.").startswith(format + ".")}
                 sql = table.over_files(inputs[table.name], {"format": format, **kept})
+        if parallelism and (setting(sql) or ("",))[0] == "parallelism.default":
+            continue
         text.append(sql + ";\n")
-    return "".join(text), tables
+    return (f"SET 'parallelism.default' = '{parallelism}';\n" if parallelism else "") + "".join(text), tables
 
 
 # MARK: our engine
@@ -159,7 +162,7 @@ class Ours:
 
     def run(self, *arguments, text=None, environment=None, seconds=300, fails=False):
         done = subprocess.run([self.binary, *arguments], input=text, stdin=subprocess.DEVNULL if text is None else None, capture_output=True, text=True,
-                              timeout=seconds, env={**os.environ, "SWIFTWATER_DATA": self.data, **(environment or {})})
+                              timeout=seconds, env={**os.environ, "SWIFTWATER_DATA": self.data, "SWIFTWATER_PYTHON": sys.executable, **(environment or {})})
         if done.returncode != 0 and not fails:
             raise RuntimeError(f"swiftwater {' '.join(arguments)} ended with status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
         return done if fails else done.stdout
@@ -172,6 +175,26 @@ class Ours:
         path = os.path.join(self.input, table + ".json")
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(r) + "\n" for r in records)
+        return path
+
+    def changed(self, file, pattern, by):
+        """A copy of a file in which something is replaced."""
+        with open(file, encoding="utf-8") as opened:
+            text, n = re.subn(pattern, by, opened.read())
+        if n == 0:
+            raise RuntimeError(f"{file} has no {pattern} any more")
+        path = os.path.join(self.directory, os.path.basename(file))
+        with open(path, "w", encoding="utf-8") as opened:
+            opened.write(text)
+        return path
+
+    def put_without_header(self, table, folder):
+        """The CSV files of a folder as the records of a table, without their first lines; the path."""
+        path = os.path.join(self.input, table)
+        os.makedirs(path)
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), encoding="utf-8", newline="") as source, open(os.path.join(path, name), "w", encoding="utf-8", newline="") as copy:
+                copy.writelines(source.readlines()[1:])
         return path
 
     def stream(self, name, path):
@@ -236,14 +259,17 @@ def csv_records(folder, columns):
 class Subject:
     """One file: what it reads, what our engine made of it, and how rows are told to be equal.
 
-    `tables`: name of a written table -> its records as our engine left them. `queries`: indexes of its SELECTs that are compared by `sql`.
+    `tables`: name of a written table -> its records as our engine left them. `queries`: its SELECTs are compared too.
     `blank`: tables of CSV files, in which null and an empty text look the same.
-    `left_out`: parts that have no bounded form, with the reason.
+    `late`: late rows are among its records. Which rows are late is told apart by the watermark of the one subtask that reads them; with several, those that
+    read nothing hold it back until they have ended, so such a job has one of each.
+    `left_out`: parts that Flink has no equal for, with the reason; `remarks`: what else is not as in the file.
     """
 
-    def __init__(self, file, inputs, tables, environment=None, left_out=(), queries=False, blank=()):
-        self.file, self.inputs, self.tables, self.environment = file, inputs, tables, environment or {}
-        self.left_out, self.queries, self.blank = list(left_out), queries, set(blank)
+    def __init__(self, file, inputs, tables, queries=False, blank=(), late=False, left_out=(), remarks=()):
+        self.file, self.inputs, self.tables, self.queries, self.blank = file, inputs, tables, queries, set(blank)
+        self.parallelism = 1 if late else PARALLELISM
+        self.left_out, self.remarks = list(left_out), list(remarks)
 
 
 def sensor_records(ours, count=3000, seed=11):
@@ -270,7 +296,7 @@ def sensors_yaml(ours):
     file = os.path.join(ours.repository, "Topologies", "sensors.yaml")
     ours.run("run", "--quiet", file, environment={"BOUNDED": "latest-offset"})
     return Subject(file, {"sensor_data": path}, {
-        "sensor_state": ours.stream_records("my-output-stream"), "sensor_state_cow": ours.lake("tables/sensor_state_cow")})
+        "sensor_state": ours.stream_records("my-output-stream"), "sensor_state_cow": ours.lake("tables/sensor_state_cow")}, late=True)
 
 
 def order_records(ours, seed=5):
@@ -315,7 +341,8 @@ def kafka_orders_yaml(ours):
     finally:
         broker.terminate()
         broker.wait(30)
-    return Subject(file, {"order_changes": path}, {"order_hudi": ours.lake("tables/order_hudi")})
+    return Subject(ours.changed(file, r" +(on-error|dead-letter\.topic): .*\n", ""), {"order_changes": path}, {"order_hudi": ours.lake("tables/order_hudi")},
+                   remarks=["without its dead letters: Flink puts no records aside"])
 
 
 def wait_for(condition, what, process=None, seconds=60):
@@ -332,17 +359,15 @@ def quality_yaml(ours):
     ours.python("Tests/Support/insight/patients.py", os.path.join(ours.data, "clinic"), 400, 3)
     file = os.path.join(ours.repository, "Topologies", "quality.yaml")
     ours.run("run", "--quiet", file)
-    inputs = {}
-    for table in ("patients", "encounters"):
-        inputs[table] = os.path.join(ours.input, table)
-        shutil.copytree(os.path.join(ours.data, "clinic", table), inputs[table])
+    inputs = {table: ours.put_without_header(table, os.path.join(ours.data, "clinic", table)) for table in ("patients", "encounters")}
     with open(file, encoding="utf-8") as opened:
         flagged = re.search(r"&flagged\n((?: {6}\w+: \w+\n)+)", opened.read()).group(1)
     columns = [line.split(":")[0].strip() for line in flagged.splitlines()]
     clinic = os.path.join(ours.data, "clinic")
-    return Subject(file, inputs, {
+    return Subject(ours.changed(file, r", csv\.header: true", ""), inputs, {
         "good_records": csv_records(os.path.join(clinic, "good_records"), columns), "bad_records": csv_records(os.path.join(clinic, "bad_records"), columns),
-        "score_card": files_records(os.path.join(clinic, "score_card"))}, blank=["good_records", "bad_records"])
+        "score_card": files_records(os.path.join(clinic, "score_card"))}, blank=["good_records", "bad_records"],
+        remarks=["the first lines are cut off its files: Flink's CSV has no header"])
 
 
 def logs_yaml(ours):
@@ -380,14 +405,15 @@ def cells_of(path):
     return cells
 
 
-def notebook_script(ours, name, keep=lambda title: True, without=None):
-    """(path of a script, its statements) of the SQL cells of a notebook whose titles are kept, with its parameters. Statements that `without` says are left out."""
+def notebook_script(ours, name, keep=lambda title: True, without=None, **parameters):
+    """(path of a script, its statements) of the SQL cells of a notebook whose titles are kept. Statements that `without` says are left out."""
     path = os.path.join(ours.repository, "Examples", name)
     cells = cells_of(path)
     values = {"data": ours.data}
     for _, language, text in cells:
         if language == "parameters":
             values.update(re.findall(r"^-- (\w+) = (.*)$", text, re.MULTILINE))
+    values.update(parameters)
     found = []
     for title, language, text in cells:
         if language == "sql" and keep(title):
@@ -418,29 +444,31 @@ def datagen_records(ours, name, table):
 
 def sensors_sql(ours):
     path = ours.put("sensor_data", sensor_records(ours, 1500, seed=12))
+    for stream in ("my-input-stream", "my-output-stream"):
+        ours.run("stream", "create", stream)
     file, _ = notebook_script(ours, "sensors.sql", without=lambda sql: "FROM sensor_state" in sql)
-    return Subject(file, {"sensor_data": path}, {}, queries=True)
+    return Subject(file, {"sensor_data": path}, {}, queries=True, late=True)
 
 
 def orders_sql(ours):
     run_notebook(ours, "orders.sql")
     path = ours.put("order_changes", ours.stream_records("order-data-stream"))
-    file, _ = notebook_script(ours, "orders.sql", without=is_query)
+    # With its other end the INSERT is the job that is deployed.
+    file, _ = notebook_script(ours, "orders.sql", without=lambda sql: is_query(sql) or "files_of_a_day" in sql, end="unbounded")
     return Subject(file, {"order_changes": path}, {"order_hudi_cow": ours.lake("tables/order_hudi_cow")},
-                   left_out=["queries over the Hudi table: only the table knows its newest rows"])
+                   remarks=["without queries over the Hudi table: only the table knows its newest rows"])
 
 
 def insurance_sql(ours):
     run_notebook(ours, "insurance.sql")
-    import deltalake
-    delta = deltalake.DeltaTable(os.path.join(ours.data, "tables", "delta_insurance")).to_pyarrow_table().to_pylist()
-    inputs = {}
-    for table, folder in (("full_load", "fullload"), ("cdc_load", "cdcload")):
-        inputs[table] = os.path.join(ours.input, table)
-        shutil.copytree(os.path.join(ours.data, "insurance", folder), inputs[table])
-    file, _ = notebook_script(ours, "insurance.sql", without=is_query)
-    return Subject(file, inputs, {"insurance": ours.lake("tables/insurance"), "delta_insurance": [{k: plain_python(v) for k, v in r.items()} for r in delta]},
-                   left_out=["queries over the lake tables: only the tables know their newest rows"])
+    # The table as it was before the changes.
+    file, found = notebook_script(ours, "insurance.sql", without=lambda sql: is_query(sql) or "cdc_load" in sql or "delta_insurance" in sql)
+    shutil.rmtree(os.path.join(ours.data, "tables"))
+    ours.query(";\n".join(found) + ";\n")
+    return Subject(ours.changed(file, r", 'csv\.header' = 'true'", ""), {"full_load": ours.put_without_header("full_load", os.path.join(ours.data, "insurance", "fullload"))},
+                   {"insurance": ours.lake("tables/insurance")},
+                   remarks=["the first line is cut off its file: Flink's CSV has no header", "without the changes: Flink has no format 'dms'",
+                            "without delta_insurance: Flink's Delta connector updates no rows", "without queries over the lake tables: only the tables know their newest rows"])
 
 
 def late_data_sql(ours):
@@ -448,14 +476,15 @@ def late_data_sql(ours):
     path = os.path.join(ours.input, "site.json")
     shutil.copy(os.path.join(ours.data, "late", "values.json"), path)
     file, _ = notebook_script(ours, "late-data.sql", keep=lambda title: title != "Windows that wait")
-    return Subject(file, {"site": path}, {}, queries=True, left_out=["windows that wait: Flink's window functions fire once"])
+    return Subject(file, {"site": path}, {}, queries=True, late=True, remarks=["without windows that wait: Flink's window functions fire once"])
 
 
 def nexmark_sql(ours):
+    ours.run("generate", "nexmark", "--events", "10000", "--seed", "1", "--rate", "500", "--output", os.path.join(ours.data, "nexmark.json"))
     path = os.path.join(ours.input, "nexmark.json")
-    ours.run("generate", "nexmark", "--events", "10000", "--seed", "1", "--rate", "500", "--output", path)
+    shutil.copy(os.path.join(ours.data, "nexmark.json"), path)
     file, _ = notebook_script(ours, "nexmark.sql", without=lambda sql: "LIMIT 200" in sql)
-    return Subject(file, {"nexmark": path}, {}, queries=True, left_out=["query 11: many bidders are as busy as the last of 200"])
+    return Subject(file, {"nexmark": path}, {}, queries=True, remarks=["without query 11: many bidders are as busy as the last of 200"])
 
 
 def score_card_sql(ours):
@@ -463,13 +492,13 @@ def score_card_sql(ours):
     path = ours.put("patients", datagen_records(ours, "score-card.sql", "patients"))
     file, _ = notebook_script(ours, "score-card.sql", without=lambda sql: is_query(sql) and "FROM patients" not in sql)
     return Subject(file, {"patients": path}, {name: ours.lake(f"tables/{name}") for name in ("good_records", "bad_records", "score_card")}, queries=True,
-                   left_out=["queries over the Hudi tables: only the tables know their newest rows"])
+                   remarks=["without queries over the Hudi tables: only the tables know their newest rows"])
 
 
 def logs_sql(ours):
     path = ours.put("access_log", datagen_records(ours, "logs.sql", "access_log"))
     file, _ = notebook_script(ours, "logs.sql", without=lambda sql: re.search(r"RANDOM_CUT_FOREST|minute_scores", sql) is not None)
-    return Subject(file, {"access_log": path}, {}, queries=True, left_out=["minute_scores: a random cut forest is no function of Flink's"])
+    return Subject(file, {"access_log": path}, {}, queries=True, remarks=["without minute_scores: a random cut forest is no function of Flink's"])
 
 
 # Compared by make test-flink; the two of `make test` are the first ones.
@@ -496,6 +525,19 @@ NO_BOUNDED_FORM = {
 
 # MARK: comparing
 
+# The slots of the cluster: a job has a subtask of each operator in every one.
+PARALLELISM, SLOTS = 4, 2
+
+
+def workers_of(rest, jobs):
+    """The TaskManagers that subtasks of jobs ran on."""
+    def get(path):
+        with urllib.request.urlopen(rest + path, timeout=30) as answer:
+            return json.load(answer)
+
+    return {w["endpoint"] for job in jobs for v in get(f"/jobs/{job['id']}")["vertices"] for w in get(f"/jobs/{job['id']}/vertices/{v['id']}/taskmanagers")["taskmanagers"]}
+
+
 def changes_of(result):
     """(+1 or -1, record) of a query's result, as the runner has it."""
     names, types = [c[0] for c in result["columns"]], [c[1] for c in result["columns"]]
@@ -513,11 +555,11 @@ def table_rows(changes, key, ordering, columns):
     return harness.counted(signed)
 
 
-def export(ours, subject):
+def export(ours, subject, version):
     """The script that is exported, and what the program says about it."""
     folder = os.path.join(ours.directory, "export")
-    command = ["export", "--engine", "flink", subject.file, "-o", folder, "--map", f"{ours.directory}={ours.directory}"]
-    done = ours.run(*command, *(["--partial"] if subject.left_out else []), environment=subject.environment, fails=True)
+    command = ["export", "--engine", "flink", subject.file, "-o", folder, "--flink-version", version, "--map", f"{ours.directory}={ours.directory}"]
+    done = ours.run(*command, *(["--partial"] if subject.left_out else []), fails=True)
     if done.returncode != 0:
         return None, done.stderr + done.stdout
     found = [f for f in os.listdir(folder) if f.endswith(".sql")]
@@ -532,14 +574,17 @@ def compare(name, make, arguments, runner, directory):
     ours = Ours(arguments.binary, arguments.repository, directory)
     subject = make(ours)
     problems, rows = [], 0
-    exported, said = export(ours, subject)
+    exported, said = export(ours, subject, harness.version(arguments.flink_home))
     if exported is None:
         return [f"the export refuses it: {said.strip()}"], 0, subject
     flinks = os.path.join(directory, "flink")
-    script, declared = over_files(exported, subject.inputs, flinks)
+    script, declared = over_files(exported, subject.inputs, flinks, subject.parallelism)
     with open(os.path.join(directory, "over-files.sql"), "w", encoding="utf-8") as file:
         file.write(script)
     answer = runner.run(script)
+    workers = workers_of(arguments.rest, answer["jobs"])
+    if answer["ok"] and len(workers) < min(2, subject.parallelism):
+        problems.append(f"the jobs ran on {workers or 'no TaskManager'}, where two are there")
     if not answer["ok"]:
         return [f"Flink refuses the exported script: {answer['category']}: {' | '.join(answer['messages'])}\n{answer['sql']}"], 0, subject
 
@@ -584,14 +629,14 @@ def compare(name, make, arguments, runner, directory):
         if problem:
             problems.append(f"table {table}: {problem}")
     if not arguments.without_command:
-        problems += commands_own(ours, subject, arguments, runner)
+        problems += commands_own(ours, subject, arguments)
     return problems, rows, subject
 
 
-def commands_own(ours, subject, arguments, runner):
+def commands_own(ours, subject, arguments):
     """What `swiftwater compare` finds, when it is not that all is equal."""
     done = ours.run("compare", "--engine", "flink", subject.file, "--input", ours.input, "--rest", arguments.rest, "--flink-home", arguments.flink_home,
-                    "--output", "json", environment=subject.environment, fails=True)
+                    "--flink-version", harness.version(arguments.flink_home), "--output", "json", *(["--partial"] if subject.left_out else []), fails=True)
     if done.returncode != 0:
         return [f"swiftwater compare: status {done.returncode}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"]
     return []
@@ -602,7 +647,7 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("flink_home")
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--rest", help="a cluster that runs already")
+    parser.add_argument("--rest", help="a cluster that runs already, with two TaskManagers of two slots each")
     parser.add_argument("--repository", default=harness.ROOT)
     parser.add_argument("--keep", metavar="DIR", help="leave inputs, scripts and results there")
     parser.add_argument("--without-command", action="store_true", help="leave `swiftwater compare` out")
@@ -620,7 +665,7 @@ def main():
     names = arguments.names or list(SUBJECTS)
     with contextlib.ExitStack() as stack:
         directory = arguments.keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-"))
-        arguments.rest = arguments.rest or stack.enter_context(Cluster(arguments.flink_home)).rest
+        arguments.rest = arguments.rest or stack.enter_context(Cluster(arguments.flink_home, slots=SLOTS)).rest
         runner = stack.enter_context(harness.Runner(arguments.flink_home, arguments.rest))
         for name in names:
             if name not in SUBJECTS:
@@ -638,7 +683,7 @@ def main():
                 failed.append(name)
                 print(f"{name}:\n  " + "\n".join(problems).replace("\n", "\n  ") + "\n", flush=True)
             lines.append((name, rows, "no" if problems else "yes", f"{time.monotonic() - started:.1f}"))
-            lines += [("", "", "", f"without {part}") for part in (subject.left_out if subject else [])]
+            lines += [("", "", "", remark) for remark in ([f"without {part}" for part in subject.left_out] + subject.remarks if subject else [])]
     print(f"{'':24}{'rows':>8}  equal  seconds")
     for name, rows, equal, seconds in lines:
         print(f"{name:24}{rows:>8}  {equal:5}  {seconds}")
@@ -651,4 +696,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_on_signals()
+    try:
+        sys.exit(main())
+    except ClusterError as error:
+        sys.exit(f"the cluster did not come up: {error}")

@@ -45,6 +45,15 @@ class Runner:
         return answer
 
 
+def version(flink_home):
+    """`2.3` of a Flink's home."""
+    for name in os.listdir(os.path.join(flink_home, "lib")):
+        found = re.fullmatch(r"flink-dist-(\d+\.\d+)\..*\.jar", name)
+        if found:
+            return found.group(1)
+    raise RuntimeError(f"{flink_home} has no lib/flink-dist-*.jar")
+
+
 # MARK: values
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT")

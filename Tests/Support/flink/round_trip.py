@@ -21,13 +21,13 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster  # noqa: E402
+from cluster import Cluster, ClusterError, end_on_signals  # noqa: E402
 import harness  # noqa: E402
 
 
-def exported(binary, path, folder):
+def exported(binary, path, folder, version):
     """(the exported script, None), or (None, what the export said when it refused)."""
-    done = subprocess.run([binary, "export", "--engine", "flink", path, "--map", f"{folder}={folder}", "-o", path + ".export"],
+    done = subprocess.run([binary, "export", "--engine", "flink", path, "--flink-version", version, "--map", f"{folder}={folder}", "-o", path + ".export"],
                           capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         return None, done.stderr + done.stdout
@@ -75,7 +75,7 @@ def check(name, arguments, runner, directory):
         path = os.path.join(directory, name + ".sql")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
-        script, refused = exported(arguments.binary, path, os.path.join(cases, "data"))
+        script, refused = exported(arguments.binary, path, os.path.join(cases, "data"), harness.version(arguments.flink_home))
         if script is None:
             if refusal and mentioned(refusal["mentions"], refused):
                 return ""
@@ -121,4 +121,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_on_signals()
+    try:
+        sys.exit(main())
+    except ClusterError as error:
+        sys.exit(f"the cluster did not come up: {error}")

@@ -1,0 +1,7 @@
+CREATE TABLE `gone` (
+  `id` INT,
+  `v` STRING
+)
+WITH (
+  'connector' = 'blackhole'
+);
