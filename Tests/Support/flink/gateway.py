@@ -2,7 +2,8 @@
 
     gateway.py                                        both are made up: they know the statements of the tests
     gateway.py --forward URL [--forward-rest URL]     hands requests on to real ones
-    gateway.py --flink HOME --rest URL                a gateway that runs statements on the cluster at URL, through pyflink
+    gateway.py --flink HOME --rest URL                a gateway that runs statements on the cluster at URL, through pyflink; nothing can be
+                                                      planned any more in it beside or after a query that is cut short
 
 Every request and every answer is checked against gateway_api.json and jobmanager_api.json. It prints one line of JSON with its
 addresses, and ends with the process that started it. Tests steer it under /test of the gateway's address:
