@@ -242,7 +242,9 @@ public struct FlinkExporter {
         }
         return SourceTable(
             name: name, declaration: declaration, isRead: survey.reads.contains(table.path), isWritten: survey.writes[table.path] != nil,
-            takesChanges: survey.writes[table.path] == true, location: location, optionLocations: table.descriptor.optionLocations)
+            takesChanges: survey.writes[table.path] == true, location: location,
+            // What LIKE made has places in a text of its own.
+            optionLocations: table.descriptor.optionLocations.filter { $0.value.file == location?.file })
     }
 
     // MARK: Queries

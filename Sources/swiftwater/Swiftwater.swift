@@ -57,4 +57,4 @@ struct Swiftwater: ParsableCommand {
     }
 }
 
-let swiftwaterVersion = "0.8.0"
+let swiftwaterVersion = "0.9.0"

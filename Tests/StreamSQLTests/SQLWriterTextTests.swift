@@ -39,7 +39,7 @@ import Testing
         ("CAST(a AS DECIMAL(10, 2))", nil), ("CAST(a AS ROW<x INT, `value` STRING NOT NULL>)", nil), ("CAST(a AS MAP<STRING, ARRAY<DOUBLE>>)", nil), ("CAST(a AS BYTES)", nil),
         ("CAST(a AS INT MULTISET)", "CAST(a AS MAP<INT, INT>)"), ("CAST(a AS VARIANT)", nil), ("CAST(a AS TIME)", "CAST(a AS TIME(0))"), ("CAST(a AS CHAR(5))", nil), ("CAST(a AS INTERVAL DAY TO SECOND)", "CAST(a AS INTERVAL DAY TO SECOND(3))"),
         // Calls
-        ("upper(a)", "UPPER(a)"), ("`upper`(a)", "UPPER(a)"), ("`my func`(a)", "`MY FUNC`(a)"), ("`value`(a)", "`VALUE`(a)"), ("if(a, b, c)", "IF(a, b, c)"), ("LEFT(a, 2)", nil), ("contains(a, b)", "`CONTAINS`(a, b)"), ("current_timestamp", "CURRENT_TIMESTAMP"),
+        ("upper(a)", "UPPER(a)"), ("`upper`(a)", "UPPER(a)"), ("`my func`(a)", "`MY FUNC`(a)"), ("`value`(a)", "`VALUE`(a)"), ("if(a, b, c)", "IF(a, b, c)"), ("LEFT(a, 2)", nil), ("contains(a, b)", "`CONTAINS`(a, b)"), ("hash(a)", "`HASH`(a)"), ("current_timestamp", "CURRENT_TIMESTAMP"),
         ("CURRENT_DATE()", "CURRENT_DATE"), ("PI()", nil), ("CEILING(a)", "CEIL(a)"), ("FLOOR(a TO DAY)", nil), ("CEIL(a TO HOURS)", "CEIL(a TO HOUR)"), ("FLOOR(a)", nil),
         ("EXTRACT(EPOCH FROM a + b)", nil), ("TIMESTAMPADD(SQL_TSI_DAY, 1, a)", "TIMESTAMPADD(DAY, 1, a)"), ("TIMESTAMPDIFF(MINUTE, a, b)", nil), ("TRIM(a)", nil), ("TRIM(BOTH FROM a)", "TRIM(a)"),
         ("TRIM(LEADING FROM a)", "TRIM(LEADING ' ' FROM a)"), ("TRIM('x' FROM a)", "TRIM(BOTH 'x' FROM a)"), ("TRIM(TRAILING b FROM a)", nil), ("SUBSTRING(a FROM 2 FOR 3)", "SUBSTRING(a, 2, 3)"), ("POSITION('x' IN a)", nil),
@@ -79,6 +79,8 @@ import Testing
             OFFSET 2
             """
         ),
+        ("SELECT /*+ STATE_TTL('t'='1 d'), BROADCAST(t), LOOKUP('table'='t') */ a FROM t", "SELECT /*+ STATE_TTL('t' = '1 d'), BROADCAST(t), LOOKUP('table'='t') */ a\nFROM t"),
+        ("SELECT /*+ SHUFFLE_HASH(t, u) */ a FROM t", "SELECT /*+ SHUFFLE_HASH(t, u) */ a\nFROM t"),
         ("SELECT a FROM t FETCH FIRST ROW ONLY", "SELECT a\nFROM t\nLIMIT 1"),
         ("SELECT 1 FROM t GROUP BY ()", "SELECT 1\nFROM t\nGROUP BY ()"),
         ("SELECT 1 FROM t GROUP BY GROUPING SETS ((a, b), (a), (), c), ROLLUP ((a, b), c), CUBE (a, b)", "SELECT 1\nFROM t\nGROUP BY GROUPING SETS ((a, b), a, (), c), ROLLUP ((a, b), c), CUBE (a, b)"),
@@ -219,7 +221,7 @@ import Testing
         ("EXPLAIN SELECT 1", "EXPLAIN\nSELECT 1"), ("EXPLAIN PLAN FOR SELECT 1", "EXPLAIN\nSELECT 1"),
         ("EXPLAIN CHANGELOG_MODE, ESTIMATED_COST INSERT INTO t SELECT 1", "EXPLAIN ESTIMATED_COST, CHANGELOG_MODE\nINSERT INTO t\nSELECT 1"),
         ("EXPLAIN STATEMENT SET BEGIN INSERT INTO t SELECT 1; END", "EXPLAIN STATEMENT SET\nBEGIN\nINSERT INTO t\nSELECT 1;\nEND"),
-        ("SET 'a.b' = 'it''s'", nil), ("SET", nil), ("RESET", nil), ("RESET 'a.b'", nil), ("help", "HELP"), ("exit", "QUIT"),
+        ("SET 'a.b' = 'it''s'", nil), ("SET a.b = it's 1 -- so", "SET 'a.b' = 'it''s 1'"), ("SET", nil), ("RESET", nil), ("RESET 'a.b'", nil), ("help", "HELP"), ("exit", "QUIT"),
         // Tables and views
         (
             """
@@ -273,6 +275,7 @@ import Testing
         ("DROP TEMPORARY SYSTEM FUNCTION IF EXISTS f", nil), ("DROP FUNCTION f", nil),
         ("TRUNCATE TABLE t", nil), ("DELETE FROM t", nil), ("DELETE FROM t WHERE a = 1 AND b", "DELETE FROM t\nWHERE a = 1 AND b"), ("UPDATE t SET a = a + 1, b = 'x' WHERE c", "UPDATE t\nSET a = a + 1, b = 'x'\nWHERE c"),
         ("ANALYZE TABLE t COMPUTE STATISTICS", nil),
+        ("STOP JOB 'a' WITH SAVEPOINT WITH DRAIN", nil), ("ADD JAR '/a.jar'", nil), ("LOAD MODULE hive WITH ('a' = 'b')", nil), ("USE MODULES hive, core", nil),
         ("SHOW CATALOGS", nil), ("SHOW CURRENT CATALOG", nil), ("SHOW DATABASES IN c LIKE 'a%'", "SHOW DATABASES FROM c LIKE 'a%'"), ("SHOW CURRENT DATABASE", nil), ("SHOW TABLES FROM d NOT LIKE 'x'", nil), ("SHOW VIEWS", nil),
         ("SHOW COLUMNS FROM t", nil), ("SHOW PARTITIONS t PARTITION (a = 1)", nil), ("SHOW USER FUNCTIONS", nil), ("SHOW FUNCTIONS FROM d ILIKE 'x'", nil), ("SHOW FULL MODULES", nil), ("SHOW MODULES", nil), ("SHOW JARS", nil), ("SHOW JOBS", nil),
         ("SHOW CREATE TABLE t", nil), ("SHOW CREATE VIEW v", nil), ("SHOW CREATE CATALOG c", nil), ("SHOW CREATE DATABASE d", nil),

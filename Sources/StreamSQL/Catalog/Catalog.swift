@@ -41,6 +41,8 @@ public final class Catalog {
     public let notices = NoticeLog()
     /// Makes an entry of what a store keeps; the session sets it.
     var bind: ((CatalogObject, ObjectPath) throws -> Entry)?
+    /// What a table is planned with whose input is not here, for plans that are not to run: told why it is not. It throws to refuse. nil = they are refused.
+    public var missingInput: (@Sendable (CatalogTable, StreamError) throws -> any TableSource)?
     /// Makes a function of the catalog known to a registry, under its name; nil = such functions cannot be called.
     public var functionResolver: ((CatalogFunction, FunctionRegistry) throws -> FunctionRegistry)?
     /// As ``functionResolver``, for table functions.

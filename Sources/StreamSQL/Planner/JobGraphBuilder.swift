@@ -37,6 +37,7 @@ public struct JobGraphBuilder: Sendable {
     enum Distribution { case forward, keys([Int]), single }
 
     let connectors: [String: any TableConnector]
+    private let missingInput: (@Sendable (CatalogTable, StreamError) throws -> any TableSource)?
     let indexes: PartitionIndexes
     let settings: SessionSettings
     let evaluation: EvaluationContext
@@ -70,6 +71,7 @@ public struct JobGraphBuilder: Sendable {
 
     init(catalog: Catalog, settings: SessionSettings, evaluation: EvaluationContext, name: String) {
         connectors = catalog.connectors
+        missingInput = catalog.missingInput
         indexes = PartitionIndexes(catalog)
         self.settings = settings
         self.evaluation = evaluation
@@ -365,7 +367,13 @@ public struct JobGraphBuilder: Sendable {
         request.partitionRanges = scan.partitionRanges
         request.filter = scan.filter
         request.partitions = try indexes.lookUp(table, connector, request.wantedPartitions)
-        let source = try connector.source(for: descriptor, scan: request)
+        let source: any TableSource
+        do {
+            source = try connector.source(for: descriptor, scan: request)
+        } catch let error as StreamError {
+            guard let standIn = missingInput else { throw error }
+            source = try standIn(table, error)
+        }
         sources[key] = source
         return (key, source)
     }

@@ -23,8 +23,8 @@ extension SQLWriter {
 
     /// A function's name: many are reserved words and yet stand without backticks before "(".
     static func function(_ name: String) -> String {
-        isPlain(name) && (!Keywords.reserved.contains(name) || Keywords.functions.contains(name) && !Keywords.functionsOfUsers.contains(name))
-            ? name : backticked(name)
+        if Keywords.functions.contains(name) || name == "IF" { return Keywords.functionsOfUsers.contains(name) ? backticked(name) : name }
+        return identifier(name)
     }
 
     private func unit(_ expr: SyntaxExpr) -> String { if case .string(let word) = expr.node { word } else { text(expr) } }

@@ -83,8 +83,7 @@ struct CompareCommand: ParsableCommand {
     // MARK: Scripts
 
     private func boundedForm(_ source: FlinkInput, folder: String) throws -> BoundedForm {
-        let session = try Engine.session(settings: settings, catalogFile: catalog.path, scratch: true)
-        let survey = try ScriptSurvey(source.statements, session: session)
+        let (survey, session, _) = try FlinkSurvey.of(source, settings: settings, catalogFile: catalog.path)
         return try BoundedForm(survey, session: session) { table, hasHeader in
             guard let path = records(of: table) else { return nil }
             return hasHeader ? try withoutHeaders(path, in: "\(folder)/inputs/\(table)") : path
@@ -116,6 +115,8 @@ struct CompareCommand: ParsableCommand {
     private func flinkScript(_ form: BoundedForm, _ source: FlinkInput, version: FlinkVersion, folder: String) throws -> FlinkScript {
         let statements = try SQLParser(text: form.script(results: folder + "/flink"), file: nil).parseScript()
         let session = try Engine.session(settings: settings)
+        // What one statement writes and the next reads is not there yet.
+        session.catalog.missingInput = { table, error in MissingInput(table, error) }
         let survey = try ScriptSurvey(statements, session: session)
         // Everybody is on this machine, or sees its folders.
         let target = FlinkTarget(version: version, maps: [(from: "/", to: "file:///")], workingDirectory: FileManager.default.currentDirectoryPath)

@@ -32,9 +32,7 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         data.apply()
         let input = try FlinkInput(file, variables: variables, cells: cells, data: data.path)
-        let session = try Engine.session(settings: settings, catalogFile: catalog.path, scratch: true)
-        let survey = try ScriptSurvey(input.statements, session: session)
-        let script = try script(input, survey, session)
+        let script = try script(input)
         try FlinkReport.require(script, file: file, partial: partial, format: output.format)
         let name = script.name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? String($0) : "_" }.joined() + ".sql"
         if let directory {
@@ -53,8 +51,9 @@ struct ExportCommand: ParsableCommand {
 }
 
 extension ExportCommand {
-    private func script(_ input: FlinkInput, _ survey: ScriptSurvey, _ session: SQLSession) throws -> FlinkScript {
-        var findings = input.findings, lost: [String] = []
+    private func script(_ input: FlinkInput) throws -> FlinkScript {
+        var (survey, session, findings) = try FlinkSurvey.of(input, settings: settings, catalogFile: catalog.path)
+        var lost: [String] = []
         let target = try targetOptions.target(), tables = FlinkExporter(survey, session: session, target: target).sourceTables
         var streams: [String: String] = [:], start: [String: [String: String]] = [:]
         if let files { streams = try FlinkFiles.write(tables, into: files) }

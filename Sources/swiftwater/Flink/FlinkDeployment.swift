@@ -103,9 +103,8 @@ struct FlinkDeployment {
 
     private func script(_ file: String, _ name: String?, _ variables: [String], _ data: String, cluster: String?) throws -> FlinkScript {
         let input = try FlinkInput(file, variables: variables, cells: nil, data: data)
-        let session = try Engine.session(settings: settings, parallelism: parallelism, scratch: true)
-        let survey = try ScriptSurvey(input.statements, session: session)
-        let exporter = FlinkExporter(survey, session: session, target: try target.target(cluster: cluster), findings: input.findings)
+        let (survey, session, findings) = try FlinkSurvey.of(input, settings: settings, parallelism: parallelism, catalogFile: nil)
+        let exporter = FlinkExporter(survey, session: session, target: try target.target(cluster: cluster), findings: findings)
         let script = try exporter.script(name: name ?? input.name, description: input.description)
         try FlinkReport.require(script, file: file, partial: partial, format: json ? .json : .table)
         if let query = script.statements.first(where: { $0.kind == .query }) {
