@@ -285,7 +285,9 @@ public struct FlinkExporter {
     private mutating func unordered(_ query: Query, _ statement: Statement, _ what: String) throws -> Query {
         guard !query.orderBy.isEmpty, query.limit == nil, query.offset == nil, survey.settings.values["execution.runtime-mode"]?.lowercased() != "batch" else { return query }
         let asked = Statement(.query(query), span: query.span, text: statement.text, source: statement.source)
-        if try session.survey(asked).query?.isOrderedByTime == true { return query }
+        // Behind a regular join Flink takes no column for a time attribute to sort by, also where it still makes windows of it.
+        let joins = SyntaxWalk.sources(in: query).contains { if case .join = $0.node { true } else { false } }
+        if try !joins && session.survey(asked).query?.isOrderedByTime == true { return query }
         findings.note("ORDER BY is left out: Flink sorts a stream by its time attribute alone", about: what)
         var unordered = query
         unordered.orderBy = []

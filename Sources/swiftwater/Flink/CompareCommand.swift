@@ -137,22 +137,32 @@ struct CompareCommand: ParsableCommand {
 
     /// What an engine wrote, read with the types of the columns.
     private func changes(_ result: BoundedForm.Result, in folder: String) throws -> ResultComparison.Changes {
-        let path = "\(folder)/\(result.name)"
-        guard Host.exists(path) else { return [] }
         let columns = result.columns.map { "\(SQLWriter.identifier($0.name)) \(SQLWriter.type($0.type))" }.joined(separator: ", ")
-        let text = """
-            CREATE TABLE changes (\(columns)) WITH ('connector' = 'filesystem', 'path' = \(SQLWriter.quoted(path)), 'format' = 'debezium-json');
-            SELECT * FROM changes;
-            """
-        let session = try Engine.session()
         let collector = ChangeCollector()
-        for statement in try SQLParser(text: text, file: nil).parseScript() {
-            guard case .query(let query) = try session.execute(statement) else { continue }
-            var options = JobOptions(workers: 1)
-            options.workDirectory = folder + "/reading"
-            _ = try JobRunner(try query.jobGraph(into: collector), options: options, recovery: nil).run()
+        for path in try Self.files(in: "\(folder)/\(result.name)") {
+            let text = """
+                CREATE TABLE changes (\(columns)) WITH ('connector' = 'filesystem', 'path' = \(SQLWriter.quoted(path)), 'format' = 'debezium-json');
+                SELECT * FROM changes;
+                """
+            let session = try Engine.session()
+            for statement in try SQLParser(text: text, file: nil).parseScript() {
+                guard case .query(let query) = try session.execute(statement) else { continue }
+                var options = JobOptions(workers: 1)
+                options.workDirectory = folder + "/reading"
+                _ = try JobRunner(try query.jobGraph(into: collector), options: options, recovery: nil).run()
+            }
         }
         return collector.changes
+    }
+
+    /// The files that jobs made visible in a folder, older ones first: Flink's names have a random part, so that names do not say which of two jobs wrote first.
+    private static func files(in folder: String) throws -> [String] {
+        guard Host.exists(folder) else { return [] }
+        let entries = try FileManager.default.contentsOfDirectory(at: URL(fileURLWithPath: folder), includingPropertiesForKeys: [.contentModificationDateKey, .isRegularFileKey])
+        return try entries.filter { !$0.lastPathComponent.hasPrefix(".") && !$0.lastPathComponent.hasPrefix("_") }.compactMap { url -> (Date, String)? in
+            let values = try url.resourceValues(forKeys: [.contentModificationDateKey, .isRegularFileKey])
+            return values.isRegularFile == true ? (values.contentModificationDate ?? .distantPast, url.path) : nil
+        }.sorted { $0 < $1 }.map(\.1)
     }
 
     // MARK: Result

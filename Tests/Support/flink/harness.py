@@ -163,21 +163,20 @@ def counted(changes):
 
 
 def debezium_changes(folder):
-    """(+1 or -1, record) of the files that a filesystem table of format debezium-json wrote; none when there is no folder."""
-    changes = []
-    if not os.path.isdir(folder):
-        return changes
+    """(+1 or -1, record) of the files that a filesystem table of format debezium-json wrote, older files first; none when there is no folder."""
+    paths = []
     for directory, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if f[0] not in "._"]
         # Names of hidden files, and of those that a failed job left, begin with a dot.
-        for name in sorted(files, key=lambda n: [int(p) if p.isdigit() else p for p in re.split(r"-(\d+)$", n)]):
-            if name[0] in "._":
-                continue
-            with open(os.path.join(directory, name), encoding="utf-8") as file:
-                for line in file:
-                    change = json.loads(line, parse_float=decimal.Decimal)
-                    changes += ([(-1, change["before"])] if change["before"] is not None else []) + (
-                        [(1, change["after"])] if change["after"] is not None else [])
+        folders[:] = [f for f in folders if f[0] not in "._"]
+        paths += [os.path.join(directory, name) for name in files if name[0] not in "._"]
+    changes = []
+    # Names have a random part, so the files of two jobs that wrote one after the other are told apart by their times alone.
+    for path in sorted(paths, key=lambda path: (os.stat(path).st_mtime_ns, path)):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                change = json.loads(line, parse_float=decimal.Decimal)
+                changes += ([(-1, change["before"])] if change["before"] is not None else []) + (
+                    [(1, change["after"])] if change["after"] is not None else [])
     return changes
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import compare_all  # noqa: E402
 import harness  # noqa: E402
@@ -79,6 +80,15 @@ class Changelogs(unittest.TestCase):
             signed = [(sign, tuple(row.items())) for sign, row in harness.debezium_changes(folder)]
         self.assertEqual(dict(harness.counted(signed)), {(("a", 2),): 1, (("a", 3),): 1})
         self.assertEqual(harness.debezium_changes(os.path.join(folder, "nothing")), [])
+
+    def test_files_are_read_in_the_order_of_their_times(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, value, time in (("part-f-0-0", "old", 1_000_000_000), ("part-a-0-0", "new", 2_000_000_000)):
+                path = os.path.join(folder, name)
+                with open(path, "w") as file:
+                    file.write(json.dumps({"before": None, "after": {"k": 1, "x": value}, "op": "c"}) + "\n")
+                os.utime(path, ns=(time, time))
+            self.assertEqual(harness.newest(harness.debezium_changes(folder), ["k"]), [{"k": 1, "x": "new"}])
 
     def test_a_row_that_is_taken_back_too_often_is_seen(self):
         self.assertEqual(dict(harness.counted([(1, "a"), (-1, "a"), (-1, "b")])), {"b": -1})
