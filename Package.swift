@@ -254,7 +254,7 @@ let package = Package(
         .testTarget(
             name: "RestConnectorTests", dependencies: ["RestConnector", "StreamSQL", "StreamTesting", "FileConnectors"], swiftSettings: ours),
         .testTarget(name: "PythonFunctionsTests", dependencies: ["PythonFunctions", "StreamSQL", "StreamTesting"], swiftSettings: ours),
-        .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "Yams"], swiftSettings: ours),
+        .testTarget(name: "TopologyTests", dependencies: ["Topology", "StreamCore", "StreamSQL", "ReferenceSQL", "Yams"], swiftSettings: ours),
         .testTarget(
             name: "FileConnectorsTests", dependencies: ["FileConnectors", "ParquetFormat", "StreamFormats", "StreamTesting", "TestScripts", "CZlib"], swiftSettings: ours,
             linkerSettings: arrowPath),
@@ -316,6 +316,12 @@ let package = Package(
         .testTarget(name: "NotebookTests", dependencies: ["Notebook", "StreamCore", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "StudioTests", dependencies: ["Dashboard", "HTTPServer", "Notebook", "StreamCore", "StreamServer", "TestScripts", "swiftwater"], swiftSettings: ours, linkerSettings: arrowPath),
         .testTarget(name: "FlinkClientTests", dependencies: ["FlinkClient", "StreamCore", "TestScripts"], swiftSettings: ours),
+        .testTarget(
+            name: "FlinkExportTests",
+            dependencies: [
+                "FileConnectors", "FlinkExport", "KinesisConnector", "ShardLog", "StreamCore", "StreamExpressions", "StreamRuntime", "StreamSQL", "StreamState", "StreamTesting",
+            ],
+            exclude: ["expected", "functions", "golden", "records"], swiftSettings: ours),
         .testTarget(
             name: "FlinkScriptTests",
             dependencies: [

@@ -62,7 +62,7 @@ package struct FlinkException: Sendable {
 package struct FlinkCheckpoints: Sendable {
     package let completed: Int64, failed: Int64, inProgress: Int64
     /// Of the newest complete one.
-    package let newest: (id: Int64, at: Int64, milliseconds: Int64, bytes: Int64, path: String)?
+    package let newest: (id: Int64, at: Int64, milliseconds: Int64, bytes: Int64, path: String?)?
     package let newestSavepoint: String?
 
     init(_ json: JSON) {
@@ -71,7 +71,9 @@ package struct FlinkCheckpoints: Sendable {
         inProgress = json["counts"]?["in_progress"]?.int ?? 0
         newest = json["latest"]?["completed"].flatMap { latest in
             latest["id"]?.int.map {
-                ($0, latest["latest_ack_timestamp"]?.int ?? 0, latest["end_to_end_duration"]?.int ?? 0, latest["state_size"]?.int ?? 0, latest["external_path"]?.string ?? "")
+                ($0, latest["latest_ack_timestamp"]?.int ?? 0, latest["end_to_end_duration"]?.int ?? 0, latest["state_size"]?.int ?? 0,
+                 // One that is kept in the JobManager's memory has a remark there.
+                 latest["external_path"]?.string.flatMap { $0.hasPrefix("<") ? nil : $0 })
             }
         }
         newestSavepoint = json["latest"]?["savepoint"]?["external_path"]?.string

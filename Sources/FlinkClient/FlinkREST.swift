@@ -150,8 +150,8 @@ package struct FlinkREST: Sendable {
                 if let (job, vertices) = found {
                     if job.state == "FINISHED" || job.state == "RUNNING" && !vertices.isEmpty && vertices.allSatisfy({ $0.state == "RUNNING" || $0.state == "FINISHED" }) { break }
                     if job.isEnded { throw try ended(job) }
-                    if job.state == "RESTARTING" || job.state == "FAILING", let newest = try exceptions(id).first, told.insert("\(id) \(newest.at)").inserted {
-                        options.report("job \(job.name) (\(id)) is \(job.state): \(newest.cause.message)")
+                    if job.state == "RESTARTING" || job.state == "FAILING", let cause = try exceptions(id).first?.cause.message, told.insert("\(id) \(cause)").inserted {
+                        options.report("job \(job.name) (\(id)) is \(job.state): \(cause)")
                     }
                     if options.deadline.hasPassed { throw try notRunning(job, vertices) }
                 }
@@ -178,7 +178,7 @@ package struct FlinkREST: Sendable {
             let newest = history.max(by: { ($0["timestamp"]?.int ?? 0) < ($1["timestamp"]?.int ?? 0) }), let text = newest["stacktrace"]?.string {
             let trace = FlinkTrace(text)
             error.problem += "; its newest exception: \(trace.message)"
-            error.fix = trace.fix ?? error.fix
+            error.fix = trace.fix ?? "mend what the exception is about, or give it longer with --timeout"
         } else if job.tasks.contains(where: { $0.state == "scheduled" || $0.state == "created" }),
             let cluster = try? endpoint.send("GET", "/v1/overview", isRepeatable: true, deadline: grace), let free = cluster["slots-available"]?.int {
             error.problem += "; \(free) of the cluster's \(cluster["slots-total"]?.int ?? 0) slots are free"

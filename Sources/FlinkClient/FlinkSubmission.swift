@@ -81,7 +81,7 @@ package struct FlinkSubmission: Sendable {
         let lines = statement.text.split(separator: "\n", omittingEmptySubsequences: false), shown = lines.prefix(20).map { "    " + $0 }.joined(separator: "\n")
         var placed = error
         placed.location = statement.location
-        placed.problem = "Flink refuses statement \(number) of \(count) (\(statement.summary)): \(error.problem)\n\(shown)" + (lines.count > 20 ? "\n    … \(lines.count - 20) more lines" : "")
+        placed.problem = "Flink refuses statement \(number) of \(count) (\(statement.summary)):\n\(shown)\n" + (lines.count > 20 ? "    … \(lines.count - 20) more lines\n" : "") + error.problem
         return placed
     }
 }

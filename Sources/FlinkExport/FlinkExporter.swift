@@ -147,7 +147,7 @@ public struct FlinkExporter {
         functions.insert(name)
         if function.language == "PYTHON" {
             findings.need(FlinkJars.python(target.version))
-            findings.note("\(function.identifier) must be found by the cluster's Python: set 'python.files' to its file on storage that all TaskManagers reach", about: "function \(function.name.text)")
+            findings.note("\(function.identifier) must be found by the cluster's Python: set 'python.files' to its file on storage that all TaskManagers reach. Flink reads no annotations: decorate it with pyflink.table.udf.udf(result_type=...)", about: "function \(function.name.text)")
         }
         put(.definition, text, "CREATE FUNCTION \(function.name.text)", statement)
     }

@@ -39,7 +39,7 @@ public struct StartPositions: Sendable {
         }
     }
 
-    /// Options that take the place of a table's own, by the table's name.
+    /// Options that take the place of a table's own, by the table's name; one without a value is to be left out.
     public var options: [String: [String: String]] = [:]
     /// Files that have been read to their end, by the table's name.
     public var files: [String: [String]] = [:]
@@ -163,6 +163,7 @@ public struct StartPositions: Sendable {
         options[table.name] = [
             "scan.startup.mode": "specific-offsets",
             "scan.startup.specific-offsets": offsets.sorted { $0.key < $1.key }.map { "partition:\($0.key),offset:\($0.value)" }.joined(separator: ";"),
+            "scan.startup.timestamp-millis": "",
         ]
         if !ends.isEmpty { findings.note("partitions \(ends.sorted().map(String.init).joined(separator: ", ")) had not been read: they begin at their first record", about: about) }
     }
@@ -185,11 +186,11 @@ public struct StartPositions: Sendable {
             if let time { earliest = min(earliest ?? .max, time) }
         }
         if isWhole || !unknown.isEmpty || earliest == nil {
-            options[table.name] = ["source.init.position": "TRIM_HORIZON"]
+            options[table.name] = ["source.init.position": "TRIM_HORIZON", "source.init.timestamp": "", "source.init.timestamp.format": ""]
             findings.note(unknown.isEmpty ? "a shard had not been read yet, so all shards are read from their first record: records of the others come again"
                 : "it is not known when the records arrived up to which the job had read (\(unknown.joined(separator: ", "))), so all shards are read from their first record, and records come again", about: about)
         } else {
-            options[table.name] = ["source.init.position": "AT_TIMESTAMP", "source.init.timestamp": Self.time(earliest!)]
+            options[table.name] = ["source.init.position": "AT_TIMESTAMP", "source.init.timestamp": Self.time(earliest!), "source.init.timestamp.format": ""]
             findings.note("Flink takes a time for all shards and no sequence numbers: what arrived from \(Self.time(earliest!)) on is read, of which the job had read some", about: about)
         }
         findings.note("records that come again change nothing in tables with a primary key, and are there twice in others", about: about)

@@ -48,10 +48,14 @@ public struct KinesisConnector: TableConnector {
     }
 
     public func validate(_ table: TableDescriptor) throws {
-        let options = try KinesisOptions(table)
+        _ = try KinesisOptions(table)
         try FormatFactory.validate(table)
-        // A stream that is to be created is made when a job starts, so that a plan leaves nothing behind. A remote one is looked for
-        // then, too: a script can be checked where there is no network.
+    }
+
+    /// A stream that is to be created is made when a job starts, so that a plan leaves nothing behind. A remote one is looked for then, too:
+    /// a script can be checked where there is no network.
+    public func requireStorage(of table: TableDescriptor) throws {
+        let options = try KinesisOptions(table)
         if options.createShards == nil { _ = try options.openLog(host)?.shardCount(options.stream) }
     }
 

@@ -87,6 +87,8 @@ public protocol TableConnector: Sendable {
     func foreignOptions(for table: TableDescriptor) -> [ForeignOption]
     /// Checks options and schema when the table is created or first used. Throws `.validate` errors.
     func validate(_ table: TableDescriptor) throws
+    /// Checks that what the table is about is there, as far as that is to be known before a job runs. Not asked for scripts that are to run elsewhere.
+    func requireStorage(of table: TableDescriptor) throws
     /// What the storage itself says of a table that is declared without columns; nil = this connector's tables do not say.
     /// - Throws: when there is no such table, or it cannot be read.
     func storedTable(for table: TableDescriptor) throws -> StoredTable?
@@ -116,6 +118,7 @@ public protocol TimeTravelConnector: TableConnector {
 }
 
 extension TableConnector {
+    public func requireStorage(of table: TableDescriptor) throws {}
     public func foreignOptions(for table: TableDescriptor) -> [ForeignOption] { [] }
     public func storedTable(for table: TableDescriptor) throws -> StoredTable? { nil }
     public func deadLetterTable(for table: TableDescriptor) throws -> TableDescriptor? { nil }

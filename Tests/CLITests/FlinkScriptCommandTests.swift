@@ -9,13 +9,13 @@ import Testing
         SET execution.parallelism = 1;
         ADD JAR '/opt/udfs.jar';
         CREATE TABLE numbers (n INT) WITH ('connector' = 'datagen', 'number-of-rows' = '3', 'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '3');
-        CREATE TABLE out (n INT) WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = 'csv', 'auto-compaction' = 'true');
-        INSERT INTO out SELECT n FROM numbers;
+        CREATE TABLE results (n INT) WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = 'csv', 'auto-compaction' = 'true');
+        INSERT INTO results SELECT n FROM numbers;
         """
     private static let notices = [
         "setting 'taskmanager.memory.process.size' means nothing here: there is no JVM",
         "ADD JAR '/opt/udfs.jar' means nothing here: there is no JVM to load it; connectors and formats are built in",
-        "table out: option 'auto-compaction' means nothing here: small files are not merged; a longer 'execution.checkpointing.interval' makes fewer",
+        "table results: option 'auto-compaction' means nothing here: small files are not merged; a longer 'execution.checkpointing.interval' makes fewer",
     ]
 
     @Test("each notice comes once: from run, validate, sql and plan")

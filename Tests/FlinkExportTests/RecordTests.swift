@@ -28,7 +28,13 @@ import Testing
         ["connector": "filesystem", "path": "/in/\(folder)", "format": "dms", "dms.file-format": form, "dms.timestamp-column": "ts"].merging(form == "csv" ? ["dms.full-load.op-column": "true"] : [:]) { $1 }
     }
 
-    @Test("the table gives the rows that its view gave on Flink", arguments: ["dynamodb", "dynamodb-keys", "dynamodb-append", "dms-json", "dms-csv", "dms-envelope"])
+    @Test func typesTakenApart() {
+        #expect(TypeText("VARCHAR(2147483647)").sql == "STRING" && TypeText("varchar(20)").name == "VARCHAR" && TypeText("TIMESTAMP(3) WITH LOCAL TIME ZONE").name == "TIMESTAMP_LTZ")
+        let row = TypeText("ROW<a INT, `b c` DECIMAL(10, 2), d ROW<floor ARRAY<STRING>>>")
+        #expect(row.fields.map(\.name) == ["a", "b c", "d"] && row.sql == "ROW<`a` INT, `b c` DECIMAL(10, 2), `d` ROW<`floor` ARRAY<STRING>>>")
+    }
+
+    @Test("the table gives the rows that its view gave on Flink", arguments: ["dynamodb", "dynamodb-keys", "dynamodb-append", "dms-json", "dms-csv", "dms-envelope", "csv-header"])
     func same(name: String) throws {
         let given = try #require(TableTests.all.first { $0.0 == name }?.1)
         var declaration = given.declaration

@@ -87,14 +87,14 @@ import Testing
                 #expect(splits.contains { $0.id == shard && $0.position == number })
                 return shard == splits[0].id ? 1_700_000_000_500 : 1_700_000_000_900
             }, findings: &findings)
-            #expect(positions.options == ["events": ["source.init.position": "AT_TIMESTAMP", "source.init.timestamp": "2023-11-14T22:13:20.500Z"]])
+            #expect(positions.options == ["events": ["source.init.position": "AT_TIMESTAMP", "source.init.timestamp": "2023-11-14T22:13:20.500Z", "source.init.timestamp.format": ""]])
             #expect(findings.refusals.isEmpty && findings.notes.contains { $0.text.contains("primary key") })
             let window = try #require(positions.rebuild.first)
             #expect(positions.rebuild.count == 1 && window.step.hasPrefix("TUMBLE(1 min)") && window.tables == ["events"] && window.distance == .time(60_000))
             #expect(try #require(window.since) < 1_704_067_230_000 && window.text.contains("read events 1 min back, from event time 2023-12-31T23:59:"))
 
             let unknown = try StartPositions(savepoint: path, graphs: [graph], tables: [source], findings: &findings)
-            #expect(unknown.options == ["events": ["source.init.position": "TRIM_HORIZON"]] && findings.notes.contains { $0.text.contains("not known when") })
+            #expect(unknown.options["events"]?["source.init.position"] == "TRIM_HORIZON" && unknown.options["events"]?["source.init.timestamp"] == "" && findings.notes.contains { $0.text.contains("not known when") })
             let other = try plan(script.replacing("id INT, ts", with: "id BIGINT, other INT, ts").replacing("SELECT id, COUNT(*)", with: "SELECT other, COUNT(*)").replacing("BY id", with: "BY other"))
             #expect(throws: StreamError.self) { _ = try StartPositions(savepoint: path, graphs: [other], tables: [source], findings: &findings) }
         }
@@ -143,7 +143,7 @@ import Testing
 
     @Test func kafka() throws {
         let (start, findings) = try positions("kafka", [.init(id: "my-topic-0", position: "42"), .init(id: "my-topic-10", position: "7..100"), .init(id: "my-topic-2", position: "earliest")])
-        #expect(start.options["t"] == ["scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": "partition:0,offset:42;partition:2,offset:0;partition:10,offset:7"])
+        #expect(start.options["t"] == ["scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": "partition:0,offset:42;partition:2,offset:0;partition:10,offset:7", "scan.startup.timestamp-millis": ""])
         #expect(findings.refusals.isEmpty && findings.notes.map(\.text) == ["partitions 2 had not been read: they begin at their first record"])
         #expect(try positions("kafka", [.init(id: "a-0", position: "1"), .init(id: "b-0", position: "1")]).1.refusals.first?.instead.contains("UNION ALL") == true)
         #expect(try positions("kafka", [.init(id: "a-0", position: "latest")]).1.refusals.first?.what == "table t, partition 0")

@@ -53,6 +53,9 @@ import Testing
         ("dms-csv", table("policies", RecordTests.policies, more: RecordTests.op, key: ["id"], RecordTests.dms("csv", "dms-csv"))),
         ("dms-envelope", table("policies", RecordTests.policies, more: RecordTests.op, key: ["id"],
                                ["connector": "filesystem", "path": "/in/dms-envelope", "format": "dms", "dms.file-format": "json", "dms.json.envelope": "true"])),
+        ("csv-header", table("patients", "id INT, name STRING, born DATE, seen TIMESTAMP(3), weight DOUBLE", more: [Column(name: "later", type: nil, kind: .computed("`seen` + INTERVAL '1' DAY"))],
+                             watermark: .init(column: "seen", expression: "`seen` - INTERVAL '1' SECOND"),
+                             ["connector": "filesystem", "path": "/in/csv-header", "format": "csv", "csv.header": "true", "csv.null-literal": "-"])),
         ("opensearch", table("logs", "id STRING, v INT", key: ["id"], isRead: false, isWritten: true,
                              ["connector": "opensearch", "hosts": "http://o:9200", "index": "logs", "sink.bulk-flush.interval": "1 s", "sink.commit.interval": "1 s"])),
     ]
@@ -89,7 +92,7 @@ import Testing
         .init(what: "option 'path'", place: "job.sql:4:5", says: ["only this machine has 'data/x'", "--map /home/me/data/x="], table: table(["connector": "filesystem", "path": "data/x", "format": "json"])),
         .init(what: "option 'path'", place: "job.sql:4:5", says: ["patterns", "source.path.regex-pattern"], table: table(["connector": "filesystem", "path": "/in/*.json", "format": "json"])),
         .init(what: "option 'nonsense'", place: "job.sql:4:5", says: ["not known"], table: table(["connector": "filesystem", "path": "/in/x", "format": "json", "nonsense": "1"])),
-        .init(what: "option 'csv.header'", place: "job.sql:3:5", says: ["no header", "tail -n +2"], table: table(["connector": "filesystem", "path": "/in/x", "format": "csv", "csv.header": "true"])),
+        .init(what: "option 'csv.header'", place: "job.sql:3:5", says: ["no header", "tail -n +2"], table: table("t", "a STRING", ["connector": "filesystem", "path": "/in/x", "format": "csv", "csv.header": "true"])),
         .init(what: "option 'on-error'", place: "job.sql:5:5", says: ["aside", "IS JSON"],
               table: table(["connector": "filesystem", "path": "/in/x", "format": "json", "on-error": "dead-letter", "dead-letter.table": "d"])),
         .init(what: "option 'on-error'", place: "job.sql:4:5", says: ["'avro'"], table: table(["connector": "kafka", "topic": "x", "properties.bootstrap.servers": "b", "format": "avro", "on-error": "skip"])),
@@ -145,6 +148,19 @@ import Testing
         for text in given.says { #expect(found.contains(text), "\(found)") }
         #expect(all.count == 1, "\(all)")
         #expect(found.contains("table t"))
+    }
+
+    @Test func kafkaOptionsOfEachVersion() {
+        let given = ["connector": "upsert-kafka", "topic": "x", "properties.bootstrap.servers": "b", "key.format": "raw", "value.format": "json", "scan.parallelism": "2",
+                     "scan.topic-partition-discovery.interval": "1 min", "sink.transaction-naming-strategy": "pooling"]
+        func kept(_ version: FlinkVersion) -> [String] {
+            let outcome = translate(table(key: ["id"], given), target(version))
+            #expect(outcome.refusals.isEmpty)
+            let kept = ["scan.parallelism", "scan.topic-partition-discovery.interval", "sink.transaction-naming-strategy"].filter { outcome.options[$0] != nil }
+            #expect(outcome.findings.notes.count == 3 - kept.count)
+            return kept
+        }
+        #expect(kept(FlinkVersion(1, 20)).isEmpty && kept(FlinkVersion(2, 0)) == ["scan.parallelism", "sink.transaction-naming-strategy"] && kept(FlinkVersion(2, 1)).count == 3)
     }
 
     @Test func connectorsOfEachVersionHaveTheirLibraries() {

@@ -263,10 +263,11 @@ import Testing
     func missing() throws {
         let data = Data_()
         _ = try log(data)
-        let error = #expect(throws: StreamError.self) { try KinesisConnector().validate(table(data, ["stream": "sx"])) }
+        let error = #expect(throws: StreamError.self) { try KinesisConnector().requireStorage(of: table(data, ["stream": "sx"])) }
         #expect(error?.code == .validate && error?.fix == "write \"s\", or create it with `swiftwater stream create sx`")
         let made = table(data, ["stream": "fresh", "stream.create-shards": "3"])
         try KinesisConnector().validate(made)
+        try KinesisConnector().requireStorage(of: made)
         #expect(try ShardLog(directory: data.path).listStreams() == ["s"])
         let sink = try KinesisConnector().sink(for: made, timeZone: "UTC")
         let source = try KinesisConnector().source(for: made, scan: ScanRequest(projection: [0]))

@@ -11,9 +11,15 @@ struct FilesystemTranslation: TableTranslation {
     func translate(_ table: SourceTable, _ target: FlinkTarget, _ findings: inout Findings) -> TranslatedTable? {
         var to = OptionTranslation(table, target, findings)
         path(&to)
+        let header = HeaderFiles(to)
         to.brokenRecords()
-        let changes = RawChanges(to, prefix: "")
-        if let changes { changes.apply(&to) } else { to.format() }
+        if let changes = RawChanges(to, prefix: "") {
+            changes.apply(&to)
+        } else if let header {
+            RawChanges.build(header.shape(&to), "", &to)
+        } else {
+            to.format()
+        }
 
         to.keep("source.monitor-interval", "source.path.regex-pattern", "partition.default-name")
         to.drop("source.split-size", because: "Flink cuts files of line formats into splits by itself")

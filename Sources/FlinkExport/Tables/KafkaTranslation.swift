@@ -17,7 +17,17 @@ struct KafkaTranslation: TableTranslation {
         for prefix in ["", "key.", "value."] { captured(prefix, &to) }
 
         if !isUpsert { to.keep("scan.startup.mode", "scan.startup.specific-offsets", "scan.startup.timestamp-millis") }
-        to.keep("scan.bounded.mode", "scan.bounded.specific-offsets", "scan.bounded.timestamp-millis", "scan.topic-partition-discovery.interval", "scan.parallelism")
+        to.keep("scan.bounded.mode", "scan.bounded.specific-offsets", "scan.bounded.timestamp-millis")
+        if target.version >= FlinkVersion(2, 0) {
+            to.keep("scan.parallelism")
+        } else {
+            to.drop("scan.parallelism", because: "the connector for Flink \(target.version) reads with the parallelism of the job")
+        }
+        if !isUpsert || target.version >= FlinkVersion(2, 1) {
+            to.keep("scan.topic-partition-discovery.interval")
+        } else {
+            to.drop("scan.topic-partition-discovery.interval", because: "the connector for Flink \(target.version) looks for new partitions every five minutes")
+        }
 
         to.keep("sink.delivery-guarantee", "sink.transactional-id-prefix", "sink.parallelism")
         if isUpsert { to.keep("sink.buffer-flush.max-rows", "sink.buffer-flush.interval") }

@@ -47,13 +47,16 @@ struct RawChanges {
         var fileOrder: String?
     }
 
-    private func build(_ shape: Shape, _ to: inout OptionTranslation) {
+    private func build(_ shape: Shape, _ to: inout OptionTranslation) { Self.build(shape, prefix, &to) }
+
+    /// Makes the table and the view of a shape.
+    static func build(_ shape: Shape, _ prefix: String, _ to: inout OptionTranslation) {
         let declared = to.declaration, isAppend = shape.keys.isEmpty
         let computed = declared.columns.compactMap { column -> (String, String)? in
             if case .computed(let text) = column.kind { (column.name, text) } else { nil }
         }
         let raw = Self.plainName(to.table.name) + "_records"
-        var table = TableDeclaration(columns: shape.columns, options: to.declaration.options.merging(prefixed(shape.options)) { $1 }, comment: declared.comment)
+        var table = TableDeclaration(columns: shape.columns, options: to.declaration.options.merging(Dictionary(uniqueKeysWithValues: shape.options.map { (prefix + $0.key, $0.value) })) { $1 }, comment: declared.comment)
         table.partitionKeys = declared.partitionKeys
         var values = shape.values
         if let watermark = declared.watermark {
@@ -104,8 +107,6 @@ struct RawChanges {
 
     private static let arrival = "__arrival"
 
-    private func prefixed(_ options: [String: String]) -> [String: String] { Dictionary(uniqueKeysWithValues: options.map { (prefix + $0.key, $0.value) }) }
-
     static func quoted(_ name: String) -> String { "`" + name.replacing("`", with: "``") + "`" }
     static func literal(_ text: String) -> String { "'" + text.replacing("'", with: "''") + "'" }
 
@@ -142,6 +143,11 @@ struct TypeText {
         case "DOUBLE": "DOUBLE"
         case "NUMERIC", "DEC": "DECIMAL"
         default: word
+        }
+        // The longest ones are what a catalog makes of STRING and BYTES.
+        if ["VARCHAR", "VARBINARY"].contains(name), upper.contains("2147483647") {
+            name = name == "VARCHAR" ? "STRING" : "BYTES"
+            self.text = name
         }
         guard name == "ROW", let open = self.text.firstIndex(where: { "<(".contains($0) }), let close = self.text.lastIndex(where: { ">)".contains($0) }) else { return }
         for part in Self.split(String(self.text[self.text.index(after: open)..<close])) {

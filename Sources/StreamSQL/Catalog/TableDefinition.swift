@@ -221,7 +221,8 @@ struct TableChecks {
             throw located(
                 StreamError(
                     .validate, "table \(table.name): connector '\(connector.identifier)' has no option '\(key)'",
-                    fix: NearName.hint(for: key, in: known.union(foreign.map(\.key)).map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
+                    fix: NearName.nearest(to: key, in: foreign.map(\.key) + known).map { "write \"\($0)\($0.hasSuffix(".") ? "*" : "")\"" }
+                        ?? NearName.hint(for: key, in: known.map { $0.hasSuffix(".") ? $0 + "*" : $0 })), key, table, span)
         }
         if let option = table.options[Self.idleTimeoutOption], Durations.parse(option) == nil {
             throw located(
@@ -238,6 +239,7 @@ struct TableChecks {
         do {
             try BadInput.checkDeclared(table)
             try connector.validate(table)
+            if context.catalog.missingInput == nil { try connector.requireStorage(of: table) }
         } catch let error as StreamError {
             if error.location != nil { throw withLine(error) }
             throw located(error, nil, table, span)

@@ -131,7 +131,7 @@ enum FlinkJobs {
     static func show(_ flink: FlinkREST, _ name: String, json: Bool) throws {
         let id = try flink.job(named: name).id, (job, vertices) = try flink.details(id), checkpoints = try flink.checkpoints(id), exceptions = try flink.exceptions(id)
         if json {
-            let newest = checkpoints.newest.map { JSON.object([.init("id", .int($0.id)), .init("at", .int($0.at)), .init("milliseconds", .int($0.milliseconds)), .init("bytes", .int($0.bytes)), .init("path", .string($0.path))]) }
+            let newest = checkpoints.newest.map { JSON.object([.init("id", .int($0.id)), .init("at", .int($0.at)), .init("milliseconds", .int($0.milliseconds)), .init("bytes", .int($0.bytes)), .init("path", $0.path.map(JSON.string) ?? .null)]) }
             var shown = object(job)
             shown["vertices"] = .array(vertices.map { v in
                 .object([.init("id", .string(v.id)), .init("name", .string(v.name)), .init("state", .string(v.state)), .init("parallelism", .int(v.parallelism)),
@@ -146,7 +146,7 @@ enum FlinkJobs {
         print(TextTable(columns: ["operator", "state", "parallelism", "rows in", "rows out"], alignRight: [false, false, true, true, true], rows: vertices.map { v in
             [v.name, v.state, "\(v.parallelism)", grouped(v.recordsIn), grouped(v.recordsOut)]
         }).boxed())
-        print("\(checkpoints.completed) checkpoints, \(checkpoints.failed) failed" + (checkpoints.newest.map { "; newest \($0.id) at \(JobLog.time($0.at)), \(grouped($0.bytes)) bytes in \($0.milliseconds) ms: \($0.path)" } ?? ""))
+        print("\(checkpoints.completed) checkpoints, \(checkpoints.failed) failed" + (checkpoints.newest.map { "; newest \($0.id) at \(JobLog.time($0.at)), \(grouped($0.bytes)) bytes in \($0.milliseconds) ms\($0.path.map { ": \($0)" } ?? "")" } ?? ""))
         if let savepoint = checkpoints.newestSavepoint { print("newest savepoint: \(savepoint)") }
         if let newest = exceptions.first { print("\(JobLog.time(newest.at))  exception\(newest.task.map { " in \($0)" } ?? ""): \(newest.cause.message)") }
     }

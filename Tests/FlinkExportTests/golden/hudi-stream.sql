@@ -9,7 +9,6 @@ WITH (
   'hoodie.write.table.version' = '6',
   'metadata.enabled' = 'false',
   'path' = 's3://b/orders',
-  'precombine.field' = 'no_precombine',
   'read.start-commit' = '20260131120000000',
   'read.streaming.check-interval' = '1',
   'read.streaming.enabled' = 'true',

@@ -2,7 +2,8 @@
 
     gateway.py                                        both are made up: they know the statements of the tests
     gateway.py --forward URL [--forward-rest URL]     hands requests on to real ones
-    gateway.py --flink HOME --rest URL                a gateway that runs statements on the cluster at URL, through pyflink
+    gateway.py --flink HOME --rest URL                a gateway that runs statements on the cluster at URL, through pyflink; nothing can be
+                                                      planned any more in it beside or after a query that is cut short
 
 Every request and every answer is checked against gateway_api.json and jobmanager_api.json. It prints one line of JSON with its
 addresses, and ends with the process that started it. Tests steer it under /test of the gateway's address:
@@ -296,6 +297,8 @@ class Gateway:
         if parts[3] == "cancel":
             if operation["status"] in ("RUNNING", "FINISHED"):
                 operation["status"] = "CANCELED"
+                if operation["result"] and "cancel" in operation["result"]:
+                    operation["result"]["cancel"]()
             return {"status": operation["status"]}
         if parts[3] == "status":
             return {"status": operation["status"]}
@@ -317,15 +320,19 @@ class Gateway:
         if operation["error"]:
             raise operation["error"]
         given, token = operation["result"], int(parts[4])
-        # Rows come a few at a time, one page after the other.
-        pages = [given["rows"][i:i + 2] for i in range(0, len(given["rows"]), 2)]
-        rows = pages[token] if token < len(pages) else []
-        answer = {"resultType": "PAYLOAD" if token < len(pages) else "EOS", "isQueryResult": given["isQueryResult"], "resultKind": given["resultKind"],
+        # Rows come a few at a time. What a token stood for once it always does; rows of a query that goes on may come later.
+        pages = operation.setdefault("pages", [])
+        if token == len(pages):
+            start = pages[-1][1] if pages else 0
+            pages.append((start, min(start + 2, len(given["rows"]))))
+        start, end = pages[token]
+        is_last = given.get("ended", True) and start == len(given["rows"])
+        answer = {"resultType": "EOS" if is_last else "PAYLOAD", "isQueryResult": given["isQueryResult"], "resultKind": given["resultKind"],
                   "results": {"columns": given["columns"], "rowFormat": row_format,
-                              "data": [{"kind": "INSERT", "fields": [self.field(f, row_format) for f in row]} for row in rows]}}
+                              "data": [{"kind": "INSERT", "fields": [self.field(f, row_format) for f in row]} for row in given["rows"][start:end]]}}
         if given["jobID"]:
             answer["jobID"] = given["jobID"]
-        if token < len(pages):
+        if not is_last:
             answer["nextResultUri"] = f"{version}/sessions/{parts[0]}/operations/{parts[2]}/result/{token + 1}?rowFormat={row_format}"
         return answer
 
@@ -509,14 +516,25 @@ class PyFlink:
                 return result([("job id", "VARCHAR")], [[job]], job)
             if job is None:
                 return done()
-            with table.collect() as rows:
-                return result(columns, [list(row) for row in rows], job, True)
+            given = {**result(columns, [], job, True), "ended": False, "cancel": client.cancel}
+            threading.Thread(target=self.collect, args=(table, given), daemon=True).start()
+            return given
         except Py4JJavaError as error:
             # Its text is a line of py4j's, then the trace as Java prints it.
             raise Refused(500, "Internal server error.", "<Exception on server side:\n" + str(error).partition("\n")[2].removeprefix(": ") + "\nEnd of exception on server side>") from None
         except Exception as error:
             # What pyflink makes of an exception that it knows: the message, then the trace.
             raise Refused(500, "Internal server error.", "<Exception on server side:\norg.apache.flink.table.api.TableException: " + str(error) + "\nEnd of exception on server side>") from None
+
+    @staticmethod
+    def collect(table, given):
+        try:
+            with table.collect() as rows:
+                for row in rows:
+                    given["rows"].append(list(row))
+        finally:
+            # An error of the job is the JobManager's to tell.
+            given["ended"] = True
 
 
 def main():
