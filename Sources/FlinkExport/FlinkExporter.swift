@@ -16,8 +16,8 @@ public struct FlinkExporter {
     public var startOptions: [String: [String: String]] = [:]
     /// Files that hold a table's records in its own format, in place of what its connector reads: by the table's name.
     public var files: [String: String] = [:]
-    /// Windows give results before or after their end.
-    private var firesEarlyOrLate = false
+    /// Settings by which windows give results before or after their end.
+    private var firing = Set<String>()
 
     /// - Parameter session: the one that made the survey.
     public init(_ survey: ScriptSurvey, session: SQLSession, target: FlinkTarget, findings: Findings = Findings()) {
@@ -27,6 +27,7 @@ public struct FlinkExporter {
     /// - Throws: only what the catalog throws when a name is looked up.
     public func script(name: String, description: String? = nil) throws -> FlinkScript {
         var work = self
+        for (key, value) in survey.given.sorted(by: { $0.key < $1.key }) { work.set(key, value, nil) }
         for step in survey.steps { try work.add(step) }
         let defaults = FlinkSettings.defaults(
             given: work.given, name: name, parallelism: survey.settings.parallelism, commitInterval: FlinkSettings.commitInterval(of: work.tables))
@@ -36,6 +37,16 @@ public struct FlinkExporter {
 
     private static func set(_ key: String, _ value: String) -> String { "SET \(SQLWriter.quoted(key)) = \(SQLWriter.quoted(value))" }
 
+    private mutating func set(_ key: String, _ value: String, _ statement: Statement?) {
+        if ["table.exec.emit.early-fire.enabled", "table.exec.emit.late-fire.enabled"].contains(key) {
+            if value.lowercased() == "true" { firing.insert(key) } else { firing.remove(key) }
+        }
+        for (key, value) in FlinkSettings.translate(key: key, value: value, target: target, findings: &findings, at: statement.flatMap { location($0) }) {
+            given.insert(key)
+            put(.setting, Self.set(key, value), "SET '\(key)'", statement)
+        }
+    }
+
     // MARK: Statements
 
     private mutating func add(_ step: ScriptSurvey.Step) throws {
@@ -43,11 +54,8 @@ public struct FlinkExporter {
         let statement = step.statement
         switch statement.node {
         case .set(let key, let value):
-            if ["table.exec.emit.early-fire.enabled", "table.exec.emit.late-fire.enabled"].contains(key), value.lowercased() == "true" { firesEarlyOrLate = true }
-            for (key, value) in FlinkSettings.translate(key: key, value: value, target: target, findings: &findings, at: location(statement)) {
-                given.insert(key)
-                put(.setting, Self.set(key, value), "SET '\(key)'", statement)
-            }
+            // What the command line sets stands for what the script sets.
+            if survey.given[key] == nil { set(key, value, statement) }
         case .reset(let key):
             if let key { given.remove(key) } else { given = [] }
             put(.setting, key.map { "RESET \(SQLWriter.quoted($0))" } ?? "RESET", "RESET", statement)
@@ -320,14 +328,14 @@ public struct FlinkExporter {
                 refuse("Flink has no RANDOM_CUT_FOREST", "keep this step here and send its rows to a topic that Flink reads, or score in a Flink function of your own", source.span)
             case .path:
                 refuse("Flink un-nests arrays of declared types only, with UNNEST", "declare the column as ARRAY<ROW<...>> and write CROSS JOIN UNNEST(column)", source.span)
-            case .windowFunction(let name, _, _, _) where firesEarlyOrLate:
+            case .windowFunction(let name, _, _, _) where !firing.isEmpty:
                 refuse("Flink's \(name.uppercased()) behind FROM gives no results before or after the end of a window, as 'table.exec.emit.*' asks for",
                        "write GROUP BY \(name.uppercased())(time, INTERVAL ...), or set 'table.exec.emit.early-fire.enabled' and '.late-fire.enabled' to 'false'", source.span)
             default: break
             }
         }
-        for use in types where use.type.mentionsVariant && target.version < FlinkVersion(2, 1) {
-            refuse("Flink has VARIANT since version 2.1, and this script is for \(target.version)", "export with --flink-version 2.1, or read the values with JSON_VALUE from a STRING", use.span)
+        for use in types where use.type.mentionsVariant {
+            refuse("Flink casts nothing to VARIANT", "write PARSE_JSON(text), or read the values with JSON_VALUE", use.span)
         }
         return isGood
     }

@@ -16,10 +16,13 @@ public struct ScriptSurvey: Sendable {
     public private(set) var writes: [ObjectPath: Bool] = [:]
     /// The settings at the end.
     public private(set) var settings: SessionSettings
+    /// What was set before the script began, such as on the command line.
+    public let given: [String: String]
 
     /// - Throws: the first error of the script, with its place.
     public init(_ statements: [Statement], session: SQLSession) throws {
         settings = session.settings
+        given = session.settings.values
         var inserts: [Insert] = [], first: Statement?, known = Set<ObjectPath>()
         func flush(_ steps: inout [Step]) throws {
             guard var statement = first else { return }

@@ -8,7 +8,7 @@ import Testing
         var script: String, refusals: [[String: Any]], notes: [[String: Any]], jars: [String], lostState: [String]
 
         init(_ outcome: Outcome) throws {
-            let object = try outcome.objects()[0]
+            let object = try #require(try outcome.objects().first, "\(outcome)")
             script = try #require(object["script"] as? String)
             refusals = try #require(object["refusals"] as? [[String: Any]])
             notes = try #require(object["notes"] as? [[String: Any]])
@@ -28,7 +28,7 @@ import Testing
 
     @Test("a topology keeps its tables, keys, watermarks and INSERTs") func sensors() throws {
         let workspace = try Workspace()
-        let export = try Self.export(workspace, Workspace.topologies + "/sensors.yaml", "--map", "swiftwater-data=s3://lake/one", "--kinesis-endpoint", "http://10.0.0.5:4566",
+        let export = try Self.export(workspace, Workspace.topologies + "/sensors.yaml", "--map", workspace.path("data") + "=s3://lake/one", "--kinesis-endpoint", "http://10.0.0.5:4566",
                                      "--kinesis-account", "123456789012", "--flink-version", "1.20")
         #expect(export.refusals.isEmpty)
         let source = try #require(export.statement("CREATE TEMPORARY TABLE sensor_data"))
@@ -55,7 +55,7 @@ import Testing
         let workspace = try Workspace(), file = Workspace.topologies + "/orders.yaml"
         let outcome = try workspace.run("export", "--engine", "flink", file, "-o", workspace.path("flink"))
         #expect(outcome.status == 1 && outcome.out.isEmpty, "\(outcome)")
-        #expect(outcome.errors.contains("orders.yaml:60:7: table order_hudi_cow, option 'path': only this machine has") && outcome.errors.contains("--map"), "\(outcome.errors)")
+        #expect(outcome.errors.contains("orders.yaml:54:7: table order_hudi_cow, option 'path': only this machine has") && outcome.errors.contains("--map"), "\(outcome.errors)")
         #expect(!FileManager.default.fileExists(atPath: workspace.path("flink")))
         try workspace.run("export", "--engine", "flink", file, "--flink-version", "1.7").expectOneError(containing: "--flink-version '1.7'", "1.20")
         try workspace.run("export", "--engine", "flink", file, "--map", "lake").expectOneError(containing: "--map 'lake'", "FROM=TO")
@@ -64,7 +64,7 @@ import Testing
 
     @Test("a folder gets the script and what has to be known about it") func folder() throws {
         let workspace = try Workspace()
-        try workspace.ok("export", "--engine", "flink", Workspace.topologies + "/orders.yaml", "--map", "swiftwater-data=/mnt/shared", "-o", workspace.path("flink"))
+        try workspace.ok("export", "--engine", "flink", Workspace.topologies + "/orders.yaml", "--map", workspace.path("data") + "=/mnt/shared", "-o", workspace.path("flink"))
         let script = try String(contentsOfFile: workspace.path("flink/orders.sql"), encoding: .utf8), readme = try String(contentsOfFile: workspace.path("flink/README.md"), encoding: .utf8)
         #expect(script.contains("'path' = '/mnt/shared/tables/order_hudi_cow'") || script.contains("'path' = 'file:///mnt/shared/tables/order_hudi_cow'"), "\(script)")
         #expect(readme.contains("sql-client.sh -f orders.sql") && readme.contains("org.apache.hudi:hudi-flink") && readme.contains("Compare") == false, "\(readme)")
@@ -72,11 +72,11 @@ import Testing
 
     @Test("--partial leaves out what Flink lacks, with all that hangs on it, and says so") func partial() throws {
         let workspace = try Workspace(), file = Workspace.topologies + "/logs.yaml"
-        let whole = try workspace.run("export", "--engine", "flink", file, "--map", "swiftwater-data=/mnt")
+        let whole = try workspace.run("export", "--engine", "flink", file, "--map", workspace.path("data") + "=/mnt")
         #expect(whole.status == 1 && whole.errors.contains("Flink has no RANDOM_CUT_FOREST") && whole.errors.contains("--partial"), "\(whole)")
-        let export = try Self.export(workspace, file, "--map", "swiftwater-data=/mnt", "--partial")
+        let export = try Self.export(workspace, file, "--map", workspace.path("data") + "=/mnt", "--partial")
         #expect(export.refusals.map { "\($0["what"]!)" } == ["view watched", "INSERT INTO minutes"], "\(export.refusals)")
-        #expect(export.script.contains("INSERT INTO encoded_log") && !export.script.contains("INSERT INTO minutes"))
+        #expect(export.script.contains("INSERT INTO encoded_log") && !export.script.split(separator: "\n").contains { $0.hasPrefix("INSERT INTO minutes") })
         #expect(export.script.contains("-- Left out: view watched: Flink has no RANDOM_CUT_FOREST"))
     }
 
@@ -85,31 +85,31 @@ import Testing
         let file = try workspace.write("""
             SET 'table.exec.emit.early-fire.enabled' = 'true';
             SET 'table.exec.emit.early-fire.delay' = '1 s';
-            CREATE TABLE t (id INT, at TIMESTAMP(3), WATERMARK FOR at AS at) WITH ('connector' = 'kafka', 'topic' = 't', 'properties.bootstrap.servers' = 'k:9092', 'format' = 'json');
-            CREATE TABLE out (id INT, n BIGINT) WITH ('connector' = 'blackhole');
-            CREATE TABLE unused (id INT) WITH ('connector' = 'view', 'name' = 'v');
-            INSERT INTO out
-            SELECT id, COUNT(*) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), INTERVAL '1' MINUTE)) GROUP BY id, window_start, window_end;
-            INSERT INTO out SELECT WIDTH_BUCKET(id, 0, 10, 5), 1 FROM t;
+            CREATE TABLE t (id INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'kafka', 'topic' = 't', 'properties.bootstrap.servers' = 'k:9092', 'format' = 'json');
+            CREATE TABLE counts (id INT, n BIGINT) WITH ('connector' = 'blackhole');
+            CREATE TABLE unused (id INT) WITH ('connector' = 'print');
+            INSERT INTO counts
+            SELECT id, COUNT(*) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY id, window_start, window_end;
+            INSERT INTO counts SELECT WIDTH_BUCKET(id, 0, 10, 5), 1 FROM t;
             """, to: "steps.sql")
         let export = try Self.export(workspace, file, "--partial")
         let found = export.refusals.map { "\($0["location"] ?? "")".split(separator: "/").last.map(String.init) ?? "" }
         #expect(found == ["steps.sql:7:32", "steps.sql:8:24"], "\(export.refusals)")
         #expect(export.notes.contains { "\($0["about"]!)" == "table unused" })
-        #expect(!export.script.contains("INSERT"))
+        #expect(!export.script.split(separator: "\n").contains { $0.hasPrefix("INSERT") })
     }
 
     @Test("an order that means nothing to a result is left out, one by time and one with LIMIT stay") func orders() throws {
         let workspace = try Workspace()
         let file = try workspace.write("""
-            CREATE TABLE t (id INT, at TIMESTAMP(3), WATERMARK FOR at AS at) WITH ('connector' = 'filesystem', 'path' = 'none', 'format' = 'json');
+            CREATE TABLE t (id INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = 'none', 'format' = 'json');
             SELECT id FROM t ORDER BY id;
-            SELECT id, at FROM t ORDER BY at;
+            SELECT id, ts FROM t ORDER BY ts;
             SELECT id FROM t ORDER BY id LIMIT 3;
             """, to: "orders.sql")
         let export = try Self.export(workspace, file, "--map", "/=file:///")
         let orders = export.script.components(separatedBy: "ORDER BY ").dropFirst().map { $0.prefix { $0 != "\n" && $0 != ";" }.description }
-        #expect(orders == ["at", "id"], "\(export.script)")
+        #expect(orders == ["ts", "id"], "\(export.script)")
         #expect(export.notes.contains { "\($0["text"]!)".contains("ORDER BY is left out") })
     }
 
@@ -129,7 +129,7 @@ import Testing
     @Test("cells of a notebook that are SQL are exported, and the others named") func notebook() throws {
         let workspace = try Workspace()
         let export = try Self.export(workspace, Workspace.root + "/Examples/score-card.sql", "--map", "/=file:///")
-        #expect(export.refusals.isEmpty && export.script.contains("CREATE TABLE patients (") && export.script.contains("EXECUTE STATEMENT SET"), "\(export.script)")
+        #expect(export.refusals.isEmpty && export.script.contains("CREATE TEMPORARY TABLE patients (") && export.script.contains("EXECUTE STATEMENT SET"), "\(export.script)")
         let orders = try Self.export(workspace, Workspace.root + "/Examples/orders.sql", "--map", "/=file:///", "--partial")
         #expect(orders.notes.contains { "\($0["text"]!)".contains("a %sh cell is no part of a job") }, "\(orders.notes)")
     }
@@ -150,11 +150,11 @@ import Testing
     @Test("Flink begins where a stopped job ended, and state that it builds anew is named") func savepoint() throws {
         let workspace = try Workspace(), data = workspace.path("data"), file = Workspace.topologies + "/sensors.yaml"
         try workspace.ok("generate", "sensors", "--count", "500", "--step", "100ms", "--stream", "my-input-stream", "--data", data)
-        try workspace.ok("run", file, "--quiet", "--data", data, "--set", "execution.checkpointing.interval=200 ms", "--set",
-                         "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION", environment: ["BOUNDED": "latest-offset", "SWIFTWATER_DATA": data])
-        let folder = data + "/checkpoints/sensors"
-        let checkpoint = try #require(try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("chk-") }.max { $0.count < $1.count || $0.count == $1.count && $0 < $1 })
-        let export = try Self.export(workspace, file, "--variable", "SWIFTWATER_DATA=\(data)", "--map", "\(workspace.directory)=file:///mnt", "--from-savepoint", "\(folder)/\(checkpoint)")
+        let job = try workspace.start(["run", file, "--data", data, "--quiet"])
+        try workspace.waitForRows(500, of: "sensors")
+        let savepoint = try #require(try workspace.ok("stop", "sensors", "--savepoint", "--data", data).lines.last { $0.contains("savepoint-") })
+        _ = try job.end()
+        let export = try Self.export(workspace, file, "--variable", "SWIFTWATER_DATA=\(data)", "--map", "\(workspace.directory)=file:///mnt", "--from-savepoint", savepoint)
         let source = try #require(export.statement("CREATE TEMPORARY TABLE sensor_data"))
         #expect(source.contains("'source.init.position' = 'AT_TIMESTAMP'") && source.contains("'source.init.timestamp' = '20"), "\(source) \(export.notes)")
         #expect(export.lostState.count == 1 && export.lostState[0].contains("read sensor_data 1 min back"), "\(export.lostState)")

@@ -98,7 +98,7 @@ import Testing
         .init(what: "option 'on-error'", place: "job.sql:4:5", says: ["'avro'"], table: table(["connector": "kafka", "topic": "x", "properties.bootstrap.servers": "b", "format": "avro", "on-error": "skip"])),
         .init(what: "column why", place: "job.sql:1:1", says: ["no metadata 'error'"],
               table: table(more: [Column(name: "why", type: "STRING", kind: .metadata(key: "error", virtual: true))], ["connector": "filesystem", "path": "/in/x", "format": "json"])),
-        .init(what: "column row", place: "job.sql:1:1", says: ["VARIANT", "2.1"], table: table("t", "row VARIANT", ["connector": "filesystem", "path": "/in/x", "format": "json"]), version: FlinkVersion(2, 0)),
+        .init(what: "column row", place: "job.sql:1:1", says: ["VARIANT", "JSON_VALUE"], table: table("t", "row VARIANT", ["connector": "filesystem", "path": "/in/x", "format": "json"]), version: FlinkVersion(2, 0)),
         .init(what: "column p", place: "job.sql:1:1", says: ["cannot write", "VIRTUAL"],
               table: table(more: [Column(name: "p", type: "INT", kind: .metadata(key: "partition", virtual: false))], isWritten: true,
                            ["connector": "kafka", "topic": "x", "properties.bootstrap.servers": "b", "format": "json"])),
