@@ -21,7 +21,7 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "flink.") var engine: OtherEngine
     @Argument(help: "A .yaml topology, a .sql script or a notebook.") var file: String
     @Option(help: "Folder with the records of the tables that are read.") var input: String
-    @Flag(help: "Compare the changes too, not only what the tables hold at the end.") var changelog = false
+    @Flag(help: "Compare the changes too, not only what the tables hold at the end; updates of the same row that come together may be one change here and several on Flink.") var changelog = false
     @Option(help: "Folder of a Flink distribution, or site-packages/pyflink; default $FLINK_HOME.") var flinkHome: String?
     @Option(help: "URL of the JobManager of a cluster that sees this machine's folders; default: Flink runs here, for this comparison alone.") var rest: String?
     @Option(help: "Version of Flink: \(FlinkVersion.all.map(\.description).joined(separator: ", ")).") var flinkVersion = "\(FlinkVersion.all.last!)"
