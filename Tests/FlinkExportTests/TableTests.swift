@@ -213,11 +213,11 @@ import Testing
         try create("usual", "true")
         #expect(session.notices.all.isEmpty)
         guard isRefused else {
-            try create("local", "false")
+            try create("elsewhere", "false")
             #expect(session.notices.all.contains { $0.contains("'parquet.utc-timezone' means nothing here") })
             return
         }
-        let error = try #require(throws: StreamError.self) { try create("local", "false") }
+        let error = try #require(throws: StreamError.self) { try create("elsewhere", "false") }
         #expect(error.problem.contains("'parquet.utc-timezone' = 'false' is not supported") && error.fix?.contains("'table.local-time-zone' = 'UTC'") == true)
     }
 
