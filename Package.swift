@@ -319,7 +319,7 @@ let package = Package(
         .testTarget(
             name: "FlinkExportTests",
             dependencies: [
-                "FileConnectors", "FlinkExport", "KinesisConnector", "ShardLog", "StreamCore", "StreamExpressions", "StreamRuntime", "StreamSQL", "StreamState", "StreamTesting",
+                "FileConnectors", "FlinkExport", "KinesisConnector", "ShardLog", "StreamCore", "StreamExpressions", "StreamFormats", "StreamRuntime", "StreamSQL", "StreamState", "StreamTesting",
             ],
             exclude: ["expected", "functions", "golden", "records"], swiftSettings: ours),
         .testTarget(

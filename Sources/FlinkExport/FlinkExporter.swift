@@ -70,8 +70,9 @@ public struct FlinkExporter {
         switch statement.node {
         case .set(let key, let value):
             // What the command line sets stands for what the script sets.
-            if survey.given[key] == nil { set(key, value, statement) }
-        case .reset(let key):
+            if !survey.given.keys.contains(where: { FlinkSettings.name(of: $0) == FlinkSettings.name(of: key) }) { set(key, value, statement) }
+        case .reset(let given):
+            let key = given.map { FlinkSettings.name(of: $0) }
             put(.setting, key.map { "RESET \(SQLWriter.quoted($0))" } ?? "RESET", "RESET", statement)
         case .showSettings: put(.other, "SET", "SET", statement)
         case .createTable(let create):
@@ -263,7 +264,7 @@ public struct FlinkExporter {
             name: name, path: table.path.namespace == .standard ? table.path.name : table.path.description, declaration: declaration, isRead: survey.reads.contains(table.path), isWritten: survey.writes[table.path] != nil,
             takesChanges: survey.writes[table.path] == true, location: location,
             // What LIKE made has places in a text of its own.
-            optionLocations: table.descriptor.optionLocations.filter { $0.value.file == location?.file })
+            optionLocations: table.descriptor.optionLocations.filter { $0.value.file == location?.file }, foreignOptions: session.catalog.foreignOptions(of: table.descriptor))
     }
 
     // MARK: Queries

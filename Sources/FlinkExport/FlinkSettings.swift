@@ -3,12 +3,24 @@ import StreamSQL
 
 /// What SET lines are in Flink, and which ones a script gets that its file leaves to this engine.
 public enum FlinkSettings {
-    /// Older names, which Flink 2 no longer knows, and ours for the same thing.
-    private static let newer: [String: String] = [
-        "execution.checkpointing.unaligned": "execution.checkpointing.unaligned.enabled", "state.checkpoints.num-retained": "execution.checkpointing.num-retained",
-        "state.checkpoints.dir": "execution.checkpointing.dir", "state.savepoints.dir": "execution.checkpointing.savepoint-dir", "state.backend": "state.backend.type",
-        "restart-strategy": "restart-strategy.type", "scan.watermark.idle-timeout": "table.exec.source.idle-timeout",
-        "state.backend.rocksdb.memory.managed-limit": "state.backend.rocksdb.memory.fixed-per-slot",
+    /// Our names for what Flink has under others.
+    private static let own: [String: String] = [
+        "scan.watermark.idle-timeout": "table.exec.source.idle-timeout", "state.backend.rocksdb.memory.managed-limit": "state.backend.rocksdb.memory.fixed-per-slot",
+    ]
+
+    /// What a setting is called in Flink 2, which no longer knows older names.
+    static func name(of key: String) -> String {
+        let newest = SessionSettings.newestName(of: key)
+        return own[newest] ?? newest
+    }
+
+    /// Settings that are lengths of time.
+    private static let durations: Set<String> = [
+        "execution.checkpointing.interval", "execution.checkpointing.timeout", "execution.checkpointing.min-pause", "execution.checkpointing.aligned-checkpoint-timeout",
+        "table.exec.state.ttl", "table.exec.source.idle-timeout", "table.exec.emit.early-fire.delay", "table.exec.emit.late-fire.delay", "table.exec.emit.allow-lateness",
+        "table.exec.mini-batch.allow-latency", "restart-strategy.fixed-delay.delay", "restart-strategy.exponential-delay.initial-backoff",
+        "restart-strategy.exponential-delay.max-backoff", "restart-strategy.exponential-delay.reset-backoff-threshold", "restart-strategy.failure-rate.delay",
+        "restart-strategy.failure-rate.failure-rate-interval",
     ]
 
     /// Those that this engine reads and that mean the same in Flink.
@@ -36,7 +48,9 @@ public enum FlinkSettings {
     /// - Parameter location: of the line, for refusals.
     /// - Returns: the lines to write; none when the setting is left out (which a note says) or refused.
     public static func translate(key: String, value: String, target: FlinkTarget, findings: inout Findings, at location: SourceLocation? = nil) -> [(String, String)] {
-        let name = newer[key] ?? key, about = "SET '\(key)'", text = value.trimmed
+        let name = Self.name(of: key), about = "SET '\(key)'", given = value.trimmed
+        // Old settings took numbers of milliseconds: with the unit nobody has to know.
+        let text = durations.contains(name) && Int64(given) != nil ? given + " ms" : given
         func leaveOut(_ reason: String) -> [(String, String)] {
             findings.note("left out: \(reason)", about: about)
             return []
@@ -61,12 +75,11 @@ public enum FlinkSettings {
             }
             if let jar = FlinkJars.fileSystem(there, target.version) { findings.need(jar) }
             return [(name, there.hasPrefix("/") ? "file://" + there : there)]
-        case "execution.savepoint.path", "execution.state-recovery.path":
+        case "execution.state-recovery.path":
             return refuse("Flink cannot read a savepoint of this engine", "export with --from-savepoint \(text), which gives the tables their start positions")
-        case "execution.savepoint.ignore-unclaimed-state", "execution.state-recovery.ignore-unclaimed-state":
-            return [("execution.state-recovery.ignore-unclaimed-state", text)]
+        case "execution.state-recovery.ignore-unclaimed-state": return [(name, text)]
         case "state.backend.type":
-            let backends = ["memory": "hashmap", "hashmap": "hashmap", "rocksdb": "rocksdb"]
+            let backends = ["memory": "hashmap", "hashmap": "hashmap", "filesystem": "hashmap", "jobmanager": "hashmap", "rocksdb": "rocksdb"]
             return backends[text.lowercased()].map { [(name, $0)] } ?? refuse("there is no backend '\(text)' here", "write 'hashmap' or 'rocksdb'")
         case "restart-strategy.type":
             let strategies = ["off": "none", "disable": "none", "fixeddelay": "fixed-delay", "exponentialdelay": "exponential-delay", "failurerate": "failure-rate"]
@@ -77,6 +90,7 @@ public enum FlinkSettings {
             let there = files.map { target.path($0) }
             guard let missing = there.firstIndex(of: nil) else { return [(name, there.map { $0! }.joined(separator: ","))] }
             return refuse("only this machine has '\(files[missing])'", "put the files where the workers reach them: --map \(target.absolute(files[missing]))=...")
+        case "execution.max-idle-state-retention": return leaveOut("'table.exec.state.ttl' is all that Flink 2 knows")
         case "python.worker.timeout": return leaveOut("Flink's Python workers have no such limit")
         case _ where name.hasPrefix("state.backend.rocksdb.metrics."), _ where name.hasPrefix("restart-strategy."): return [(name, text)]
         case _ where same.contains(name): return [(name, text)]
@@ -84,6 +98,7 @@ public enum FlinkSettings {
         case _ where flinkPrefixes.contains(where: { name.hasPrefix($0) }):
             findings.note("kept as it is: nothing here reads it, so it first counts on Flink", about: about)
             return [(name, value)]
+        case _ where SessionSettings.isOfFlink(key): return leaveOut("it is no setting of a job: set it in the cluster's configuration, its config.yaml")
         default: return refuse("it is no setting of Flink", "leave it out")
         }
     }

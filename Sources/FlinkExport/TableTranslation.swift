@@ -14,9 +14,11 @@ public struct SourceTable: Sendable {
     /// Where the script makes it, and its options.
     public var location: SourceLocation?
     public var optionLocations: [String: SourceLocation]
+    /// Those of its options that are of Flink and mean nothing here: Flink gets them as they are.
+    public var foreignOptions: Set<String>
 
     public init(name: String, path: String? = nil, declaration: TableDeclaration, isRead: Bool, isWritten: Bool, takesChanges: Bool = false, location: SourceLocation? = nil,
-                optionLocations: [String: SourceLocation] = [:]) {
+                optionLocations: [String: SourceLocation] = [:], foreignOptions: Set<String> = []) {
         self.name = name
         self.path = path ?? name
         self.declaration = declaration
@@ -25,6 +27,7 @@ public struct SourceTable: Sendable {
         self.takesChanges = takesChanges
         self.location = location
         self.optionLocations = optionLocations
+        self.foreignOptions = foreignOptions
     }
 
     public var connector: String { declaration.options["connector"] ?? "" }

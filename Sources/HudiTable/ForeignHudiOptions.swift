@@ -9,6 +9,7 @@ extension HudiConnector {
         let sync = "there is no metastore; swiftwater table ddl prints the table's definition for other engines", memory = "buffers take what 'write.task.max.size' allows"
         let metadata = "files are found by the timeline, not by the metadata table", upkeep = "'clean.*' and 'clustering.*' say what is kept and rewritten"
         let payload = "rows are merged by ordering field or by commit, as a whole", mergeFix = "leave the option out, and write whole rows"
+        let zone = "TIMESTAMP columns are stored as they are", zoneEffect = ForeignOption.Effect.refusedOutsideUTC(fix: "write 'true', or SET 'table.local-time-zone' = 'UTC'")
         let payloads: Set = [
             "org.apache.hudi.common.model.eventtimeavropayload", "org.apache.hudi.common.model.defaulthoodierecordpayload",
             "org.apache.hudi.common.model.overwritewithlatestavropayload",
@@ -19,13 +20,14 @@ extension HudiConnector {
             .init("hoodie.log.", merging), .init("hoodie.logfile.", merging), .init("write.log_block.size", merging), .init("write.log.max.size", merging),
             .init("write.merge.max_memory", merging), .init("read.streaming.skip_compaction", merging),
             .init("read.streaming.skip_clustering", "rewritten files give no changes", usual: ["true"]),
-            .init("changelog.enabled", "each commit keeps the newest row of a key", usual: ["false"]),
+            .init("changelog.enabled", "each commit keeps the newest row of a key, and not the changes between",
+                  .refused(fix: "leave it out, or write 'false'; 'read.streaming.changelog' = 'all' reads the changes from commit to commit"), usual: ["false"]),
             .init("index.type", index), .init("index.bootstrap.enabled", index), .init("index.state.ttl", index), .init("index.partition.regex", index),
             .init("hoodie.bucket.", index), .init("hoodie.index.", index), .init("hoodie.bloom.", index), .init("hoodie.simple.", index),
             .init("hive_sync.", sync), .init("hoodie.datasource.hive_sync.", sync), .init("hoodie.datasource.meta.sync.", sync), .init("hoodie.meta.sync.", sync),
             .init("metadata.enabled", metadata), .init("metadata.", metadata), .init("hoodie.metadata.", metadata),
             .init("read.data.skipping.enabled", "files are skipped by their statistics whenever a condition allows it"),
-            .init("read.utc-timezone", "TIMESTAMP columns are stored as they are", usual: ["true"]), .init("write.utc-timezone", "TIMESTAMP columns are stored as they are", usual: ["true"]),
+            .init("read.utc-timezone", zone, zoneEffect, usual: ["true"]), .init("write.utc-timezone", zone, zoneEffect, usual: ["true"]),
             .init("write.batch.size", memory), .init("write.buffer.", memory), .init("write.sort.memory", memory), .init("write.memory.segment.page.size", memory),
             .init("write.rate.limit", "sources are read as fast as commits take rows"), .init("write.retry.", "a commit that fails is made again by the job's restart"),
             .init("write.commit.ack.timeout", "a commit belongs to its checkpoint"), .init("write.bulk_insert.", "rows of an insert fill files in their order"),

@@ -5,6 +5,8 @@ public struct ForeignOption: Sendable, Hashable {
         case ignored
         /// The table would be another one without it: it is refused.
         case refused(fix: String)
+        /// The same where the session's time zone is not UTC; in UTC it is ignored.
+        case refusedOutsideUTC(fix: String)
     }
 
     /// The option's name; one that ends in `.` stands for all that begin with it.

@@ -85,7 +85,7 @@ public enum FormatFactory {
                     .init(prefix + "csv.fail-on-missing-columns", "a line with fewer fields than columns is an error", usual: ["true"]),
                 ]
             case "parquet":
-                all.append(.init(prefix + "parquet.utc-timezone", "TIMESTAMP columns are stored as they are", usual: ["true"]))
+                all.append(.init(prefix + "parquet.utc-timezone", "TIMESTAMP columns are stored as they are", .refusedOutsideUTC(fix: "write 'true', or SET 'table.local-time-zone' = 'UTC'"), usual: ["true"]))
                 all.append(.init(prefix + "parquet.", "files are laid out in a way of their own"))
             default: break
             }

@@ -22,13 +22,23 @@ import Testing
         ("scan.watermark.idle-timeout", "5 s", "table.exec.source.idle-timeout=5 s"), ("table.exec.mini-batch.enabled", "true", "table.exec.mini-batch.enabled=true"),
         ("python.files", "/in/udf.py", "python.files=${DATA}/udf.py"), ("execution.checkpointing.interval", "3 s", "execution.checkpointing.interval=3 s"),
         ("pipeline.object-reuse", "true", "pipeline.object-reuse=true"),
+        ("execution.min-idle-state-retention", "3600000", "table.exec.state.ttl=3600000 ms"), ("execution.max-parallelism", "32", "pipeline.max-parallelism=32"),
+        ("execution.parallelism", "2", "parallelism.default=2"), ("execution.type", "streaming", "execution.runtime-mode=streaming"),
+        ("execution.restart-strategy.type", "fixed-delay", "restart-strategy.type=fixed-delay"), ("execution.restart-strategy.attempts", "3", "restart-strategy.fixed-delay.attempts=3"),
+        ("execution.restart-strategy.delay", "1000", "restart-strategy.fixed-delay.delay=1000 ms"),
+        ("execution.restart-strategy.failure-rate-interval", "60000", "restart-strategy.failure-rate.failure-rate-interval=60000 ms"),
+        ("execution.restart-strategy.max-failures-per-interval", "2", "restart-strategy.failure-rate.max-failures-per-interval=2"),
+        ("execution.checkpointing.alignment-timeout", "30 s", "execution.checkpointing.aligned-checkpoint-timeout=30 s"),
+        ("state.backend.fs.checkpointdir", "file:///state/c", "execution.checkpointing.dir=s3://lake/state/c"), ("savepoints.state.backend.fs.dir", "/state/s", "execution.checkpointing.savepoint-dir=s3://lake/state/s"),
+        ("state.backend", "filesystem", "state.backend.type=hashmap"), ("state.backend", "jobmanager", "state.backend.type=hashmap"), ("state.backend.type", "rocksdb", "state.backend.type=rocksdb"),
     ])
     func names(key: String, value: String, line: String) {
         let (lines, findings) = set(key, value)
         #expect(lines == [line] && findings.refusals.isEmpty)
     }
 
-    @Test("left out, with a note", arguments: [("python.worker.timeout", "1 min"), ("alerts.database", "x"), ("execution.checkpointing.interval", "0")])
+    @Test("left out, with a note", arguments: [("python.worker.timeout", "1 min"), ("alerts.database", "x"), ("execution.checkpointing.interval", "0"), ("execution.max-idle-state-retention", "7200000"),
+                                             ("taskmanager.memory.process.size", "4 gb"), ("rest.port", "8081"), ("s3.endpoint", "http://h"), ("high-availability", "zookeeper")])
     func leftOut(key: String, value: String) {
         let (lines, findings) = set(key, value)
         #expect(lines.isEmpty && findings.refusals.isEmpty && findings.notes.map(\.about) == ["SET '\(key)'"])
@@ -36,6 +46,7 @@ import Testing
 
     @Test("refused, with the line", arguments: [
         ("execution.savepoint.path", "x", "--from-savepoint x"), ("execution.checkpointing.dir", "here/c", "--map /home/me/here/c="), ("python.files", "mine.py", "--map /home/me/mine.py"),
+        ("state.backend.fs.checkpointdir", "here/c", "--map /home/me/here/c="), ("state.backend", "nowhere", "'hashmap' or 'rocksdb'"),
         ("made.up", "1", "leave it out"),
     ])
     func refused(key: String, value: String, instead: String) {
@@ -52,8 +63,22 @@ import Testing
                         "table.exec.emit.early-fire.enabled", "table.exec.emit.allow-lateness", "table.optimizer.agg-phase-strategy", "table.dml-sync", "parallelism.default", "pipeline.max-parallelism"]
         for key in recovery {
             let (lines, findings) = set(key, "1")
-            #expect(lines == ["\(key)=1"] && findings.notes.isEmpty && findings.refusals.isEmpty, "\(key)")
+            let isTime = ["interval", "timeout", "min-pause", "ttl", "lateness"].contains { key.hasSuffix($0) }
+            #expect(lines == ["\(key)=1\(isTime ? " ms" : "")"] && findings.notes.isEmpty && findings.refusals.isEmpty, "\(key)")
         }
+    }
+
+    @Test("a setting of the cluster says where it belongs") func cluster() {
+        let (_, findings) = set("taskmanager.memory.process.size", "4 gb")
+        #expect(findings.notes.map(\.text) == ["left out: it is no setting of a job: set it in the cluster's configuration, its config.yaml"])
+    }
+
+    @Test("what an older name sets is reset under the name that Flink gets") func reset() throws {
+        let session = SQLSession(connectors: [])
+        let statements = try SQLParser(text: "SET 'execution.min-idle-state-retention' = '3600000'; RESET 'execution.min-idle-state-retention'").parseScript()
+        let script = try FlinkExporter(try ScriptSurvey(statements, session: session), session: session, target: target()).script(name: "s")
+        let lines = script.statements.map(\.text)
+        #expect(lines.suffix(2) == ["SET 'table.exec.state.ttl' = '3600000 ms'", "RESET 'table.exec.state.ttl'"] && script.findings.refusals.isEmpty)
     }
 
     @Test func whatAScriptGetsBeside() {

@@ -1,6 +1,7 @@
 import FileConnectors
 import KinesisConnector
 import StreamCore
+import StreamFormats
 import StreamSQL
 import Testing
 
@@ -148,6 +149,76 @@ import Testing
         for text in given.says { #expect(found.contains(text), "\(found)") }
         #expect(all.count == 1, "\(all)")
         #expect(found.contains("table t"))
+    }
+
+    /// A table some of whose options mean nothing here.
+    private func foreign(_ keys: Set<String>, _ table: SourceTable) -> SourceTable {
+        var copy = table
+        copy.foreignOptions = keys
+        return copy
+    }
+
+    @Test("options of Hudi's connector that mean nothing here come through") func foreignHudi() {
+        let given = ["write.tasks": "4", "index.type": "BUCKET", "hoodie.bucket.index.num.buckets": "8", "read.utc-timezone": "true", "compaction.tasks": "2", "hive_sync.mode": "hms"]
+        let more = ["metadata.enabled": "true", "hoodie.metadata.index.column.stats.enable": "true", "connector": "hudi", "path": "/lake/x"]
+        let made = table(key: ["id"], isWritten: true, takesChanges: true, given.merging(more) { $1 })
+        let outcome = translate(foreign(Set(given.keys).union(["metadata.enabled", "hoodie.metadata.index.column.stats.enable"]), made))
+        #expect(outcome.refusals.isEmpty, "\(outcome.refusals)")
+        for (key, value) in given { #expect(outcome.options[key] == value, "\(key)") }
+        // A table with a metadata table is one that this engine does not read.
+        #expect(outcome.options["metadata.enabled"] == "false" && outcome.options["hoodie.metadata.index.column.stats.enable"] == nil && outcome.notes.contains("'metadata.enabled', 'hoodie.metadata."))
+        #expect(outcome.options["index.bootstrap.enabled"] == nil && outcome.notes.contains("numbers of buckets"))
+        // The same keys are refused when nobody says that they are Flink's.
+        #expect(translate(made).refusals.contains { $0.contains("'write.tasks'") && $0.contains("not known") })
+    }
+
+    @Test("options of formats and of other connectors that mean nothing here come through, but not those that Flink's connector has no more") func foreignOptions() {
+        let files = translate(foreign(["parquet.utc-timezone", "parquet.block.size", "source.report-statistics"], table(isRead: false, isWritten: true, [
+            "connector": "filesystem", "path": "/in/x", "format": "parquet", "parquet.utc-timezone": "true", "parquet.block.size": "1048576", "source.report-statistics": "ALL"])))
+        #expect(files.refusals.isEmpty && files.options["parquet.block.size"] == "1048576" && files.options["parquet.utc-timezone"] == "true" && files.options["source.report-statistics"] == "ALL")
+        let stream = translate(foreign(["scan.shard.adaptivereads", "sink.producer.aggregationenabled", "scan.watermark.alignment.group"], table(isWritten: true, [
+            "connector": "kinesis", "stream": "x", "format": "json", "scan.shard.adaptivereads": "true", "sink.producer.aggregationenabled": "false", "scan.watermark.alignment.group": "g"])))
+        #expect(stream.refusals.isEmpty && stream.options["scan.watermark.alignment.group"] == "g" && stream.options["scan.shard.adaptivereads"] == nil)
+        #expect(stream.notes.contains("'scan.shard.adaptivereads', 'sink.producer.aggregationenabled' left out"))
+    }
+
+    @Test("the exporter asks the session's connectors which options are Flink's") func foreignOfSession() throws {
+        let session = SQLSession(connectors: [DatagenConnector(), FilesystemConnector()])
+        let text = """
+            CREATE TABLE made (id INT) WITH ('connector' = 'datagen', 'scan.watermark.emit.strategy' = 'on-periodic', 'scan.watermark.idle-timeout' = '5 s');
+            CREATE TABLE kept (id INT) WITH ('connector' = 'filesystem', 'path' = '/in/kept', 'format' = 'json', 'compaction.parallelism' = '2');
+            INSERT INTO kept SELECT id FROM made;
+            """
+        let script = try FlinkExporter(try ScriptSurvey(try SQLParser(text: text).parseScript(), session: session), session: session, target: target()).script(name: "s")
+        let lines = script.statements.map(\.text).joined(separator: "\n")
+        #expect(script.findings.refusals.isEmpty, "\(script.findings.refusals)")
+        for option in ["'scan.watermark.emit.strategy' = 'on-periodic'", "'scan.watermark.idle-timeout' = '5 s'", "'compaction.parallelism' = '2'"] { #expect(lines.contains(option), "\(lines)") }
+    }
+
+    /// A connector whose tables are those of a format.
+    private struct FormatOnly: TableConnector {
+        let identifier = "formats"
+        func optionKeys(for table: TableDescriptor) -> Set<String> { ["format"] }
+        func foreignOptions(for table: TableDescriptor) -> [ForeignOption] { FormatFactory.foreignOptions(for: table) }
+        func validate(_ table: TableDescriptor) throws {}
+    }
+
+    @Test("times in another zone than the session's are refused", arguments: [("UTC", false), ("Europe/Berlin", true)]) func zones(zone: String, isRefused: Bool) throws {
+        let session = SQLSession(connectors: [FormatOnly()])
+        func create(_ name: String, _ value: String) throws {
+            for statement in try SQLParser(text: "SET 'table.local-time-zone' = '\(zone)'; CREATE TABLE \(name) (moment TIMESTAMP(3)) WITH ('connector' = 'formats', 'format' = 'parquet', 'parquet.utc-timezone' = '\(value)')").parseScript() {
+                _ = try session.execute(statement)
+            }
+        }
+        try create("usual", "true")
+        #expect(session.notices.all.isEmpty)
+        guard isRefused else {
+            try create("elsewhere", "false")
+            #expect(session.notices.all.contains { $0.contains("'parquet.utc-timezone' means nothing here") })
+            return
+        }
+        let error = try #require(throws: StreamError.self) { try create("elsewhere", "false") }
+        #expect(error.problem.contains("'parquet.utc-timezone' = 'false' is not supported") && error.fix?.contains("'table.local-time-zone' = 'UTC'") == true)
     }
 
     @Test func kafkaOptionsOfEachVersion() {

@@ -32,6 +32,8 @@ struct KinesisTranslation: TableTranslation {
         to.drop("sink.flush", because: "it says how the built-in log writes to its disk")
         to.drop("sink.commit.interval", because: "Flink sends rows as they come, and waits for all of them with its checkpoints")
         to.drop("scan.parallelism", "sink.parallelism", because: "the connector has the parallelism of the job: 'parallelism.default'")
+        let older = (to.rest("scan.") + to.rest("sink.producer.")).filter { table.foreignOptions.contains($0) && !$0.hasPrefix("scan.watermark.") }
+        to.drop(older, because: "the connector has it no more: it is of Flink's older one, 'kinesis-legacy'")
         // The connector declares metadata, but gives its source no word of it.
         to.columns { key in
             ["timestamp", "shard-id", "sequence-number"].contains(key) && target.version.major == 1

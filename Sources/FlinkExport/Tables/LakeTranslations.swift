@@ -59,6 +59,9 @@ struct HudiTranslation: TableTranslation {
         to.storage()
         to.lookups("Hudi")
         // Our engine and others that read version 6 by its timeline alone refuse a table with one.
+        if to.value("metadata.enabled")?.trimmed.lowercased() == "false" { _ = to.take("metadata.enabled") }
+        to.drop((to.rest("metadata.") + to.rest("hoodie.metadata.")).filter { table.foreignOptions.contains($0) },
+                because: "this engine reads tables without a metadata table alone, so that Flink is to make none")
         to.set("metadata.enabled", "false")
         to.lakeColumns()
         return to.finish(&findings)
@@ -97,7 +100,9 @@ struct HudiTranslation: TableTranslation {
         default:
             to.refuse("write.operation", reason: "in Flink INSERT OVERWRITE says it, in a job that ends", instead: "leave the option out and write INSERT OVERWRITE with 'execution.runtime-mode' = 'batch'")
         }
-        if operation == "upsert" {
+        if to.value("index.type")?.trimmed.uppercased() == "BUCKET" {
+            to.note("'index.type' = 'BUCKET' needs a table that Flink makes: files that this engine has written have no numbers of buckets in their names")
+        } else if operation == "upsert" {
             // Flink knows where rows are from its state, which a job that goes on with a table made here does not have yet.
             to.set("index.bootstrap.enabled", "true")
             to.note("'index.bootstrap.enabled' makes the first checkpoint read the keys that the table has; take it out when the job is next started from a savepoint of Flink")

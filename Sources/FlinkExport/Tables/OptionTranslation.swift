@@ -151,9 +151,16 @@ struct OptionTranslation {
 
     // MARK: The end
 
-    /// Refuses what nobody took, and hands over what was found.
+    /// Passes on what is Flink's own, refuses what else nobody took, and hands over what was found.
     mutating func finish(_ findings: inout Findings) -> TranslatedTable? {
+        keep("scan.watermark.idle-timeout")
+        drop("statistics.row-count", because: "Flink takes numbers of rows from the statistics of its catalog")
         for key in left.sorted() {
+            if table.foreignOptions.contains(key) {
+                // What the translation itself has to set counts.
+                if let value = take(key), declaration.options[key] == nil { set(key, value) }
+                continue
+            }
             refuse(key, reason: "it is not known what this option is in Flink", instead: "leave it out, or set it on the cluster by hand")
         }
         findings = self.findings

@@ -207,13 +207,8 @@ struct TableChecks {
         let connector = try connector(of: table, at: span)
         let known = connector.optionKeys(for: table).union(["connector", Self.idleTimeoutOption, JoinReorder.rowCountOption])
         let prefixes = known.filter { $0.hasSuffix(".") }, foreign = connector.foreignOptions(for: table) + Self.foreignOptions
-        // What stands for many options leaves those that are known, and those that are meant to be.
-        func isMeant(_ key: String) -> Bool {
-            guard let near = NearName.nearest(to: key, in: known) else { return false }
-            return NearName.distance(Array(key), Array(near)) <= 2
-        }
         for key in table.options.keys.sorted() {
-            if let option = foreign.first(where: { $0.matches(key) }), option.key == key || !isMeant(key) {
+            if let option = Self.foreignOption(key, foreign, known) {
                 try check(option, key, of: table, span)
                 continue
             }
@@ -256,15 +251,33 @@ struct TableChecks {
         }
     }
 
+    /// The option of another engine that a key is; what stands for many options leaves those that are known, and those that are meant to be.
+    fileprivate static func foreignOption(_ key: String, _ foreign: [ForeignOption], _ known: Set<String>) -> ForeignOption? {
+        guard let option = foreign.first(where: { $0.matches(key) }) else { return nil }
+        if option.key == key { return option }
+        guard let near = NearName.nearest(to: key, in: known), NearName.distance(Array(key), Array(near)) <= 2 else { return option }
+        return nil
+    }
+
+    /// Keys of the table's options that are of Flink's connector and mean nothing here.
+    static func foreignOptions(of table: TableDescriptor, _ connector: any TableConnector) -> Set<String> {
+        let known = connector.optionKeys(for: table).union(["connector", idleTimeoutOption, JoinReorder.rowCountOption]), foreign = connector.foreignOptions(for: table) + foreignOptions
+        return Set(table.options.keys.filter { foreignOption($0, foreign, known) != nil })
+    }
+
     private func check(_ option: ForeignOption, _ key: String, of table: TableDescriptor, _ span: SourceSpan) throws {
         let value = table.options[key]!
         if option.usual.contains(value.trimmed.lowercased()) { return }
-        switch option.effect {
-        case .ignored: context.catalog.notices.note("table \(table.name): option '\(key)' means nothing here: \(option.reason)")
+        var effect = option.effect
+        if case .refusedOutsideUTC(let fix) = effect { effect = Self.isUTC(context.settings.timeZone) ? .ignored : .refused(fix: fix) }
+        switch effect {
+        case .ignored, .refusedOutsideUTC: context.catalog.notices.note("table \(table.name): option '\(key)' means nothing here: \(option.reason)")
         case .refused(let fix):
             throw located(StreamError(.validate, "table \(table.name): option '\(key)' = '\(value)' is not supported: \(option.reason)", fix: fix), key, table, span)
         }
     }
+
+    private static func isUTC(_ zone: String) -> Bool { ["UTC", "GMT", "Z", "ETC/UTC", "+00:00", "GMT+00:00", "UTC+00:00"].contains(zone.uppercased()) }
 
     private func located(_ error: StreamError, _ key: String?, _ table: TableDescriptor, _ span: SourceSpan) -> StreamError {
         var error = error
@@ -276,5 +289,12 @@ struct TableChecks {
         var error = error
         if error.sourceLine == nil, let location = error.location { error.sourceLine = context.script.line(location.line) }
         return error
+    }
+}
+
+extension Catalog {
+    /// Keys of the table's options that are of Flink's connector and mean nothing here; none when there is no such connector.
+    public func foreignOptions(of table: TableDescriptor) -> Set<String> {
+        table.options["connector"].flatMap { connector($0) }.map { TableChecks.foreignOptions(of: table, $0) } ?? []
     }
 }

@@ -69,6 +69,9 @@ enum ForeignSettings {
         return misspelt(key, edits: 4).map { .misspelt($0) } ?? .idle("it is none of the settings of Flink 1.11 to 2.3")
     }
 
+    /// It is one of those that have a reason.
+    static func isKnown(_ key: String) -> Bool { reasons[key] != nil || prefixes.contains { key.hasPrefix($0.prefix) } }
+
     /// The setting that is read whose name is so few edits away.
     private static func misspelt(_ key: String, edits: Int) -> String? {
         guard let near = NearName.nearest(to: key, in: SessionSettings.allKnown) else { return nil }

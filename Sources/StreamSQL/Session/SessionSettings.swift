@@ -39,6 +39,9 @@ public struct SessionSettings: Sendable {
     /// What a setting is called in the newest Flink; the name itself when it has no newer one.
     public static func newestName(of key: String) -> String { ForeignSettings.newestName(of: key) }
 
+    /// A release of Flink from 1.11 to 2.3 has the setting, be it read here or not.
+    public static func isOfFlink(_ key: String) -> Bool { allKnown.contains(newestName(of: key)) || ForeignSettings.isKnown(key) }
+
     /// Sets one key.
     ///
     /// - Returns: a warning when Flink has the setting, but it means nothing here.

@@ -11,7 +11,6 @@
 -- notice: table users: option 'write.bucket_assign.tasks' means nothing here: the parallelism of the job counts
 -- notice: table users: option 'write.rate.limit' means nothing here: sources are read as fast as commits take rows
 -- notice: table users: option 'write.tasks' means nothing here: the parallelism of the job counts
--- notice: table users: option 'changelog.enabled' means nothing here: each commit keeps the newest row of a key
 -- notice: table users: option 'hoodie.embed.timeline.server' means nothing here: there is no timeline server
 SET 'execution.checkpointing.interval' = '1 min';
 CREATE TABLE user_changes (
@@ -25,7 +24,7 @@ CREATE TABLE users (
 ) PARTITIONED BY (city) WITH (
   'connector' = 'hudi', 'path' = 'file://${OUT}/users', 'table.type' = 'COPY_ON_WRITE',
   'write.operation' = 'upsert', 'precombine.field' = 'updated_at', 'write.tasks' = '4', 'write.bucket_assign.tasks' = '4', 'write.rate.limit' = '2000',
-  'index.type' = 'FLINK_STATE', 'index.bootstrap.enabled' = 'true', 'metadata.enabled' = 'true', 'changelog.enabled' = 'true',
+  'index.type' = 'FLINK_STATE', 'index.bootstrap.enabled' = 'true', 'metadata.enabled' = 'true', 'changelog.enabled' = 'false',
   'compaction.async.enabled' = 'true', 'compaction.delta_commits' = '5', 'compaction.tasks' = '2',
   'hive_sync.enable' = 'true', 'hive_sync.mode' = 'hms', 'hive_sync.metastore.uris' = 'thrift://metastore:9083',
   'hoodie.datasource.write.hive_style_partitioning' = 'true', 'hoodie.embed.timeline.server' = 'false',
