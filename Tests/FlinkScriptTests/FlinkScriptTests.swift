@@ -70,7 +70,30 @@ import Testing
         try later.run(isHudi ? "SELECT COUNT(*) FROM trips" : "SELECT COUNT(*) FROM sample")
         #expect(later.results == [[.int(2)]])
         #expect(later.error(isHudi ? "DROP TABLE trips" : "DROP TABLE sample")?.fix == "remove the folder")
+        // Also in the session that made them.
+        for (statement, folder) in isHudi ? [("DROP TABLE trips", "/hudi/rides/trips"), ("USE `default`; DROP DATABASE rides CASCADE", "/hudi/rides")]
+            : [("DROP TABLE iceberg_db.sample", "/warehouse/iceberg_db/sample"), ("USE `default`; DROP DATABASE iceberg_db CASCADE", "/warehouse/iceberg_db")] {
+            let error = session.error(statement)
+            #expect(error?.problem.contains("its files are in \(session.out)\(folder)") == true && error?.fix == "remove the folder" && error?.location != nil, "\(error as Any)")
+        }
+        // What has no folder yet is dropped.
+        try later.run("CREATE DATABASE unused; CREATE TABLE unused.t (a INT PRIMARY KEY NOT ENFORCED); CREATE VIEW unused.v AS SELECT 1 AS a; DROP VIEW unused.v; DROP TABLE unused.t; CREATE TABLE unused.t (b BIGINT PRIMARY KEY NOT ENFORCED); DROP DATABASE unused CASCADE")
+        #expect(try !names("SHOW DATABASES").contains(.string("unused")))
         #expect(later.error("SELECT * FROM others")?.problem.contains("is not known here") == true)
+    }
+
+    @Test("a catalog of a metastore is told not to be reached", arguments: [
+        "'type' = 'iceberg', 'warehouse' = '${OUT}/w'", "'type' = 'iceberg', 'uri' = 'thrift://h:9083', 'warehouse' = '${OUT}/w'", "'type' = 'iceberg', 'catalog-type' = 'hive'",
+        "'type' = 'iceberg', 'catalog-impl' = 'org.example.C', 'any' = 'x'", "'type' = 'hudi', 'mode' = 'hms', 'catalog.path' = '${OUT}/w', 'hive.conf.dir' = '/c'",
+    ])
+    func metastores(options: String) throws {
+        var session = try ScriptSession()
+        defer { session.remove() }
+        try session.run("CREATE CATALOG c WITH (\(options))")
+        let notices = session.session.notices.take()
+        #expect(notices.count == 1 && notices[0].contains("catalog c of type") && notices[0].contains("is not reached from here"), "\(notices)")
+        #expect(notices[0].contains("'catalog-type' = 'hadoop'") == !(options.contains("catalog-") || options.contains("hudi")))
+        #expect(session.error("CREATE TABLE c.`default`.t (a INT)")?.problem.contains("names no connector") == true)
     }
 
     @Test("what would make another script of it is refused, with its place and what to write", arguments: [
@@ -138,6 +161,9 @@ import Testing
         ("CREATE TABLE t (a INT PRIMARY KEY NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = 'p', 'write.task' = '2')", "write.tasks"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'kinesis', 'stream' = 's', 'format' = 'json', 'source.init.positon' = 'LATEST')", "source.init.position"),
         ("SET 'table.exec.mini-batch.enable' = 'true'", "table.exec.mini-batch.enabled"), ("SET parallelism.defualt = 2", "parallelism.default"),
+        ("CREATE CATALOG c WITH ('type' = 'hudi', 'catalgo.path' = '/w')", "catalog.path"), ("CREATE CATALOG c WITH ('type' = 'iceberg', 'catalog-typ' = 'hadoop', 'warehouse' = '/w')", "catalog-type"),
+        ("CREATE CATALOG c WITH ('type' = 'iceberg', 'catalog-type' = 'hadoop', 'warehouse' = '/w', 'cache-enable' = 'true')", "cache-enabled"),
+        ("CREATE CATALOG c WITH ('type' = 'hudi', 'catalog.path' = '/w', 'something' = 'x')", "leave it out"),
         ("SET 'execution.checkpoint.interval' = '1 s'", "execution.checkpointing.interval"), ("SET 'pipeline.nam' = 'x'", "pipeline.name"),
     ])
     func misspelled(script: String, name: String) throws {

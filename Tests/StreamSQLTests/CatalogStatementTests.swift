@@ -232,6 +232,24 @@ extension SQLHarness {
         #expect(try harness.error("ADD JARS '/a.jar'")?.code == .parse && harness.error("LOAD MODUL x")?.fix == "write \"MODULE\"")
     }
 
+    @Test("a statement behind a JAR or a module is never taken as part of it", arguments: [
+        ("ADD JAR /opt/x.jar\nINSERT INTO o VALUES (1);", 2), ("REMOVE JAR '/opt/x.jar'\nINSERT INTO o VALUES (1);", 2), ("ADD JAR /opt/x.jar INSERT INTO o VALUES (1);", 1),
+        ("ADD JAR\nINSERT INTO o VALUES (1);", 2), ("ADD JAR -- none\nINSERT INTO o VALUES (1);", 2), ("LOAD MODULE hive\nINSERT INTO o VALUES (1);", 2),
+        ("LOAD MODULE hive WITH ('hive-version' = '3')\nINSERT INTO o VALUES (1);", 2), ("UNLOAD MODULE core\nINSERT INTO o VALUES (1);", 2), ("USE MODULES hive, core\nINSERT INTO o VALUES (1);", 2),
+        ("UNLOAD MODULE core WITH ('a' = 'b')", 1), ("LOAD MODULE 'hive'", 1), ("ADD JAR;", 1),
+    ])
+    func missingSemicolon(script: String, line: Int) throws {
+        let error = #expect(throws: StreamError.self) { try SQLParser(text: script).parseScript() }
+        #expect(error?.code == .parse && error?.location?.line == line, "\(error as Any)")
+    }
+
+    @Test("the path of a JAR ends with its line, a semicolon or a comment")
+    func jarPaths() throws {
+        let script = "ADD JAR /opt/a-1.0.jar; ADD JAR hdfs://h:1/b.jar -- of the team\n; REMOVE JAR '/opt/my c.jar'; add jar /opt/d.jar\n"
+        let texts = try SQLParser(text: script).parseScript().map(\.text)
+        #expect(texts == ["ADD JAR /opt/a-1.0.jar", "ADD JAR hdfs://h:1/b.jar", "REMOVE JAR '/opt/my c.jar'", "add jar /opt/d.jar"])
+    }
+
     @Test("STOP JOB asks the program that runs the jobs")
     func stopJob() throws {
         let harness = try SQLHarness()

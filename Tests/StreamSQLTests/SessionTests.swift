@@ -122,7 +122,7 @@ import Testing
         ("high-availability", "there is no cluster"), ("security.ssl.enabled", "there is no cluster"), ("env.java.opts.all", "there is no JVM"),
         ("table.optimizer.source.predicate-pushdown-enabled", "rules of this engine's own"), ("state.backend.rocksdb.thread.num", "the embedded store"),
         ("metrics.scope.jm", "Flink's names"), ("python.fn-execution.arrow.batch.size", "worker processes"), ("sql-client.verbose", "SQL client"),
-        ("table.exec.window-agg.buffer-size-limit", "memory that they need"), ("table.new-in-flink-3", "none of the settings of Flink 1.11 to 2.3"),
+        ("table.exec.window-agg.buffer-size-limit", "memory that they need"),
     ])
     func foreign(key: String, reason: String) throws {
         let harness = try SQLHarness()
@@ -130,6 +130,42 @@ import Testing
         let notices = harness.session.notices.take()
         #expect(notices.count == 1 && notices[0].hasPrefix("setting '\(key)' means nothing here: ") && notices[0].contains(reason), "\(notices)")
         #expect(harness.session.settings.values[key] == "2")
+    }
+
+    @Test("a setting that Flink does not have is refused, with the name that is near", arguments: [
+        ("table.state.ttl", "write \"table.exec.state.ttl\""), ("state.ttl", "write \"table.exec.state.ttl\""), ("restart-strategy.attempts", "write \"restart-strategy.fixed-delay.attempts\""),
+        ("table.new-in-flink-3", "see Flink's configuration for its name"), ("execution.checkpoints.every-so-often", "see Flink's configuration for its name"),
+        ("nothing.of.this", "see Flink's configuration for its name"),
+    ])
+    func unknown(key: String, fix: String) throws {
+        let harness = try SQLHarness()
+        let error = try harness.error("SET '\(key)' = '3'")
+        #expect(error?.problem == "there is no setting '\(key)'" && error?.fix == fix, "\(error as Any)")
+        #expect(harness.session.settings.values.isEmpty && harness.session.notices.all.isEmpty)
+    }
+
+    @Test("values of settings that take few words are checked")
+    func fewWords() throws {
+        let harness = try SQLHarness()
+        try harness.run("SET 'sql-client.execution.result-mode' = 'TABLEAU'; SET 'table.dynamic-table-options.enabled' = 'true'")
+        #expect(harness.session.notices.take().isEmpty)
+        #expect(try harness.error("SET 'sql-client.execution.result-mode' = 'tabelau'")?.fix == "write \"tableau\"")
+        #expect(try harness.error("SET 'table.dynamic-table-options.enabled' = 'yes'")?.fix == "write 'true' or 'false'")
+        try harness.run("SET 'sql-client.execution.result-mode' = 'changelog'; SET 'table.dynamic-table-options.enabled' = 'false'")
+        #expect(harness.session.notices.take().count == 2)
+    }
+
+    @Test("a directory that is not reached takes the place of one that is")
+    func remoteDirectory() throws {
+        let harness = try SQLHarness()
+        try harness.run("SET 'parallelism.default' = '3'; SET 'state.checkpoints.dir' = '/c'; SET 'execution.checkpointing.savepoint-dir' = '/s'")
+        #expect(harness.session.settings.recovery.directory == "/c")
+        try harness.run("SET 'execution.checkpointing.dir' = 's3://bucket/c'")
+        let settings = harness.session.settings
+        #expect(settings.recovery.directory == nil && settings.recovery.savepointDirectory == "/s" && settings.parallelism == 3)
+        #expect(settings.values["state.checkpoints.dir"] == nil && harness.session.notices.take().count == 1)
+        try harness.run("SET 'execution.checkpointing.dir' = '/d'")
+        #expect(harness.session.settings.recovery.directory == "/d")
     }
 
     @Test(

@@ -54,7 +54,13 @@ public final class MemoryCatalogStore: CatalogStore {
     }
 
     public func update(_ database: CatalogDatabase) throws { try with(database.name) { $0.database = database } }
-    public func dropDatabase(_ name: String) { state.withLock { $0.databases[name] = nil } }
+
+    public func dropDatabase(_ name: String) throws {
+        if let folders, folders.has(database: name) {
+            throw StreamError(.validate, "database \(name) cannot be dropped: its files are in \(folders.folder(of: name))", fix: "remove the folder")
+        }
+        state.withLock { $0.databases[name] = nil }
+    }
 
     public func objectNames(in database: String) throws -> [(name: String, isView: Bool)] {
         var all = try with(database) { $0.objects.mapValues(\.isView) }
@@ -99,15 +105,14 @@ public final class MemoryCatalogStore: CatalogStore {
     }
 
     public func drop(_ name: String, in database: String) throws -> Bool {
-        let dropped = try with(database) {
+        // What is in a folder is a table, whoever made it.
+        if let folders, folders.has(name, in: database), try with(database, { $0.objects[name]?.isView }) != true {
+            throw StreamError(.validate, "table \(name) cannot be dropped: its files are in \(folders.folder(of: database))/\(name)", fix: "remove the folder")
+        }
+        return try with(database) {
             $0.partitions[name] = nil
             return $0.objects.removeValue(forKey: name) != nil
         }
-        if !dropped, let folders, folders.has(name, in: database) {
-            throw StreamError(.validate, "table \(name) is what is in \(folders.options(name, in: database)["path"]!): dropping it would delete its files",
-                              fix: "remove the folder")
-        }
-        return dropped
     }
 
     // MARK: functions

@@ -150,7 +150,7 @@ extension TokenParser {
         if isWord("MODULES") {
             let start = token.start
             advance()
-            repeat { _ = try qualifiedName("the name of a module") } while accept(",")
+            repeat { _ = try name("the name of a module") } while accept(",")
             return .idle("USE " + source.slice(start, consumedEnd), reason: Self.modules)
         }
         return .use(try qualifiedName("the name of a database"))

@@ -43,7 +43,9 @@ struct Lexer {
             let begins = all.last.map { $0.kind == .symbol && $0.text == ";" } ?? true
             all.append(token)
             if token.kind == .end { return all }
-            if begins, token.kind == .word, token.upper == "SET" || token.upper == "RESET" { all += try setting() }
+            guard begins, token.kind == .word else { continue }
+            if token.upper == "SET" || token.upper == "RESET" { all += try setting() }
+            if token.upper == "ADD" || token.upper == "REMOVE" { all += try jar() }
         }
     }
 
@@ -65,14 +67,30 @@ struct Lexer {
         guard byte(is: "="), !byte(1, is: "=") else { return found }
         found.append(try next())
         try skipBlanks()
+        return found + bare()
+    }
+
+    /// What follows ADD and REMOVE: JAR with a path, which may stand there without quotes.
+    private mutating func jar() throws -> [Token] {
+        try skipBlanks()
+        guard isNameStart(byte()) else { return [] }
+        let word = try next()
+        guard word.kind == .word, word.upper == "JAR" else { return [word] }
+        // The next line is another statement.
+        while byte(is: " ") || byte(is: "\t") { at += 1 }
+        let isComment = byte(is: "-") && byte(1, is: "-") || byte(is: "/") && byte(1, is: "*")
+        return byte(is: "\n") || byte(is: "\r") || isComment ? [word] : [word] + bare()
+    }
+
+    /// Text without quotes to the end of its line, a semicolon or a comment; empty where a quote begins.
+    private mutating func bare() -> [Token] {
         let start = at
-        guard at < bytes.count, !byte(is: "'"), !byte(is: ";"), !(byte() | 0x20 == UInt8(ascii: "u") && byte(1, is: "&")) else { return found }
+        guard at < bytes.count, !byte(is: "'"), !byte(is: ";"), !(byte() | 0x20 == UInt8(ascii: "u") && byte(1, is: "&")) else { return [] }
         func isComment() -> Bool { bytes[at - 1] <= 0x20 && (byte(is: "-") && byte(1, is: "-") || byte(is: "/") && byte(1, is: "*")) }
         while at < bytes.count, !byte(is: ";"), !byte(is: "\n"), !isComment() { at += 1 }
         var end = at
         while end > start, bytes[end - 1] <= 0x20 { end -= 1 }
-        found.append(Token(kind: .string, text: source.slice(start, end), start: start, end: end))
-        return found
+        return [Token(kind: .string, text: source.slice(start, end), start: start, end: end)]
     }
 
     private func byte(_ ahead: Int = 0) -> UInt8 { at + ahead < bytes.count ? bytes[at + ahead] : 0 }

@@ -53,7 +53,8 @@ extension TokenParser {
         case "ALTER": return .catalog(try alter())
         case "USE": return .catalog(try use())
         case "REPLACE": return try create()
-        case "ADD", "REMOVE", "LOAD", "UNLOAD": return .catalog(try idleStatement())
+        case "ADD", "REMOVE": return .catalog(try jar())
+        case "LOAD", "UNLOAD": return .catalog(try module())
         case "STOP":
             let at = span
             advance()
@@ -70,14 +71,28 @@ extension TokenParser {
         }
     }
 
-    /// ADD JAR, REMOVE JAR, LOAD MODULE, UNLOAD MODULE.
-    private mutating func idleStatement() throws -> CatalogStatement {
-        let start = token.start, isModule = token.upper.hasSuffix("LOAD")
+    /// ADD JAR, REMOVE JAR.
+    private mutating func jar() throws -> CatalogStatement {
+        let start = token.start
         advance()
-        guard acceptWord(isModule ? "MODULE" : "JAR") else { throw expected(isModule ? "MODULE" : "JAR", near: [isModule ? "MODULE" : "JAR"]) }
-        // A path may stand there without quotes.
-        while !atEnd, !isSymbol(";") { advance() }
-        return .idle(source.slice(start, consumedEnd), reason: isModule ? Self.modules : "there is no JVM to load it; connectors and formats are built in")
+        try expectWord("JAR")
+        let at = span, isQuoted = source.slice(token.start, token.end).hasSuffix("'")
+        let path = try string("the path of the JAR")
+        // Another statement may stand behind the path in its line.
+        if !isQuoted, path.contains(where: \.isWhitespace) {
+            throw source.error(.parse, "expected \";\" behind the path of the JAR, found \"\(path)\"", fix: "end the statement with \";\", or put a path with blanks into single quotes", at: at)
+        }
+        return .idle(source.slice(start, consumedEnd), reason: "there is no JVM to load it; connectors and formats are built in")
+    }
+
+    /// LOAD MODULE name [WITH (...)], UNLOAD MODULE name.
+    private mutating func module() throws -> CatalogStatement {
+        let start = token.start, isLoad = token.upper == "LOAD"
+        advance()
+        try expectWord("MODULE")
+        _ = try name("the name of a module")
+        if isLoad, acceptWord("WITH") { _ = try options(" after WITH") }
+        return .idle(source.slice(start, consumedEnd), reason: Self.modules)
     }
 
     static let modules = "all built-in functions are there, and none of other modules"

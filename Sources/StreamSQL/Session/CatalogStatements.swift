@@ -12,7 +12,7 @@ extension SQLSession {
                 if ifNotExists { return .message("catalog \(local) exists already") }
                 throw script.error(.validate, "catalog \(local) exists already", fix: "write CREATE CATALOG IF NOT EXISTS", at: name.span)
             }
-            try catalog.createCatalog(CatalogDefinition(name: local, comment: comment, options: dictionary(options)))
+            try script.locating(name.span) { try catalog.createCatalog(CatalogDefinition(name: local, comment: comment, options: dictionary(options))) }
             return .message("catalog \(local) created")
         case .alterCatalog(let name, let set, let reset, let comment):
             var definition = try definition(name, script)
@@ -143,7 +143,7 @@ extension SQLSession {
                 .validate, "database \(space.database) is not empty: it has \((objects.map(\.name) + functions.map(\.name)).prefix(5).joined(separator: ", "))",
                 fix: "write DROP DATABASE \(name.text) CASCADE", at: name.span)
         }
-        try store.dropDatabase(space.database)
+        try script.locating(name.span) { try store.dropDatabase(space.database) }
         return .message("database \(space.database) dropped")
     }
 

@@ -108,7 +108,7 @@ extension SQLSession {
             case .table(let table): .table(table.declaration)
             case .view(let view): .view(view.declaration)
             }
-        if replacing { _ = try catalog.drop(path) }
+        if replacing { _ = try script.locating(span) { try catalog.drop(path) } }
         guard try catalog.create(declaration, entry) else {
             throw script.error(.conflict, "\(path.name) was created by another process in the meantime", fix: "drop it first", at: span)
         }
@@ -280,7 +280,7 @@ extension SQLSession {
             return .message("")
         }
         try check(object.isView != isView)
-        _ = try catalog.drop(path)
+        _ = try script.locating(name.span) { try catalog.drop(path) }
         return .message("\(what) \(path.name) dropped")
     }
 }

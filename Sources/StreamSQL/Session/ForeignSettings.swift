@@ -40,7 +40,7 @@ enum ForeignSettings {
         case "execution.checkpointing.mode" where word == "at_least_once": return .idle("checkpoints are exactly once, which is more")
         case "execution.checkpointing.dir" where isRemote(word), "execution.checkpointing.savepoint-dir" where isRemote(word):
             return .idle("there is no file system for \(value.prefix { $0 != ":" })://; checkpoints and savepoints are kept on this machine, in the data directory")
-        case "sql-client.execution.result-mode": return word == "tableau" ? .usual : .idle("rows are shown as they come")
+        case "sql-client.execution.result-mode" where ["table", "changelog"].contains(word): return .idle("rows are shown as they come")
         case "table.sql-dialect":
             return word == "default" ? .usual : .refused("statements are read in Flink's own dialect", fix: "write them in Flink's dialect, and leave the setting out")
         case "table.exec.legacy-cast-behaviour":
@@ -49,7 +49,7 @@ enum ForeignSettings {
             return word == "ignore" ? .usual : .refused("sinks take values as they are", fix: "write CAST(column AS VARCHAR(n)) in the query, and leave the setting out")
         case "table.column-expansion-strategy":
             return word.isEmpty ? .usual : .refused("* stands for all columns", fix: "list the columns that are wanted")
-        case "table.dynamic-table-options.enabled": return word == "true" ? .usual : .idle("hints with OPTIONS are always taken")
+        case "table.dynamic-table-options.enabled" where word == "false": return .idle("hints with OPTIONS are always taken")
         case "execution.state-recovery.claim-mode" where word == "no_claim": return .usual
         case "execution.current-catalog": return .refused("the catalog is chosen by a statement", fix: "write USE CATALOG \(value)")
         case "execution.current-database": return .refused("the database is chosen by a statement", fix: "write USE \(value)")
@@ -65,8 +65,18 @@ enum ForeignSettings {
         if let reason = reasons[key] { return .idle(reason) }
         if let near = misspelt(key, edits: 2) { return .misspelt(near) }
         if let found = prefixes.first(where: { key.hasPrefix($0.prefix) }) { return .idle(found.reason) }
-        guard ["table.", "pipeline.", "execution.", "state.", "parallelism.", "restart-strategy."].contains(where: { key.hasPrefix($0) }) else { return nil }
-        return misspelt(key, edits: 4).map { .misspelt($0) } ?? .idle("it is none of the settings of Flink 1.11 to 2.3")
+        return (fuller(key) ?? misspelt(key, edits: 4)).map { .misspelt($0) }
+    }
+
+    /// The shortest name of a setting that has all the parts of the key, in their order: `state.ttl` of `table.exec.state.ttl`.
+    private static func fuller(_ key: String) -> String? {
+        let parts = key.split(separator: ".")
+        guard parts.count > 1 else { return nil }
+        return (SessionSettings.allKnown + reasons.keys).filter { name in
+            var rest = parts[...]
+            for part in name.split(separator: ".") where part == rest.first { rest.removeFirst() }
+            return rest.isEmpty
+        }.min { ($0.count, $0) < ($1.count, $1) }
     }
 
     /// It is one of those that have a reason.

@@ -32,6 +32,7 @@ public struct SessionSettings: Sendable {
         "table.exec.source.cdc-events-duplicate",
         "python.executable", "python.files", "python.worker.timeout", "metrics.latency.interval",
         "table.exec.sink.not-null-enforcer", "sql-client.execution.result-mode", "table.dml-sync",
+        "table.dynamic-table-options.enabled",
     ]
 
     static var allKnown: [String] { known + RecoverySettings.known + EmitSettings.known + AggregationSettings.known }
@@ -51,11 +52,14 @@ public struct SessionSettings: Sendable {
         var warning: String?
         switch isRead ? ForeignSettings.byValue(name, value) : ForeignSettings.meaning(of: key, value) {
         case .usual?: break
-        case .idle(let reason)?: warning = "setting '\(key)'\(isRead ? " = '\(value)'" : "") means nothing here: \(reason)"
+        case .idle(let reason)?:
+            warning = "setting '\(key)'\(isRead ? " = '\(value)'" : "") means nothing here: \(reason)"
+            // What was read before does not hold any longer.
+            if isRead, values.keys.contains(where: { ForeignSettings.newestName(of: $0) == name }) { try reset(key) }
         case .refused(let reason, let fix)?: throw StreamError(.validate, "'\(key)' = '\(value)' is not supported: \(reason)", fix: fix)
         case .misspelt(let near)?: throw StreamError(.validate, "there is no setting '\(key)'", fix: "write \"\(near)\"")
         case nil:
-            guard isRead else { throw StreamError(.validate, "there is no setting '\(key)'", fix: NearName.hint(for: key, in: Self.allKnown)) }
+            guard isRead else { throw StreamError(.validate, "there is no setting '\(key)'", fix: "see Flink's configuration for its name") }
             try read(Self.allKnown.contains(key) ? key : name, value)
         }
         // Of several names of one setting the one that was set last counts.
@@ -82,13 +86,15 @@ public struct SessionSettings: Sendable {
             guard ["ERROR", "DROP"].contains(value.uppercased()) else {
                 throw StreamError(.validate, "'\(key)' = '\(value)' is not known", fix: "write 'ERROR' or 'DROP'")
             }
+        case "sql-client.execution.result-mode": _ = try SettingValue.choice(key, value, ["tableau": 0, "table": 1, "changelog": 2])
         case "python.worker.timeout": pythonTimeout = try SettingValue.duration(key, value)
         case "metrics.latency.interval":
             let interval = try SettingValue.duration(key, value)
             latencyInterval = interval == .zero ? nil : interval
         case "table.exec.sink.upsert-materialize":
             _ = try SettingValue.choice(key, value, ["AUTO": 0, "FORCE": 1, "NONE": 2])
-        case "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled", "table.exec.source.cdc-events-duplicate":
+        case "table.optimizer.reuse-sub-plan-enabled", "table.optimizer.join-reorder-enabled", "table.exec.source.cdc-events-duplicate",
+            "table.dynamic-table-options.enabled":
             _ = try SettingValue.flag(key, value)
         default:
             if try recovery.set(key, to: value) { break }

@@ -10,6 +10,8 @@ final class HostedTopology: Sendable {
     private let data: String
     private let handover = Handover()
     private let done = Monitor(false)
+    /// Each run has a session of its own.
+    private let told = ToldNotices()
 
     init(_ topology: Topology, data: String) { (self.topology, self.data) = (topology, data) }
 
@@ -29,6 +31,7 @@ final class HostedTopology: Sendable {
                 let runner = ScriptRunner(session: try Engine.session())
                 runner.placement = JobPlacement(data: data)
                 runner.handover = handover
+                runner.told = told
                 runner.metricRules = topology.alerts
                 try runner.run(topology.ownPipeline, name: topology.name)
                 if !handover.isStopped { Terminal.error("topology \(topology.name): its input has ended") }
