@@ -10,8 +10,9 @@ public struct BoundedForm: Sendable {
     /// A table or query whose changes are kept.
     public struct Result: Sendable, Hashable {
         public struct Column: Sendable, Hashable { public var name: String, type: DataType }
-        /// The folder in the results' folder.
+        /// The folder in the results' folder: the table's name, with its database when that is not the default one.
         public var name: String
+        public var path: ObjectPath
         /// `table orders`, `query in line 12`
         public var title: String
         public var columns: [Column]
@@ -33,6 +34,8 @@ public struct BoundedForm: Sendable {
     public private(set) var findings = Findings()
     private var pieces: [(text: String, kind: Kind)] = []
     private var needsOrder = false
+    /// Tables that are there.
+    private var made = Set<ObjectPath>()
     /// Tables and views that it does without.
     private var leftOut = Set<ObjectPath>()
     private enum Kind { case setting, other }
@@ -43,8 +46,8 @@ public struct BoundedForm: Sendable {
 
     /// - Parameters:
     ///   - inputs: asked for each table that is read.
-    public init(_ survey: ScriptSurvey, session: SQLSession, inputs find: Find) throws {
-        for step in survey.steps { try add(step, survey, session, find) }
+    public init(_ survey: ScriptSurvey, inputs find: Find) throws {
+        for step in survey.steps { try add(step, survey, find) }
         // What one job writes and the next one reads has to be there first.
         if needsOrder { pieces.insert(("SET 'table.dml-sync' = 'true'", .setting), at: 0) }
     }
@@ -58,13 +61,13 @@ public struct BoundedForm: Sendable {
 
     // MARK: Statements
 
-    private mutating func add(_ step: ScriptSurvey.Step, _ survey: ScriptSurvey, _ session: SQLSession, _ find: Find) throws {
+    private mutating func add(_ step: ScriptSurvey.Step, _ survey: ScriptSurvey, _ find: Find) throws {
         for entry in step.found {
             switch entry {
             case .table(let table): try add(table, named: QualifiedName([table.name], span: step.statement.span), survey, find, nil)
             case .view(let view):
                 let names = SyntaxWalk.tables(in: view.query)
-                guard try isComplete(names, "view \(view.name)", step.statement, session) else {
+                guard try isComplete(names, "view \(view.name)", step) else {
                     leftOut.insert(view.path)
                     continue
                 }
@@ -79,55 +82,67 @@ public struct BoundedForm: Sendable {
             if ["execution.checkpointing.", "state.", "execution.savepoint.", "restart-strategy"].contains(where: { key.hasPrefix($0) }) { return }
             // With several subtasks which rows are late is a race on Flink: those that read nothing hold the watermark back.
             if ["parallelism.default", "table.exec.resource.default-parallelism", "pipeline.max-parallelism"].contains(key) { return }
-            pieces.append((SQLWriter().text(statement), .setting))
-        case .reset: pieces.append((SQLWriter().text(statement), .setting))
+            pieces.append((Self.plain.text(statement), .setting))
+        case .reset: pieces.append((Self.plain.text(statement), .setting))
         case .createTable(let create):
             guard let table = step.survey.created else { return }
             try add(table, named: create.name, survey, find, statement)
-            if let (query, _) = create.asQuery {
-                pieces.append((SQLWriter().text(Insert(target: create.name, query: query, span: create.span)), .other))
+            if let insert = step.survey.inserted, try isComplete([create.name] + SyntaxWalk.tables(in: insert.query), "INSERT INTO \(create.name.text)", step) {
+                pieces.append((Self.plain.text(insert), .other))
             }
         case .createView(let view):
-            guard try isComplete(SyntaxWalk.tables(in: view.query), "view \(view.name.text)", statement, session) else {
-                leftOut.insert(try session.path(of: view.name, in: statement))
+            guard try isComplete(SyntaxWalk.tables(in: view.query), "view \(view.name.text)", step) else {
+                leftOut.insert(step.path(of: view.name))
                 return
             }
-            pieces.append((SQLWriter().text(statement), .other))
+            pieces.append((Self.plain.text(statement), .other))
         case .insert(let insert):
-            if try isComplete([insert.target] + SyntaxWalk.tables(in: insert.query), "INSERT INTO \(insert.target.text)", statement, session) { pieces.append((Self.withoutHints(statement), .other)) }
+            guard insert.partition == nil else {
+                return findings.refuse("INSERT INTO \(insert.target.text)", reason: "its PARTITION is of a table, and the bounded form writes files of changes", instead: "select the value as a column", at: location(statement))
+            }
+            if try isComplete([insert.target] + SyntaxWalk.tables(in: insert.query), "INSERT INTO \(insert.target.text)", step) { pieces.append((Self.plain.text(statement), .other)) }
         case .statementSet(let inserts):
-            let kept = try inserts.filter { try isComplete([$0.target] + SyntaxWalk.tables(in: $0.query), "INSERT INTO \($0.target.text)", statement, session) }
+            let kept = try inserts.filter { try isComplete([$0.target] + SyntaxWalk.tables(in: $0.query), "INSERT INTO \($0.target.text)", step) }
             guard !kept.isEmpty else { return }
             var reduced = statement
             reduced.node = kept.count == 1 ? .insert(kept[0]) : .statementSet(kept)
-            pieces.append((Self.withoutHints(reduced), .other))
+            pieces.append((Self.plain.text(reduced), .other))
         case .query(let query):
-            guard try isComplete(SyntaxWalk.tables(in: query), "a query", statement, session) else { return }
+            guard try isComplete(SyntaxWalk.tables(in: query), "a query", step) else { return }
             guard let planned = step.survey.query else { return }
             let name = "result_\(results.count + 1)", line = location(statement)?.line
             let columns = Self.distinct(planned.schema.map(\.name)).enumerated().map { Result.Column(name: $1, type: planned.schema[$0].type) }
             let declared = columns.map { "  \(SQLWriter.identifier($0.name)) \(SQLWriter.type($0.type))" }.joined(separator: ",\n")
             pieces.append(("CREATE TEMPORARY TABLE \(name) (\n\(declared)\n) WITH \(Self.resultOptions(name))", .other))
-            pieces.append((SQLWriter().text(Insert(target: QualifiedName([name], span: query.span), query: query, span: query.span)), .other))
-            results.append(Result(name: name, title: "query" + (line.map { " in line \($0)" } ?? ""), columns: columns, key: [], location: location(statement)))
+            pieces.append((Self.plain.text(Insert(target: QualifiedName([name], span: query.span), query: query, span: query.span)), .other))
+            results.append(Result(name: name, path: ObjectPath(step.namespace, name), title: "query" + (line.map { " in line \($0)" } ?? ""), columns: columns, key: [], location: location(statement)))
         case .catalog(let inner):
             switch inner {
-            case .createFunction, .createDatabase, .use, .useCatalog, .createCatalog, .renameView, .alterView: pieces.append((SQLWriter().text(statement), .other))
+            case .createFunction, .createDatabase, .use, .useCatalog, .createCatalog, .renameView, .alterView: pieces.append((Self.plain.text(statement), .other))
             case .show, .describeCatalog, .describeDatabase, .describeFunction, .analyze: break
             default:
-                let first = SQLWriter().text(statement).split(separator: "\n").first.map(String.init) ?? ""
+                let first = Self.plain.text(statement).split(separator: "\n").first.map(String.init) ?? ""
                 findings.refuse(first, reason: "it changes a table that in the bounded form is a file", instead: "compare the script without it", at: location(statement))
             }
-        case .drop: pieces.append((SQLWriter().text(statement), .other))
+        case .drop(let kind, let name, let ifExists, _):
+            let path = step.path(of: name)
+            guard kind == "TABLE" else {
+                if !leftOut.contains(path) { pieces.append((Self.plain.text(statement), .other)) }
+                break
+            }
+            // Tables of the bounded form are temporary.
+            guard made.remove(path) != nil else { break }
+            var dropped = statement
+            dropped.node = .drop(kind: kind, name: name, ifExists: ifExists, temporary: true)
+            pieces.append((Self.plain.text(dropped), .other))
         case .describe, .explain, .showSettings, .help, .quit: break
         }
     }
 
     /// Whether all that a statement names is there.
-    private mutating func isComplete(_ names: [QualifiedName], _ what: String, _ statement: Statement, _ session: SQLSession) throws -> Bool {
-        for name in names {
-            guard let path = try? session.path(of: name, in: statement), leftOut.contains(path) else { continue }
-            findings.refuse(what, reason: "it needs \(name.text), which is left out", instead: "see there", at: location(statement))
+    private mutating func isComplete(_ names: [QualifiedName], _ what: String, _ step: ScriptSurvey.Step) throws -> Bool {
+        for name in names where leftOut.contains(step.path(of: name)) {
+            findings.refuse(what, reason: "it needs \(name.text), which is left out", instead: "see there", at: location(step.statement))
             return false
         }
         return true
@@ -147,11 +162,16 @@ public struct BoundedForm: Sendable {
         "(\n  'connector' = 'filesystem',\n  'path' = \(SQLWriter.quoted("\(folderMark)/\(name)")),\n  'format' = 'debezium-json'\n)"
     }
 
-    /// Hints are for connectors that are not there any more.
-    private static func withoutHints(_ statement: Statement) -> String {
+    /// Without hints, which are for connectors that are not there any more.
+    private static let plain: SQLWriter = {
         var writer = SQLWriter()
         writer.hints = { _, _ in [:] }
-        return writer.text(statement)
+        return writer
+    }()
+
+    /// A name for a table's folder and file.
+    private static func short(_ path: ObjectPath) -> String {
+        path.namespace == .standard ? path.name : path.catalog == Namespace.standard.catalog ? "\(path.database).\(path.name)" : path.description
     }
 
     // MARK: Tables
@@ -175,9 +195,15 @@ public struct BoundedForm: Sendable {
                 needsOrder = true
             }
             declaration = sink(declaration, isRead: isRead)
-            declaration.options = ["connector": "filesystem", "format": "debezium-json", "path": "\(Self.folderMark)/\(table.name)"]
+            declaration.options = ["connector": "filesystem", "format": "debezium-json", "path": "\(Self.folderMark)/\(Self.short(table.path))"]
+            let columns = table.columns.filter { column in
+                switch column.kind {
+                case .physical, .metadata(_, virtual: false): true
+                case .computed, .metadata: false
+                }
+            }
             results.append(Result(
-                name: table.name, title: what, columns: table.descriptor.schema.map { .init(name: $0.name, type: $0.type) }, key: key, ordering: ordering, location: location))
+                name: Self.short(table.path), path: table.path, title: what, columns: columns.map { .init(name: $0.name, type: $0.type) }, key: key, ordering: ordering, location: location))
         } else {
             let format = declaration.options["value.format"] ?? declaration.options["format"]
             let hasHeader = format == "csv" && (declaration.options["csv.header"] ?? declaration.options["value.csv.header"]) == "true"
@@ -185,9 +211,9 @@ public struct BoundedForm: Sendable {
                 leftOut.insert(table.path)
                 return findings.refuse(what, reason: "Flink does not find columns by the names in a header", instead: "declare the columns in the order of the files, without 'csv.header.columns'", at: location)
             }
-            guard let path = try find(table.name, hasHeader) else {
+            guard let path = try find(Self.short(table.path), hasHeader) else {
                 leftOut.insert(table.path)
-                return findings.refuse(what, reason: "the folder of inputs has no records for it", instead: "put them into a file \(table.name).json (or a folder \(table.name)), in the table's own format", at: location)
+                return findings.refuse(what, reason: "the folder of inputs has no records for it", instead: "put them into a file \(Self.short(table.path)).json (or a folder \(Self.short(table.path))), in the table's own format", at: location)
             }
             guard let options = fileOptions(declaration, path: path, what: what, at: location) else {
                 leftOut.insert(table.path)
@@ -199,6 +225,7 @@ public struct BoundedForm: Sendable {
         }
         guard case .createTable(var create)? = try SQLParser(text: declaration.statement(named: "t")).parseScript().first?.node else { return }
         (create.name, create.temporary, create.constraintName) = (name, true, declaration.constraintName)
+        made.insert(table.path)
         pieces.append((SQLWriter().text(create), .other))
     }
 
@@ -210,7 +237,14 @@ public struct BoundedForm: Sendable {
         (sink.primaryKey, sink.constraintName, sink.partitionKeys) = ([], nil, [])
         if !isRead {
             sink.watermark = nil
-            sink.columns.removeAll { if case .physical = $0.kind { false } else { true } }
+            sink.columns.removeAll { column in
+                switch column.kind {
+                case .physical, .metadata(_, virtual: false): false
+                case .computed, .metadata: true
+                }
+            }
+            // What a connector takes beside the row is part of it in a file.
+            for i in sink.columns.indices { sink.columns[i].kind = .physical }
         }
         return sink
     }
@@ -230,6 +264,13 @@ public struct BoundedForm: Sendable {
                 findings.refuse(what, reason: "column \(column.name) is what '\(given["connector"] ?? "")' tells about a record, and files do not", instead: "make it a column of the records", at: location)
                 return nil
             }
+        }
+        if given["connector"] == "upsert-kafka" {
+            guard path.hasSuffix(".debezium-json") else {
+                findings.refuse(what, reason: "its messages are newest rows by key, and a file of values has no keys", instead: "give its changes as Debezium's, in a file that ends in .debezium-json", at: location)
+                return nil
+            }
+            return ["connector": "filesystem", "path": path, "format": "debezium-json"]
         }
         var options: [String: String] = ["connector": "filesystem", "path": path]
         guard let format = given["value.format"] ?? given["format"] else {

@@ -8,6 +8,12 @@ public struct FlinkExporter {
     private let survey: ScriptSurvey, session: SQLSession, target: FlinkTarget
     private var findings: Findings
     private var statements: [FlinkStatement] = []
+    /// Tables so far, and what was made of them.
+    private var written: [ObjectPath: (source: SourceTable, made: TranslatedTable)] = [:]
+    /// By ``key(_:_:)``.
+    private var hintOptions: [String: [String: String]] = [:]
+    /// The one that is written.
+    private var step: ScriptSurvey.Step?
     /// Tables, views and functions that are left out, and the names of those of the script's own functions.
     private var leftOut = Set<ObjectPath>(), leftOutFunctions = Set<String>(), functions = Set<String>()
     private var given: Set<String> = []
@@ -31,8 +37,14 @@ public struct FlinkExporter {
         for step in survey.steps { try work.add(step) }
         let defaults = FlinkSettings.defaults(
             given: work.given, name: name, parallelism: survey.settings.parallelism, commitInterval: FlinkSettings.commitInterval(of: work.tables))
-        let added = defaults.map { FlinkStatement(.setting, Self.set($0.0, $0.1), summary: "SET '\($0.0)'") }
-        return FlinkScript(name: name, description: description, version: target.version, statements: added + work.statements, findings: work.findings)
+        func lines(_ settings: [(String, String)]) -> [FlinkStatement] { settings.map { FlinkStatement(.setting, Self.set($0.0, $0.1), summary: "SET '\($0.0)'") } }
+        // RESET takes them away as well.
+        let all = FlinkSettings.defaults(given: [], name: name, parallelism: survey.settings.parallelism, commitInterval: FlinkSettings.commitInterval(of: work.tables))
+        let statements = work.statements.flatMap { statement -> [FlinkStatement] in
+            guard statement.summary == "RESET" else { return [statement] }
+            return [statement] + lines(all.filter { statement.text == "RESET" || statement.text == "RESET \(SQLWriter.quoted($0.0))" })
+        }
+        return FlinkScript(name: name, description: description, version: target.version, statements: lines(defaults) + statements, findings: work.findings)
     }
 
     private static func set(_ key: String, _ value: String) -> String { "SET \(SQLWriter.quoted(key)) = \(SQLWriter.quoted(value))" }
@@ -49,7 +61,10 @@ public struct FlinkExporter {
 
     // MARK: Statements
 
+    private func path(_ name: QualifiedName) -> ObjectPath { step?.path(of: name) ?? ObjectPath(.standard, name.parts.last ?? "") }
+
     private mutating func add(_ step: ScriptSurvey.Step) throws {
+        self.step = step
         for entry in step.found { try add(entry) }
         let statement = step.statement
         switch statement.node {
@@ -57,7 +72,6 @@ public struct FlinkExporter {
             // What the command line sets stands for what the script sets.
             if survey.given[key] == nil { set(key, value, statement) }
         case .reset(let key):
-            if let key { given.remove(key) } else { given = [] }
             put(.setting, key.map { "RESET \(SQLWriter.quoted($0))" } ?? "RESET", "RESET", statement)
         case .showSettings: put(.other, "SET", "SET", statement)
         case .createTable(let create):
@@ -66,33 +80,34 @@ public struct FlinkExporter {
             }
             try add(create, table, statement)
         case .createView(let view):
-            let what = "view \(view.name.text)", path = try session.path(of: view.name, in: statement)
+            let what = "view \(view.name.text)", path = self.path(view.name)
+            leftOut.remove(path)
             guard try checks(what, statement, SyntaxWalk.calls(in: view.query), SyntaxWalk.tables(in: view.query), SyntaxWalk.sources(in: view.query), SyntaxWalk.types(in: view.query)) else {
                 leftOut.insert(path)
                 return
             }
             put(.definition, writer(for: statement).text(statement), "CREATE VIEW \(view.name.text)", statement)
         case .insert(let insert):
-            if try accepts(insert, statement) { put(.insert, writer(for: statement).text(try fitted(insert, statement)), Self.summary(insert), statement, targets: [insert.target.parts.last!]) }
+            if try accepts(insert, statement) { put(.insert, writer(for: statement).text(fitted(insert, step.inserts[0])), Self.summary(insert), statement, targets: [path(insert.target)]) }
         case .statementSet(let inserts):
-            let kept = try inserts.filter { try accepts($0, statement) }.map { try fitted($0, statement) }
+            let kept = try zip(inserts, step.inserts).filter { try accepts($0.0, statement) }.map { fitted($0, $1) }
             guard !kept.isEmpty else { return }
             var reduced = statement
             reduced.node = kept.count == 1 ? .insert(kept[0]) : .statementSet(kept)
-            put(.insert, writer(for: statement).text(reduced), kept.map { Self.summary($0) }.joined(separator: ", "), statement, targets: kept.map { $0.target.parts.last! })
+            put(.insert, writer(for: statement).text(reduced), kept.map { Self.summary($0) }.joined(separator: ", "), statement, targets: kept.map { path($0.target) })
         case .query(let query):
             if try checks("a query", statement, SyntaxWalk.calls(in: query), SyntaxWalk.tables(in: query), SyntaxWalk.sources(in: query), SyntaxWalk.types(in: query)) {
-                put(.query, writer(for: statement).text(try unordered(query, statement, "a query")), "SELECT", statement)
+                put(.query, writer(for: statement).text(unordered(query, isByTime: step.isOrderedByTime, "a query")), "SELECT", statement)
             }
         case .explain(let inner, _):
             if try checks("EXPLAIN", statement, SyntaxWalk.calls(in: inner), SyntaxWalk.tables(in: inner), SyntaxWalk.sources(in: inner), SyntaxWalk.types(in: inner)) {
                 put(.other, writer(for: statement).text(statement), "EXPLAIN", statement)
             }
         case .drop(let kind, let name, _, _):
-            if leftOut.contains(try session.path(of: name, in: statement)) { return }
+            if leftOut.contains(path(name)) { return }
             put(.other, writer(for: statement).text(statement), "DROP \(kind) \(name.text)", statement)
         case .describe(let name):
-            if leftOut.contains(try session.path(of: name, in: statement)) { return }
+            if leftOut.contains(path(name)) { return }
             put(.other, writer(for: statement).text(statement), "DESCRIBE \(name.text)", statement)
         case .catalog(let inner): try add(inner, statement)
         case .help, .quit: break
@@ -116,7 +131,7 @@ public struct FlinkExporter {
             case .addPartitions, .dropPartitions, .recoverPartitions:
                 refuse("ALTER TABLE \(name.text)", "Flink changes no partitions of such tables", "leave the statement to this engine, or to the table's own tools", statement)
             default:
-                if leftOut.contains(try session.path(of: name, in: statement)) { return }
+                if leftOut.contains(path(name)) { return }
                 put(.definition, text, summary, statement)
             }
         case .createFunction(let function), .alterFunction(let function): add(function, text, statement)
@@ -129,20 +144,20 @@ public struct FlinkExporter {
         case .show(let subject, _):
             switch subject {
             case .createTable(let name), .createView(let name), .columns(let name), .partitions(let name, _):
-                if leftOut.contains(try session.path(of: name, in: statement)) { return }
+                if leftOut.contains(path(name)) { return }
             default: break
             }
             put(.other, text, summary, statement)
         case .alterView(let name, let query, _):
             guard try checks("view \(name.text)", statement, SyntaxWalk.calls(in: query), SyntaxWalk.tables(in: query), SyntaxWalk.sources(in: query), SyntaxWalk.types(in: query)) else {
-                leftOut.insert(try session.path(of: name, in: statement))
+                leftOut.insert(path(name))
                 return
             }
             put(.definition, text, summary, statement)
         case .renameView(let name, let other):
-            let path = try session.path(of: name, in: statement)
+            let path = self.path(name)
             if leftOut.contains(path) {
-                leftOut.insert(try session.path(of: other, in: statement))
+                leftOut.insert(self.path(other))
                 return
             }
             put(.definition, text, summary, statement)
@@ -164,14 +179,8 @@ public struct FlinkExporter {
 
     private mutating func add(_ create: CreateTable, _ table: CatalogTable, _ statement: Statement) throws {
         guard try add(table, name: create.name, shown: create.name.text, isTemporary: create.temporary, ifNotExists: create.ifNotExists, statement) else { return }
-        guard let (query, _) = create.asQuery else { return }
-        let order = create.columnOrder
-        let insert = Insert(target: create.name, columns: order == nil ? nil : try queryColumns(query, statement), query: query, span: create.span)
-        if try accepts(insert, statement) { put(.insert, writer(for: statement).text(try fitted(insert, statement)), Self.summary(insert), statement, targets: [insert.target.parts.last!]) }
-    }
-
-    private func queryColumns(_ query: Query, _ statement: Statement) throws -> [String]? {
-        try session.survey(Statement(.query(query), span: query.span, text: statement.text, source: statement.source)).query?.schema.map(\.name)
+        guard let step, let insert = step.survey.inserted else { return }
+        if try accepts(insert, statement) { put(.insert, writer(for: statement).text(fitted(insert, step.inserts[0])), Self.summary(insert), statement, targets: [path(insert.target)]) }
     }
 
     /// What an earlier session has left in the catalog.
@@ -191,6 +200,7 @@ public struct FlinkExporter {
 
     /// - Returns: false when the table is left out.
     private mutating func add(_ table: CatalogTable, name: QualifiedName, shown: String, isTemporary: Bool, ifNotExists: Bool, _ statement: Statement?) throws -> Bool {
+        leftOut.remove(table.path)
         let source = sourceTable(table, name: shown, at: statement.flatMap { location($0) })
         tables.append(source)
         guard source.isRead || source.isWritten else {
@@ -202,6 +212,7 @@ public struct FlinkExporter {
             leftOut.insert(table.path)
             return false
         }
+        written[table.path] = (source, made)
         for (key, value) in startOptions[shown] ?? [:] { made.declaration.options[key] = value.isEmpty ? nil : value }
         guard var create = try Self.definition(of: made.declaration) else { return false }
         create.name = made.view.map { QualifiedName([$0.name], span: create.span) } ?? name
@@ -249,7 +260,7 @@ public struct FlinkExporter {
             (declaration.primaryKey, declaration.partitionKeys) = (table.descriptor.primaryKey, table.descriptor.partitionKeys)
         }
         return SourceTable(
-            name: name, declaration: declaration, isRead: survey.reads.contains(table.path), isWritten: survey.writes[table.path] != nil,
+            name: name, path: table.path.namespace == .standard ? table.path.name : table.path.description, declaration: declaration, isRead: survey.reads.contains(table.path), isWritten: survey.writes[table.path] != nil,
             takesChanges: survey.writes[table.path] == true, location: location,
             // What LIKE made has places in a text of its own.
             optionLocations: table.descriptor.optionLocations.filter { $0.value.file == location?.file })
@@ -258,12 +269,12 @@ public struct FlinkExporter {
     // MARK: Queries
 
     private mutating func accepts(_ insert: Insert, _ statement: Statement) throws -> Bool {
-        let what = "INSERT INTO \(insert.target.text)", path = try session.path(of: insert.target, in: statement)
+        let what = "INSERT INTO \(insert.target.text)", path = self.path(insert.target)
         if leftOut.contains(path) {
             refuse(what, "table \(insert.target.text) is left out", "see there", statement, at: insert.target.span)
             return false
         }
-        if insert.overwrite, survey.settings.values["execution.runtime-mode"]?.lowercased() != "batch" {
+        if insert.overwrite, step?.isBatch != true {
             refuse(what, "Flink overwrites tables only in batch mode", "set 'execution.runtime-mode' = 'batch', or write INSERT INTO", statement, at: insert.span)
             return false
         }
@@ -271,10 +282,10 @@ public struct FlinkExporter {
     }
 
     /// Where this engine narrows numbers and checks each, Flink wants a cast.
-    private mutating func fitted(_ insert: Insert, _ statement: Statement) throws -> Insert {
+    private mutating func fitted(_ insert: Insert, _ facts: ScriptSurvey.InsertFacts) -> Insert {
         var insert = insert
-        insert.query = try unordered(insert.query, statement, Self.summary(insert))
-        let columns = try session.columns(of: insert, in: statement)
+        insert.query = unordered(insert.query, isByTime: facts.isOrderedByTime, Self.summary(insert))
+        let columns = facts.columns
         let narrowed = columns.filter(\.isNarrowed)
         guard !narrowed.isEmpty else { return insert }
         findings.note("\(narrowed.map(\.name).joined(separator: ", ")): a value that does not fit ends the job here; Flink's CAST makes another number of it", about: Self.summary(insert))
@@ -290,12 +301,11 @@ public struct FlinkExporter {
     }
 
     /// Flink sorts streams by time alone, and the rows of a result without LIMIT are the same in any order.
-    private mutating func unordered(_ query: Query, _ statement: Statement, _ what: String) throws -> Query {
-        guard !query.orderBy.isEmpty, query.limit == nil, query.offset == nil, survey.settings.values["execution.runtime-mode"]?.lowercased() != "batch" else { return query }
-        let asked = Statement(.query(query), span: query.span, text: statement.text, source: statement.source)
+    private mutating func unordered(_ query: Query, isByTime: Bool, _ what: String) -> Query {
+        guard !query.orderBy.isEmpty, query.limit == nil, query.offset == nil, step?.isBatch != true else { return query }
         // Behind a regular join Flink takes no column for a time attribute to sort by, also where it still makes windows of it.
         let joins = SyntaxWalk.sources(in: query).contains { if case .join = $0.node { true } else { false } }
-        if try !joins && session.survey(asked).query?.isOrderedByTime == true { return query }
+        if isByTime, !joins { return query }
         findings.note("ORDER BY is left out: Flink sorts a stream by its time attribute alone", about: what)
         var unordered = query
         unordered.orderBy = []
@@ -310,8 +320,9 @@ public struct FlinkExporter {
             self.refuse(what, reason, instead, statement, at: place ?? span)
             isGood = false
         }
+        if !translate(SyntaxWalk.hints(in: statement), what, statement) { isGood = false }
         for name in tables {
-            guard let path = try? session.path(of: name, in: statement), leftOut.contains(path) else { continue }
+            guard leftOut.contains(path(name)) else { continue }
             refuse("it reads \(name.text), which is left out", "see there", name.span)
         }
         for use in calls {
@@ -340,8 +351,45 @@ public struct FlinkExporter {
         return isGood
     }
 
+    /// Options of hints in Flink's words, or a refusal.
+    private mutating func translate(_ hints: [SyntaxWalk.Hint], _ what: String, _ statement: Statement) -> Bool {
+        var isGood = true
+        for hint in hints where hint.kind == .options && !hint.values.isEmpty {
+            guard let name = hint.table, let table = written[path(name)] else { continue }
+            func refuse(_ reason: String, _ instead: String) {
+                self.refuse(what, reason, instead, statement, at: hint.span)
+                isGood = false
+            }
+            guard table.made.view == nil else {
+                refuse("Flink's \(name.text) is a view, which takes no options", "write them into CREATE TABLE")
+                continue
+            }
+            var changed = table.source, found = Findings()
+            changed.declaration.options.merge(hint.values) { $1 }
+            guard let made = TableTranslations.translate(changed, target, &found), made.view == nil else {
+                for refusal in found.refusals { refuse(refusal.reason, refusal.instead) }
+                isGood = false
+                continue
+            }
+            for note in found.notes { findings.note(note.text, about: note.about) }
+            let before = table.made.declaration.options
+            if let gone = before.keys.sorted().first(where: { made.declaration.options[$0] == nil }) {
+                refuse("with these options Flink's table has no '\(gone)', which a hint cannot take away", "make a table of its own with them")
+                continue
+            }
+            hintOptions[Self.key(name, hint.values)] = made.declaration.options.filter { before[$0.key] != $0.value }
+        }
+        return isGood
+    }
+
+    private static func key(_ name: QualifiedName, _ values: [String: String]) -> String {
+        name.text + "\u{1}" + values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: "\u{1}")
+    }
+
     private func writer(for statement: Statement) -> SQLWriter {
         var writer = SQLWriter()
+        let hints = hintOptions
+        writer.hints = { $1.isEmpty ? $1 : hints[Self.key($0, $1)] ?? $1 }
         let version = target.version
         writer.call = { call, writer in FlinkFunctions.rewriting(call.name, arguments: call.arguments.map { writer.text($0) }, version) }
         return writer
@@ -351,7 +399,7 @@ public struct FlinkExporter {
 
     // MARK: Findings
 
-    private mutating func put(_ kind: FlinkStatement.Kind, _ text: String, _ summary: String, _ statement: Statement?, targets: [String] = []) {
+    private mutating func put(_ kind: FlinkStatement.Kind, _ text: String, _ summary: String, _ statement: Statement?, targets: [ObjectPath] = []) {
         statements.append(FlinkStatement(kind, text, summary: summary, at: statement.flatMap { location($0) }, targets: targets))
     }
 

@@ -1,4 +1,5 @@
 import StreamCore
+import StreamSQL
 
 /// A statement of the exported script.
 public struct FlinkStatement: Hashable, Sendable {
@@ -10,10 +11,10 @@ public struct FlinkStatement: Hashable, Sendable {
     public var summary: String
     /// Where the user wrote it; nil for what the export adds.
     public var location: SourceLocation?
-    /// Tables that INSERTs write, as they are named.
-    public var targets: [String]
+    /// Tables that INSERTs write.
+    public var targets: [ObjectPath]
 
-    public init(_ kind: Kind, _ text: String, summary: String, at location: SourceLocation? = nil, targets: [String] = []) {
+    public init(_ kind: Kind, _ text: String, summary: String, at location: SourceLocation? = nil, targets: [ObjectPath] = []) {
         self.kind = kind
         self.text = text
         self.summary = summary
@@ -45,6 +46,19 @@ public struct FlinkScript: Sendable {
             out += statement.text + ";\n"
         }
         return out
+    }
+
+    /// An option of a table that is a secret, if there is one.
+    public var secretOption: String? {
+        for statement in statements where statement.kind == .definition {
+            for line in statement.text.split(separator: "\n") {
+                let parts = line.split(separator: "'")
+                guard parts.count > 2, parts[1].contains(".") || parts[1].contains("-") || parts[1].contains("password") else { continue }
+                let key = parts[1].lowercased()
+                if ["password", "secret", "token", "jaas", "credential"].contains(where: { key.contains($0) }) { return String(parts[1]) }
+            }
+        }
+        return nil
     }
 
     /// What stands beside the script, as Markdown.

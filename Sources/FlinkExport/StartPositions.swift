@@ -41,6 +41,8 @@ public struct StartPositions: Sendable {
 
     /// Options that take the place of a table's own, by the table's name; one without a value is to be left out.
     public var options: [String: [String: String]] = [:]
+    /// Tables that the savepoint has positions of, by ``SourceTable/path``.
+    public private(set) var covered: Set<String> = []
     /// Files that have been read to their end, by the table's name.
     public var files: [String: [String]] = [:]
     /// Steps with state, in the order of the plan.
@@ -82,6 +84,7 @@ public struct StartPositions: Sendable {
         for vertex in graph.vertices {
             guard case .source = vertex.kind, let entry = entries[vertex.operatorID], let table = Self.table(vertex, tables) else { continue }
             splits[table.name, default: []] += entry.splits
+            covered.insert(table.path)
         }
         for table in tables {
             guard let found = splits[table.name] else { continue }
@@ -103,7 +106,7 @@ public struct StartPositions: Sendable {
     /// The table that a source reads: `Source: orders (id, v)`.
     private static func table(_ vertex: JobVertex, _ tables: [SourceTable]) -> SourceTable? {
         let short = shortName(vertex.name)
-        return tables.first { $0.name == short || RawChanges.plainName($0.name) == RawChanges.plainName(short) }
+        return tables.first { $0.path == short }
     }
 
     private static func shortName(_ source: String) -> String {

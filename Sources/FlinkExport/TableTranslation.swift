@@ -5,6 +5,8 @@ import StreamSQL
 public struct SourceTable: Sendable {
     /// As SQL names it.
     public var name: String
+    /// As jobs name it in full; the name alone for what is in the default database.
+    public var path: String
     public var declaration: TableDeclaration
     public var isRead: Bool, isWritten: Bool
     /// Rows that are written to it are updated or deleted later.
@@ -13,9 +15,10 @@ public struct SourceTable: Sendable {
     public var location: SourceLocation?
     public var optionLocations: [String: SourceLocation]
 
-    public init(name: String, declaration: TableDeclaration, isRead: Bool, isWritten: Bool, takesChanges: Bool = false, location: SourceLocation? = nil,
+    public init(name: String, path: String? = nil, declaration: TableDeclaration, isRead: Bool, isWritten: Bool, takesChanges: Bool = false, location: SourceLocation? = nil,
                 optionLocations: [String: SourceLocation] = [:]) {
         self.name = name
+        self.path = path ?? name
         self.declaration = declaration
         self.isRead = isRead
         self.isWritten = isWritten

@@ -5,6 +5,7 @@ import StreamCore
 import StreamRuntime
 import StreamSQL
 import Synchronization
+import Synchronization
 
 /// Shows what statements give, in place of the terminal.
 protocol ScriptPresenter: AnyObject {
@@ -28,6 +29,13 @@ final class SessionLock: Sendable {
 final class ToldNotices: Sendable {
     private let texts = Mutex<Set<String>>([])
     func isNew(_ text: String) -> Bool { texts.withLock { $0.insert(text).inserted } }
+}
+
+private final class StopFlag: Sendable {
+    private let value = Mutex(false)
+    var isSet: Bool { value.withLock { $0 } }
+    func set() { value.withLock { $0 = true } }
+    func clear() { value.withLock { $0 = false } }
 }
 
 /// Runs statements one after another. INSERTs that follow each other run as one job, so that they share their sources.
@@ -68,10 +76,13 @@ final class ScriptRunner {
     var started: ((JobRunner) -> Void)?
     /// Jobs with checkpoints so far.
     private var jobs = 0
+    /// A job was stopped by a signal: the ones behind it are not to run.
+    private let stopped = StopFlag()
 
     init(session: SQLSession) { self.session = session }
 
     func run(_ statements: [Statement], name: String?) throws {
+        stopped.clear()
         try each(statements, name: name) { graph, result in
             try execute(graph, name: name)
             result?.finish(footer: footer)
@@ -125,6 +136,7 @@ final class ScriptRunner {
                 continue
             }
             try runInserts()
+            if stopped.isSet { return }
             if case .quit = statement.node { return }
             try run(statement)
         }
@@ -192,7 +204,12 @@ final class ScriptRunner {
     private func execute(_ graph: JobGraph, name: String?) throws {
         // Before the workers start: they inherit the signal mask.
         let handover = handover ?? Handover()
-        if self.handover == nil { Signals.onStop { handover.stop() } }
+        if self.handover == nil {
+            Signals.onStop { [stopped] in
+                stopped.set()
+                handover.stop()
+            }
+        }
         defer { if self.handover == nil { Signals.forget() } }
         let settings = locked { session.settings }
         var options = JobOptions(workers: workers)

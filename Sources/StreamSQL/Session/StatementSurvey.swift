@@ -23,6 +23,8 @@ public struct StatementSurvey: Sendable {
     public var plans: [LogicalPlan] = []
     /// What CREATE TABLE made, with what LIKE and AS SELECT gave it.
     public var created: CatalogTable?
+    /// What AS SELECT comes to.
+    public var inserted: Insert?
 }
 
 extension SQLSession {
@@ -50,10 +52,14 @@ extension SQLSession {
                     let planned = try planned(query, script)
                     (survey.query, survey.plans, survey.reads) = (planned, [planned.optimizedPlan], planned.plan.tables.unique)
                 case .createTable(let create):
-                    let result = try execute(statement)
-                    survey.result = result
-                    if case .insert(let graph) = result { survey.graph = graph }
+                    let given = try create.asQuery.map { try QueryBinder(try context(script)).bind($0.query, isOutermost: true).uniquelyNamed.columns.map(\.name) }
+                    survey.result = try execute(statement)
                     if case .table(let table)? = try catalog.entry(try catalog.path(of: create.name, script)) { survey.created = table }
+                    if let (query, _) = create.asQuery {
+                        let insert = Insert(target: create.name, columns: given, query: query, span: create.span)
+                        try inserts([insert])
+                        survey.inserted = insert
+                    }
                 default: survey.result = try execute(statement)
                 }
             }

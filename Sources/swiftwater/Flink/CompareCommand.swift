@@ -47,7 +47,17 @@ struct CompareCommand: ParsableCommand {
         let runner = try FlinkRunner(home: home, rest: rest, timeout: limit)
         let source = try FlinkInput(file, variables: variables, cells: cells, data: data.path)
         let folder = URL(fileURLWithPath: keep ?? NSTemporaryDirectory() + "swiftwater-compare-\(getpid())").path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: input, isDirectory: &isFolder), isFolder.boolValue else {
+            throw StreamError(.validate, "there is no folder \(input)", fix: "make it, with a file of records for each table that is read")
+        }
+        do {
+            // What an earlier comparison left there would be counted with this one's.
+            for part in ["swiftwater", "flink", "inputs", "work"] where Host.exists("\(folder)/\(part)") { try FileManager.default.removeItem(atPath: "\(folder)/\(part)") }
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            throw StreamError(.io, "cannot make folder \(folder): \(error.localizedDescription)", fix: "name one that can be written to")
+        }
         defer { if keep == nil { try? FileManager.default.removeItem(atPath: folder) } }
 
         let form = try boundedForm(source, folder: folder)
@@ -57,7 +67,7 @@ struct CompareCommand: ParsableCommand {
         let missing = form.findings.refusals + theirs.findings.refusals
         try require(missing)
         for refusal in missing { Terminal.error("left out: \(refusal.what): \(refusal.reason)") }
-        let kept = form.results.filter { result in theirs.statements.contains { $0.targets.contains(result.name) } }
+        let kept = form.results.filter { result in theirs.statements.contains { $0.targets.contains(result.path) } }
         guard !kept.isEmpty else { throw StreamError(.validate, "nothing of \(name) is left to compare", fix: "give it a query or an INSERT that both engines can run") }
 
         Terminal.error("running \(name) here")
@@ -71,6 +81,7 @@ struct CompareCommand: ParsableCommand {
             ResultComparison(result, ours: try changes(result, in: folder + "/swiftwater"), theirs: try changes(result, in: folder + "/flink"), comparesChanges: changelog)
         }
         tell(comparisons, seconds: (seconds, flinkSeconds))
+        for c in comparisons where c.ours.changes + c.theirs.changes == 0 { Terminal.error("warning: \(c.result.title): neither engine wrote a row, which compares nothing") }
         if comparisons.contains(where: { !$0.isEqual }) { throw ExitCode(1) }
     }
 
@@ -83,37 +94,42 @@ struct CompareCommand: ParsableCommand {
     // MARK: Scripts
 
     private func boundedForm(_ source: FlinkInput, folder: String) throws -> BoundedForm {
-        let (survey, session, _) = try FlinkSurvey.of(source, settings: settings, catalogFile: catalog.path)
-        return try BoundedForm(survey, session: session) { table, hasHeader in
-            guard let path = records(of: table) else { return nil }
-            return hasHeader ? try withoutHeaders(path, in: "\(folder)/inputs/\(table)") : path
+        let (survey, _, _) = try FlinkSurvey.of(source, settings: settings, catalogFile: catalog.path)
+        return try BoundedForm(survey) { table, hasHeader in
+            guard let path = try records(of: table) else { return nil }
+            let name = URL(fileURLWithPath: path).lastPathComponent
+            // Flink leaves out files whose names begin so.
+            guard hasHeader || name.hasPrefix("_") || name.hasPrefix(".") else { return path }
+            return try copied(path, to: "\(folder)/inputs/\(table)", dropsHeader: hasHeader)
         }
     }
 
-    /// The file or folder of a table; of several files with its name the first.
-    private func records(of table: String) -> String? {
+    /// The file or folder of a table.
+    private func records(of table: String) throws -> String? {
         let folder = URL(fileURLWithPath: input).path
-        guard let entries = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return nil }
-        let found = entries.sorted().first { $0 == table || $0.hasPrefix(table + ".") && !$0.dropFirst(table.count + 1).contains(".") }
-        return found.map { folder + "/" + $0 }
+        let found = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0 == table || $0.hasPrefix(table + ".") && !$0.dropFirst(table.count + 1).contains(".") || $0 == table + ".debezium-json" }.sorted()
+        guard found.count < 2 else {
+            throw StreamError(.validate, "\(input) has \(found.joined(separator: " and ")) for table \(table)", fix: "leave one of them there")
+        }
+        return found.first.map { folder + "/" + $0 }
     }
 
-    /// Copies of files that both engines read from their second line on.
-    private func withoutHeaders(_ path: String, in folder: String) throws -> String {
+    /// Copies of files that both engines read.
+    private func copied(_ path: String, to folder: String, dropsHeader: Bool) throws -> String {
         let manager = FileManager.default
         try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var isFolder: ObjCBool = false
         let files = manager.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
             ? try manager.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") && !$0.hasPrefix("_") }.sorted().map { "\(path)/\($0)" } : [path]
         for file in files {
-            let bytes = try Host.read(file), rest = bytes.firstIndex(of: 0x0A).map { bytes[($0 + 1)...] } ?? []
-            try Host.system.replaceFile("\(folder)/\(URL(fileURLWithPath: file).lastPathComponent)", Array(rest))
+            let bytes = try Host.read(file), rest = dropsHeader ? bytes.firstIndex(of: 0x0A).map { bytes[($0 + 1)...] } ?? [] : bytes[...]
+            try Host.system.replaceFile("\(folder)/in-\(URL(fileURLWithPath: file).lastPathComponent)", Array(rest))
         }
         return folder
     }
 
     private func flinkScript(_ form: BoundedForm, _ source: FlinkInput, version: FlinkVersion, folder: String) throws -> FlinkScript {
-        let statements = try SQLParser(text: form.script(results: folder + "/flink"), file: nil).parseScript()
+        let statements = try SQLParser(text: form.script(results: folder + "/flink"), file: "the form over files of " + URL(fileURLWithPath: file).lastPathComponent).parseScript()
         let session = try Engine.session(settings: settings)
         // What one statement writes and the next reads is not there yet.
         session.catalog.missingInput = { table, error in MissingInput(table, error) }
@@ -129,7 +145,7 @@ struct CompareCommand: ParsableCommand {
     // MARK: Running
 
     private func runHere(_ form: BoundedForm, folder: String, name: String, only theirs: FlinkScript) throws {
-        let statements = try SQLParser(text: form.script(results: folder + "/swiftwater"), file: nil).parseScript()
+        let statements = try SQLParser(text: form.script(results: folder + "/swiftwater"), file: "the form over files of " + URL(fileURLWithPath: file).lastPathComponent).parseScript()
         let runner = ScriptRunner(session: try Engine.session(settings: settings))
         runner.placement = JobPlacement(data: folder + "/work", checkpoints: nil, startFrom: nil, allowsNonRestoredState: false, startsAnew: true)
         try runner.run(statements, name: name)

@@ -36,8 +36,17 @@ struct ExportCommand: ParsableCommand {
         try FlinkReport.require(script, file: file, partial: partial, format: output.format)
         let name = script.name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? String($0) : "_" }.joined() + ".sql"
         if let directory {
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            try Host.system.replaceFile("\(directory)/\(name)", Array(script.text.utf8))
+            do {
+                try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            } catch {
+                throw StreamError(.io, "cannot make folder \(directory): \(error.localizedDescription)", fix: "name one that can be written to, with -o")
+            }
+            let path = "\(directory)/\(name)"
+            try Host.system.replaceFile(path, Array(script.text.utf8))
+            if let secret = script.secretOption {
+                try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+                Terminal.error("note: \(path) has the value of '\(secret)' in it, and can be read by you alone: keep it out of version control")
+            }
             try Host.system.replaceFile("\(directory)/README.md", Array(script.readme(scriptName: name).utf8))
         }
         if output.format == .json { return print(FlinkReport.json(script, path: directory.map { "\($0)/\(name)" }).text()) }
@@ -64,6 +73,10 @@ extension ExportCommand {
                 savepoint: fromSavepoint, graphs: survey.steps.compactMap(\.survey.graph), tables: tables.filter(\.isRead), stateTTL: settings.stateTTL.map { Int64($0 / .milliseconds(1)) },
                 lateness: milliseconds("table.exec.emit.allow-lateness") ?? 0, arrivalTime: FlinkFiles.arrival, findings: &findings)
             (start, lost) = (positions.options, positions.rebuild.map(\.text))
+            for table in tables where table.isRead && !positions.covered.contains(table.path) && survey.steps.count(where: { $0.survey.graph != nil }) > 1 {
+                findings.refuse("table \(table.name)", reason: "\(fromSavepoint) is of another job of the script, and says nothing of where reading it goes on",
+                                instead: "export the jobs one by one, each with its own savepoint", at: table.location)
+            }
             for (table, read) in positions.files.sorted(by: { $0.key < $1.key }) where !read.isEmpty {
                 findings.note("read to the end already, and to be moved out of the folder before Flink starts: \(read.joined(separator: ", "))", about: "table \(table)")
             }

@@ -36,7 +36,11 @@ struct FlinkInput {
         for rule in topology.alerts where rule.isMetric {
             findings.refuse("alert \(rule.name)", reason: "it watches what this engine measures of its jobs", instead: "alert on Flink's metrics, for example with Prometheus")
         }
-        self.init(name: topology.name, description: topology.description, statements: topology.ownStatements, findings: findings)
+        for stream in topology.deliveryStreams {
+            findings.refuse("delivery stream \(stream.name)", reason: "buffering by size and time, prefixes with the time of arrival and back-ups of refused records are this engine's",
+                            instead: "write an INSERT into a table of connector 'filesystem' with PARTITIONED BY and 'sink.rolling-policy.*', or let Amazon Data Firehose read the stream")
+        }
+        self.init(name: topology.name, description: topology.description, statements: topology.ownPipeline, findings: findings)
     }
 
     private init(name: String, description: String?, statements: [Statement], findings: Findings) {

@@ -93,6 +93,9 @@ struct ResultComparison {
         switch (value, type) {
         case (.double(let v), _) where v.isFinite: .double(rounded(v, 12))
         case (.float(let v), _) where v.isFinite: .float(Float(rounded(Double(v), 6)))
+        // No NaN equals another.
+        case (.double(let v), _) where v.isNaN: .string("NaN")
+        case (.float(let v), _) where v.isNaN: .string("NaN")
         case (.array(let items), .array(let element)): .array(items.map { normal($0, element) })
         case (.row(let items), .row(let fields)): .row(zip(items, fields).map { normal($0, $1.type) })
         case (.map(let entries), .map(let k, let v)):
