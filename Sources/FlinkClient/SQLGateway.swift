@@ -99,15 +99,23 @@ package final class GatewaySession: Sendable {
 
     /// Runs a statement to the end of its result.
     ///
-    /// - Parameter rowsMax: rows of a query that are fetched; it is cancelled after that many. 0 = a query is an error.
+    /// - Parameters:
+    ///   - rowsMax: rows of a query that are fetched; it is cancelled after that many. 0 = a query is an error.
+    ///   - graceSeconds: how long, after the deadline or Ctrl-C, a statement that starts a job may take to say which.
+    ///   - leftover: called before an error is thrown after which a job of the statement runs, or may run.
     /// - Throws: Flink's reason when it refuses the statement; `.io`, saying so, when it may have been taken without an answer.
-    package func execute(_ statement: String, rowFormat: RowFormat = .json, rowsMax: Int = .max) throws -> StatementResult {
+    package func execute(_ statement: String, rowFormat: RowFormat = .json, rowsMax: Int = .max, graceSeconds: Double = 10, leftover: (Leftover) -> Void = { _ in }) throws -> StatementResult {
+        let startsJob = Self.startsJob(statement)
         // There is no execution timeout in the request: gateways to 2.3 refuse every one but 0. The operation is cancelled at the deadline instead.
-        let taken = try answer { try send("POST", "/statements", .object([.init("statement", .string(statement))]), isRepeatable: false) }
-        guard let operation = taken["operationHandle"]?.string else { throw StreamError(.runtime, "the SQL gateway took a statement without giving an operation", fix: "look at the gateway's log") }
+        let taken = try answer { try send("POST", "/statements", .object([.init("statement", .string(statement))]), isRepeatable: false) } unknown: { if startsJob { leftover(.unknown) } }
+        guard let operation = taken["operationHandle"]?.string else {
+            if startsJob { leftover(.unknown) }
+            throw StreamError(.runtime, "the SQL gateway took a statement without giving an operation", fix: "look at the gateway's log")
+        }
         let at = "/operations/\(HTTPOrigin.encoded(operation))"
-        var isEnded = false
+        var isEnded = false, isSettled = !startsJob
         defer {
+            if !isSettled, let left = settle(at, isEnded: &isEnded, Deadline(seconds: graceSeconds)) { leftover(left) }
             let grace = Deadline(seconds: 5)
             if !isEnded { _ = try? send("POST", at + "/cancel", isRepeatable: true, deadline: grace) }
             _ = try? send("DELETE", at + "/close", isRepeatable: true, deadline: grace)
@@ -141,6 +149,8 @@ package final class GatewaySession: Sendable {
             let rows = (part["results"]?["data"]?.array ?? []).map { ($0["kind"]?.string ?? "INSERT", $0["fields"]?.array ?? []) }
             result.rows += rows
             next = part["resultType"]?.string == "EOS" ? nil : part["nextResultUri"]?.string.map(below)
+            // Cancelling ends the job of a query.
+            if result.isQuery { isSettled = true }
             if result.isQuery, rowsMax == 0 { throw StreamError(.validate, "the statement is a query whose rows go nowhere", fix: "write INSERT INTO a table before it") }
             if result.isQuery, result.rows.count >= rowsMax {
                 result.rows.removeLast(result.rows.count - rowsMax)
@@ -152,8 +162,48 @@ package final class GatewaySession: Sendable {
                 if rows.isEmpty { options.pause(pause.next()) } else { pause = PollPause() }
             }
         }
-        isEnded = true
+        (isEnded, isSettled) = (true, true)
         return result
+    }
+
+    /// What a statement that was not waited for leaves running.
+    package enum Leftover: Sendable, Equatable {
+        /// The id of its job, which goes on without the operation and the session.
+        case job(String)
+        /// Nobody said whether it has started one.
+        case unknown
+    }
+
+    /// Finds the job of an operation that is given up. A cancelled operation does not tell its job any more, and may have started one: it is waited for first.
+    private func settle(_ at: String, isEnded: inout Bool, _ grace: Deadline) -> Leftover? {
+        var pause = PollPause()
+        while !grace.hasPassed {
+            do {
+                let status = try send("GET", at + "/status", isRepeatable: true, deadline: grace)["status"]?.string ?? ""
+                if !["INITIALIZED", "PENDING", "RUNNING"].contains(status) {
+                    isEnded = true
+                    // What fails, fails before its job is there.
+                    if status == "ERROR" { return nil }
+                    let part = try send("GET", at + "/result/0?rowFormat=\(RowFormat.json.rawValue)", isRepeatable: true, deadline: grace)
+                    if let id = part["jobID"]?.string { return .job(id) }
+                    if part["resultType"]?.string != "NOT_READY" { return nil }
+                }
+            } catch { return .unknown }
+            Thread.sleep(forTimeInterval: min(pause.next(), grace.left))
+        }
+        return .unknown
+    }
+
+    /// Whether a job of a statement may go on once its session is closed. A query's ends with it, and what defines or sets something has none.
+    static func startsJob(_ statement: String) -> Bool {
+        let statement = statement.trimmingCharacters(in: .whitespacesAndNewlines), words = statement.prefix(2000).uppercased().split { !$0.isLetter && $0 != "_" }
+        guard let first = words.first, !statement.hasPrefix("--"), !statement.hasPrefix("/*") else { return true }
+        if first == "CREATE" {
+            // CREATE TABLE … AS SELECT fills the table.
+            let kind = words.dropFirst().first { !["OR", "REPLACE", "TEMPORARY", "SYSTEM"].contains($0) }
+            return kind == "MATERIALIZED" || kind == "TABLE" && statement.uppercased().contains(#/\bAS[\s(]+(SELECT|WITH|VALUES|TABLE)\b/#)
+        }
+        return !["SET", "RESET", "USE", "LOAD", "UNLOAD", "DROP", "ADD", "REMOVE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SELECT", "VALUES", "WITH"].contains(first)
     }
 
     /// Runs a statement that defines or chooses something (CREATE, DROP, ALTER, USE, LOAD MODULE, ADD JAR), in one request.
@@ -178,15 +228,17 @@ package final class GatewaySession: Sendable {
     /// A path of the gateway's, from the session on.
     private func below(_ uri: String) -> String { uri.range(of: path).map { String(uri[$0.upperBound...]) } ?? uri }
 
-    private func answer(_ ask: () throws -> JSON) throws -> JSON {
+    /// - Parameter unknown: called when nobody can say whether the request was carried out.
+    private func answer(_ ask: () throws -> JSON, unknown: () -> Void = {}) throws -> JSON {
         do { return try ask() } catch let refusal as FlinkEndpoint.Refusal {
             if refusal.cause.message.contains("Session '\(handle)' does not exist") {
                 throw StreamError(.runtime, "the SQL gateway at \(endpoint.origin) has no session \(handle) any more: it was idle for too long, or the gateway was started again",
                                   fix: "run the command again; sql-gateway.session.idle-timeout is how long a session may be idle")
             }
             throw endpoint.error(refusal)
-        } catch let unknown as FlinkEndpoint.Unknown {
-            throw StreamError(.io, "the SQL gateway at \(endpoint.origin) did not answer (\(unknown.problem)): it may have taken the statement",
+        } catch let lost as FlinkEndpoint.Unknown {
+            unknown()
+            throw StreamError(.io, "the SQL gateway at \(endpoint.origin) did not answer (\(lost.problem)): it may have taken the statement",
                               fix: "look at what runs with swiftwater list --engine flink, before the statement is sent again")
         }
     }

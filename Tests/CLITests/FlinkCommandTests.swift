@@ -89,6 +89,33 @@ import Testing
         #expect(ends.count == 3 && ends[0].hasSuffix("/cancel") && ends[1].hasSuffix("/close"), "\(ends)")
     }
 
+    @Test("Ctrl-C while an INSERT is on its way ends its job too") func interruptedInsert() throws {
+        let workspace = try Workspace(), flink = try FlinkGateway(), file = try workspace.write(Self.script, to: "script.sql"), before = try Self.before(workspace, file)
+        try flink.fail([["match": "/statements$", "skip": before, "do": "slow", "seconds": 3.0]])
+        let command = try workspace.start(["deploy", "--engine", "flink", "--gateway", flink.url, "--rest", flink.rest, file])
+        try eventually("the INSERT is sent") { try flink.log().requests.count { $0.hasSuffix("/statements") } == before + 1 }
+        command.signal(SIGINT)
+        let outcome = try command.end()
+        #expect(outcome.status == 130 && outcome.errors.contains("nothing of it runs on Flink"), "\(outcome)")
+        let jobs = try workspace.ok("list", "--engine", "flink", "--rest", flink.rest, "--output", "json").objects()
+        #expect(jobs.count == 1 && jobs[0]["state"] as? String == "CANCELED", "\(jobs)")
+    }
+
+    @Test("Ctrl-C tells the jobs that it could not end") func notCancelled() throws {
+        let workspace = try Workspace(), flink = try FlinkGateway(), file = try workspace.write(Self.script, to: "script.sql")
+        let created: [String: any Sendable] = ["jid": "x", "name": "n", "state": "CREATED", "vertices": [String]()]
+        try flink.fail([
+            ["match": "^PATCH", "times": 100, "do": "status", "status": 500, "errors": ["no"] as [String]], ["match": "GET /v1/jobs/[0-9a-f]+$", "times": 100_000, "do": "replace", "answer": created],
+        ])
+        let command = try workspace.start(["deploy", "--engine", "flink", "--gateway", flink.url, "--rest", flink.rest, file])
+        try eventually("the job is waited for") { try flink.log().requests.contains { $0.hasPrefix("GET /v1/jobs/") } }
+        command.signal(SIGINT)
+        let outcome = try command.end()
+        let id = try #require(try workspace.ok("list", "--engine", "flink", "--rest", flink.rest, "--output", "json").objects().first?["id"] as? String)
+        #expect(outcome.status == 130 && !outcome.errors.contains("nothing of it runs"), "\(outcome)")
+        for part in ["not cancelled: \(id)", "end them with swiftwater cancel ID --engine flink"] { #expect(outcome.errors.contains(part), "\(outcome.errors)") }
+    }
+
     @Test("options of the other engine, and addresses that are missing, are told") func options() throws {
         let workspace = try Workspace(), file = try workspace.write(Self.script, to: "script.sql")
         try workspace.run("deploy", "--engine", "flink", "--workers", "2", file).expectOneError(containing: "--workers is for --engine swiftwater")

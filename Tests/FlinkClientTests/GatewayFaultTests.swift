@@ -89,6 +89,80 @@ import Testing
         try GatewayTests.expectClean(flink)
     }
 
+    /// Deploys a job, raises Ctrl-C once the requests are what `isTime` waits for, and gives the error.
+    private static func interrupted(_ flink: FlinkGateway, at isTime: @escaping @Sendable ([String]) -> Bool, told: (FlinkSubmission.Started) -> Void = { _ in }) throws -> (any Error)? {
+        let flag = Flag(), options = quick { $0.isCancelled = { flag.isRaised } }
+        let gateway = try SQLGateway(url: flink.url, options)
+        Thread.detachNewThread {
+            let end = Deadline(seconds: 60)
+            while !end.hasPassed, (try? isTime(flink.log().requests)) != true { Thread.sleep(forTimeInterval: 0.02) }
+            flag.raise()
+        }
+        do {
+            _ = try FlinkSubmission(gateway, rest: flink.rest, options).run(
+                GatewayTests.statements(GatewayTests.source, GatewayTests.sink, "INSERT INTO nowhere SELECT * FROM numbers"), name: "interrupted", started: told)
+        } catch { return error }
+        return nil
+    }
+
+    @Test("Ctrl-C between an INSERT and its result cancels the job that it started") func interruptedInsert() throws {
+        let flink = try FlinkGateway()
+        try flink.fail([["match": "/statements$", "skip": 2, "do": "slow", "seconds": 3.0]])
+        var ids: [String] = []
+        let error = try Self.interrupted(flink, at: { requests in requests.count { $0.hasSuffix("/statements") } == 3 }) { ids.append($0.id) }
+        #expect(error is CancellationError, "\(String(describing: error))")
+        let jobs = try FlinkREST(url: flink.rest, Self.quick()).jobs()
+        #expect(jobs.count == 1 && jobs.map(\.id) == ids && jobs.map(\.state) == ["CANCELED"], "\(jobs)")
+        try GatewayTests.expectClean(flink)
+    }
+
+    @Test("a job of an INSERT whose fate nobody tells is named as unknown", arguments: [false, true]) func unknownInsert(isLate: Bool) throws {
+        let flink = try FlinkGateway()
+        let expected = "it is not known whether a job of statement 1 of 1 (statement 1) runs", see = "see swiftwater list --engine flink"
+        try flink.fail([["match": "/status$", "do": "replace", "times": 1_000_000, "answer": ["status": "RUNNING"] as [String: String]]])
+        let flag = Flag(), options = Self.quick(isLate ? 1 : 60) { $0.isCancelled = { flag.isRaised } }, gateway = try SQLGateway(url: flink.url, options)
+        if !isLate {
+            Thread.detachNewThread {
+                let end = Deadline(seconds: 60)
+                while !end.hasPassed, (try? flink.log().requests.contains { $0.hasSuffix("/status") }) != true { Thread.sleep(forTimeInterval: 0.02) }
+                flag.raise()
+            }
+        }
+        do {
+            _ = try FlinkSubmission(gateway, rest: flink.rest, options).run(GatewayTests.statements("INSERT INTO nowhere SELECT * FROM numbers"), name: "unknown")
+            Issue.record("nothing was thrown")
+        } catch let error as StreamError {
+            #expect(isLate && error.problem.contains(expected) && error.fix?.contains(see) == true, "\(error)")
+        } catch let error as FlinkSubmission.Stopped {
+            #expect(!isLate && error.left.isEmpty && error.description == "\(expected): \(see)", "\(error)")
+        }
+        #expect(try flink.log().requests.contains { $0.hasSuffix("/cancel") })
+        try GatewayTests.expectClean(flink)
+    }
+
+    @Test("an INSERT that was sent and not answered may have started a job") func unanswered() throws {
+        let flink = try FlinkGateway()
+        try flink.fail([["match": "/statements$", "skip": 2, "do": "take-and-drop"]])
+        let error = try GatewayTests.failure {
+            try FlinkSubmission(SQLGateway(url: flink.url, Self.quick()), rest: flink.rest, Self.quick()).run(
+                GatewayTests.statements(GatewayTests.source, GatewayTests.sink, "INSERT INTO nowhere SELECT * FROM numbers"), name: "unanswered")
+        }
+        #expect(error.problem.contains("it is not known whether a job of statement 3 of 3") && error.fix?.contains("swiftwater list --engine flink") == true, "\(error)")
+    }
+
+    @Test("Ctrl-C names the jobs that could not be cancelled") func notCancelled() throws {
+        let flink = try FlinkGateway()
+        let created: [String: any Sendable] = ["jid": "x", "name": "n", "state": "CREATED", "vertices": [String]()]
+        try flink.fail([
+            ["match": "^PATCH", "times": 100, "do": "status", "status": 500, "errors": ["no"] as [String]], ["match": "GET /v1/jobs/[0-9a-f]+$", "times": 100_000, "do": "replace", "answer": created],
+        ])
+        var ids: [String] = []
+        let error = try Self.interrupted(flink, at: { requests in requests.contains { $0.hasPrefix("GET /v1/jobs/") } }) { ids.append($0.id) }
+        let stopped = try #require(error as? FlinkSubmission.Stopped, "\(String(describing: error))")
+        #expect(ids.count == 1 && stopped.left.map(\.id) == ids && stopped.unknown == nil)
+        #expect(stopped.description.contains("\(ids[0]) (no); end them with swiftwater cancel ID --engine flink"), "\(stopped)")
+    }
+
     private final class Flag: Sendable {
         private let state = Mutex(false)
         var isRaised: Bool { state.withLock { $0 } }

@@ -95,6 +95,9 @@ struct FlinkDeployment {
                 Terminal.error("topology \(script.name): \(jobs.count == 1 ? "its job runs" : "\(jobs.count) jobs run") on Flink \(gateway.flinkVersion)")
                 for job in jobs { print(job.id) }
             }
+        } catch let stopped as FlinkSubmission.Stopped {
+            Terminal.error("stopped: \(stopped)")
+            throw ExitCode(130)
         } catch is CancellationError {
             Terminal.error("stopped: nothing of it runs on Flink")
             throw ExitCode(130)

@@ -84,6 +84,10 @@ class Cluster:
                 self.close()
                 if attempt == 2 or not taken:
                     raise
+            except BaseException:
+                # Also Ctrl-C, and what end_on_signals raises: no __exit__ follows an __enter__ that does not return.
+                self.close()
+                raise
         return self
 
     def __exit__(self, *_):

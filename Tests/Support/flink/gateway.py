@@ -319,6 +319,8 @@ class Gateway:
             return {"resultType": "NOT_READY", "nextResultUri": f"{version}/sessions/{parts[0]}/operations/{parts[2]}/result/{parts[4]}?rowFormat={row_format}"}
         if operation["error"]:
             raise operation["error"]
+        if operation["status"] != "FINISHED":
+            raise Refused(500, *server_trace(("org.apache.flink.table.gateway.api.utils.SqlGatewayException", f"Can not fetch results from the {parts[2]} in {operation['status']} status.")))
         given, token = operation["result"], int(parts[4])
         # Rows come a few at a time. What a token stood for once it always does; rows of a query that goes on may come later.
         pages = operation.setdefault("pages", [])

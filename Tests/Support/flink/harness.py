@@ -5,8 +5,10 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
@@ -16,27 +18,54 @@ RUNNER = os.path.join(ROOT, "Sources", "CFlinkRunner", "flink_runner.py")
 class Runner:
     """flink_runner.py with one Java process for all scripts."""
 
-    def __init__(self, flink_home, rest, timeout=120):
-        self.timeout = timeout
-        self.process = subprocess.Popen([sys.executable, RUNNER, "--flink-home", flink_home, "--rest", rest, "--loop", "--timeout", str(timeout)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    def __init__(self, flink_home, rest, timeout=120, grace=60, program=RUNNER):
+        """`timeout`: seconds for a script, which the runner keeps; after `grace` more without an answer it is ended. `program`: what runs instead."""
+        self.timeout, self.grace = timeout, grace
+        # A group of its own, so that the Java process that it starts can be ended with it.
+        self.process = subprocess.Popen([sys.executable, program, "--flink-home", flink_home, "--rest", rest, "--loop", "--timeout", str(timeout)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         try:
             self.process.wait(15)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
+        self.process.stdout.close()
+
+    def kill(self):
+        """Ends the runner and its Java process at once."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def run(self, script, collect=False, settings=None):
         """The runner's answer; a script that Flink refuses or fails at is one with `ok` false."""
         self.process.stdin.write(json.dumps({"script": script, "collect": collect, "settings": settings or {}}) + "\n")
         self.process.stdin.flush()
-        line = self.process.stdout.readline()
+        late = threading.Event()
+
+        def end():
+            late.set()
+            self.kill()
+        timer = threading.Timer(self.timeout + self.grace, end)
+        timer.start()
+        try:
+            line = self.process.stdout.readline()
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+        if late.is_set():
+            raise RuntimeError(f"flink_runner.py has not answered within {self.timeout + self.grace} s, and is ended")
         if not line:
             raise RuntimeError(f"flink_runner.py ended with status {self.process.wait()}")
         answer = json.loads(line)

@@ -1,13 +1,16 @@
 """The parts of the comparisons with Flink that need no Flink: test_harness.py"""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cluster  # noqa: E402
 import compare_all  # noqa: E402
 import harness  # noqa: E402
 from flink_runner import setting, statements  # noqa: E402
@@ -104,6 +107,75 @@ class Runner(unittest.TestCase):
         done = subprocess.run([sys.executable, harness.RUNNER, "--flink-home", "/nowhere", "x.sql"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("/nowhere holds no Flink", json.loads(done.stdout)["message"])
+
+    def test_a_runner_that_does_not_answer_is_ended_with_what_it_started(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program, told = os.path.join(folder, "silent.py"), os.path.join(folder, "child")
+            with open(program, "w") as file:
+                file.write("import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\nsys.stdin.readline()\n"
+                           f"with open({told!r}, 'w') as file:\n    file.write(str(child.pid))\nchild.wait()\n")
+            began = time.monotonic()
+            with harness.Runner("/nowhere", "http://127.0.0.1:1", timeout=1, grace=2, program=program) as runner:
+                with self.assertRaisesRegex(RuntimeError, "has not answered within 3 s"):
+                    runner.run("SELECT 1")
+                self.assertEqual(runner.process.returncode, -signal.SIGKILL)
+            self.assertLess(time.monotonic() - began, 60)
+            with open(told) as file:
+                child = int(file.read())
+            self.assertTrue(ends(child), f"process {child} goes on")
+
+    def test_a_runner_that_ends_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "ends.py")
+            with open(program, "w") as file:
+                file.write("import sys\nsys.stdin.readline()\nsys.exit(3)\n")
+            with harness.Runner("/nowhere", "http://127.0.0.1:1", program=program) as runner, self.assertRaisesRegex(RuntimeError, "ended with status 3"):
+                runner.run("SELECT 1")
+
+
+def ends(process):
+    """Whether a process is gone, or only waits to be collected, within a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+            with open(f"/proc/{process}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except (ProcessLookupError, FileNotFoundError):
+            if not os.path.isdir("/proc/self") or not os.path.isdir(f"/proc/{process}"):
+                return True
+        time.sleep(0.05)
+    return False
+
+
+class Clusters(unittest.TestCase):
+    def test_what_was_started_ends_with_a_start_that_is_interrupted(self):
+        for error in (KeyboardInterrupt, SystemExit, OSError):
+            with tempfile.TemporaryDirectory() as home:
+                os.mkdir(os.path.join(home, "lib"))
+                open(os.path.join(home, "lib", "flink-dist-2.3.0.jar"), "w").close()
+                begun = Interrupted(home, error)
+                with self.assertRaises(error):
+                    with begun:
+                        self.fail("the cluster came up")
+                self.assertIsNotNone(begun.child.returncode, error)
+                self.assertFalse(os.path.exists(begun.directory), error)
+
+
+class Interrupted(cluster.Cluster):
+    """A cluster whose start is interrupted after its first process."""
+
+    def __init__(self, home, error):
+        super().__init__(home)
+        self.error = error
+
+    def launch(self, name, main, options):
+        self.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        self.processes.append((name, self.child))
+
+    def overview(self):
+        raise self.error()
 
 
 if __name__ == "__main__":
