@@ -113,9 +113,16 @@ package struct FlinkSubmission: Sendable {
         left.map { "\($0.id) (\($0.reason.split(whereSeparator: \.isNewline).joined(separator: " ")))" }.joined(separator: ", ")
     }
 
+    /// A line with an option, without the option's value when that is a secret.
+    private static func masked(_ line: Substring) -> String {
+        let parts = line.split(separator: "'", omittingEmptySubsequences: false)
+        guard parts.count >= 5, ["password", "secret", "token", "jaas", "credential"].contains(where: { parts[1].lowercased().contains($0) }) else { return String(line) }
+        return "\(parts[0])'\(parts[1])'\(parts[2])'****'" + (line.hasSuffix(",") ? "," : "")
+    }
+
     /// The error with its place, and with the text that Flink had: its own lines and columns count in that.
     private static func placed(_ error: StreamError, _ statement: Statement, _ number: Int, of count: Int) -> StreamError {
-        let lines = statement.text.split(separator: "\n", omittingEmptySubsequences: false), shown = lines.prefix(20).map { "    " + $0 }.joined(separator: "\n")
+        let lines = statement.text.split(separator: "\n", omittingEmptySubsequences: false), shown = lines.prefix(20).map { "    " + masked($0) }.joined(separator: "\n")
         var placed = error
         placed.location = statement.location
         placed.problem = "Flink refuses statement \(number) of \(count) (\(statement.summary)):\n\(shown)\n" + (lines.count > 20 ? "    … \(lines.count - 20) more lines\n" : "") + error.problem

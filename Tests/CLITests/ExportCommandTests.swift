@@ -99,6 +99,35 @@ import Testing
         #expect(!export.script.split(separator: "\n").contains { $0.hasPrefix("INSERT") })
     }
 
+    private static let tables = """
+        CREATE TABLE t (id BIGINT, v STRING) WITH ('connector' = 'filesystem', 'path' = '/in/t', 'format' = 'json');
+        CREATE TABLE o (id INT, v STRING) WITH ('connector' = 'filesystem', 'path' = '/out/o', 'format' = 'json');
+
+        """
+
+    @Test("statements mean on Flink what they mean where they stand", arguments: [
+        ("CREATE DATABASE d; CREATE TABLE d.o (id INT, v STRING) WITH ('connector' = 'print'); USE d; INSERT INTO o SELECT * FROM default_database.t; USE default_database; INSERT INTO t SELECT * FROM t;",
+         ["USE d", "INSERT INTO o SELECT CAST(id AS INT), v FROM", "USE default_database", "INSERT INTO t SELECT * FROM t"]),
+        ("CREATE TEMPORARY VIEW w AS SELECT * FROM t; INSERT INTO o SELECT * FROM w; DROP TEMPORARY VIEW w; CREATE VIEW w AS SELECT v FROM o; SELECT * FROM w;",
+         ["CREATE TEMPORARY VIEW w AS SELECT * FROM t", "INSERT INTO o SELECT CAST(id AS INT), v FROM", "DROP TEMPORARY VIEW w", "CREATE VIEW w AS SELECT v FROM o", "SELECT * FROM w"]),
+        ("CREATE TABLE c (v, id) WITH ('connector' = 'print') AS SELECT id, v FROM t;", ["CREATE TABLE c ( v STRING, id BIGINT ) WITH ( 'connector' = 'print' )", "INSERT INTO c (id, v) SELECT id, v FROM t"]),
+        ("INSERT INTO o SELECT 1, v FROM t /*+ OPTIONS('path' = '/in/other') */;", ["INSERT INTO o SELECT 1, v FROM t /*+ OPTIONS('path' = 'file:///in/other') */"]),
+        ("RESET; INSERT INTO o SELECT 1, v FROM t;", ["RESET", "SET 'execution.runtime-mode' = 'streaming'", "SET 'table.local-time-zone' = 'UTC'", "SET 'execution.checkpointing.interval' =", "INSERT INTO o SELECT 1, v FROM t"]),
+        ("CREATE VIEW unused AS SELECT id FROM t; SELECT v FROM o;", ["CREATE VIEW unused AS SELECT id FROM t", "SELECT v FROM o"]),
+    ])
+    func whereTheyStand(statements: String, wanted: [String]) throws {
+        let workspace = try Workspace(), export = try Self.export(workspace, try workspace.write(Self.tables + statements, to: "job.sql"), "--map", "/=file:///")
+        #expect(export.refusals.isEmpty, "\(export.refusals)")
+        let texts = export.script.components(separatedBy: ";\n").map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+        // In this order, among others.
+        var rest = texts[...]
+        for part in wanted {
+            let found = rest.firstIndex { $0.hasPrefix(part) }
+            #expect(found != nil, "\(part) is missing behind what came before: \(export.script)")
+            if let found { rest = rest[(found + 1)...] }
+        }
+    }
+
     @Test("an order that means nothing to a result is left out, one by time and one with LIMIT stay") func orders() throws {
         let workspace = try Workspace()
         let file = try workspace.write("""

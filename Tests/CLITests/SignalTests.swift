@@ -42,6 +42,25 @@ import Testing
         #expect(keys == read)
     }
 
+    @Test("a stop ends the script: jobs behind the one that runs do not begin")
+    func stopsTheScript() throws {
+        let workspace = try Workspace()
+        let file = try workspace.write("""
+            SET 'table.dml-sync' = 'true';
+            CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100');
+            CREATE TABLE t1 (id BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = '\(workspace.path("first"))');
+            CREATE TABLE t2 (id BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'hudi', 'path' = '\(workspace.path("second"))');
+            INSERT INTO t1 SELECT id FROM g;
+            INSERT INTO t2 SELECT id FROM g;
+            """, to: "two.sql")
+        let command = try workspace.start(["run", file, "--output", "json"])
+        try eventually("rows") { command.out.split(separator: "\n").last?.range(of: #""rows_out":[1-9]"#, options: .regularExpression) != nil }
+        command.signal(SIGTERM)
+        let outcome = try command.end(within: 60)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(try outcome.events().filter { $0["event"] as? String == "started" }.count == 1 && !FileManager.default.fileExists(atPath: workspace.path("second")), "\(outcome.errors)")
+    }
+
     @Test("a second signal ends a job at once that cannot stop")
     func secondSignal() throws {
         let workspace = try Workspace(), pipe = Pipe()
